@@ -1,0 +1,283 @@
+"""mjlab's manager-based environment with what AMP and the context VAE need beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from mjlab.actuator import IdealPdActuator
+from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
+
+from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservationManager
+from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.commands import TerrainVelocityCommand
+from rl_sim_env.robots import RobotIndex, RobotNames
+from rl_sim_env.simulation.backend import simulation_class, use_simulation
+from rl_sim_env.terrains import HeightMap, TerrainTypes
+
+if TYPE_CHECKING:
+    from mjlab.entity import Entity
+
+    from rl_sim_env.learning.layout import ObservationLayout
+
+
+@dataclass(kw_only=True)
+class StyleCfg:
+    """Where the style reward counts."""
+
+    terrain_scale: dict[str, float] = field(default_factory=dict)
+    """Factor of the style reward by terrain family, in [0, 1]; 1 where none is given."""
+
+
+@dataclass(kw_only=True)
+class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
+    """Configuration of :class:`AmpVaeEnv`."""
+
+    robot_names: RobotNames
+    """Names of the robot's parts."""
+
+    frame_stacks: dict[str, FrameStackCfg] = field(default_factory=dict)
+    """Observation groups made of the last frames of another group."""
+
+    terminal_groups: tuple[str, ...] = ("critic_obs", "amp_obs")
+    """Groups that are also reported for the state before resets. They must have neither noise nor
+    history, so that computing them twice changes nothing."""
+
+    observation_clip: float = 100.0
+    """Every observation is clipped to plus or minus this."""
+
+    command_name: str = "velocity"
+    """Name of the velocity command term."""
+
+    feet_contact_sensor: str = "feet_contact"
+    """Name of the contact sensor of the feet."""
+
+    style: StyleCfg = field(default_factory=StyleCfg)
+    """Where the style reward counts."""
+
+    height_map_resolution: float = 0.025
+    """Cell size of the height map [m]."""
+
+
+class AmpVaeEnv(ManagerBasedRlEnv):
+    """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
+
+    Differs from mjlab's environment in one thing that learning depends on: the state s_{t+1} is
+    made current *before* rewards, terminations and resets, so that rewards judge it and not the
+    state one physics step earlier, and so that the true terminal observation exists. It is reported
+    in ``extras["terminal_obs"]`` for all environments.
+
+    Attributes:
+        robot: The robot entity.
+        index: Indices of the robot's named parts.
+        height_map: Ground height anywhere.
+        terrain_types: Terrain family of each environment.
+        nominal_mass: Mass of the robot without load [kg].
+        default_leg_joint_pos: Default pose [rad]. Shape (num_envs, num_leg_joints).
+    """
+
+    cfg: AmpVaeEnvCfg
+    observation_manager: StackedObservationManager
+
+    def __init__(
+        self, cfg: AmpVaeEnvCfg, device: str, render_mode: str | None = None, **kwargs: Any
+    ) -> None:
+        if cfg.scene.num_envs < 1:
+            raise UserError(f"num_envs is {cfg.scene.num_envs}; it must be at least 1")
+        with use_simulation(simulation_class(device)):
+            super().__init__(cfg, device, render_mode, **kwargs)
+
+    # What the terms read.
+
+    @property
+    def velocity_command(self) -> TerrainVelocityCommand:
+        """The velocity command term."""
+        return cast(
+            "TerrainVelocityCommand", self.command_manager.get_term(self.cfg.command_name)
+        )
+
+    @property
+    def observation_layout(self) -> ObservationLayout:
+        """Names, widths and scales of all observation terms."""
+        return self.observation_manager.layout()
+
+    def robot_heading(self) -> torch.Tensor:
+        """Yaw of the base in the world [rad], current at any time. Shape (num_envs,)."""
+        quat = self.sim.data.qpos[:, self.robot.indexing.free_joint_q_adr[3:7]]
+        w, x, y, z = quat.unbind(dim=-1)
+        return torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y.square() + z.square()))
+
+    # Life cycle.
+
+    def load_managers(self) -> None:
+        """Set up what the terms read, then the managers."""
+        self.robot: Entity = self.scene["robot"]
+        self.index = RobotIndex(self.robot, self.cfg.robot_names, self.device)
+        self.default_leg_joint_pos = self.robot.data.default_joint_pos[:, self.index.leg_joints]
+        self.nominal_mass = float(
+            self.sim.mj_model.body_mass[self.index.bodies_global.cpu().numpy()].sum()
+        )
+        self.leg_drive = self._find_leg_drive()
+        assert self.scene.terrain is not None, "the task needs ground"
+        self.terrain_types = TerrainTypes(self.scene.terrain)
+        self.height_map = HeightMap.from_model(
+            self.sim.mj_model, resolution=self.cfg.height_map_resolution, device=self.device
+        )
+        feet_sensor = self.scene.sensors[self.cfg.feet_contact_sensor]
+        # The sensor lists the feet in the model's order.
+        self.foot_contact_order = torch.tensor(
+            [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot_names.foot_geoms],
+            device=self.device,
+        )
+        self._non_finite_resets = torch.zeros((), dtype=torch.long, device=self.device)
+        super().load_managers()
+        self.observation_manager = StackedObservationManager(
+            self.cfg.observations, self, self.cfg.frame_stacks, self.cfg.observation_clip
+        )
+        self._configure_gym_env_spaces()
+        style = self.cfg.style.terrain_scale
+        self._style_scale_of_family = torch.tensor(
+            [style.get(name, 1.0) for name in self.terrain_types.names], device=self.device
+        )
+
+    def _find_leg_drive(self) -> IdealPdActuator:
+        legs = set(self.cfg.robot_names.leg_joints)
+        for actuator in self.robot.actuators:
+            if set(actuator.target_names) == legs and isinstance(actuator, IdealPdActuator):
+                return actuator
+        raise UserError("no actuator of the robot drives exactly the leg joints of robot_names")
+
+    def step(self, action: torch.Tensor):  # noqa: ANN201 - mjlab's return type
+        """Run one control step; see mjlab's environment.
+
+        Args:
+            action: Raw actions. Shape (num_envs, num_actions).
+
+        Returns:
+            Observations, rewards, terminated, time-outs, extras. Extras hold ``terminal_obs``: the
+            groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes, and
+            ``style_scale``: the factor of the style reward, shape (num_envs,).
+        """
+        self.extras["log"] = {}
+        self.action_manager.process_action(action.to(self.device))
+        for _ in range(self.cfg.decimation):
+            self._sim_step_counter += 1
+            self.action_manager.apply_action()
+            self.scene.write_data_to_sim()
+            self.sim.step()
+            self.scene.update(dt=self.physics_dt)
+        self.episode_length_buf += 1
+        self.common_step_counter += 1
+
+        self.sim.forward()
+        self.reset_buf = self.termination_manager.compute()
+        self.reset_terminated = self.termination_manager.terminated
+        self.reset_time_outs = self.termination_manager.time_outs
+        self.reward_buf = self.reward_manager.compute(dt=self.step_dt)
+        self.metrics_manager.compute()
+        self._report_transition()
+
+        if "step" in self.event_manager.available_modes:
+            self.event_manager.apply(mode="step", dt=self.step_dt)
+        if "interval" in self.event_manager.available_modes:
+            self.event_manager.apply(mode="interval", dt=self.step_dt)
+        command_dt = self._command_dt.fill_(self.step_dt)
+        reset_ids = self.reset_buf.nonzero(as_tuple=False).squeeze(-1)
+        if len(reset_ids) > 0:
+            self.recorder_manager.record_pre_reset(reset_ids)
+            self._reset_idx(reset_ids)
+            self.scene.write_data_to_sim()
+            command_dt[reset_ids] = 0.0
+
+        # What resets and pushes have written becomes visible.
+        self.sim.forward()
+        self.command_manager.compute(dt=command_dt)
+        self.obs_buf = self.observation_manager.compute(update_history=True)
+        if len(reset_ids) > 0:
+            self.recorder_manager.record_post_reset(reset_ids)
+        self.recorder_manager.record_post_step()
+        return (
+            self.obs_buf,
+            self.reward_buf,
+            self.reset_terminated,
+            self.reset_time_outs,
+            self.extras,
+        )
+
+    def _report_transition(self) -> None:
+        finite = self.is_finite()
+        self._non_finite_resets += (~finite).sum()
+        # A broken state must not reach the networks; its environment starts anew in this step.
+        self.extras["terminal_obs"] = {
+            group: torch.where(
+                finite[:, None], self.observation_manager.compute_group(group), 0.0
+            ).nan_to_num()
+            for group in self.cfg.terminal_groups
+        }
+        moving = self.velocity_command.is_moving
+        self.extras["style_scale"] = (
+            moving * finite * self._style_scale_of_family[self.terrain_types.ids]
+        )
+
+    def is_finite(self) -> torch.Tensor:
+        """Whether the physics state has neither NaN nor infinity. Shape (num_envs,)."""
+        data = self.sim.data
+        return data.qpos.isfinite().all(dim=-1) & data.qvel.isfinite().all(dim=-1)
+
+    # What the trainer asks between rollouts.
+
+    def check_health(self) -> int:
+        """Look for trouble that a rollout must not stop for.
+
+        Returns:
+            Number of environments that were reset because of NaN since the last call.
+
+        Raises:
+            UserError: Contacts or constraints did not fit into the simulation's buffers.
+        """
+        self.sim.check_overflow()  # type: ignore[attr-defined]
+        count = int(self._non_finite_resets)
+        self._non_finite_resets.zero_()
+        return count
+
+    def dump_state(self, path: Path) -> None:
+        """Write what reproduces the present state: physics state and per-environment parameters."""
+        data, model = self.sim.data, self.sim.model
+        dump = {name: getattr(data, name).cpu() for name in ("qpos", "qvel", "ctrl")}
+        dump |= {name: getattr(model, name).cpu() for name in sorted(self.sim.expanded_fields)}
+        dump["episode_length"] = self.episode_length_buf.cpu()
+        dump["action"] = self.action_manager.action.cpu()
+        torch.save(dump, path)
+
+    def training_state(self) -> dict[str, Any]:
+        """Curricula and counters that a resumed run continues from."""
+        state: dict[str, Any] = {
+            "common_step_counter": self.common_step_counter,
+            "sim_step_counter": self._sim_step_counter,
+            "command": self.velocity_command.training_state(),
+        }
+        terrain = self.scene.terrain
+        if terrain is not None and terrain.terrain_origins is not None:
+            state["terrain_levels"] = terrain.terrain_levels
+        return state
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`training_state`; terrain levels only for the same number of robots."""
+        self.common_step_counter = state["common_step_counter"]
+        self._sim_step_counter = state["sim_step_counter"]
+        self.velocity_command.load_training_state(state["command"])
+        levels = state.get("terrain_levels")
+        terrain = self.scene.terrain
+        if levels is None or terrain is None or terrain.terrain_origins is None:
+            return
+        levels = levels.to(self.device)
+        if len(levels) != self.num_envs:
+            # Another number of robots: keep the distribution of levels, robot by robot.
+            pick = torch.arange(self.num_envs, device=self.device) * len(levels) // self.num_envs
+            levels = levels[pick]
+        terrain.terrain_levels[:] = levels
+        terrain.env_origins[:] = terrain.terrain_origins[levels, terrain.terrain_types]
+        self.reset()
+

@@ -1,0 +1,131 @@
+"""mjlab's observation manager with stacked frames and a clip per group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from mjlab.managers.observation_manager import ObservationGroupCfg, ObservationManager
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+
+if TYPE_CHECKING:
+    from mjlab.envs import ManagerBasedRlEnv
+
+
+@dataclass(kw_only=True)
+class FrameStackCfg:
+    """A group that holds the last frames of another group, oldest first.
+
+    mjlab's own history is term by term; an encoder of whole frames needs frame by frame, with the
+    very noise that the source group showed.
+    """
+
+    source: str
+    """Group whose frames are stacked."""
+
+    length: int
+    """Number of frames, the newest included; at least 1."""
+
+
+class StackedObservationManager(ObservationManager):
+    """Observation manager that adds stacked groups after the others and clips every group."""
+
+    def __init__(
+        self,
+        cfg: dict[str, ObservationGroupCfg],
+        env: ManagerBasedRlEnv,
+        stacks: dict[str, FrameStackCfg],
+        clip: float,
+    ) -> None:
+        self._clip = clip
+        self._stacks = stacks
+        super().__init__(cfg, env)
+        self._latest: dict[str, torch.Tensor] = {}
+        self._frames: dict[str, torch.Tensor] = {}
+        self._just_reset: dict[str, torch.Tensor] = {}
+        for name, stack in stacks.items():
+            if stack.source not in cfg:
+                raise UserError(
+                    f"observation group '{name}' stacks '{stack.source}', which does not exist; "
+                    f"there are {', '.join(cfg)}"
+                )
+            (width,) = self._group_obs_dim[stack.source]
+            self._frames[name] = torch.zeros(
+                env.num_envs, stack.length, int(width), device=env.device
+            )
+            self._just_reset[name] = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+            self._group_obs_dim[name] = (stack.length * int(width),)
+            self._group_obs_term_names[name] = [
+                f"{term}[t-{age}]"
+                for age in reversed(range(stack.length))
+                for term in self._group_obs_term_names[stack.source]
+            ]
+            self._group_obs_term_dim[name] = self._group_obs_term_dim[stack.source] * stack.length
+            self._group_obs_term_cfgs[name] = self._group_obs_term_cfgs[stack.source] * stack.length
+            self._group_obs_concatenate[name] = True
+
+    def layout(self) -> ObservationLayout:
+        """Names, widths and scales of all terms of all groups."""
+        groups = {}
+        for group in self.cfg:
+            terms = zip(
+                self._group_obs_term_names[group],
+                self._group_obs_term_dim[group],
+                self._group_obs_term_cfgs[group],
+                strict=True,
+            )
+            groups[group] = GroupLayout(
+                terms=tuple(
+                    TermLayout(name=name, width=dim[0], scale=_plain(cfg.scale))
+                    for name, dim, cfg in terms
+                )
+            )
+        for name, stack in self._stacks.items():
+            groups[name] = GroupLayout(terms=groups[stack.source].terms, history=stack.length)
+        return ObservationLayout(groups=groups)
+
+    def compute_group(
+        self,
+        group_name: str,
+        update_history: bool = False,
+        env_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Compute one group. Shape (num_envs, group width); see mjlab's manager for the arguments."""
+        if group_name in self._stacks:
+            return self._stack(group_name, env_ids)
+        obs = super().compute_group(group_name, update_history, env_ids)
+        assert isinstance(obs, torch.Tensor), "groups are concatenated"
+        self._latest[group_name] = obs.clamp_(-self._clip, self._clip)
+        return self._latest[group_name]
+
+    def _stack(self, name: str, env_ids: torch.Tensor | None) -> torch.Tensor:
+        """Take in the source's newest frame, for all environments or only for those just reset."""
+        newest = self._latest[self._stacks[name].source][:, None]
+        frames = self._frames[name]
+        if env_ids is None:
+            shifted = torch.cat((frames[:, 1:], newest), dim=1)
+        else:
+            shifted = frames
+        # An episode starts with its first frame in every place.
+        just_reset = self._just_reset[name]
+        frames.copy_(torch.where(just_reset[:, None, None], newest, shifted))
+        just_reset.fill_(False)
+        return frames.flatten(1).clone()
+
+    def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, float]:
+        """Forget the frames of the given environments; their next frame fills the stack."""
+        info = super().reset(env_ids)
+        ids = slice(None) if env_ids is None else env_ids
+        for just_reset in self._just_reset.values():
+            just_reset[ids] = True
+        return info
+
+
+def _plain(scale: torch.Tensor | float | tuple[float, ...] | None) -> float | tuple[float, ...]:
+    if scale is None:
+        return 1.0
+    values = scale.tolist() if isinstance(scale, torch.Tensor) else scale
+    return float(values) if isinstance(values, int | float) else tuple(values)

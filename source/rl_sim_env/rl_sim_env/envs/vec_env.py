@@ -1,0 +1,103 @@
+"""The environment as rsl_rl sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+
+from rl_sim_env.envs.amp_vae_env import AmpVaeEnv, AmpVaeEnvCfg
+from rl_sim_env.learning.layout import ObservationLayout
+
+
+class AmpVaeVecEnv(VecEnv):
+    """Adapter from :class:`AmpVaeEnv` to rsl_rl's vectorised environment.
+
+    Args:
+        env: The environment; it is reset.
+    """
+
+    def __init__(self, env: AmpVaeEnv) -> None:
+        self.env = env
+        self.num_envs = env.num_envs
+        self.num_actions = env.action_manager.total_action_dim
+        self.max_episode_length = env.max_episode_length
+        self.device = env.device
+        self.env.reset()
+
+    @property
+    def cfg(self) -> AmpVaeEnvCfg:  # type: ignore[override]
+        """Configuration of the environment."""
+        return self.env.cfg
+
+    @property
+    def unwrapped(self) -> AmpVaeEnv:
+        """The environment itself."""
+        return self.env
+
+    @property
+    def step_dt(self) -> float:
+        """Control period [s]."""
+        return self.env.step_dt
+
+    @property
+    def observation_layout(self) -> ObservationLayout:
+        """Names, widths and scales of all observation terms."""
+        return self.env.observation_layout
+
+    @property
+    def episode_length_buf(self) -> torch.Tensor:  # type: ignore[override]
+        """Steps of the running episodes. Shape (num_envs,)."""
+        return self.env.episode_length_buf
+
+    @episode_length_buf.setter
+    def episode_length_buf(self, value: torch.Tensor) -> None:
+        self.env.episode_length_buf = value
+
+    def get_observations(self) -> TensorDict:
+        """Observations of the present state, one entry per group."""
+        return self._tensordict(self.env.observation_manager.compute())
+
+    def step(
+        self, actions: torch.Tensor
+    ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """Run one control step.
+
+        Args:
+            actions: Raw actions. Shape (num_envs, num_actions).
+
+        Returns:
+            Observations, rewards (num_envs,), dones (num_envs,), and extras with ``time_outs``,
+            ``terminal_obs``, ``style_scale`` and ``log``.
+        """
+        obs, reward, terminated, time_outs, extras = self.env.step(actions)
+        # A robot that fell in its last step has fallen: there is nothing to bootstrap from.
+        extras["time_outs"] = time_outs & ~terminated
+        extras["terminal_obs"] = self._tensordict(extras["terminal_obs"])
+        return self._tensordict(obs), reward, (terminated | time_outs).long(), extras
+
+    def check_health(self) -> int:
+        """See :meth:`AmpVaeEnv.check_health`."""
+        return self.env.check_health()
+
+    def dump_state(self, path: Path) -> None:
+        """See :meth:`AmpVaeEnv.dump_state`."""
+        self.env.dump_state(path)
+
+    def training_state(self) -> dict[str, Any]:
+        """See :meth:`AmpVaeEnv.training_state`."""
+        return self.env.training_state()
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """See :meth:`AmpVaeEnv.load_training_state`."""
+        self.env.load_training_state(state)
+
+    def close(self) -> None:
+        """Release the environment."""
+        self.env.close()
+
+    def _tensordict(self, groups: Any) -> TensorDict:
+        return TensorDict(dict(groups), batch_size=[self.num_envs])

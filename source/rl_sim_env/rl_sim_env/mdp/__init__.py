@@ -1,0 +1,1 @@
+"""Terms of the task: free functions that read the environment and return one value per robot."""

@@ -1,0 +1,285 @@
+"""Velocity commands whose ranges belong to the terrain under the robot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mjlab.managers.command_manager import CommandTerm, CommandTermCfg
+from mjlab.utils.lab_api.math import wrap_to_pi
+
+from rl_sim_env.errors import UserError
+
+if TYPE_CHECKING:
+    import viser
+    from mjlab.viewer.debug_visualizer import DebugVisualizer
+
+    from rl_sim_env.envs import AmpVaeEnv
+
+Range = tuple[float, float]
+
+
+@dataclass(kw_only=True)
+class TerrainCommandRanges:
+    """Command ranges on one terrain family. Each grows from ``start`` to ``final`` with the level."""
+
+    lin_vel_x_start: Range
+    """Forward velocity at level 0 [m/s]."""
+    lin_vel_x_final: Range
+    """Forward velocity at level 1 [m/s]."""
+    ang_vel_z_start: Range
+    """Yaw rate at level 0 [rad/s]."""
+    ang_vel_z_final: Range
+    """Yaw rate at level 1 [rad/s]."""
+    lin_vel_y: Range = (-0.5, 0.5)
+    """Lateral velocity [m/s]."""
+
+
+@dataclass(kw_only=True)
+class TerrainVelocityCommandCfg(CommandTermCfg):
+    """Velocity command per terrain family."""
+
+    terrains: dict[str, TerrainCommandRanges]
+    """Ranges by the name of the terrain family."""
+
+    heading: Range = (-torch.pi / 2, torch.pi / 2)
+    """Heading targets [rad], relative to the heading when the command is drawn."""
+
+    heading_gain: float = 0.5
+    """Yaw rate per heading error [1/s]."""
+
+    heading_prob: float = 0.9
+    """Share of commands that give a heading instead of a yaw rate, in [0, 1]."""
+
+    yaw_only_prob: float = 0.1
+    """Share of commands that turn on the spot, in [0, 1]."""
+
+    standing_prob: float = 0.05
+    """Share of commands to stand still, in [0, 1]."""
+
+    min_lin_vel: float = 0.1
+    """Horizontal commands below this speed [m/s] become zero."""
+
+    min_ang_vel: float = 0.1
+    """Yaw rate commands below this rate [rad/s] become zero when the horizontal command is zero."""
+
+    viz_height: float = 0.4
+    """Height above the base at which the viewer draws the arrows [m]."""
+
+    resampling_time_range: tuple[float, float] = field(default=(10.0, 10.0))
+    """Time between two draws [s]."""
+
+    debug_vis: bool = True
+    """Draw commanded and actual velocity in the viewer."""
+
+    def build(self, env: AmpVaeEnv) -> TerrainVelocityCommand:  # type: ignore[override]
+        """Build the term."""
+        return TerrainVelocityCommand(self, env)
+
+
+class TerrainVelocityCommand(CommandTerm):
+    """Draws (vx, vy, yaw rate) from the ranges of each environment's terrain family.
+
+    Attributes:
+        level: Curriculum level of each family in [0, 1]. Shape (num_families,).
+        family: Index of each environment's family. Shape (num_envs,).
+        commanded_distance: Distance commanded in this episode [m]. Shape (num_envs,).
+        progress: Distance moved along the command in this episode [m]. Shape (num_envs,).
+        steps: Steps of this episode that were judged. Shape (num_envs,).
+        tracking: Sum of exp(-error^2 / 0.25) of the horizontal velocity over the steps of this
+            episode. Shape (num_envs,).
+    """
+
+    cfg: TerrainVelocityCommandCfg
+
+    def __init__(self, cfg: TerrainVelocityCommandCfg, env: AmpVaeEnv) -> None:
+        super().__init__(cfg, env)
+        self._env: AmpVaeEnv = env
+        self.family_names = env.terrain_types.names
+        unknown = [name for name in self.family_names if name not in cfg.terrains]
+        if unknown:
+            raise UserError(
+                f"no command ranges for terrain {', '.join(unknown)}; "
+                f"there are ranges for {', '.join(cfg.terrains)}"
+            )
+        ranges = [cfg.terrains[name] for name in self.family_names]
+
+        def table(*fields: str) -> torch.Tensor:
+            rows = [[getattr(r, name) for name in fields] for r in ranges]
+            return torch.tensor(rows, device=self.device)  # (family, field, low/high)
+
+        self._start = table("lin_vel_x_start", "lin_vel_y", "ang_vel_z_start")
+        self._final = table("lin_vel_x_final", "lin_vel_y", "ang_vel_z_final")
+        self.level = torch.zeros(len(ranges), device=self.device)
+
+        def per_env(*shape: int, dtype: torch.dtype = torch.float) -> torch.Tensor:
+            return torch.zeros(self.num_envs, *shape, device=self.device, dtype=dtype)
+
+        self._command = per_env(3)
+        self._heading_target = per_env()
+        self._is_heading = per_env(dtype=torch.bool)
+        self._is_yaw_only = per_env(dtype=torch.bool)
+        self._is_standing = per_env(dtype=torch.bool)
+        self.commanded_distance = per_env()
+        self.progress = per_env()
+        self.tracking = per_env()
+        self.metrics["error_vel_xy"] = per_env()
+        self.metrics["error_vel_yaw"] = per_env()
+        self.steps = per_env()
+        self._joystick: Callable[[], tuple[int, torch.Tensor] | None] | None = None
+
+    @property
+    def command(self) -> torch.Tensor:
+        """(vx, vy, yaw rate) in the base frame [m/s, m/s, rad/s]. Shape (num_envs, 3)."""
+        return self._command
+
+    @property
+    def is_moving(self) -> torch.Tensor:
+        """Whether the command is not zero. Shape (num_envs,)."""
+        return self._command.any(dim=-1)
+
+    @property
+    def family(self) -> torch.Tensor:
+        """Index of each environment's terrain family. Shape (num_envs,)."""
+        return self._env.terrain_types.ids
+
+    @property
+    def ranges(self) -> torch.Tensor:
+        """Ranges at the current levels. Shape (num_families, 3, 2): vx, vy, yaw rate; low, high."""
+        return torch.lerp(self._start, self._final, self.level[:, None, None])
+
+    def reset(self, env_ids: torch.Tensor | slice | None) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        """Close the episode's statistics and draw anew."""
+        assert isinstance(env_ids, torch.Tensor)
+        extras = {}
+        steps = self.steps[env_ids].clamp(min=1.0)
+        for name, value in self.metrics.items():
+            extras[name] = (value[env_ids] / steps).mean()
+            value[env_ids] = 0.0
+        for value in (self.steps, self.commanded_distance, self.progress, self.tracking):
+            value[env_ids] = 0.0
+        self.command_counter[env_ids] = 0
+        self._resample(env_ids)
+        return extras
+
+    def _update_metrics(self) -> None:
+        robot = self._env.robot.data
+        velocity = robot.root_link_lin_vel_b[:, :2]
+        error = (self._command[:, :2] - velocity).norm(dim=-1)
+        yaw_error = (self._command[:, 2] - robot.root_link_ang_vel_b[:, 2]).abs()
+        # A fresh episode has no past step to judge.
+        counts = (self._env.episode_length_buf > 0).float()
+        self.metrics["error_vel_xy"] += counts * error
+        self.metrics["error_vel_yaw"] += counts * yaw_error
+        self.steps += counts
+        speed = self._command[:, :2].norm(dim=-1)
+        along = (self._command[:, :2] * velocity).sum(dim=-1) / speed.clamp(min=1e-6)
+        self.commanded_distance += counts * speed * self._env.step_dt
+        self.progress += counts * torch.minimum(along, speed) * self._env.step_dt
+        self.tracking += counts * torch.exp(-error.square() / 0.25)
+
+    def _resample_command(self, env_ids: torch.Tensor) -> None:
+        low, high = self.ranges[self.family[env_ids]].unbind(dim=-1)
+        self._command[env_ids] = low + (high - low) * torch.rand_like(low)
+        draw = torch.rand(4, len(env_ids), device=self.device)
+        heading_low, heading_high = self.cfg.heading
+        target = self._env.robot_heading()[env_ids] + torch.lerp(
+            draw.new_tensor(heading_low), draw.new_tensor(heading_high), draw[0]
+        )
+        self._heading_target[env_ids] = wrap_to_pi(target)
+        self._is_heading[env_ids] = draw[1] < self.cfg.heading_prob
+        self._is_yaw_only[env_ids] = draw[2] < self.cfg.yaw_only_prob
+        self._is_standing[env_ids] = draw[3] < self.cfg.standing_prob
+        # What does not change until the next draw is settled here, the heading in every step.
+        command = self._command[env_ids]
+        slow = command[:, :2].norm(dim=-1) < self.cfg.min_lin_vel
+        no_translation = slow | self._is_yaw_only[env_ids] | self._is_standing[env_ids]
+        command[:, :2] = torch.where(no_translation[:, None], 0.0, command[:, :2])
+        command[:, 2] = torch.where(self._is_standing[env_ids], 0.0, command[:, 2])
+        self._command[env_ids] = command
+
+    def _update_command(self, env_ids: torch.Tensor | None) -> None:
+        del env_ids  # A function of the present state: harmless for all.
+        error = wrap_to_pi(self._heading_target - self._env.robot_heading())
+        low, high = self.ranges[self.family][:, 2].unbind(dim=-1)
+        toward_heading = torch.clamp(self.cfg.heading_gain * error, low, high)
+        # Turning on the spot means a yaw rate, not the last degrees of a heading.
+        steers = self._is_heading & ~self._is_standing & ~self._is_yaw_only
+        yaw = torch.where(steers, toward_heading, self._command[:, 2])
+        idle = (self._command[:, :2] == 0.0).all(dim=-1) & (yaw.abs() < self.cfg.min_ang_vel)
+        self._command[:, 2] = torch.where(idle, 0.0, yaw)
+
+    def set_constant(self, command: tuple[float, float, float] | torch.Tensor) -> None:
+        """Hold one command (or one per environment) until the next draw.
+
+        Args:
+            command: (vx, vy, yaw rate) [m/s, m/s, rad/s]; a tensor has shape (num_envs, 3).
+        """
+        self._command[:] = torch.as_tensor(command, device=self.device)
+        self._is_heading[:] = False
+        self._is_yaw_only[:] = False
+        self._is_standing[:] = False
+        self.time_left[:] = torch.inf
+
+    def training_state(self) -> dict[str, torch.Tensor]:
+        """What a resumed run needs."""
+        return {"level": self.level}
+
+    def load_training_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Restore :meth:`training_state`."""
+        self.level.copy_(state["level"])
+
+    # Viewer.
+
+    def create_gui(
+        self,
+        name: str,
+        server: viser.ViserServer,
+        get_env_idx: Callable[[], int],
+        on_change: Callable[[], None] | None = None,
+        request_action: Callable[[str, Any], None] | None = None,
+    ) -> None:
+        """Sliders that take over the command of the robot in view."""
+        del on_change, request_action
+        high = self.ranges.amax(dim=0)[:, 1].tolist()
+        with server.gui.add_folder(name.capitalize()):
+            enabled = server.gui.add_checkbox("Joystick", initial_value=False)
+            sliders = [
+                server.gui.add_slider(label, min=-limit, max=limit, step=0.05, initial_value=0.0)
+                for label, limit in zip(("vx [m/s]", "vy [m/s]", "yaw [rad/s]"), high, strict=True)
+            ]
+
+        def read() -> tuple[int, torch.Tensor] | None:
+            if not enabled.value:
+                return None
+            return get_env_idx(), torch.tensor([s.value for s in sliders], device=self.device)
+
+        self._joystick = read
+
+    def compute(self, dt: float | torch.Tensor, env_ids: torch.Tensor | None = None) -> None:
+        """Advance by ``dt`` [s]; the viewer's joystick has the last word."""
+        super().compute(dt, env_ids)
+        if self._joystick is not None and (reading := self._joystick()) is not None:
+            env_id, command = reading
+            self._command[env_id] = command
+
+    def _debug_vis_impl(self, visualizer: DebugVisualizer) -> None:
+        env_ids = visualizer.get_env_indices(self.num_envs)
+        robot = self._env.robot.data
+        position = robot.root_link_pos_w.cpu().numpy()
+        heading = self._env.robot_heading().cpu()
+        actual = robot.root_link_lin_vel_b[:, :2].cpu()
+        for env_id in env_ids:
+            start = position[env_id].copy()
+            start[2] += self.cfg.viz_height
+            cos, sin = heading[env_id].cos(), heading[env_id].sin()
+            for (vx, vy), color in (
+                (self._command[env_id, :2].cpu(), (0.2, 0.4, 1.0, 0.8)),
+                (actual[env_id], (0.1, 0.8, 0.4, 0.8)),
+            ):
+                end = start.copy()
+                end[0] += float(cos * vx - sin * vy)
+                end[1] += float(sin * vx + cos * vy)
+                visualizer.add_arrow(start, end, color=color, width=0.02)

@@ -1,0 +1,168 @@
+"""Events: domain randomisation and resets. What varies between robots is drawn anew at each reset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from mjlab.managers.event_manager import RecomputeLevel, requires_model_fields
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv
+
+Range = tuple[float, float]
+
+
+def _uniform(limits: Range, *shape: int, device: str) -> torch.Tensor:
+    low, high = limits
+    return low + (high - low) * torch.rand(*shape, device=device)
+
+
+def _normal_from_range(limits: Range, num: int, *, device: str) -> torch.Tensor:
+    """Normal draw around the range's middle with its ends at three standard deviations, cut there."""
+    low, high = limits
+    mean, std = (low + high) / 2.0, (high - low) / 6.0
+    return (mean + std * torch.randn(num, device=device)).clamp(low, high)
+
+
+def _set_mass(env: AmpVaeEnv, env_ids: torch.Tensor, body: int, mass: torch.Tensor) -> None:
+    """Give a body a mass [kg]; its inertia changes in proportion."""
+    model = env.sim.model
+    ratio = mass / env.sim.get_default_field("body_mass")[body]
+    model.body_mass[env_ids, body] = mass
+    model.body_inertia[env_ids, body] = (
+        env.sim.get_default_field("body_inertia")[body] * ratio[:, None]
+    )
+
+
+@requires_model_fields(
+    "body_mass", "body_inertia", "body_ipos", recompute=RecomputeLevel.set_const
+)
+def randomize_base_mass_and_com(
+    env: AmpVaeEnv,
+    env_ids: torch.Tensor,
+    *,
+    mass: Range,
+    com_x: Range,
+    com_y: Range,
+    com_z: Range,
+) -> None:
+    """Add to the trunk's mass [kg] and centre of mass [m], normal within the given ranges."""
+    body = env.index.base_body_global
+    default_mass = env.sim.get_default_field("body_mass")[body]
+    added = _normal_from_range(mass, len(env_ids), device=env.device)
+    _set_mass(env, env_ids, body, default_mass + added)
+    offset = [_normal_from_range(r, len(env_ids), device=env.device) for r in (com_x, com_y, com_z)]
+    default_com = env.sim.get_default_field("body_ipos")[body]
+    env.sim.model.body_ipos[env_ids, body] = default_com + torch.stack(offset, dim=-1)
+
+
+@requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
+def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range) -> None:
+    """Hang a load [kg], uniform within the range, on the boom's carrier."""
+    body = env.index.load_body_global
+    carrier = env.sim.get_default_field("body_mass")[body]
+    load = _uniform(mass, len(env_ids), device=env.device)
+    _set_mass(env, env_ids, body, carrier + load)
+
+
+@requires_model_fields("geom_friction")
+def randomize_foot_friction(env: AmpVaeEnv, env_ids: torch.Tensor, *, friction: Range) -> None:
+    """Sliding friction between feet and ground, one uniform draw for the four feet."""
+    value = _uniform(friction, len(env_ids), 1, device=env.device)
+    env.sim.model.geom_friction[env_ids[:, None], env.index.foot_geoms_global, 0] = value.expand(
+        -1, len(env.index.foot_geoms_global)
+    )
+
+
+def randomize_leg_gains(
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, gain: Range, torque_constant: Range
+) -> None:
+    """Scale kp and kd of the leg drives, each joint for itself.
+
+    Args:
+        env: The environment.
+        env_ids: Environments to draw for.
+        gain: Independent factor of each gain.
+        torque_constant: Factor shared by both gains of a joint: the drive's torque constant.
+    """
+    drive = env.leg_drive
+    shape = drive.default_stiffness[env_ids].shape
+    shared = _uniform(torque_constant, *shape, device=env.device)
+    kp = shared * _uniform(gain, *shape, device=env.device)
+    kd = shared * _uniform(gain, *shape, device=env.device)
+    drive.set_gains(
+        env_ids, kp=drive.default_stiffness[env_ids] * kp, kd=drive.default_damping[env_ids] * kd
+    )
+
+
+def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
+    """Draw the delay of the joint targets, in physics steps, for the whole episode."""
+    max_lag = env.leg_drive.cfg.delay_max_lag
+    lags = torch.randint(0, max_lag + 1, (len(env_ids),), device=env.device)
+    env.leg_drive.set_lags(lags, env_ids)
+
+
+def reset_base(
+    env: AmpVaeEnv,
+    env_ids: torch.Tensor,
+    *,
+    position_xy: float,
+    yaw: float,
+    lin_vel: float,
+) -> None:
+    """Put the robot near its origin.
+
+    Args:
+        env: The environment.
+        env_ids: Environments to reset.
+        position_xy: Largest offset in x and y [m].
+        yaw: Largest heading [rad].
+        lin_vel: Largest velocity in x, y and z [m/s].
+    """
+    num = len(env_ids)
+    state = env.robot.data.default_root_state[env_ids].clone()
+    state[:, :3] += env.scene.env_origins[env_ids]
+    state[:, :2] += _uniform((-position_xy, position_xy), num, 2, device=env.device)
+    # The ground may rise between the origin and the drawn place.
+    ground = env.height_map.heights(state[:, :2])
+    state[:, 2] += (ground - env.scene.env_origins[env_ids, 2]).clamp(min=0.0)
+    half_yaw = 0.5 * _uniform((-yaw, yaw), num, device=env.device)
+    zero = torch.zeros_like(half_yaw)
+    state[:, 3:7] = torch.stack((half_yaw.cos(), zero, zero, half_yaw.sin()), dim=-1)
+    state[:, 7:10] = _uniform((-lin_vel, lin_vel), num, 3, device=env.device)
+    env.robot.write_root_state_to_sim(state, env_ids=env_ids)
+
+
+def reset_leg_joints(env: AmpVaeEnv, env_ids: torch.Tensor, *, offset: float) -> None:
+    """Default leg pose plus a uniform offset [rad] within the soft limits, at rest."""
+    joints = env.index.leg_joints
+    default = env.default_leg_joint_pos[env_ids]
+    position = default + _uniform((-offset, offset), *default.shape, device=env.device)
+    low, high = env.robot.data.soft_joint_pos_limits[env_ids[:, None], joints].unbind(dim=-1)
+    position = torch.clamp(position, low, high)
+    env.robot.write_joint_state_to_sim(
+        position, torch.zeros_like(position), joint_ids=joints, env_ids=env_ids
+    )
+
+
+def reset_arm(env: AmpVaeEnv, env_ids: torch.Tensor, *, angle: Range, length: Range) -> None:
+    """Draw the boom's angle [rad] and length [m] and hold it there."""
+    num = len(env_ids)
+    joints = env.index.arm_joints
+    position = torch.stack(
+        (_uniform(angle, num, device=env.device), _uniform(length, num, device=env.device)), dim=-1
+    )
+    env.robot.write_joint_state_to_sim(
+        position, torch.zeros_like(position), joint_ids=joints, env_ids=env_ids
+    )
+    env.robot.set_joint_position_target(position, joint_ids=joints, env_ids=env_ids)
+
+
+def push(env: AmpVaeEnv, env_ids: torch.Tensor, *, velocity: float) -> None:
+    """Add up to ``velocity`` [m/s] to the base's world x and y velocity."""
+    robot = env.robot
+    qvel = robot.data.data.qvel
+    xy = robot.indexing.free_joint_v_adr[:2]
+    kick = _uniform((-velocity, velocity), len(env_ids), 2, device=env.device)
+    qvel[env_ids[:, None], xy] = qvel[env_ids[:, None], xy] + kick

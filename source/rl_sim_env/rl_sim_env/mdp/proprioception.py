@@ -1,0 +1,136 @@
+"""Delayed proprioception: what the robot's bus delivers, a few milliseconds late."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import mujoco
+import torch
+from mjlab.sensor.sensor import Sensor, SensorCfg
+from mjlab.utils.lab_api.math import quat_apply_inverse
+
+if TYPE_CHECKING:
+    import mujoco_warp as mjwarp
+    from mjlab.entity import Entity
+
+
+@dataclass
+class ProprioceptionData:
+    """Delayed measurements of one control step."""
+
+    base_ang_vel: torch.Tensor
+    """Angular velocity of the base, base frame [rad/s]. Shape (num_envs, 3)."""
+    projected_gravity: torch.Tensor
+    """Direction of gravity in the base frame. Shape (num_envs, 3)."""
+    joint_pos: torch.Tensor
+    """Leg joint positions, canonical order [rad]. Shape (num_envs, num_leg_joints)."""
+    joint_vel: torch.Tensor
+    """Leg joint velocities, canonical order [rad/s]. Shape (num_envs, num_leg_joints)."""
+
+
+@dataclass
+class ProprioceptionCfg(SensorCfg):
+    """Four signals, each with its own delay, drawn per episode and environment.
+
+    The delay is a real number of seconds: frames are kept at the physics rate and interpolated
+    linearly, so that it does not matter whether it is a multiple of the physics step.
+    """
+
+    name: str = "proprioception"
+    entity_name: str = "robot"
+    joint_names: tuple[str, ...] = ()
+    """Leg joints in canonical order."""
+    max_delay_s: float = 0.0075
+    """Longest delay [s]; 0 switches delays off."""
+    physics_dt: float = 0.005
+    """Physics time step [s]."""
+
+    def build(self) -> Proprioception:
+        """Build the sensor."""
+        return Proprioception(self)
+
+
+class Proprioception(Sensor[ProprioceptionData]):
+    """Ring of physics-rate frames, read at each environment's own delays."""
+
+    cfg: ProprioceptionCfg
+
+    def __init__(self, cfg: ProprioceptionCfg) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self._robot: Entity | None = None
+
+    def edit_spec(self, scene_spec: mujoco.MjSpec, entities: dict[str, Entity]) -> None:
+        """Remember the robot; nothing is added to the model."""
+        del scene_spec
+        self._robot = entities[self.cfg.entity_name]
+
+    def initialize(
+        self, mj_model: mujoco.MjModel, model: mjwarp.Model, data: mjwarp.Data, device: str
+    ) -> None:
+        """Allocate the ring: newest frame first."""
+        del mj_model, model
+        assert self._robot is not None
+        joint_ids = self._robot.find_joints(self.cfg.joint_names, preserve_order=True)[0]
+        self._joint_ids = torch.tensor(joint_ids, dtype=torch.long, device=device)
+        num_joints = len(joint_ids)
+        self._widths = (3, 3, num_joints, num_joints)
+        depth = math.ceil(self.cfg.max_delay_s / self.cfg.physics_dt) + 1
+        num_envs = data.nworld
+        self._frames = torch.zeros(depth, num_envs, sum(self._widths), device=device)
+        self._delay = torch.zeros(num_envs, len(self._widths), device=device)
+        self._signal_of_column = torch.repeat_interleave(
+            torch.arange(len(self._widths), device=device),
+            torch.tensor(self._widths, device=device),
+        )
+        self._gravity = torch.tensor((0.0, 0.0, -1.0), device=device).expand(num_envs, 3)
+        self._just_reset = torch.ones(num_envs, dtype=torch.bool, device=device)
+
+    def reset(self, env_ids: torch.Tensor | slice | None = None) -> None:
+        """Draw new delays; the ring is refilled when the reset state is first read."""
+        super().reset(env_ids)
+        ids = slice(None) if env_ids is None else env_ids
+        self._just_reset[ids] = True
+        self._delay[ids] = torch.rand_like(self._delay[ids]) * self.cfg.max_delay_s
+
+    def update(self, dt: float) -> None:
+        """Take in the frame after one physics step."""
+        super().update(dt)
+        self._frames[1:] = self._frames[:-1].clone()
+        self._frames[0] = self._measure()
+
+    def _measure(self) -> torch.Tensor:
+        # Straight from qpos and qvel, which are current at any time; derived body velocities are
+        # one physics step behind inside the decimation loop.
+        assert self._robot is not None
+        robot = self._robot.data
+        quat_w = robot.data.qpos[:, robot.indexing.free_joint_q_adr[3:7]]
+        return torch.cat(
+            (
+                robot.data.qvel[:, robot.indexing.free_joint_v_adr[3:6]],
+                quat_apply_inverse(quat_w, self._gravity),
+                robot.joint_pos[:, self._joint_ids],
+                robot.joint_vel[:, self._joint_ids],
+            ),
+            dim=-1,
+        )
+
+    def _compute_data(self) -> ProprioceptionData:
+        # An episode starts with what is measured after the reset, at every delay.
+        self._frames = torch.where(self._just_reset[:, None], self._measure(), self._frames)
+        self._just_reset = torch.zeros_like(self._just_reset)
+        if self._frames.shape[0] == 1:
+            delayed = self._frames[0]
+        else:
+            age = self._delay / self.cfg.physics_dt
+            newer = age.floor().clamp(max=self._frames.shape[0] - 2)
+            blend = (age - newer)[:, self._signal_of_column]
+            row = newer.long()[:, self._signal_of_column]
+            delayed = torch.lerp(
+                self._frames.gather(0, row[None])[0],
+                self._frames.gather(0, row[None] + 1)[0],
+                blend,
+            )
+        return ProprioceptionData(*delayed.split(self._widths, dim=-1))

@@ -1,0 +1,113 @@
+"""Reward terms. Each returns its value per second and environment, shape (num_envs,).
+
+The weights of the task turn some of them into penalties. Only leg joints are read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from rl_sim_env.mdp import observations as obs
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv
+
+
+def track_lin_vel_xy_exp(env: AmpVaeEnv, *, std: float) -> torch.Tensor:
+    """exp(-|error|^2 / std^2) of the horizontal velocity, std in m/s."""
+    error = env.velocity_command.command[:, :2] - obs.base_lin_vel_xy(env)
+    return torch.exp(-error.square().sum(dim=-1) / std**2)
+
+
+def track_ang_vel_z_exp(env: AmpVaeEnv, *, std: float) -> torch.Tensor:
+    """exp(-error^2 / std^2) of the yaw rate, std in rad/s."""
+    error = env.velocity_command.command[:, 2] - obs.base_ang_vel(env)[:, 2]
+    return torch.exp(-error.square() / std**2)
+
+
+def orientation_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Squared horizontal part of gravity in the base frame: 0 when level."""
+    return obs.projected_gravity(env)[:, :2].square().sum(dim=-1)
+
+
+def lin_vel_z_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Squared vertical velocity of the base, base frame [m^2/s^2]."""
+    return obs.base_lin_vel(env)[:, 2].square()
+
+
+def ang_vel_xy_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Squared roll and pitch rates [rad^2/s^2]."""
+    return obs.base_ang_vel(env)[:, :2].square().sum(dim=-1)
+
+
+def dof_torques_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Sum of squared leg torques [N^2 m^2]."""
+    return obs.joint_torques(env).square().sum(dim=-1)
+
+
+def dof_vel_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Sum of squared leg joint velocities [rad^2/s^2]."""
+    return obs.joint_vel(env).square().sum(dim=-1)
+
+
+def dof_acc_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Sum of squared leg joint accelerations [rad^2/s^4]."""
+    return env.robot.data.joint_acc[:, env.index.leg_joints].square().sum(dim=-1)
+
+
+def action_rate_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Squared first difference of the raw actions."""
+    actions = env.action_manager
+    return (actions.action - actions.prev_action).square().sum(dim=-1)
+
+
+def action_smoothness_l2(env: AmpVaeEnv) -> torch.Tensor:
+    """Squared second difference of the raw actions."""
+    actions = env.action_manager
+    second = actions.action - 2.0 * actions.prev_action + actions.prev_prev_action
+    return second.square().sum(dim=-1)
+
+
+def joint_power(env: AmpVaeEnv) -> torch.Tensor:
+    """Sum of absolute mechanical leg power [W]."""
+    return (obs.joint_torques(env) * obs.joint_vel(env)).abs().sum(dim=-1)
+
+
+def joint_power_distribution(env: AmpVaeEnv) -> torch.Tensor:
+    """Variance of absolute mechanical power over the legs' joints [W^2]."""
+    return (obs.joint_torques(env) * obs.joint_vel(env)).abs().var(dim=-1)
+
+
+def feet_air_time(env: AmpVaeEnv, *, threshold: float) -> torch.Tensor:
+    """Air time beyond ``threshold`` [s] of each foot that touches down; none when standing."""
+    sensor = env.scene[env.cfg.feet_contact_sensor]
+    landed = sensor.compute_first_contact(env.step_dt)
+    surplus = (sensor.data.last_air_time - threshold) * landed
+    return surplus.sum(dim=-1) * env.velocity_command.is_moving
+
+
+def undesired_contacts(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float) -> torch.Tensor:
+    """Number of watched bodies that press on something with more than ``force_threshold`` [N]."""
+    force = env.scene[sensor_name].data.force.norm(dim=-1)
+    return (force > force_threshold).float().sum(dim=-1)
+
+
+def feet_slide(env: AmpVaeEnv, *, force_threshold: float) -> torch.Tensor:
+    """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N]."""
+    force = env.scene[env.cfg.feet_contact_sensor].data.force[:, env.foot_contact_order]
+    carries = force.norm(dim=-1) > force_threshold
+    speed = env.robot.data.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
+    return (speed * carries).sum(dim=-1)
+
+
+def stand_still(env: AmpVaeEnv) -> torch.Tensor:
+    """Distance of the legs from the default pose [rad], counted when the command is zero."""
+    deviation = obs.joint_pos_rel(env).abs().sum(dim=-1)
+    return deviation * ~env.velocity_command.is_moving
+
+
+def is_terminated(env: AmpVaeEnv) -> torch.Tensor:
+    """1 in the step in which the robot fell (time-outs do not count)."""
+    return env.termination_manager.terminated.float()

@@ -1,0 +1,21 @@
+"""Termination terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv
+
+
+def illegal_contact(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float) -> torch.Tensor:
+    """A watched part touches something with more than ``force_threshold`` [N]. Shape (num_envs,)."""
+    force = env.scene[sensor_name].data.force
+    return (force.norm(dim=-1) > force_threshold).any(dim=-1)
+
+
+def non_finite_state(env: AmpVaeEnv) -> torch.Tensor:
+    """Physics has produced NaN or infinity; the environment starts anew. Shape (num_envs,)."""
+    return ~env.is_finite()

@@ -1,0 +1,378 @@
+"""GRQ20 V2d3 walking blind under an unknown load: environment and trainer configuration."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from mjlab.managers.curriculum_manager import CurriculumTermCfg as CurriculumTerm
+from mjlab.managers.event_manager import EventTermCfg as EventTerm
+from mjlab.managers.observation_manager import ObservationGroupCfg
+from mjlab.managers.observation_manager import ObservationTermCfg as ObsTerm
+from mjlab.managers.reward_manager import RewardTermCfg as RewardTerm
+from mjlab.managers.termination_manager import TerminationTermCfg as TerminationTerm
+from mjlab.envs import mdp as mjlab_mdp
+from mjlab.scene import SceneCfg
+from mjlab.sensor import ContactMatch, ContactSensorCfg
+from mjlab.sim import MujocoCfg, SimulationCfg
+from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
+from mjlab.utils.noise import UniformNoiseCfg as Unoise
+from mjlab.viewer import ViewerConfig
+
+from rl_sim_env.envs import AmpVaeEnvCfg, StyleCfg
+from rl_sim_env.envs.observation_manager import FrameStackCfg
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.mdp import curriculums, events, observations, rewards, terminations
+from rl_sim_env.mdp.actions import LegPositionActionCfg
+from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
+from rl_sim_env.mdp.proprioception import ProprioceptionCfg
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3_NAMES, grq20_v2d3_cfg
+from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.terrains import (
+    flat_terrain_cfg,
+    grq20_play_terrain_cfg,
+    grq20_rough_terrain_cfg,
+)
+
+PHYSICS_DT = 0.005
+DECIMATION = 4
+EPISODE_LENGTH_S = 20.0
+
+COMMAND_SCALE = (2.0, 2.0, 0.35)
+LIN_VEL_SCALE = 2.0
+ANG_VEL_SCALE = 0.25
+JOINT_VEL_SCALE = 0.05
+TORQUE_SCALE = 0.02
+COM_SCALE = 5.0
+MASS_SCALE = 0.2
+HEIGHT_SCALE = 5.0
+ACTION_SCALE = 0.35
+
+SCAN_SIZE = (1.6, 1.0)
+SCAN_RESOLUTION = 0.1
+SCAN_OFFSET = 0.5
+
+FEET_CONTACT = "feet_contact"
+LEG_CONTACT = "leg_contact"
+BODY_CONTACT = "body_contact"
+
+FALL_ANGLE = math.radians(75.0)
+
+
+def _noise(amplitude: float) -> Unoise:
+    return Unoise(n_min=-amplitude, n_max=amplitude)
+
+
+def _observations(noise: bool) -> dict[str, ObservationGroupCfg]:
+    last_action = ObsTerm(func=observations.last_action)
+    commands = ObsTerm(func=observations.velocity_commands, scale=COMMAND_SCALE)
+    return {
+        "actor_obs": ObservationGroupCfg(
+            enable_corruption=noise,
+            terms={
+                "base_ang_vel": ObsTerm(
+                    func=observations.delayed_base_ang_vel, scale=ANG_VEL_SCALE, noise=_noise(0.3)
+                ),
+                "projected_gravity": ObsTerm(
+                    func=observations.delayed_projected_gravity, noise=_noise(0.05)
+                ),
+                "joint_pos": ObsTerm(func=observations.delayed_joint_pos_rel, noise=_noise(0.03)),
+                "joint_vel": ObsTerm(
+                    func=observations.delayed_joint_vel, scale=JOINT_VEL_SCALE, noise=_noise(1.5)
+                ),
+                "joint_torques": ObsTerm(func=observations.joint_torques, scale=TORQUE_SCALE),
+                "last_action": last_action,
+                "velocity_commands": commands,
+            },
+        ),
+        "critic_obs": ObservationGroupCfg(
+            terms={
+                "base_lin_vel": ObsTerm(func=observations.base_lin_vel, scale=LIN_VEL_SCALE),
+                "base_ang_vel": ObsTerm(func=observations.base_ang_vel, scale=ANG_VEL_SCALE),
+                "projected_gravity": ObsTerm(func=observations.projected_gravity),
+                "joint_pos": ObsTerm(func=observations.joint_pos_rel),
+                "joint_vel": ObsTerm(func=observations.joint_vel, scale=JOINT_VEL_SCALE),
+                "last_action": last_action,
+                "velocity_commands": commands,
+                "height_scan": ObsTerm(
+                    func=observations.HeightScan,
+                    params={
+                        "size": SCAN_SIZE,
+                        "resolution": SCAN_RESOLUTION,
+                        "offset": SCAN_OFFSET,
+                    },
+                    clip=(-1.0, 1.0),
+                    scale=HEIGHT_SCALE,
+                ),
+                "random_com": ObsTerm(func=observations.system_com, scale=COM_SCALE),
+                "random_mass": ObsTerm(func=observations.system_mass_delta, scale=MASS_SCALE),
+            }
+        ),
+        "amp_obs": ObservationGroupCfg(
+            terms={
+                "base_lin_vel_xy": ObsTerm(func=observations.base_lin_vel_xy),
+                "base_ang_vel_z": ObsTerm(func=observations.base_ang_vel_z),
+                "joint_pos": ObsTerm(func=observations.joint_pos),
+                "joint_vel": ObsTerm(func=observations.joint_vel),
+                "foot_positions": ObsTerm(func=observations.foot_positions),
+            }
+        ),
+    }
+
+
+def _commands() -> TerrainVelocityCommandCfg:
+    def ranges(
+        vx_start: tuple[float, float],
+        vx_final: tuple[float, float],
+        yaw_start: float,
+        yaw_final: float,
+    ) -> TerrainCommandRanges:
+        return TerrainCommandRanges(
+            lin_vel_x_start=vx_start,
+            lin_vel_x_final=vx_final,
+            ang_vel_z_start=(-yaw_start, yaw_start),
+            ang_vel_z_final=(-yaw_final, yaw_final),
+        )
+
+    both, forward = (-0.5, 0.5), (0.0, 0.5)
+    slope = ranges(both, (-1.0, 1.0), 0.25, 1.0)
+    return TerrainVelocityCommandCfg(
+        terrains={
+            "pyramid_stairs": ranges(both, (-0.8, 0.8), 0.15, 0.6),
+            "pyramid_stairs_inv": ranges(forward, (0.0, 0.8), 0.25, 1.0),
+            "boxes": ranges(forward, (0.0, 0.8), 0.25, 1.0),
+            "random_rough": slope,
+            "hf_pyramid_slope": slope,
+            "hf_pyramid_slope_inv": slope,
+            "plane_run": ranges(both, (-1.2, 1.2), 0.25, 1.5),
+        }
+    )
+
+
+def _rewards() -> dict[str, RewardTerm]:
+    return {
+        "track_lin_vel_xy_exp": RewardTerm(
+            func=rewards.track_lin_vel_xy_exp, weight=1.5, params={"std": 0.5}
+        ),
+        "track_ang_vel_z_exp": RewardTerm(
+            func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.5}
+        ),
+        "orientation_l2": RewardTerm(func=rewards.orientation_l2, weight=-0.1),
+        "lin_vel_z_l2": RewardTerm(func=rewards.lin_vel_z_l2, weight=-2.0),
+        "ang_vel_xy_l2": RewardTerm(func=rewards.ang_vel_xy_l2, weight=-0.05),
+        "dof_torques_l2": RewardTerm(func=rewards.dof_torques_l2, weight=-2e-6),
+        "dof_vel_l2": RewardTerm(func=rewards.dof_vel_l2, weight=-2.5e-4),
+        "dof_acc_l2": RewardTerm(func=rewards.dof_acc_l2, weight=-1e-8),
+        "action_rate_l2": RewardTerm(func=rewards.action_rate_l2, weight=-0.002),
+        "action_smoothness_l2": RewardTerm(func=rewards.action_smoothness_l2, weight=-0.002),
+        "joint_power": RewardTerm(func=rewards.joint_power, weight=-2e-5),
+        "joint_power_distribution": RewardTerm(
+            func=rewards.joint_power_distribution, weight=-1e-5
+        ),
+        "feet_air_time": RewardTerm(
+            func=rewards.feet_air_time,
+            weight=1.0,
+            params={"threshold": 0.35},
+        ),
+        "undesired_contacts": RewardTerm(
+            func=rewards.undesired_contacts,
+            weight=-0.1,
+            params={"sensor_name": LEG_CONTACT, "force_threshold": 1.0},
+        ),
+        "feet_slide": RewardTerm(
+            func=rewards.feet_slide,
+            weight=-0.1,
+            params={"force_threshold": 1.0},
+        ),
+        "stand_still": RewardTerm(func=rewards.stand_still, weight=-0.05),
+        "is_terminated": RewardTerm(func=rewards.is_terminated, weight=-10.0),
+    }
+
+
+def _events(play: bool) -> dict[str, EventTerm]:
+    def reset(func, **params) -> EventTerm:  # noqa: ANN001, ANN003 - as EventTermCfg takes them
+        return EventTerm(func=func, mode="reset", params=params)
+
+    arm_length = (0.6, 0.8) if play else (0.4, 0.8)
+    terms = {
+        "load": reset(events.randomize_load, mass=(4.0, 6.0) if play else (0.0, 6.0)),
+        "base": reset(
+            events.reset_base,
+            position_xy=0.5,
+            yaw=math.pi,
+            lin_vel=0.0 if play else 0.5,
+        ),
+        "legs": reset(events.reset_leg_joints, offset=0.0 if play else 0.6),
+        "arm": reset(events.reset_arm, angle=(-math.pi, math.pi), length=arm_length),
+        "command_delay": reset(events.randomize_command_delay),
+    }
+    if play:
+        return terms
+    return {
+        "trunk": reset(
+            events.randomize_base_mass_and_com,
+            mass=(-3.0, 5.0),
+            com_x=(-0.05, 0.05),
+            com_y=(-0.03, 0.03),
+            com_z=(-0.03, 0.05),
+        ),
+        "friction": reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
+        "gains": reset(
+            events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)
+        ),
+        **terms,
+        "push": EventTerm(
+            func=events.push,
+            mode="interval",
+            interval_range_s=(10.0, 15.0),
+            params={"velocity": 1.0},
+        ),
+    }
+
+
+def _terminations(rough: bool) -> dict[str, TerminationTerm]:
+    terms = {
+        "time_out": TerminationTerm(func=mjlab_mdp.time_out, time_out=True),
+        "body_contact": TerminationTerm(
+            func=terminations.illegal_contact,
+            params={"sensor_name": BODY_CONTACT, "force_threshold": 1.0},
+        ),
+        "bad_orientation": TerminationTerm(
+            func=mjlab_mdp.bad_orientation, params={"limit_angle": FALL_ANGLE}
+        ),
+        "non_finite_state": TerminationTerm(func=terminations.non_finite_state),
+    }
+    if rough:
+        terms["left_terrain"] = TerminationTerm(func=out_of_terrain_bounds, time_out=True)
+    return terms
+
+
+def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
+    terms = {
+        "command_level": CurriculumTerm(
+            func=curriculums.command_levels,
+            params={"raise_above": 0.75, "lower_below": 0.4, "step": 0.1, "min_steps": 250},
+        )
+    }
+    if rough:
+        terms["terrain_level"] = CurriculumTerm(
+            func=curriculums.terrain_levels,
+            params={"promote": 0.8, "demote": 0.5, "min_distance": 2.0},
+        )
+    return terms
+
+
+def _contact_sensors() -> tuple[ContactSensorCfg, ...]:
+    names = GRQ20_V2D3_NAMES
+
+    def against_terrain(name: str, mode, pattern: tuple[str, ...], **kwargs) -> ContactSensorCfg:  # noqa: ANN001, ANN003
+        return ContactSensorCfg(
+            name=name,
+            primary=ContactMatch(mode=mode, pattern=pattern, entity="robot"),
+            secondary=ContactMatch(mode="body", pattern="terrain"),
+            reduce="netforce",
+            **kwargs,
+        )
+
+    return (
+        against_terrain(FEET_CONTACT, "geom", names.foot_geoms, track_air_time=True),
+        against_terrain(LEG_CONTACT, "body", names.thighs_and_calves, fields=("force",)),
+        against_terrain(
+            BODY_CONTACT, "body", (names.base_body, names.load_body), fields=("force",)
+        ),
+    )
+
+
+def amp_vae_env_cfg(
+    *,
+    terrain: str = "rough",
+    play: bool = False,
+    mjcf_path: Path | str = MJCF_PATH,
+    arm: ArmMode = "locked",
+) -> AmpVaeEnvCfg:
+    """Environment of the task.
+
+    Args:
+        terrain: ``rough``, the seven families, or ``flat``, an endless plane.
+        play: For watching: no noise, pushes or randomised robot; 4 to 6 kg of load.
+        mjcf_path: The robot's model.
+        arm: Whether the boom is ``locked`` where it was drawn or ``viscous``.
+    """
+    rough = terrain == "rough"
+    rough_cfg = grq20_play_terrain_cfg if play else grq20_rough_terrain_cfg
+    return AmpVaeEnvCfg(
+        scene=SceneCfg(
+            num_envs=25 if play else 4096,
+            env_spacing=2.0,
+            terrain=rough_cfg() if rough else flat_terrain_cfg(),
+            entities={
+                "robot": grq20_v2d3_cfg(mjcf_path=mjcf_path, arm=arm, physics_dt=PHYSICS_DT)
+            },
+            sensors=(
+                *_contact_sensors(),
+                ProprioceptionCfg(
+                    joint_names=GRQ20_V2D3_NAMES.leg_joints, physics_dt=PHYSICS_DT
+                ),
+            ),
+            extent=2.0,
+        ),
+        robot_names=GRQ20_V2D3_NAMES,
+        feet_contact_sensor=FEET_CONTACT,
+        observations=_observations(noise=not play),
+        frame_stacks={"vae_obs": FrameStackCfg(source="actor_obs", length=5)},
+        actions={
+            "joint_pos": LegPositionActionCfg(
+                entity_name="robot",
+                actuator_names=GRQ20_V2D3_NAMES.leg_joints,
+                scale=ACTION_SCALE,
+            )
+        },
+        commands={"velocity": _commands()},
+        rewards=_rewards(),
+        events=_events(play),
+        terminations=_terminations(rough),
+        curriculum={} if play else _curriculum(rough),
+        style=StyleCfg(
+            terrain_scale={
+                # The clips walk on flat ground; climbing needs another gait.
+                "pyramid_stairs": 0.5,
+                "pyramid_stairs_inv": 0.5,
+                "boxes": 0.5,
+            }
+        ),
+        sim=SimulationCfg(
+            nconmax=35,
+            njmax=200,
+            mujoco=MujocoCfg(
+                timestep=PHYSICS_DT,
+                cone="pyramidal",
+                impratio=1.0,
+                iterations=10,
+                ls_iterations=20,
+            ),
+        ),
+        viewer=ViewerConfig(
+            origin_type=ViewerConfig.OriginType.ASSET_BODY,
+            entity_name="robot",
+            body_name=GRQ20_V2D3_NAMES.base_body,
+            distance=3.0,
+            elevation=-15.0,
+            azimuth=120.0,
+            width=960,
+            height=540,
+        ),
+        decimation=DECIMATION,
+        episode_length_s=EPISODE_LENGTH_S,
+    )
+
+
+def amp_vae_runner_cfg(*, terrain: str = "rough") -> AmpVaeRunnerCfg:
+    """Trainer of the task; the flat preset's is sized for a laptop's CPU.
+
+    Args:
+        terrain: ``rough`` or ``flat``.
+    """
+    cfg = AmpVaeRunnerCfg(experiment_name="grq20_v2d3_amp_vae")
+    if terrain == "flat":
+        cfg.experiment_name = "grq20_v2d3_amp_vae_flat"
+    return cfg
