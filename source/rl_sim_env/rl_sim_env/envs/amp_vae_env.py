@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from mjlab.actuator import IdealPdActuator
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
+from mjlab.envs.types import VecEnvStepReturn
+from mjlab.sensor import ContactSensor
 
 from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservationManager
 from rl_sim_env.errors import UserError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mjlab.entity import Entity
 
     from rl_sim_env.learning.layout import ObservationLayout
+    from rl_sim_env.simulation import NativeSimulation, WarpSimulation
 
 
 @dataclass(kw_only=True)
@@ -76,16 +79,22 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         terrain_types: Terrain family of each environment.
         nominal_mass: Mass of the robot without load [kg].
         default_leg_joint_pos: Default pose [rad]. Shape (num_envs, num_leg_joints).
+        leg_drive: The actuators of the leg joints.
+        foot_contact_order: Columns of the feet's contact sensor in the canonical order.
     """
 
     cfg: AmpVaeEnvCfg
+    sim: NativeSimulation | WarpSimulation
     observation_manager: StackedObservationManager
+    episode_length_buf: torch.Tensor
 
     def __init__(
         self, cfg: AmpVaeEnvCfg, device: str, render_mode: str | None = None, **kwargs: Any
     ) -> None:
         if cfg.scene.num_envs < 1:
             raise UserError(f"num_envs is {cfg.scene.num_envs}; it must be at least 1")
+        if not cfg.auto_reset:
+            raise UserError("auto_reset is off; this environment resets by itself, leave it on")
         with use_simulation(simulation_class(device)):
             super().__init__(cfg, device, render_mode, **kwargs)
 
@@ -94,9 +103,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     @property
     def velocity_command(self) -> TerrainVelocityCommand:
         """The velocity command term."""
-        return cast(
-            "TerrainVelocityCommand", self.command_manager.get_term(self.cfg.command_name)
-        )
+        return cast("TerrainVelocityCommand", self.command_manager.get_term(self.cfg.command_name))
 
     @property
     def observation_layout(self) -> ObservationLayout:
@@ -126,6 +133,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.sim.mj_model, resolution=self.cfg.height_map_resolution, device=self.device
         )
         feet_sensor = self.scene.sensors[self.cfg.feet_contact_sensor]
+        assert isinstance(feet_sensor, ContactSensor)
         # The sensor lists the feet in the model's order.
         self.foot_contact_order = torch.tensor(
             [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot_names.foot_geoms],
@@ -149,7 +157,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                 return actuator
         raise UserError("no actuator of the robot drives exactly the leg joints of robot_names")
 
-    def step(self, action: torch.Tensor):  # noqa: ANN201 - mjlab's return type
+    def step(self, action: torch.Tensor) -> VecEnvStepReturn:
         """Run one control step; see mjlab's environment.
 
         Args:
@@ -168,6 +176,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.scene.write_data_to_sim()
             self.sim.step()
             self.scene.update(dt=self.physics_dt)
+            self.metrics_manager.compute_substep()
         self.episode_length_buf += 1
         self.common_step_counter += 1
 
@@ -237,16 +246,16 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         Raises:
             UserError: Contacts or constraints did not fit into the simulation's buffers.
         """
-        self.sim.check_overflow()  # type: ignore[attr-defined]
+        self.sim.check_overflow()
         count = int(self._non_finite_resets)
         self._non_finite_resets.zero_()
         return count
 
     def dump_state(self, path: Path) -> None:
         """Write what reproduces the present state: physics state and per-environment parameters."""
-        data, model = self.sim.data, self.sim.model
-        dump = {name: getattr(data, name).cpu() for name in ("qpos", "qvel", "ctrl")}
-        dump |= {name: getattr(model, name).cpu() for name in sorted(self.sim.expanded_fields)}
+        dump = {name: getattr(self.sim.data, name).cpu() for name in ("qpos", "qvel", "ctrl")}
+        for name in sorted(self.sim.expanded_fields):
+            dump[name] = getattr(self.sim.model, name).cpu()
         dump["episode_length"] = self.episode_length_buf.cpu()
         dump["action"] = self.action_manager.action.cpu()
         torch.save(dump, path)
@@ -280,4 +289,3 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         terrain.terrain_levels[:] = levels
         terrain.env_origins[:] = terrain.terrain_origins[levels, terrain.terrain_types]
         self.reset()
-

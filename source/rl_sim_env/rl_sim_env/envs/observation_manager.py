@@ -52,12 +52,10 @@ class StackedObservationManager(ObservationManager):
                     f"observation group '{name}' stacks '{stack.source}', which does not exist; "
                     f"there are {', '.join(cfg)}"
                 )
-            (width,) = self._group_obs_dim[stack.source]
-            self._frames[name] = torch.zeros(
-                env.num_envs, stack.length, int(width), device=env.device
-            )
+            width = sum(dim[0] for dim in self._group_obs_term_dim[stack.source])
+            self._frames[name] = torch.zeros(env.num_envs, stack.length, width, device=env.device)
             self._just_reset[name] = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
-            self._group_obs_dim[name] = (stack.length * int(width),)
+            self._group_obs_dim[name] = (stack.length * width,)
             self._group_obs_term_names[name] = [
                 f"{term}[t-{age}]"
                 for age in reversed(range(stack.length))
@@ -93,25 +91,26 @@ class StackedObservationManager(ObservationManager):
         update_history: bool = False,
         env_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Compute one group. Shape (num_envs, group width); see mjlab's manager for the arguments."""
+        """Compute one group; see mjlab's manager for the arguments.
+
+        Returns:
+            Shape (num_envs, group width).
+        """
         if group_name in self._stacks:
-            return self._stack(group_name, env_ids)
+            return self._stack(group_name, advance=update_history and env_ids is None)
         obs = super().compute_group(group_name, update_history, env_ids)
         assert isinstance(obs, torch.Tensor), "groups are concatenated"
         self._latest[group_name] = obs.clamp_(-self._clip, self._clip)
         return self._latest[group_name]
 
-    def _stack(self, name: str, env_ids: torch.Tensor | None) -> torch.Tensor:
+    def _stack(self, name: str, *, advance: bool) -> torch.Tensor:
         """Take in the source's newest frame, for all environments or only for those just reset."""
         newest = self._latest[self._stacks[name].source][:, None]
         frames = self._frames[name]
-        if env_ids is None:
-            shifted = torch.cat((frames[:, 1:], newest), dim=1)
-        else:
-            shifted = frames
+        running = torch.cat((frames[:, 1:], newest), dim=1) if advance else frames
         # An episode starts with its first frame in every place.
         just_reset = self._just_reset[name]
-        frames.copy_(torch.where(just_reset[:, None, None], newest, shifted))
+        frames.copy_(torch.where(just_reset[:, None, None], newest, running))
         just_reset.fill_(False)
         return frames.flatten(1).clone()
 

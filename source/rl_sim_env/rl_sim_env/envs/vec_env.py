@@ -26,7 +26,7 @@ class AmpVaeVecEnv(VecEnv):
         self.num_actions = env.action_manager.total_action_dim
         self.max_episode_length = env.max_episode_length
         self.device = env.device
-        self.env.reset()
+        self.reset()
 
     @property
     def cfg(self) -> AmpVaeEnvCfg:  # type: ignore[override]
@@ -60,6 +60,11 @@ class AmpVaeVecEnv(VecEnv):
     def get_observations(self) -> TensorDict:
         """Observations of the present state, one entry per group."""
         return self._tensordict(self.env.observation_manager.compute())
+
+    def reset(self) -> TensorDict:
+        """Begin a new episode everywhere; returns its first observations."""
+        self.env.reset()
+        return self.get_observations()
 
     def step(
         self, actions: torch.Tensor

@@ -23,7 +23,7 @@ Range = tuple[float, float]
 
 @dataclass(kw_only=True)
 class TerrainCommandRanges:
-    """Command ranges on one terrain family. Each grows from ``start`` to ``final`` with the level."""
+    """Command ranges on one terrain family, growing from ``start`` to ``final`` with the level."""
 
     lin_vel_x_start: Range
     """Forward velocity at level 0 [m/s]."""
@@ -65,6 +65,9 @@ class TerrainVelocityCommandCfg(CommandTermCfg):
     min_ang_vel: float = 0.1
     """Yaw rate commands below this rate [rad/s] become zero when the horizontal command is zero."""
 
+    tracking_std: float = 0.5
+    """Horizontal velocity error [m/s] at which the tracking of a step has fallen to 1/e."""
+
     viz_height: float = 0.4
     """Height above the base at which the viewer draws the arrows [m]."""
 
@@ -88,8 +91,8 @@ class TerrainVelocityCommand(CommandTerm):
         commanded_distance: Distance commanded in this episode [m]. Shape (num_envs,).
         progress: Distance moved along the command in this episode [m]. Shape (num_envs,).
         steps: Steps of this episode that were judged. Shape (num_envs,).
-        tracking: Sum of exp(-error^2 / 0.25) of the horizontal velocity over the steps of this
-            episode. Shape (num_envs,).
+        tracking: Sum of exp(-error^2 / tracking_std^2) of the horizontal velocity over the judged
+            steps of this episode. Shape (num_envs,).
     """
 
     cfg: TerrainVelocityCommandCfg
@@ -157,12 +160,15 @@ class TerrainVelocityCommand(CommandTerm):
         steps = self.steps[env_ids].clamp(min=1.0)
         for name, value in self.metrics.items():
             extras[name] = (value[env_ids] / steps).mean()
-            value[env_ids] = 0.0
-        for value in (self.steps, self.commanded_distance, self.progress, self.tracking):
-            value[env_ids] = 0.0
+        self._clear_statistics(env_ids)
         self.command_counter[env_ids] = 0
         self._resample(env_ids)
         return extras
+
+    def _clear_statistics(self, env_ids: torch.Tensor | slice) -> None:
+        sums = (self.steps, self.commanded_distance, self.progress, self.tracking)
+        for value in (*sums, *self.metrics.values()):
+            value[env_ids] = 0.0
 
     def _update_metrics(self) -> None:
         robot = self._env.robot.data
@@ -178,7 +184,7 @@ class TerrainVelocityCommand(CommandTerm):
         along = (self._command[:, :2] * velocity).sum(dim=-1) / speed.clamp(min=1e-6)
         self.commanded_distance += counts * speed * self._env.step_dt
         self.progress += counts * torch.minimum(along, speed) * self._env.step_dt
-        self.tracking += counts * torch.exp(-error.square() / 0.25)
+        self.tracking += counts * torch.exp(-error.square() / self.cfg.tracking_std**2)
 
     def _resample_command(self, env_ids: torch.Tensor) -> None:
         low, high = self.ranges[self.family[env_ids]].unbind(dim=-1)
@@ -223,13 +229,17 @@ class TerrainVelocityCommand(CommandTerm):
         self._is_standing[:] = False
         self.time_left[:] = torch.inf
 
-    def training_state(self) -> dict[str, torch.Tensor]:
-        """What a resumed run needs."""
-        return {"level": self.level}
+    def training_state(self) -> dict[str, dict[str, float]]:
+        """What a resumed run needs: the level of each family by name."""
+        return {"level": dict(zip(self.family_names, self.level.tolist(), strict=True))}
 
-    def load_training_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Restore :meth:`training_state`."""
-        self.level.copy_(state["level"])
+    def load_training_state(self, state: dict[str, dict[str, float]]) -> None:
+        """Restore :meth:`training_state`; families that it does not know keep their level."""
+        for index, name in enumerate(self.family_names):
+            if name in state["level"]:
+                self.level[index] = state["level"][name]
+        # What the running episodes have shown so far was under other levels.
+        self._clear_statistics(slice(None))
 
     # Viewer.
 

@@ -43,7 +43,7 @@ def terrain_levels(
     fell = env.termination_manager.terminated[env_ids]
     judged = commanded > min_distance
     move_up = judged & (ratio > promote) & ~fell
-    move_down = (judged & (ratio < demote)) | (fell & ~move_up)
+    move_down = (judged & (ratio < demote)) | fell
     ended = command.steps[env_ids] > 0
     terrain.update_env_origins(env_ids, move_up & ended, move_down & ended)
     levels = terrain.terrain_levels.float()
@@ -68,7 +68,7 @@ def command_levels(
     Args:
         env: The environment.
         env_ids: Environments whose episode has ended.
-        raise_above: Mean tracking, exp(-error^2/0.25), above which the level rises, in [0, 1].
+        raise_above: Mean tracking over the episode's steps above which the level rises, in [0, 1].
         lower_below: Mean tracking below which the level falls.
         step: Change of the level, whole range 1, when all robots of a family report at once; a
             part of them moves it in proportion.
@@ -86,6 +86,9 @@ def command_levels(
     vote = (tracking > raise_above).float() - (tracking < lower_below).float()
     family = command.family[env_ids]
     votes = torch.zeros_like(command.level).index_add_(0, family, vote * judged)
-    robots = torch.bincount(command.family, minlength=len(command.level)).clamp(min=1)
-    command.level.add_(step * votes / robots).clamp_(0.0, 1.0)
+    # Not bincount, which reads the device.
+    robots = torch.zeros_like(command.level).index_add_(
+        0, command.family, torch.ones_like(command.steps)
+    )
+    command.level.add_(step * votes / robots.clamp(min=1.0)).clamp_(0.0, 1.0)
     return dict(zip(command.family_names, command.level.unbind(), strict=True))

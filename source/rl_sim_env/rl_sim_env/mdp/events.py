@@ -1,4 +1,7 @@
-"""Events: domain randomisation and resets. What varies between robots is drawn anew at each reset."""
+"""Events: domain randomisation and resets.
+
+What varies between robots is drawn anew at each reset.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def _uniform(limits: Range, *shape: int, device: str) -> torch.Tensor:
 
 
 def _normal_from_range(limits: Range, num: int, *, device: str) -> torch.Tensor:
-    """Normal draw around the range's middle with its ends at three standard deviations, cut there."""
+    """Normal draw around the range's middle, cut at its ends: three standard deviations."""
     low, high = limits
     mean, std = (low + high) / 2.0, (high - low) / 6.0
     return (mean + std * torch.randn(num, device=device)).clamp(low, high)
@@ -35,9 +38,7 @@ def _set_mass(env: AmpVaeEnv, env_ids: torch.Tensor, body: int, mass: torch.Tens
     )
 
 
-@requires_model_fields(
-    "body_mass", "body_inertia", "body_ipos", recompute=RecomputeLevel.set_const
-)
+@requires_model_fields("body_mass", "body_inertia", "body_ipos", recompute=RecomputeLevel.set_const)
 def randomize_base_mass_and_com(
     env: AmpVaeEnv,
     env_ids: torch.Tensor,
@@ -87,13 +88,11 @@ def randomize_leg_gains(
         torque_constant: Factor shared by both gains of a joint: the drive's torque constant.
     """
     drive = env.leg_drive
-    shape = drive.default_stiffness[env_ids].shape
+    shape = (len(env_ids), len(drive.target_names))
     shared = _uniform(torque_constant, *shape, device=env.device)
-    kp = shared * _uniform(gain, *shape, device=env.device)
-    kd = shared * _uniform(gain, *shape, device=env.device)
-    drive.set_gains(
-        env_ids, kp=drive.default_stiffness[env_ids] * kp, kd=drive.default_damping[env_ids] * kd
-    )
+    kp = drive.cfg.stiffness * shared * _uniform(gain, *shape, device=env.device)
+    kd = drive.cfg.damping * shared * _uniform(gain, *shape, device=env.device)
+    drive.set_gains(env_ids, kp=kp, kd=kd)
 
 
 def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
@@ -135,24 +134,30 @@ def reset_base(
 
 
 def reset_leg_joints(env: AmpVaeEnv, env_ids: torch.Tensor, *, offset: float) -> None:
-    """Default leg pose plus a uniform offset [rad] within the soft limits, at rest."""
+    """Default leg pose plus a uniform offset [rad] within the soft limits, at rest and held there.
+
+    Without a target the drives would pull at the zero pose until the first delayed action arrives.
+    """
     joints = env.index.leg_joints
     default = env.default_leg_joint_pos[env_ids]
     position = default + _uniform((-offset, offset), *default.shape, device=env.device)
     low, high = env.robot.data.soft_joint_pos_limits[env_ids[:, None], joints].unbind(dim=-1)
-    position = torch.clamp(position, low, high)
-    env.robot.write_joint_state_to_sim(
-        position, torch.zeros_like(position), joint_ids=joints, env_ids=env_ids
-    )
+    _hold_joints(env, env_ids, joints, torch.clamp(position, low, high))
 
 
 def reset_arm(env: AmpVaeEnv, env_ids: torch.Tensor, *, angle: Range, length: Range) -> None:
     """Draw the boom's angle [rad] and length [m] and hold it there."""
     num = len(env_ids)
-    joints = env.index.arm_joints
     position = torch.stack(
         (_uniform(angle, num, device=env.device), _uniform(length, num, device=env.device)), dim=-1
     )
+    _hold_joints(env, env_ids, env.index.arm_joints, position)
+
+
+def _hold_joints(
+    env: AmpVaeEnv, env_ids: torch.Tensor, joints: torch.Tensor, position: torch.Tensor
+) -> None:
+    """Put joints at rest at ``position``, which is their drives' target, too."""
     env.robot.write_joint_state_to_sim(
         position, torch.zeros_like(position), joint_ids=joints, env_ids=env_ids
     )

@@ -1,4 +1,4 @@
-"""Observation terms. Leg joints only: neither the boom's joints nor the load's enter any of them."""
+"""Observation terms. Leg joints only: the joints that carry the load enter none of them."""
 
 from __future__ import annotations
 
@@ -153,3 +153,9 @@ class HeightScan:
         y = position[:, 1:2] + sin * self._x + cos * self._y
         ground = env.height_map.heights(torch.stack((x, y), dim=-1))
         return position[:, 2:3] - ground - offset
+
+
+def foot_clearance(env: AmpVaeEnv) -> torch.Tensor:
+    """Gap between each foot's sphere and the ground below [m]. Shape (num_envs, num_feet)."""
+    position = env.robot.data.site_pos_w[:, env.index.foot_sites]
+    return position[..., 2] - env.height_map.heights(position[..., :2]) - env.index.foot_radius

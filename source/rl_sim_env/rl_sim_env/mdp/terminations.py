@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def illegal_contact(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float) -> torch.Tensor:
-    """A watched part touches something with more than ``force_threshold`` [N]. Shape (num_envs,)."""
+    """A watched part bears more than ``force_threshold`` [N] of contact. Shape (num_envs,)."""
     force = env.scene[sensor_name].data.force
     return (force.norm(dim=-1) > force_threshold).any(dim=-1)
 

@@ -72,6 +72,11 @@ def check_robot_model(spec: mujoco.MjSpec, names: RobotNames, source: str) -> No
         for name in kind_names
         if name not in present[kind]
     ]
+    if not any(
+        joint.type == mujoco.mjtJoint.mjJNT_FREE and joint.parent.name == names.base_body
+        for joint in spec.joints
+    ):
+        missing.append(f"free joint on body '{names.base_body}'")
     if missing:
         raise UserError(
             f"robot model {source} lacks {', '.join(missing)}. "
@@ -100,6 +105,7 @@ class RobotIndex:
         self.foot_geoms_global = robot.indexing.geom_ids[
             tensor(robot.find_geoms(names.foot_geoms, preserve_order=True)[0])
         ]
+        self.foot_radius = float(robot.data.model.geom_size[0, int(self.foot_geoms_global[0]), 0])
         self.bodies_global = robot.indexing.body_ids
         base_id = robot.find_bodies((names.base_body,))[0][0]
         load_id = robot.find_bodies((names.load_body,))[0][0]

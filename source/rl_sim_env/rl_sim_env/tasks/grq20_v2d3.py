@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal, get_args
 
+from mjlab.envs import mdp as mjlab_mdp
 from mjlab.managers.curriculum_manager import CurriculumTermCfg as CurriculumTerm
 from mjlab.managers.event_manager import EventTermCfg as EventTerm
 from mjlab.managers.observation_manager import ObservationGroupCfg
 from mjlab.managers.observation_manager import ObservationTermCfg as ObsTerm
 from mjlab.managers.reward_manager import RewardTermCfg as RewardTerm
 from mjlab.managers.termination_manager import TerminationTermCfg as TerminationTerm
-from mjlab.envs import mdp as mjlab_mdp
 from mjlab.scene import SceneCfg
 from mjlab.sensor import ContactMatch, ContactSensorCfg
 from mjlab.sim import MujocoCfg, SimulationCfg
@@ -21,11 +23,13 @@ from mjlab.viewer import ViewerConfig
 
 from rl_sim_env.envs import AmpVaeEnvCfg, StyleCfg
 from rl_sim_env.envs.observation_manager import FrameStackCfg
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.mdp import curriculums, events, observations, rewards, terminations
 from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
+from rl_sim_env.robots import RobotNames
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3_NAMES, grq20_v2d3_cfg
 from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
 from rl_sim_env.terrains import (
@@ -33,6 +37,17 @@ from rl_sim_env.terrains import (
     grq20_play_terrain_cfg,
     grq20_rough_terrain_cfg,
 )
+
+GPU_ENVS = 4096
+CPU_ENVS = 512
+PLAY_ENVS = 25
+"""Default numbers of robots."""
+
+CPU_MINUTES = 15.0
+"""Training time of the flat preset [min]."""
+
+TerrainName = Literal["rough", "flat"]
+"""The seven families, or an endless plane."""
 
 PHYSICS_DT = 0.005
 DECIMATION = 4
@@ -166,9 +181,7 @@ def _rewards() -> dict[str, RewardTerm]:
         "action_rate_l2": RewardTerm(func=rewards.action_rate_l2, weight=-0.002),
         "action_smoothness_l2": RewardTerm(func=rewards.action_smoothness_l2, weight=-0.002),
         "joint_power": RewardTerm(func=rewards.joint_power, weight=-2e-5),
-        "joint_power_distribution": RewardTerm(
-            func=rewards.joint_power_distribution, weight=-1e-5
-        ),
+        "joint_power_distribution": RewardTerm(func=rewards.joint_power_distribution, weight=-1e-5),
         "feet_air_time": RewardTerm(
             func=rewards.feet_air_time,
             weight=1.0,
@@ -190,7 +203,7 @@ def _rewards() -> dict[str, RewardTerm]:
 
 
 def _events(play: bool) -> dict[str, EventTerm]:
-    def reset(func, **params) -> EventTerm:  # noqa: ANN001, ANN003 - as EventTermCfg takes them
+    def reset(func: Callable[..., None], **params: Any) -> EventTerm:
         return EventTerm(func=func, mode="reset", params=params)
 
     arm_length = (0.6, 0.8) if play else (0.4, 0.8)
@@ -217,9 +230,7 @@ def _events(play: bool) -> dict[str, EventTerm]:
             com_z=(-0.03, 0.05),
         ),
         "friction": reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
-        "gains": reset(
-            events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)
-        ),
+        "gains": reset(events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)),
         **terms,
         "push": EventTerm(
             func=events.push,
@@ -262,10 +273,10 @@ def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
     return terms
 
 
-def _contact_sensors() -> tuple[ContactSensorCfg, ...]:
-    names = GRQ20_V2D3_NAMES
-
-    def against_terrain(name: str, mode, pattern: tuple[str, ...], **kwargs) -> ContactSensorCfg:  # noqa: ANN001, ANN003
+def _contact_sensors(names: RobotNames) -> tuple[ContactSensorCfg, ...]:
+    def against_terrain(
+        name: str, mode: Literal["geom", "body"], pattern: tuple[str, ...], **kwargs: Any
+    ) -> ContactSensorCfg:
         return ContactSensorCfg(
             name=name,
             primary=ContactMatch(mode=mode, pattern=pattern, entity="robot"),
@@ -285,9 +296,10 @@ def _contact_sensors() -> tuple[ContactSensorCfg, ...]:
 
 def amp_vae_env_cfg(
     *,
-    terrain: str = "rough",
+    terrain: TerrainName = "rough",
     play: bool = False,
     mjcf_path: Path | str = MJCF_PATH,
+    names: RobotNames = GRQ20_V2D3_NAMES,
     arm: ArmMode = "locked",
 ) -> AmpVaeEnvCfg:
     """Environment of the task.
@@ -296,34 +308,41 @@ def amp_vae_env_cfg(
         terrain: ``rough``, the seven families, or ``flat``, an endless plane.
         play: For watching: no noise, pushes or randomised robot; 4 to 6 kg of load.
         mjcf_path: The robot's model.
+        names: Names of the parts in that model.
         arm: Whether the boom is ``locked`` where it was drawn or ``viscous``.
+
+    Raises:
+        UserError: There is no such terrain or way to hold the boom.
     """
+    if terrain not in get_args(TerrainName):
+        raise UserError(f"terrain '{terrain}'; there are {', '.join(get_args(TerrainName))}")
     rough = terrain == "rough"
+    num_envs = PLAY_ENVS if play else (GPU_ENVS if rough else CPU_ENVS)
     rough_cfg = grq20_play_terrain_cfg if play else grq20_rough_terrain_cfg
     return AmpVaeEnvCfg(
         scene=SceneCfg(
-            num_envs=25 if play else 4096,
+            num_envs=num_envs,
             env_spacing=2.0,
             terrain=rough_cfg() if rough else flat_terrain_cfg(),
             entities={
-                "robot": grq20_v2d3_cfg(mjcf_path=mjcf_path, arm=arm, physics_dt=PHYSICS_DT)
+                "robot": grq20_v2d3_cfg(
+                    mjcf_path=mjcf_path, names=names, arm=arm, physics_dt=PHYSICS_DT
+                )
             },
             sensors=(
-                *_contact_sensors(),
-                ProprioceptionCfg(
-                    joint_names=GRQ20_V2D3_NAMES.leg_joints, physics_dt=PHYSICS_DT
-                ),
+                *_contact_sensors(names),
+                ProprioceptionCfg(joint_names=names.leg_joints, physics_dt=PHYSICS_DT),
             ),
             extent=2.0,
         ),
-        robot_names=GRQ20_V2D3_NAMES,
+        robot_names=names,
         feet_contact_sensor=FEET_CONTACT,
         observations=_observations(noise=not play),
         frame_stacks={"vae_obs": FrameStackCfg(source="actor_obs", length=5)},
         actions={
             "joint_pos": LegPositionActionCfg(
                 entity_name="robot",
-                actuator_names=GRQ20_V2D3_NAMES.leg_joints,
+                actuator_names=names.leg_joints,
                 scale=ACTION_SCALE,
             )
         },
@@ -354,7 +373,7 @@ def amp_vae_env_cfg(
         viewer=ViewerConfig(
             origin_type=ViewerConfig.OriginType.ASSET_BODY,
             entity_name="robot",
-            body_name=GRQ20_V2D3_NAMES.base_body,
+            body_name=names.base_body,
             distance=3.0,
             elevation=-15.0,
             azimuth=120.0,
@@ -366,7 +385,7 @@ def amp_vae_env_cfg(
     )
 
 
-def amp_vae_runner_cfg(*, terrain: str = "rough") -> AmpVaeRunnerCfg:
+def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
     """Trainer of the task; the flat preset's is sized for a laptop's CPU.
 
     Args:
@@ -375,4 +394,12 @@ def amp_vae_runner_cfg(*, terrain: str = "rough") -> AmpVaeRunnerCfg:
     cfg = AmpVaeRunnerCfg(experiment_name="grq20_v2d3_amp_vae")
     if terrain == "flat":
         cfg.experiment_name = "grq20_v2d3_amp_vae_flat"
+        cfg.max_minutes = CPU_MINUTES
+        cfg.save_interval = 50
+        # A plane needs less network, and two cores are all there is to train it with.
+        cfg.actor.hidden_dims = (256, 128, 64)
+        cfg.critic.hidden_dims = (256, 128, 64)
+        cfg.amp.hidden_dims = (256, 128)
+        cfg.amp.batch_size = 256
+        cfg.amp.replay_size = 100_000
     return cfg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import mujoco
 from mjlab.actuator import BuiltinPositionActuatorCfg, DcMotorActuatorCfg
@@ -78,6 +78,7 @@ SOFT_JOINT_LIMIT_FACTOR = 0.9
 """Share of the joint range that counts as comfortable."""
 
 ArmMode = Literal["locked", "viscous"]
+"""How the boom is held: where it was drawn, or only damped."""
 
 ARM_LOCK_STIFFNESS = {ARM_ANGLE_JOINT: 10_000.0, ARM_LENGTH_JOINT: 60_000.0}
 """Servo stiffness of the locked boom [N m/rad, N/m]: 6 kg at 20 degrees of pitch pull with 20 N and
@@ -128,8 +129,11 @@ def grq20_v2d3_cfg(
         physics_dt: Physics time step [s], in which the actuator's delay is counted.
 
     Raises:
-        UserError: The model cannot be read or lacks a part (raised when the scene is built).
+        UserError: There is no such way to hold the boom. When the scene is built: the model cannot
+            be read or lacks a part.
     """
+    if arm not in get_args(ArmMode):
+        raise UserError(f"arm '{arm}'; there are {', '.join(get_args(ArmMode))}")
     legs = DcMotorActuatorCfg(
         target_names_expr=names.leg_joints,
         stiffness=STIFFNESS,

@@ -1,0 +1,45 @@
+# make train | make test | make play | make lint: each sets up what it needs.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TASK := Rl-Sim-Env-AmpVae-Grq20-V2d3
+HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
+
+.PHONY: setup train test play lint format clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: constraints.txt source/rl_sim_env/pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable 'source/rl_sim_env[dev]'
+	touch $@
+
+# On a GPU the full task, elsewhere the flat preset within a quarter of an hour.
+train: setup
+ifeq ($(filter-out 0,$(HAS_GPU)),)
+	$(BIN)/python scripts/rsl_rl/train.py --task $(TASK)-Flat-v0 --headless --evaluate
+else
+	$(BIN)/python scripts/rsl_rl/train.py --task $(TASK)-v0 --headless --evaluate
+endif
+
+play: setup
+	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(TASK)-Play-v0
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV)

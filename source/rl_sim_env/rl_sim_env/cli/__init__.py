@@ -1,0 +1,5 @@
+"""Command line programs: ``rl-sim-env`` and what the scripts call."""
+
+from rl_sim_env.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,199 @@
+"""Playing from the command line: a policy or the motion clips, in the browser or as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.train import LOG_ROOT
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation import PolicyPlayer, print_reports
+from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
+from rl_sim_env.learning.config import runner_cfg_from_dict
+from rl_sim_env.learning.distributed import resolve_device
+from rl_sim_env.learning.policy import AmpVaePolicy
+from rl_sim_env.motions import load_clips
+from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.tasks import TASKS, find_task, make_env_cfg
+from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
+from rl_sim_env.viewer.load_panel import caption
+from rl_sim_env.viewer.play_viewer import PlayViewer
+from rl_sim_env.viewer.player_viewer import Player, PlayerViewer, open_server
+from rl_sim_env.viewer.video import check_video_path, record
+
+DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
+DEFAULT_VIDEO_STEPS = 400
+
+
+@dataclass(kw_only=True)
+class PlayOptions:
+    """Watch a policy, or the motion clips that AMP learns from."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task."""
+
+    num_envs: int | None = None
+    """Robots; default: the task's own number."""
+
+    checkpoint: str | None = None
+    """Checkpoint to play: file, run folder or experiment folder; default: the newest run's."""
+
+    load_run: str | None = None
+    """Run to play: folder name or regular expression."""
+
+    experiment_name: str | None = None
+    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
+
+    p_boot_mean: float = 1.0
+    """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
+    linear blend, which training never showed it."""
+
+    duration: float | None = None
+    """Simulated time after which to end [s]; default: never."""
+
+    video: Path | None = None
+    """Write a video, FILE.mp4, instead of opening the viewer."""
+
+    video_length: int | None = None
+    """Control steps in the video; default: the duration, or 400, or every clip once."""
+
+    headless: bool = False
+    """No viewer: only play for the duration, and print the figures."""
+
+    real_time: bool = False
+    """Accepted for the commands people have; the viewer keeps real time anyway."""
+
+    port: int = 8080
+    """Port of the viewer's page; the next free one where it is taken."""
+
+    device: str | None = None
+    """cpu, cuda or cuda:N; default: CUDA if there is one."""
+
+    seed: int = 42
+    """Seed of all random numbers."""
+
+    motions: tuple[str, ...] | None = None
+    """Motion clips to show: files, folders or patterns; default: generated clips."""
+
+    mjcf: Path = MJCF_PATH
+    """The robot's model."""
+
+    arm: ArmMode = "locked"
+    """Whether the boom is held where it was drawn."""
+
+    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Further settings, as env.path=value."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_envs", "duration", "video_length"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"--{name} {value}: must be greater than 0")
+        if not 0.0 <= self.p_boot_mean <= 1.0:
+            raise UserError(
+                f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
+            )
+        if self.headless and self.video is None and self.duration is None:
+            raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
+        if self.video is not None:
+            check_video_path(self.video)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the playing program."""
+    run_program(PlayOptions, play, argv)
+
+
+def play(options: PlayOptions) -> None:
+    """Play as the options say.
+
+    Raises:
+        UserError: Something in the options or the surroundings is wrong.
+    """
+    if find_task(options.task).shows_motions:
+        _play_clips(options)
+    else:
+        _play_policy(options)
+
+
+def _play_policy(options: PlayOptions) -> None:
+    task = find_task(options.task)
+    experiment = options.experiment_name or task.runner_cfg().experiment_name
+    path = resolve_checkpoint(
+        options.checkpoint, root=LOG_ROOT / experiment, load_run=options.load_run
+    )
+    checkpoint = Checkpoint.load(path)
+    cfg = runner_cfg_from_dict(checkpoint.config, str(path))
+    vec_env = _make_env(options, num_envs=options.num_envs)
+    checkpoint.require(
+        path,
+        tasks=[name for name, other in TASKS.items() if other.family == task.family],
+        layout=vec_env.observation_layout,
+    )
+    policy = AmpVaePolicy.from_saved(
+        checkpoint.algorithm,
+        vec_env.observation_layout,
+        vec_env.num_actions,
+        cfg,
+        resolve_device(options.device),
+    )
+    # Commands as far as training got.
+    trained = checkpoint.processes[0]["env"]
+    vec_env.unwrapped.velocity_command.load_training_state(trained["command"])
+    print(f"{path}: iteration {checkpoint.iteration} of {checkpoint.task}")
+    player = PolicyPlayer(vec_env, policy, options.p_boot_mean)
+    _run(options, player, PlayViewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
+    print_reports(player.meter.reports())
+    vec_env.close()
+
+
+def _play_clips(options: PlayOptions) -> None:
+    clips = load_clips(options.motions, mjcf_path=options.mjcf)
+    vec_env = _make_env(options, num_envs=options.num_envs or 1)
+    player = ClipPlayer(vec_env, clips)
+    _run(options, player, ClipViewer, lambda: player.clip.name, default_steps=player.num_steps)
+    vec_env.close()
+
+
+def _make_env(options: PlayOptions, num_envs: int | None) -> AmpVaeVecEnv:
+    env_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
+    if num_envs is not None:
+        env_cfg.scene.num_envs = num_envs
+    env_cfg.seed = options.seed
+    env_cfg.viewer.max_extra_envs = env_cfg.scene.num_envs - 1
+    apply_overrides(options.settings, {"env": env_cfg})
+    with quiet():
+        return AmpVaeVecEnv(AmpVaeEnv(env_cfg, resolve_device(options.device)))
+
+
+def _run(
+    options: PlayOptions,
+    player: Player,
+    viewer_type: Callable[..., PlayerViewer],
+    caption: Callable[[], str],
+    default_steps: int = DEFAULT_VIDEO_STEPS,
+) -> None:
+    """Show the player in the way that was asked for, until its time is over."""
+    num_steps = None
+    if options.duration is not None:
+        num_steps = max(round(options.duration / player.vec_env.step_dt), 1)
+    if options.video is not None:
+        length = options.video_length or num_steps or default_steps
+        record(player, options.video, num_steps=length, caption=caption)
+        print(f"video: {options.video}")
+    elif options.headless:
+        assert num_steps is not None, "checked with the options"
+        for _ in range(num_steps):
+            player.advance()
+    else:
+        server = open_server(options.port)
+        viewer_type(player, server).run(num_steps)
+        server.stop()

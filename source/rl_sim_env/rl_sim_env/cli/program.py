@@ -1,0 +1,78 @@
+"""What all command line programs share: parsing, one-line errors, quiet libraries."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import tyro
+
+from rl_sim_env.errors import UserError
+
+Options = TypeVar("Options")
+
+USAGE_ERROR = 2
+
+
+def run_program(
+    options_type: type[Options], body: Callable[[Options], None], argv: Sequence[str] | None
+) -> None:
+    """Parse the command line and run a program.
+
+    Args:
+        options_type: Dataclass of options.
+        body: The program.
+        argv: Arguments without the program's name; None takes the process's own.
+
+    Raises:
+        SystemExit: With status 2 after a mistake of the user, told in one line on stderr.
+    """
+    with one_line_errors():
+        body(parse_options(options_type, argv))
+
+
+def parse_options(options_type: type[Options], argv: Sequence[str] | None) -> Options:
+    """Read options from the command line; ``--a_b`` and ``--a-b`` mean the same.
+
+    Raises:
+        UserError: The arguments do not fit the options.
+        SystemExit: ``--help`` was asked for.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options_type, args=argv, use_underscores=True)
+    except SystemExit as end:
+        if not end.code:
+            raise
+        # The parser draws a box around its message; what is in it makes one line.
+        words = re.sub(r"[^\x20-\x7e]+|\x1b\[[0-9;]*m|-{4,}", " ", complaint.getvalue()).split()
+        raise UserError(" ".join(words) or "the arguments do not fit; see --help") from None
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn :class:`UserError` into one line on stderr and exit status 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(USAGE_ERROR) from None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what libraries print; shown only if something goes wrong."""
+    held = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(held):
+            yield
+    except UserError:
+        raise
+    except BaseException:
+        sys.stderr.write(held.getvalue())
+        raise

@@ -1,0 +1,326 @@
+"""A short evaluation: does the robot walk where it is told, and does it know what it carries?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from rl_sim_env.mdp import observations
+from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+
+    from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
+    from rl_sim_env.learning.estimation import Estimate
+    from rl_sim_env.learning.policy import AmpVaePolicy
+
+MAX_FORWARD_SPEED = 1.0
+MAX_LATERAL_SPEED = 0.5
+MAX_YAW_RATE = 1.0
+"""Commands of the evaluation [m/s, m/s, rad/s]."""
+
+RANDOM_RESETS = ("base", "legs")
+"""Reset events whose random part is left out: the robot starts standing."""
+
+
+def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
+    """Turn a training configuration into one for evaluation.
+
+    Robots, loads, sensor noise and delays vary as in training; commands are drawn from the whole
+    evaluation range on every terrain; there are no pushes, no curricula, and episodes start from
+    standing. Terrain levels stay where they are drawn: all rows alike.
+    """
+    cfg.events.pop("push", None)
+    cfg.events["base"].params |= {"lin_vel": 0.0}
+    cfg.events["legs"].params |= {"offset": 0.0}
+    cfg.curriculum = {}
+    terrain = cfg.scene.terrain
+    if terrain is not None:
+        terrain.max_init_terrain_level = None
+    command = cfg.commands["velocity"]
+    assert isinstance(command, TerrainVelocityCommandCfg)
+    span = TerrainCommandRanges(
+        lin_vel_x_start=(-MAX_FORWARD_SPEED, MAX_FORWARD_SPEED),
+        lin_vel_x_final=(-MAX_FORWARD_SPEED, MAX_FORWARD_SPEED),
+        lin_vel_y=(-MAX_LATERAL_SPEED, MAX_LATERAL_SPEED),
+        ang_vel_z_start=(-MAX_YAW_RATE, MAX_YAW_RATE),
+        ang_vel_z_final=(-MAX_YAW_RATE, MAX_YAW_RATE),
+    )
+    cfg.commands["velocity"] = replace(
+        command,
+        terrains=dict.fromkeys(command.terrains, span),
+        heading_prob=0.0,
+        resampling_time_range=(5.0, 5.0),
+    )
+    return cfg
+
+
+@dataclass(kw_only=True)
+class WalkingReport:
+    """Figures of one group of robots; means over robots and time unless said otherwise."""
+
+    robot_seconds: float
+    """Simulated time of all robots together [s]."""
+    velocity_error: float
+    """Distance between commanded and actual horizontal velocity [m/s]."""
+    yaw_rate_error: float
+    """Distance between commanded and actual yaw rate [rad/s]."""
+    falls_per_100_s: float
+    """Falls in 100 robot-seconds."""
+    duty_factor: float
+    """Share of time in which a foot carries, while told to move."""
+    steps_per_s: float
+    """Touchdowns of each foot per second, while told to move [1/s]."""
+    swing_height: float
+    """Highest point of a swing: gap between foot and ground [m]."""
+    velocity_rmse: float
+    """Estimated against true base velocity, root mean square over the three axes [m/s]."""
+    mass_rmse: float
+    """Estimated against true change of mass [kg]."""
+    mass_spread: float
+    """Standard deviation of the true change of mass [kg]: the RMSE of guessing its mean."""
+    com_rmse: float
+    """Estimated against true centre of mass, root mean square over x and y [m]."""
+    com_spread: float
+    """Standard deviation of the true centre of mass, x and y [m]."""
+
+
+class _Sums:
+    """Running sums per group of robots, kept on the device until the end."""
+
+    def __init__(self, group: torch.Tensor, num_groups: int) -> None:
+        self._group = group
+        self._num_groups = num_groups
+        self._sums: dict[str, torch.Tensor] = {}
+
+    def add(self, **values: torch.Tensor) -> None:
+        """Add one value per robot, shape (num_envs,), to each named sum."""
+        for name, value in values.items():
+            if name not in self._sums:
+                self._sums[name] = torch.zeros(
+                    self._num_groups, dtype=torch.double, device=self._group.device
+                )
+            self._sums[name].index_add_(0, self._group, value.double())
+
+    def of(self, group: slice | int) -> dict[str, float]:
+        """Sums of one group, or of several together; empty before the first step."""
+        return {name: float(value[group].sum()) for name, value in self._sums.items()}
+
+
+class WalkingMeter:
+    """Adds up, on the device, how robots walk and what they believe.
+
+    Args:
+        vec_env: The environment that is watched.
+    """
+
+    def __init__(self, vec_env: AmpVaeVecEnv) -> None:
+        env = vec_env.unwrapped
+        self._env = env
+        self._layout = vec_env.observation_layout
+        self._names = env.terrain_types.names
+        self._sums = _Sums(env.terrain_types.ids.clone(), len(self._names))
+        self._swing_peak = torch.zeros(
+            env.num_envs, len(env.cfg.robot_names.feet), device=env.device
+        )
+
+    def add(
+        self,
+        command: torch.Tensor,
+        truth: Estimate,
+        estimate: Estimate,
+        dones: torch.Tensor,
+        extras: dict[str, Any],
+    ) -> None:
+        """Take in one control step.
+
+        Args:
+            command: Velocity command during the step, shape (num_envs, 3).
+            truth: What was true when the policy acted.
+            estimate: What the policy believed then.
+            dones: What the environment's step returned, shape (num_envs,).
+            extras: What the environment's step returned.
+        """
+        done = dones.bool()
+        self._add_estimation(truth, estimate)
+        self._add_tracking(command, extras["terminal_obs"], done & ~extras["time_outs"])
+        self._add_gait(command, done)
+
+    def reports(self) -> dict[str, WalkingReport]:
+        """Reports by terrain family, where robots walked, and of all robots under ``all``."""
+        step_dt = self._env.step_dt
+        sums = {name: self._sums.of(i) for i, name in enumerate(self._names)}
+        reports = {name: _report(of, step_dt) for name, of in sums.items() if of.get("steps")}
+        return reports | {"all": _report(self._sums.of(slice(None)), step_dt)} if reports else {}
+
+    def _add_estimation(self, true: Estimate, guess: Estimate) -> None:
+        com, com_guess = true.com[:, :2], guess.com[:, :2]
+        mass, mass_guess = true.mass.squeeze(-1), guess.mass.squeeze(-1)
+        self._sums.add(
+            velocity_se=(true.velocity - guess.velocity).square().mean(dim=-1),
+            mass_se=(mass - mass_guess).square(),
+            mass=mass,
+            mass_sq=mass.square(),
+            com_se=(com - com_guess).square().mean(dim=-1),
+            com_x=com[:, 0],
+            com_y=com[:, 1],
+            com_sq=com.square().sum(dim=-1),
+        )
+
+    def _add_tracking(self, command: torch.Tensor, reached: TensorDict, fell: torch.Tensor) -> None:
+        # The state that the action led to, also where a reset has followed.
+        amp = reached["amp_obs"]
+        velocity = amp[:, self._layout.slice("amp_obs", "base_lin_vel_xy")]
+        yaw_rate = amp[:, self._layout.slice("amp_obs", "base_ang_vel_z")].squeeze(-1)
+        self._sums.add(
+            steps=torch.ones_like(yaw_rate),
+            velocity_error=(command[:, :2] - velocity).norm(dim=-1),
+            yaw_rate_error=(command[:, 2] - yaw_rate).abs(),
+            falls=fell,
+        )
+
+    def _add_gait(self, command: torch.Tensor, done: torch.Tensor) -> None:
+        env, swing_peak = self._env, self._swing_peak
+        sensor = env.scene[env.cfg.feet_contact_sensor]
+        moving = command[:, :2].any(dim=-1) & ~done
+        contact = (sensor.data.found > 0) & moving[:, None]
+        landed = sensor.compute_first_contact(env.step_dt) & moving[:, None]
+        clearance = observations.foot_clearance(env)[:, env.foot_contact_order.argsort()]
+        self._sums.add(
+            moving_feet=moving * float(contact.shape[1]),
+            contacts=contact.sum(dim=-1),
+            touchdowns=landed.sum(dim=-1),
+            swing_height=(swing_peak * landed).sum(dim=-1),
+        )
+        swing_peak.copy_(torch.where(contact | done[:, None], 0.0, swing_peak.maximum(clearance)))
+
+
+class PolicyPlayer:
+    """A policy in an environment, walked step by step and measured.
+
+    Args:
+        vec_env: The environment; it is reset.
+        policy: The policy; it acts without exploration noise.
+        p_boot: 1 feeds the policy its own estimates, 0 the truth; see :class:`AmpVaePolicy`.
+
+    Attributes:
+        p_boot: As given; it may be changed between steps.
+        truth: Velocity, mass and centre of mass when the policy last acted.
+        estimate: What the policy believed then, in the same units.
+        meter: What has been measured so far.
+    """
+
+    def __init__(self, vec_env: AmpVaeVecEnv, policy: AmpVaePolicy, p_boot: float = 1.0) -> None:
+        self.vec_env = vec_env
+        self.policy = policy
+        self.p_boot = p_boot
+        self.meter = WalkingMeter(vec_env)
+        self.truth: Estimate
+        self.estimate: Estimate
+        self.reset()
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Begin a new episode everywhere."""
+        self.vec_env.reset()
+        self._act()
+
+    @torch.no_grad()
+    def advance(self) -> None:
+        """Run one control step."""
+        actions = self._act()
+        command = self.vec_env.unwrapped.velocity_command.command.clone()
+        _, _, dones, extras = self.vec_env.step(actions)
+        self.meter.add(command, self.truth, self.estimate, dones, extras)
+
+    def _act(self) -> torch.Tensor:
+        obs = self.vec_env.get_observations()
+        targets = self.policy.targets
+        truth = targets.from_critic(obs["critic_obs"])
+        self.truth = targets.to_si(truth)
+        actions, self.estimate = self.policy(obs["actor_obs"], obs["vae_obs"], truth, self.p_boot)
+        return actions
+
+
+def evaluate_walking(
+    vec_env: AmpVaeVecEnv,
+    policy: AmpVaePolicy,
+    *,
+    seconds: float,
+    p_boot: float = 1.0,
+) -> dict[str, WalkingReport]:
+    """Let the policy walk and measure.
+
+    Args:
+        vec_env: Environment, best configured by :func:`evaluation_env_cfg`; it is reset.
+        policy: The policy; it acts without exploration noise.
+        seconds: Simulated time per robot [s].
+        p_boot: 1 feeds the policy its own estimates, 0 the truth.
+
+    Returns:
+        Reports by terrain family, where there are robots, and of all robots under ``all``.
+    """
+    player = PolicyPlayer(vec_env, policy, p_boot)
+    for _ in range(round(seconds / vec_env.step_dt)):
+        player.advance()
+    return player.meter.reports()
+
+
+def _report(sums: dict[str, float], step_dt: float) -> WalkingReport:
+    steps = max(sums["steps"], 1.0)
+    moving = max(sums["moving_feet"], 1.0)
+    mean = {name: value / steps for name, value in sums.items()}
+    com_variance = mean["com_sq"] - mean["com_x"] ** 2 - mean["com_y"] ** 2
+    return WalkingReport(
+        robot_seconds=steps * step_dt,
+        velocity_error=mean["velocity_error"],
+        yaw_rate_error=mean["yaw_rate_error"],
+        falls_per_100_s=100.0 * mean["falls"] / step_dt,
+        duty_factor=sums["contacts"] / moving,
+        steps_per_s=sums["touchdowns"] / moving / step_dt,
+        swing_height=sums["swing_height"] / max(sums["touchdowns"], 1.0),
+        velocity_rmse=mean["velocity_se"] ** 0.5,
+        mass_rmse=mean["mass_se"] ** 0.5,
+        mass_spread=max(mean["mass_sq"] - mean["mass"] ** 2, 0.0) ** 0.5,
+        com_rmse=mean["com_se"] ** 0.5,
+        com_spread=max(com_variance / 2.0, 0.0) ** 0.5,
+    )
+
+
+_COLUMNS: tuple[tuple[str, str, float, int], ...] = (
+    ("velocity_error", "vel m/s", 1.0, 3),
+    ("yaw_rate_error", "yaw rad/s", 1.0, 3),
+    ("falls_per_100_s", "falls /100s", 1.0, 2),
+    ("duty_factor", "duty", 1.0, 2),
+    ("steps_per_s", "steps/s", 1.0, 2),
+    ("swing_height", "swing cm", 100.0, 1),
+    ("mass_rmse", "mass kg", 1.0, 2),
+    ("com_rmse", "CoM cm", 100.0, 2),
+)
+
+
+def print_reports(reports: dict[str, WalkingReport], console: Console | None = None) -> None:
+    """Print one line per terrain family; fits 80 columns. Without reports it prints nothing."""
+    if not reports:
+        return
+    table = Table(title="Evaluation", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("terrain", no_wrap=True)
+    for _, heading, _, _ in _COLUMNS:
+        table.add_column(heading, justify="right")
+    shown = {"all": reports["all"]} if len(reports) == 2 else reports
+    for name, report in shown.items():
+        values = asdict(report)
+        table.add_row(name, *(f"{values[key] * k:.{d}f}" for key, _, k, d in _COLUMNS))
+    console = console or Console()
+    console.print(table)
+    total = reports["all"]
+    console.print(
+        f"{total.robot_seconds:.0f} robot-seconds; velocity estimate off by "
+        f"{total.velocity_rmse:.3f} m/s RMS; guessing the mean would be off by "
+        f"{total.mass_spread:.2f} kg and {100 * total.com_spread:.2f} cm"
+    )

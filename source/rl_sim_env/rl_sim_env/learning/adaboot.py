@@ -1,0 +1,99 @@
+"""Adaptive bootstrapping: whether the actor is fed the estimate or the truth.
+
+After DreamWaQ (Nahrendra et al., arXiv:2301.10602): the steadier the episode returns, the likelier
+the estimate. A draw holds for a whole episode, so the actor never sees a blend of both, and a
+schedule makes sure that training ends on estimates alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import astuple
+from typing import Any
+
+import torch
+
+from rl_sim_env.learning.config import AdaBootCfg
+from rl_sim_env.learning.episodes import EpisodeSums
+
+
+class AdaBoot:
+    """Probability p of the estimate, and the draw of every environment.
+
+    Args:
+        num_envs: Number of environments.
+        cfg: Gains and schedule.
+        device: Where the draws live.
+    """
+
+    def __init__(self, num_envs: int, cfg: AdaBootCfg, device: str) -> None:
+        self.cfg = cfg
+        self.uses_estimate = torch.zeros(num_envs, dtype=torch.bool, device=device)
+        """Whether the episode of an environment runs on estimates. Shape (num_envs,)."""
+        self._measured: deque[float] = deque(maxlen=cfg.window)
+        self._pending = EpisodeSums()
+        self._floor = 0.0
+
+    @property
+    def p(self) -> float:
+        """Probability that an episode runs on estimates, 0 to 1."""
+        return max(sum(self._measured) / self.cfg.window, self._floor)
+
+    def set_progress(self, fraction: float) -> None:
+        """Follow the schedule. The least p never falls, even where a resume prolongs training.
+
+        Args:
+            fraction: Part of training that is done, 0 to 1.
+        """
+        ramp_end = 1.0 - self.cfg.final_fraction
+        floor = 1.0 + (fraction - ramp_end) / self.cfg.ramp_fraction
+        self._floor = max(self._floor, min(floor, 1.0))
+
+    def observe(self, finished: EpisodeSums) -> None:
+        """Measure p from the returns of finished episodes.
+
+        Episodes add up until there are enough of them for one measurement.
+
+        Args:
+            finished: Sums over episodes of all ranks that no earlier call has seen.
+        """
+        self._pending += finished
+        if self._pending.count >= self.cfg.min_episodes:
+            self._measured.append(self._measure(self._pending))
+            self._pending = EpisodeSums()
+
+    def redraw(self, dones: torch.Tensor) -> None:
+        """Draw anew where an episode ended.
+
+        Args:
+            dones: Not zero where an episode ended, shape (num_envs,).
+        """
+        drawn = torch.rand(self.uses_estimate.shape, device=dones.device) < self.p
+        self.uses_estimate.copy_(torch.where(dones != 0, drawn, self.uses_estimate))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a resume needs."""
+        return {
+            "measured": list(self._measured),
+            "pending": list(astuple(self._pending)),
+            "floor": self._floor,
+            "uses_estimate": self.uses_estimate,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue; with another number of environments, with new draws."""
+        self._measured = deque(state["measured"], maxlen=self.cfg.window)
+        self._pending = EpisodeSums(*state["pending"])
+        self._floor = state["floor"]
+        if state["uses_estimate"].shape == self.uses_estimate.shape:
+            self.uses_estimate.copy_(state["uses_estimate"])
+        else:
+            self.redraw(torch.ones_like(self.uses_estimate))
+
+    def _measure(self, sums: EpisodeSums) -> float:
+        mean = sums.returns / sums.count
+        variance = max(sums.squared_returns / sums.count - mean**2, 0.0)
+        # Where returns scatter around zero their variation has no bound, and p is 0.
+        variation = math.sqrt(variance) / abs(mean) if mean else math.inf
+        return min(max(self.cfg.gain * (1.0 - math.tanh(variation)), 0.0), 1.0)

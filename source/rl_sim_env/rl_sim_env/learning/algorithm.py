@@ -1,0 +1,485 @@
+"""PPO with a context VAE, an adversarial motion prior and adaptive bootstrapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from rsl_rl.algorithms import PPO
+from rsl_rl.models import MLPModel
+from rsl_rl.storage import RolloutStorage
+from tensordict import TensorDict
+
+from rl_sim_env.learning.adaboot import AdaBoot
+from rl_sim_env.learning.amp_buffer import AmpReplayBuffer
+from rl_sim_env.learning.collectives import (
+    average_over_ranks,
+    broadcast_state,
+    standardize_over_ranks,
+    sum_over_ranks,
+)
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.context_vae import ContextVae, VaeLosses
+from rl_sim_env.learning.discriminator import Discriminator, PairSource
+from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.learner import Learner
+from rl_sim_env.learning.metrics import LossMeter, SpikeAlarm
+from rl_sim_env.learning.policy import (
+    POLICY_INPUT,
+    AmpVaePolicy,
+    assemble_policy_input,
+    build_actor,
+    build_critic,
+    build_vae,
+)
+from rl_sim_env.learning.storage import AmpVaeRolloutStorage, split_step
+
+if TYPE_CHECKING:
+    from rl_sim_env.learning.distributed import MultiGpuCfg
+
+_LR_STEP = 1.5
+"""Factor by which the KL rule changes the learning rate."""
+_KL_BAND = 2.0
+"""The KL rule acts where the divergence is off its target by more than this factor."""
+
+
+class ConstructionEnv(Protocol):
+    """What building the algorithm asks of an environment."""
+
+    @property
+    def num_envs(self) -> int:
+        """Number of environments."""
+        ...
+
+    @property
+    def num_actions(self) -> int:
+        """Width of the actions."""
+        ...
+
+    @property
+    def step_dt(self) -> float:
+        """Control step [s]."""
+        ...
+
+
+class AmpVaePPO(PPO):
+    """Three learners on one rollout, each with its own optimiser and gradient clip.
+
+    * Actor and critic: PPO. The actor reads estimate (or truth), latent and current frame, all
+      detached, so the policy gradient never reaches the VAE.
+    * Context VAE: estimates against privileged observations, and the next proprioception.
+    * Discriminator: one-step transitions of the policy against those of the motion clips.
+
+    The environment must pass in ``extras``: ``time_outs`` (N,) bool; ``style_scale`` (N,);
+    ``terminal_obs``, the ``critic_obs`` and ``amp_obs`` of the true state s_t+1 of all
+    environments, before any reset. Style and bootstrap are booked when the rollout is complete:
+    everything before it stays on the device.
+
+    Args:
+        actor: Actor network.
+        critic: Critic network.
+        vae: Context VAE.
+        discriminator: Discriminator of motions.
+        storage: Rollout storage.
+        expert: Source of expert pairs.
+        cfg: Configuration of the run.
+        layout: What stands where in the observations.
+        step_dt: Control step [s].
+        device: Where everything lives.
+        multi_gpu_cfg: rsl_rl's description of the process group; None for one process.
+    """
+
+    storage: AmpVaeRolloutStorage
+
+    def __init__(
+        self,
+        actor: MLPModel,
+        critic: MLPModel,
+        vae: ContextVae,
+        discriminator: Discriminator,
+        storage: AmpVaeRolloutStorage,
+        expert: PairSource,
+        cfg: AmpVaeRunnerCfg,
+        layout: ObservationLayout,
+        step_dt: float,
+        device: str,
+        multi_gpu_cfg: MultiGpuCfg | None,
+    ) -> None:
+        ppo = cfg.algorithm
+        super().__init__(
+            actor,
+            critic,
+            storage,
+            num_learning_epochs=ppo.num_learning_epochs,
+            num_mini_batches=ppo.num_mini_batches,
+            clip_param=ppo.clip_param,
+            gamma=ppo.gamma,
+            lam=ppo.lam,
+            value_loss_coef=ppo.value_loss_coef,
+            entropy_coef=ppo.entropy_coef,
+            learning_rate=ppo.learning_rate,
+            max_grad_norm=ppo.max_grad_norm,
+            use_clipped_value_loss=ppo.use_clipped_value_loss,
+            desired_kl=ppo.desired_kl,
+            # Keeps the base class from normalising over one rank; compute_returns does it over all.
+            normalize_advantage_per_mini_batch=True,
+            device=device,
+            multi_gpu_cfg=multi_gpu_cfg,  # type: ignore[arg-type]
+        )
+        self.cfg = cfg
+        self.layout = layout
+        self.vae = vae.to(device)
+        self.discriminator = discriminator.to(device)
+        self.expert = expert
+        self.step_dt = step_dt
+        # A fused optimiser takes its learning rate as a tensor: the KL rule needs no host read.
+        self._lr = torch.tensor(ppo.learning_rate, device=device)
+        self.optimizer = torch.optim.Adam(
+            chain(self.actor.parameters(), self.critic.parameters()), lr=self._lr, fused=True
+        )
+        self.vae_optimizer = torch.optim.Adam(
+            self.vae.parameters(), lr=cfg.vae.learning_rate, fused=True
+        )
+        self.discriminator_optimizer = self.discriminator.make_optimizer()
+        self._learners = (
+            Learner(
+                modules=(self.actor, self.critic),
+                optimizer=self.optimizer,
+                max_grad_norm=ppo.max_grad_norm,
+            ),
+            Learner(
+                modules=(self.vae,),
+                optimizer=self.vae_optimizer,
+                max_grad_norm=cfg.vae.max_grad_norm,
+            ),
+            Learner(
+                modules=(self.discriminator,),
+                optimizer=self.discriminator_optimizer,
+                max_grad_norm=cfg.amp.max_grad_norm,
+            ),
+        )
+        self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
+        self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
+        self._episodes = EpisodeTracker(storage.num_envs, device)
+        self._finished = EpisodeSums()
+        self._meter = LossMeter()
+        self._spike_alarm = SpikeAlarm(
+            "reconstruction loss of the VAE", cfg.vae.spike_factor, cfg.vae.spike_window
+        )
+
+    @classmethod
+    def construct(
+        cls,
+        obs: TensorDict,
+        env: ConstructionEnv,
+        cfg: AmpVaeRunnerCfg,
+        layout: ObservationLayout,
+        expert: PairSource,
+        device: str,
+        multi_gpu_cfg: MultiGpuCfg | None = None,
+    ) -> AmpVaePPO:
+        """Build networks, storage and algorithm for an environment.
+
+        Args:
+            obs: Observations of the environment, batch size (N,).
+            env: Environment that the sizes are taken from.
+            cfg: Configuration of the run.
+            layout: What stands where in ``obs``.
+            expert: Source of expert pairs in the layout of ``amp_obs``.
+            device: Where everything lives.
+            multi_gpu_cfg: rsl_rl's description of the process group; None for one process.
+
+        Raises:
+            LayoutError: The layout lacks a group or term.
+        """
+        vae = build_vae(layout, cfg)
+        actor = build_actor(layout, vae, env.num_actions, cfg)
+        example = obs.clone(recurse=False)
+        example[POLICY_INPUT] = torch.zeros(env.num_envs, actor.obs_dim, device=device)
+        dones = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
+        extras = {"terminal_obs": obs, "time_outs": dones, "style_scale": dones.float()}
+        reconstructed = layout.gather("critic_obs", cfg.vae.reconstructed_terms, obs["critic_obs"])
+        samples, outcomes = split_step(example, reconstructed, dones, extras)
+        return cls(
+            actor,
+            build_critic(layout, cfg),
+            vae,
+            Discriminator(layout.width("amp_obs"), cfg.amp),
+            AmpVaeRolloutStorage(
+                env.num_envs, cfg.num_steps_per_env, samples, outcomes, env.num_actions, device
+            ),
+            expert,
+            cfg,
+            layout,
+            step_dt=env.step_dt,
+            device=device,
+            multi_gpu_cfg=multi_gpu_cfg,
+        )
+
+    @property
+    def p_boot(self) -> float:
+        """Probability that an episode runs on estimates, 0 to 1."""
+        return self.adaboot.p
+
+    def set_progress(self, fraction: float) -> None:
+        """Follow the schedules; once an iteration, with the part of training that is done."""
+        self.adaboot.set_progress(fraction)
+
+    def get_inference_policy(self) -> AmpVaePolicy:
+        """The deterministic policy; it shares its networks with the algorithm."""
+        return AmpVaePolicy(self._raw_actor, self.vae)
+
+    def episode_statistics(self) -> dict[str, float]:
+        """Mean return and length [control steps] of episodes finished since the last call.
+
+        Episodes of all ranks count, up to the last update; without any, the result is empty.
+        """
+        finished, self._finished = self._finished, EpisodeSums()
+        if not finished.count:
+            return {}
+        return {
+            "Train/mean_reward": finished.returns / finished.count,
+            "Train/mean_episode_length": finished.lengths / finished.count,
+        }
+
+    def act(self, obs: TensorDict) -> torch.Tensor:
+        """Sample actions; adds the key ``policy_input`` to ``obs``.
+
+        Returns:
+            Actions, shape (N, number of actions).
+        """
+        with torch.no_grad():
+            estimate, latent = self.vae(obs["vae_obs"], deterministic=not self.vae.training)
+            truth = self.vae.targets.from_critic(obs["critic_obs"])
+            code = torch.where(self.adaboot.uses_estimate.unsqueeze(1), estimate, truth)
+            obs[POLICY_INPUT] = assemble_policy_input(code, latent, obs["actor_obs"])
+        return super().act(obs)
+
+    def process_env_step(
+        self,
+        obs: TensorDict,
+        rewards: torch.Tensor,
+        dones: torch.Tensor,
+        extras: dict[str, Any],
+    ) -> None:
+        """Record the transition from the observations of the last ``act``.
+
+        Args:
+            obs: Observations of the next step, after resets; not needed here.
+            rewards: Task rewards, multiplied by the control step, shape (N,).
+            dones: Not zero where an episode ended, shape (N,).
+            extras: See the class.
+        """
+        before, after = self.transition.observations, extras["terminal_obs"]
+        assert before is not None, "act() comes before process_env_step()"
+        next_proprioception = self.layout.gather(
+            "critic_obs", self.cfg.vae.reconstructed_terms, after["critic_obs"]
+        )
+        self.transition.observations, outcome = split_step(
+            before, next_proprioception, dones, extras
+        )
+        self.storage.add_outcome(outcome)
+        # Without time-outs: the base class would bootstrap on the value of s_t.
+        super().process_env_step(obs, rewards, dones, {})
+        self.adaboot.redraw(dones)
+
+    @torch.no_grad()
+    def compute_returns(self, obs: TensorDict) -> None:
+        """Book style rewards and bootstraps of the rollout, then compute returns and advantages.
+
+        Args:
+            obs: Observations after the last step.
+        """
+        storage, outcomes = self.storage, self.storage.outcomes
+        # Step by step: all activations of the discriminator at once would fill gigabytes.
+        style = torch.stack(
+            [
+                self.discriminator.style_reward(state, next_state)
+                for state, next_state in zip(
+                    outcomes["amp_obs"], outcomes["next_amp_obs"], strict=True
+                )
+            ]
+        )
+        weight = self.cfg.amp.style_weight * self.step_dt
+        storage.rewards += (weight * outcomes["style_scale"] * style).unsqueeze(-1)
+        self._meter.add({"Train/style_reward": style.mean()})
+        for rewards, dones in zip(storage.rewards, storage.dones, strict=True):
+            self._episodes.add(rewards.squeeze(-1), dones.squeeze(-1))
+        # Few episodes time out in a rollout; finding them costs one host read.
+        timed_out = outcomes["time_outs"].nonzero(as_tuple=True)
+        terminal = outcomes["next_critic_obs"][timed_out]
+        storage.rewards[timed_out] += self.gamma * self.critic(
+            TensorDict({"critic_obs": terminal}, batch_size=[len(terminal)])
+        )
+        super().compute_returns(obs)
+        storage.advantages = standardize_over_ranks(storage.advantages)
+        self.replay.insert(outcomes["amp_obs"], outcomes["next_amp_obs"])
+
+    def update(self) -> dict[str, float]:
+        """Train all learners on the rollout.
+
+        Returns:
+            Scalars by the name they are logged under: ``Loss/*``, ``Policy/*``, ``Train/*``,
+            ``Adaboot/adaboot_p``, and ``Estimation/{velocity,mass,com}_rmse`` [m/s, kg, m].
+
+        Raises:
+            FloatingPointError: A loss is not finite; the message names it.
+        """
+        batches = self.storage.mini_batch_generator(self.num_mini_batches, self.num_learning_epochs)
+        for batch, (policy_pairs, expert_pairs) in zip(batches, self._amp_batches(), strict=True):
+            policy_loss, kl = self._policy_loss(batch)
+            vae = self._vae_loss(batch)
+            amp = self.discriminator.loss(policy_pairs, expert_pairs)
+            self._meter.add({**vae.scalars(), **amp.scalars()})
+            for learner in self._learners:
+                learner.optimizer.zero_grad()
+            # The graphs share no parameter, so each learner gets the gradient of its own loss.
+            (policy_loss + vae.total + amp.total).backward()
+            # What steers learning rate and beta is averaged with the gradients, in one collective.
+            reconstruction = vae.reconstruction.detach().clone()
+            gradients = chain.from_iterable(learner.gradients() for learner in self._learners)
+            average_over_ranks([*gradients, kl, reconstruction])
+            self._adapt_learning_rate(kl)
+            self.vae.adapt_beta(reconstruction)
+            for learner in self._learners:
+                learner.step()
+        self.storage.clear()
+        return self._read_metrics()
+
+    def train_mode(self) -> None:
+        """Sample latents while acting."""
+        super().train_mode()
+        self.vae.train()
+
+    def eval_mode(self) -> None:
+        """Take the means of latents while acting."""
+        super().eval_mode()
+        self.vae.eval()
+
+    def save(self) -> dict[str, Any]:
+        """Everything that a resume needs, as tensors, numbers and containers of them.
+
+        What belongs to one process (replay, running episodes, draws) is that of this one.
+        """
+        return {
+            **self._learner_state(),
+            "replay": self.replay.state_dict(self.cfg.amp.checkpoint_pairs),
+            "episodes": self._episodes.state_dict(),
+        }
+
+    def load(self, loaded_dict: dict[str, Any]) -> None:
+        """Continue from what :meth:`save` returned."""
+        self._load_learner_state(loaded_dict)
+        self.replay.load_state_dict(loaded_dict["replay"])
+        self._episodes.load_state_dict(loaded_dict["episodes"])
+
+    def broadcast_parameters(self) -> None:
+        """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
+        self._load_learner_state(broadcast_state(self._learner_state(), self.device))
+
+    def _learner_state(self) -> dict[str, Any]:
+        return {
+            **super().save(),
+            "vae_state_dict": self.vae.state_dict(),
+            "vae_optimizer_state_dict": self.vae_optimizer.state_dict(),
+            "discriminator_state_dict": self.discriminator.state_dict(),
+            "discriminator_optimizer_state_dict": self.discriminator_optimizer.state_dict(),
+            "adaboot": self.adaboot.state_dict(),
+        }
+
+    def _load_learner_state(self, state: dict[str, Any]) -> None:
+        super().load(state, load_cfg=None, strict=True)
+        # Loading put the saved tensor in the place of ours, which the KL rule writes to.
+        self._lr.copy_(self.optimizer.param_groups[0]["lr"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr
+        self.learning_rate = self._lr.item()
+        self.vae.load_state_dict(state["vae_state_dict"])
+        self.vae_optimizer.load_state_dict(state["vae_optimizer_state_dict"])
+        self.discriminator.load_state_dict(state["discriminator_state_dict"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer_state_dict"])
+        self.adaboot.load_state_dict(state["adaboot"])
+
+    def _policy_loss(self, batch: RolloutStorage.Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss of actor and critic, and the KL divergence from the policy that acted."""
+        ppo = self.cfg.algorithm
+        advantages = batch.advantages.squeeze(-1)  # type: ignore[union-attr]
+        # The new distribution without a sample: nothing needs one, and drawing it fails on NaN
+        # before the losses can say where it came from.
+        distribution = self.actor.distribution
+        distribution.update(self.actor.mlp(batch.observations[POLICY_INPUT]))  # type: ignore
+        log_prob = self.actor.get_output_log_prob(batch.actions)  # type: ignore[arg-type]
+        with torch.no_grad():
+            kl = self.actor.get_kl_divergence(
+                batch.old_distribution_params,  # type: ignore[arg-type]
+                self.actor.output_distribution_params,
+            ).mean()
+        ratio = torch.exp(log_prob - batch.old_actions_log_prob.squeeze(-1))  # type: ignore[union-attr]
+        clipped_ratio = ratio.clamp(1.0 - ppo.clip_param, 1.0 + ppo.clip_param)
+        surrogate = -torch.min(advantages * ratio, advantages * clipped_ratio).mean()
+
+        values = self.critic(batch.observations)
+        value_error = (values - batch.returns).square()
+        if ppo.use_clipped_value_loss:
+            change = (values - batch.values).clamp(-ppo.clip_param, ppo.clip_param)
+            clipped_error = (batch.values + change - batch.returns).square()
+            value_error = torch.max(value_error, clipped_error)
+        value = value_error.mean()
+
+        entropy = self.actor.output_entropy.mean()
+        self._meter.add(
+            {
+                "Loss/surrogate": surrogate,
+                "Loss/value_function": value,
+                "Loss/entropy": entropy,
+                "Loss/kl": kl,
+            }
+        )
+        return surrogate + ppo.value_loss_coef * value - ppo.entropy_coef * entropy, kl
+
+    def _vae_loss(self, batch: RolloutStorage.Batch) -> VaeLosses:
+        obs = batch.observations
+        assert obs is not None
+        true_code = self.vae.targets.from_critic(obs["critic_obs"])
+        return self.vae.loss(obs["vae_obs"], true_code, obs["next_proprioception"], obs["valid"])
+
+    def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+        """Normalised pairs of policy and clips for every mini-batch of an update.
+
+        All are drawn and normalised at once, by statistics that change once an update.
+        """
+        size = self.cfg.amp.batch_size
+        total = size * self.num_learning_epochs * self.num_mini_batches
+        policy, expert = self.replay.sample(total), self.expert.sample_pairs(total)
+        self.discriminator.update_normalizer(policy, expert)
+        batches = (self.discriminator.normalize(pairs).split(size) for pairs in (policy, expert))
+        return zip(*batches, strict=True)
+
+    @torch.no_grad()
+    def _adapt_learning_rate(self, kl: torch.Tensor) -> None:
+        """Steer the divergence of an update to its target, on the device."""
+        change = torch.where(kl > _KL_BAND * self.desired_kl, 1.0 / _LR_STEP, 1.0)
+        too_small = (kl < self.desired_kl / _KL_BAND) & (kl > 0.0)
+        change = torch.where(too_small, _LR_STEP, change)
+        self._lr.mul_(change).clamp_(*self.cfg.algorithm.learning_rate_range)
+
+    def _read_metrics(self) -> dict[str, float]:
+        """Read the figures of the iteration, and let what lives on the host follow them."""
+        self._meter.add(
+            {
+                "Loss/learning_rate": self._lr,
+                "Loss/vae_beta": self.vae.beta,
+                "Policy/mean_noise_std": self.actor.output_std.mean(),
+            }
+        )
+        metrics = self._meter.read()
+        self.learning_rate = metrics["Loss/learning_rate"]
+        self._spike_alarm.watch(metrics["Loss/vae_decode_loss"])
+        finished = EpisodeSums(*sum_over_ranks(self._episodes.sums).tolist())
+        self._episodes.clear()
+        self._finished += finished
+        self.adaboot.observe(finished)
+        return {**metrics, "Adaboot/adaboot_p": self.adaboot.p}

@@ -1,0 +1,356 @@
+"""Checkpoints: one file with everything that a resume needs, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import io
+import os
+import platform
+import random
+import re
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.layout import ObservationLayout
+
+_FORMAT_VERSION = 1
+_RECORDED_PACKAGES = (
+    "rl_sim_env",
+    "torch",
+    "rsl-rl-lib",
+    "mjlab",
+    "mujoco",
+    "mujoco-warp",
+    "mjbatch",
+)
+_FILE_NAME = re.compile(r"model_(\d+)\.pt")
+_LISTED_ENTRIES = 8
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """The state of a training run between two iterations.
+
+    The file is a dictionary of the fields below plus `format_version`, all of it tensors, numbers,
+    strings and containers of them, so that loading never runs code from the file.
+    """
+
+    task: str
+    """Id of the task that was trained."""
+    iteration: int
+    """Index of the last completed iteration, counted from 0."""
+    total_steps: int
+    """Environment steps so far, over all environments and processes."""
+    total_seconds: float
+    """Training time so far, s."""
+    progress: float
+    """Part of the training plan that is done, 0 to 1; drives the learners' schedules."""
+    algorithm: dict[str, Any]
+    """Networks, optimisers and everything else that the algorithm learns or adapts."""
+    processes: list[dict[str, Any]]
+    """What differs between processes, by rank: random number generators, environment state."""
+    config: dict[str, Any]
+    """The runner configuration, as plain values."""
+    layout: dict[str, Any]
+    """The observation layout: groups, terms, widths, scales."""
+    versions: dict[str, str] = dataclasses.field(default_factory=lambda: package_versions())
+    """Versions of python and of the packages that matter."""
+
+    @staticmethod
+    def file_name(iteration: int) -> str:
+        """Returns the file name of the checkpoint after `iteration`."""
+        return f"model_{iteration}.pt"
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint; whatever interrupts it, `path` holds the old or the new one.
+
+        Raises:
+            UserError: The file could not be written, for instance because the disk is full.
+        """
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        buffer = io.BytesIO()
+        torch.save({"format_version": _FORMAT_VERSION, **fields}, buffer)
+        write_atomically(path, buffer.getbuffer())
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Reads a checkpoint, all tensors on the CPU.
+
+        Raises:
+            UserError: The file cannot be read, is truncated, or is not a checkpoint of this
+                program.
+        """
+        content = _read(path)
+        if not isinstance(content, dict) or "format_version" not in content:
+            found = (
+                f" (it holds {_listing(map(str, content))})" if isinstance(content, dict) else ""
+            )
+            raise UserError(f"{path}: not a checkpoint of rl_sim_env{found}")
+        version = content.pop("format_version")
+        if version != _FORMAT_VERSION:
+            raise UserError(
+                f"{path}: checkpoint format {version}, this program reads {_FORMAT_VERSION}; "
+                f"use the rl_sim_env that wrote it ({content.get('versions')})"
+            )
+        expected = {field.name for field in dataclasses.fields(cls)}
+        if content.keys() != expected:
+            raise UserError(
+                f"{path}: damaged checkpoint: fields {_listing(expected ^ content.keys())} "
+                "are missing or unknown; use an older one of the same run"
+            )
+        return cls(**content)
+
+    def runner_cfg(self) -> AmpVaeRunnerCfg:
+        """Returns the configuration that the run was trained with.
+
+        Raises:
+            UserError: It holds settings that this program does not know.
+        """
+        return _restore(AmpVaeRunnerCfg, self.config)
+
+    def require(self, path: Path, *, tasks: Collection[str], layout: ObservationLayout) -> None:
+        """Checks that the checkpoint fits what it is wanted for.
+
+        Args:
+            path: Where it was read from, for the message.
+            tasks: Ids of the tasks whose policies fit.
+            layout: The layout of the environment at hand.
+
+        Raises:
+            UserError: It was trained on another task or on other observations.
+        """
+        if self.task not in tasks:
+            raise UserError(
+                f"{path}: trained on task {self.task}, wanted {' or '.join(sorted(tasks))}; "
+                f"give --task {self.task} or another checkpoint"
+            )
+        trained = ObservationLayout.from_dict(self.layout)
+        if trained != layout:
+            raise UserError(
+                f"{path}: the observations that this policy was trained on (left) differ from "
+                f"those of the environment (right):\n{trained.diff(layout)}\n"
+                "Restore the observation terms it was trained with, or train anew"
+            )
+
+
+def package_versions() -> dict[str, str]:
+    """Returns the versions of python and of the installed packages that training depends on."""
+
+    def version(name: str) -> str:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    packages = {name: version(name) for name in _RECORDED_PACKAGES}
+    return {"python": platform.python_version(), **packages}
+
+
+def random_state(device: str) -> dict[str, Any]:
+    """Returns the state of every random number generator this process draws from."""
+    kind, keys, *position = np.random.get_state(legacy=True)
+    state = {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *position),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.device(device).type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any], device: str) -> None:
+    """Sets the random number generators to what `random_state` returned."""
+    random.setstate(state["python"])
+    kind, keys, *position = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *position))
+    torch.set_rng_state(state["torch"])
+    if torch.device(device).type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def to_plain(value: Any) -> Any:
+    """Returns a configuration as dictionaries, lists, strings, numbers and None.
+
+    Callables become their qualified names; objects without a plain form their description.
+    """
+    if isinstance(value, Enum):
+        return value.name
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}:{value.__qualname__}"
+    return str(value)
+
+
+def _restore(kind: Any, plain: Any) -> Any:
+    """Returns what `to_plain` was given; `kind` is the type annotation of the value."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return tuple(plain) if isinstance(plain, list) else plain
+    kinds = get_type_hints(kind)
+    unknown = plain.keys() - kinds
+    if unknown:
+        raise UserError(
+            f"{kind.__name__} of the checkpoint has settings that this program does not know: "
+            f"{_listing(unknown)}; use the rl_sim_env that wrote it"
+        )
+    return kind(**{name: _restore(kinds[name], value) for name, value in plain.items()})
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file so that `path` never holds a part of it.
+
+    Raises:
+        UserError: The file could not be written; what `path` held before is untouched.
+    """
+    partial = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder"
+        raise UserError(
+            f"{path}: could not be written ({error.strerror}); {remedy} and continue from the "
+            "last checkpoint, which is intact, with --resume"
+        ) from error
+
+
+def resolve_checkpoint(
+    checkpoint: str | Path | None = None, *, root: Path, load_run: str | None = None
+) -> Path:
+    """Finds the checkpoint that the user means.
+
+    Args:
+        checkpoint: A file; a run folder or an experiment folder to use in place of `root`; the
+            name of a file in the newest run that has it; or None for the newest checkpoint.
+        root: The experiment folder to search, `logs/rsl_rl/<experiment>`.
+        load_run: Name of a run folder in `root`, or a regular expression for it; None for any.
+
+    Returns:
+        The checkpoint file. The newest run is the last in alphabetical order, for the names begin
+        with the time; its newest checkpoint is the one with the highest iteration number.
+
+    Raises:
+        UserError: Nothing fits; the message lists what there is.
+    """
+    name = None if checkpoint is None else str(checkpoint)
+    if name is not None and Path(name).is_file():
+        return Path(name)
+    if name is not None and Path(name).is_dir():
+        root, name = Path(name), None
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
+    runs = _run_folders(root, load_run)
+    if name is None:
+        return _newest_checkpoint(runs)
+    for run in runs:
+        if (run / name).is_file():
+            return run / name
+    raise UserError(
+        f"--checkpoint {name}: no such file or folder, and none in {runs[0]}, which holds "
+        f"{_listing(entry.name for entry in runs[0].iterdir())}"
+    )
+
+
+def _run_folders(root: Path, load_run: str | None) -> list[Path]:
+    """Returns the run folders in question, newest first; `root` may be one itself."""
+    runs = sorted((entry for entry in root.iterdir() if entry.is_dir()), reverse=True)
+    if load_run is None:
+        return [root, *runs]
+    if (root / load_run).is_dir():
+        return [root / load_run]
+    try:
+        matching = [run for run in runs if re.fullmatch(load_run, run.name)]
+    except re.error as error:
+        raise UserError(f"--load_run {load_run}: not a regular expression ({error})") from error
+    if not matching:
+        raise UserError(
+            f"--load_run {load_run}: no such run in {root}, which holds "
+            f"{_listing(run.name for run in runs)}"
+        )
+    return matching
+
+
+def _newest_checkpoint(runs: list[Path]) -> Path:
+    """Returns the newest checkpoint of the first run that has any."""
+    for run in runs:
+        numbered = [
+            (int(match[1]), file)
+            for file in run.iterdir()
+            if (match := _FILE_NAME.fullmatch(file.name))
+        ]
+        if numbered:
+            return max(numbered)[1]
+    raise UserError(
+        f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
+        f"{_listing(entry.name for entry in runs[0].iterdir())}"
+    )
+
+
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # what torch.load raises depends on what the bytes happen to say
+        if _is_cut_off(path):
+            raise UserError(
+                f"{path}: truncated, {path.stat().st_size} bytes are left of it; "
+                "use an older checkpoint of the same run"
+            ) from error
+        raise UserError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether the file begins like the zip archive that torch writes but lacks its end."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return b"PK\x03\x04".startswith(start) and not zipfile.is_zipfile(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name survive a power cut, not only the new content."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _listing(names: Any) -> str:
+    """Returns the names in order, cut short where there are many."""
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:_LISTED_ENTRIES]) or "nothing"
+    return (
+        f"{shown} and {len(ordered) - _LISTED_ENTRIES} more" if ordered[_LISTED_ENTRIES:] else shown
+    )

@@ -1,0 +1,292 @@
+"""Configuration of training: one keyword-only dataclass for each learner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from rl_sim_env.errors import UserError
+
+Cfg = TypeVar("Cfg")
+
+
+@dataclass(kw_only=True)
+class MlpCfg:
+    """A multi-layer perceptron."""
+
+    hidden_dims: tuple[int, ...] = (512, 256, 128)
+    """Width of each hidden layer; at least one layer."""
+
+    activation: str = "elu"
+    """Activation between layers, by its rsl_rl name."""
+
+
+@dataclass(kw_only=True)
+class ActorCfg(MlpCfg):
+    """The actor: a Gaussian whose log standard deviation is a parameter for each action."""
+
+    init_std: float = 1.0
+    """Initial standard deviation of the actions (unit: raw action); > 0."""
+
+
+@dataclass(kw_only=True)
+class AmpVaePpoCfg:
+    """Proximal policy optimisation (Schulman et al., arXiv:1707.06347)."""
+
+    num_learning_epochs: int = 5
+    """Passes over a rollout in one update; >= 1."""
+
+    num_mini_batches: int = 4
+    """Mini-batches in one pass; >= 1."""
+
+    gamma: float = 0.99
+    """Discount for each control step; 0 to 1."""
+
+    lam: float = 0.95
+    """Decay of generalised advantage estimation; 0 to 1."""
+
+    clip_param: float = 0.2
+    """Clip of the probability ratio, and of the change of the value; > 0."""
+
+    value_loss_coef: float = 0.5
+    """Weight of the value loss; >= 0."""
+
+    entropy_coef: float = 0.01
+    """Weight of the entropy bonus; >= 0."""
+
+    use_clipped_value_loss: bool = True
+    """Whether the change of the value within one update is clipped too."""
+
+    learning_rate: float = 1e-3
+    """Initial learning rate; > 0. The KL rule moves it within a few mini-batches to what the task
+    bears, so it matters little; a start at 2e-5 only wastes the first iterations."""
+
+    learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
+    """Least and greatest learning rate that the KL rule may choose."""
+
+    desired_kl: float = 0.01
+    """KL divergence [nat] between the policies before and after an update that the learning rate is
+    steered to; > 0."""
+
+    max_grad_norm: float = 1.0
+    """Clip of the gradient norm, of actor and critic each; > 0."""
+
+
+@dataclass(kw_only=True)
+class ContextVaeCfg:
+    """The context VAE, which reads load and velocity out of a short history."""
+
+    encoder_dims: tuple[int, ...] = (128, 64)
+    """Width of each encoder layer; at least two."""
+
+    decoder_dims: tuple[int, ...] = (64, 128)
+    """Width of each hidden decoder layer; at least one."""
+
+    latent_dim: int = 16
+    """Width of the latent code; >= 1."""
+
+    reconstructed_terms: tuple[str, ...] = (
+        "base_ang_vel",
+        "projected_gravity",
+        "joint_pos",
+        "joint_vel",
+    )
+    """Terms of ``critic_obs`` (free of noise) whose next values the decoder predicts. Commands,
+    actions and torques are no facts about the body and stay out."""
+
+    com_scale: float = 10.0
+    """Factor from the centre-of-mass observation to its target, on top of the observation's scale,
+    so that a few centimetres weigh as much as a few kilograms; > 0."""
+
+    velocity_weight: float = 1.0
+    """Weight of the velocity error; >= 0."""
+
+    mass_weight: float = 1.0
+    """Weight of the mass error; >= 0."""
+
+    com_weight: float = 0.1
+    """Weight of the centre-of-mass error; >= 0."""
+
+    learning_rate: float = 1e-3
+    """Constant learning rate; > 0."""
+
+    max_grad_norm: float = 1.0
+    """Clip of the gradient norm; > 0."""
+
+    logvar_bound: float = 5.0
+    """Bound of the latent's log-variance, approached smoothly so that gradients live on; > 0."""
+
+    beta: float = 1e-3
+    """Initial weight of the KL term; within ``beta_range``."""
+
+    beta_range: tuple[float, float] = (1e-5, 1e-2)
+    """Least and greatest weight of the KL term. The reconstruction error is a mean over elements
+    whose variance is a few hundredths; greater weights shut the latent down."""
+
+    beta_rate: float = 1e-3
+    """Greatest relative change of beta in one mini-batch; >= 0."""
+
+    target_reconstruction: float = 0.01
+    """Reconstruction error (mean square of scaled observations) that beta is steered to; > 0."""
+
+    spike_factor: float = 10.0
+    """A reconstruction error this many times its running median is warned of, once; > 1."""
+
+    spike_window: int = 50
+    """Number of updates in the running median; >= 1."""
+
+
+@dataclass(kw_only=True)
+class AmpCfg:
+    """The adversarial motion prior (Peng et al., arXiv:2104.02180)."""
+
+    style_weight: float = 0.5
+    """Weight of the style reward [1/s]; >= 0. Like any reward term it is multiplied by the control
+    step, and by the environment's ``style_scale``."""
+
+    motion_paths: tuple[str, ...] | None = None
+    """Motion clips: files, folders or globs. None: the clips generated for the robot."""
+
+    hidden_dims: tuple[int, ...] = (1024, 512)
+    """Width of each hidden layer of the discriminator; at least two."""
+
+    batch_size: int = 1024
+    """Pairs of the policy, and as many of the clips, in one discriminator step; >= 1. There is one
+    step for each PPO mini-batch."""
+
+    learning_rate: float = 1e-4
+    """Constant learning rate; 1e-4 to 5e-4 keeps the discriminator in step with the policy."""
+
+    max_grad_norm: float = 1.0
+    """Clip of the gradient norm; > 0."""
+
+    gradient_penalty: float = 5.0
+    """Weight of the squared gradient at expert pairs, in normalised space; >= 0."""
+
+    trunk_weight_decay: float = 1e-3
+    """L2 weight of the hidden layers; >= 0."""
+
+    head_weight_decay: float = 1e-1
+    """L2 weight of the output layer; >= 0."""
+
+    observation_clip: float = 10.0
+    """Clip of the normalised features [standard deviations]; > 0."""
+
+    normalizer_memory: float = 1e7
+    """Greatest number of states that the running statistics remember, so that they never freeze;
+    > 0."""
+
+    replay_size: int = 1_000_000
+    """Pairs of the policy that are kept for replay; 312 bytes each for 39 features; >= 1."""
+
+    checkpoint_pairs: int = 100_000
+    """Newest replay pairs that a checkpoint holds; >= 0. A replay no larger resumes exactly."""
+
+
+@dataclass(kw_only=True)
+class AdaBootCfg:
+    """Adaptive bootstrapping: how often the actor is fed estimates instead of the truth.
+
+    After DreamWaQ (Nahrendra et al., arXiv:2301.10602), with a schedule that ends on estimates.
+    """
+
+    gain: float = 1.45
+    """Factor in p = gain (1 - tanh CV); > 0."""
+
+    window: int = 200
+    """Number of measurements of p that are averaged; those not yet made count as 0; >= 1."""
+
+    min_episodes: int = 30
+    """Finished episodes (over all ranks) that one measurement needs; >= 2."""
+
+    final_fraction: float = 0.4
+    """Last part of training in which p is 1; 0 to 1."""
+
+    ramp_fraction: float = 0.2
+    """Part of training before that over which the least p rises linearly from 0 to 1; > 0."""
+
+
+@dataclass(kw_only=True)
+class AmpVaeRunnerCfg:
+    """One training run."""
+
+    seed: int = 42
+    """Seed of all random numbers; each rank adds its global rank; >= 0."""
+
+    num_steps_per_env: int = 24
+    """Control steps of one rollout; >= 1."""
+
+    max_iterations: int = 5000
+    """Iterations (rollout and update) of the run; >= 1."""
+
+    max_minutes: float | None = None
+    """Wall-clock limit [min]: training ends after the iteration that passes it. None: no limit."""
+
+    save_interval: int = 500
+    """Iterations between two checkpoints; >= 1."""
+
+    experiment_name: str = "grq20_v2d3_amp_vae"
+    """Folder of all runs of the experiment, below the folder of logs."""
+
+    run_name: str = ""
+    """Appended to the time stamp that names the folder of the run."""
+
+    logger: Literal["tensorboard", "wandb"] = "tensorboard"
+    """Where curves are written."""
+
+    log_project_name: str = "rl_sim_env"
+    """Project that W&B files the run under."""
+
+    rollout_threads: int = 1
+    """CPU threads of the networks during rollouts, where physics needs the cores; >= 1."""
+
+    algorithm: AmpVaePpoCfg = field(default_factory=AmpVaePpoCfg)
+    """Policy optimisation."""
+
+    actor: ActorCfg = field(default_factory=ActorCfg)
+    """Actor network."""
+
+    critic: MlpCfg = field(default_factory=MlpCfg)
+    """Critic network."""
+
+    vae: ContextVaeCfg = field(default_factory=ContextVaeCfg)
+    """Context VAE."""
+
+    amp: AmpCfg = field(default_factory=AmpCfg)
+    """Adversarial motion prior."""
+
+    adaboot: AdaBootCfg = field(default_factory=AdaBootCfg)
+    """Adaptive bootstrapping."""
+
+
+def runner_cfg_from_dict(values: Mapping[str, Any], source: str) -> AmpVaeRunnerCfg:
+    """Rebuild a configuration from plain values, as a checkpoint holds them.
+
+    Args:
+        values: Dictionaries, lists, strings, numbers and None.
+        source: Where the values came from, for the message.
+
+    Raises:
+        UserError: Settings are missing or unknown.
+    """
+    return _from_dict(AmpVaeRunnerCfg, values, source)
+
+
+def _from_dict(kind: type[Cfg], values: Mapping[str, Any], where: str) -> Cfg:
+    names = {each.name for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if values.keys() != names:
+        missing = ", ".join(sorted(names - values.keys())) or "none"
+        unknown = ", ".join(sorted(values.keys() - names)) or "none"
+        raise UserError(
+            f"{where}: made by another version of rl_sim_env: {kind.__name__} has settings missing "
+            f"({missing}) or unknown ({unknown}); use the version that wrote it, or train anew"
+        )
+    hints = get_type_hints(kind)
+    return kind(**{name: _restored(hints[name], value, where) for name, value in values.items()})
+
+
+def _restored(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _from_dict(kind, value, where)
+    return tuple(value) if isinstance(value, list) else value

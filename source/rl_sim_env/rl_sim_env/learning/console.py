@@ -1,0 +1,171 @@
+"""What a person sees of a training run: a live panel on a terminal, plain blocks elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 80
+"""Columns that the output never exceeds."""
+
+_COLUMNS = 2
+_LABEL_WIDTH = 20
+_VALUE_WIDTH = (WIDTH - 4) // _COLUMNS - _LABEL_WIDTH - 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the panel."""
+
+    label: str
+    """What a person reads."""
+    metric: str
+    """End of the scalar's name, whole path elements."""
+    unit: str = ""
+    """Unit of the shown value."""
+    factor: float = 1.0
+    """From the scalar to the shown value."""
+    digits: int = 3
+    """Decimals shown."""
+
+
+FIGURES = (
+    Figure(label="reward", metric="Train/mean_reward", digits=2),
+    Figure(label="tracking error", metric="error_vel_xy", unit="m/s"),
+    Figure(label="episode length", metric="Train/mean_episode_length", unit="steps", digits=0),
+    Figure(label="turning error", metric="error_vel_yaw", unit="rad/s"),
+    Figure(label="style reward", metric="style_reward"),
+    Figure(label="velocity error", metric="velocity_rmse", unit="m/s"),
+    Figure(label="estimates fed (p)", metric="adaboot_p"),
+    Figure(label="mass error", metric="mass_rmse", unit="kg"),
+    Figure(label="terrain level", metric="terrain_level/mean", digits=2),
+    Figure(label="CoM error", metric="com_rmse", unit="cm", factor=100.0, digits=2),
+)
+"""The figures that matter, in reading order: how it walks on the left, how it errs on the right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterationSummary:
+    """One iteration as it is shown."""
+
+    iteration: int
+    """Completed iterations."""
+    total_iterations: int
+    """Iterations to complete."""
+    progress: float
+    """Part of this training that is done, 0 to 1."""
+    elapsed_s: float
+    """Time since this training began, s."""
+    remaining_s: float
+    """Expected time to its end, s."""
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    """Everything that is logged of the iteration."""
+
+
+class TrainingConsole:
+    """Shows the progress of training.
+
+    Args:
+        title: Name of the run.
+        interval: Iterations from one plain block to the next where the output is no terminal.
+        stream: Where to write; stdout by default.
+    """
+
+    def __init__(self, title: str, *, interval: int = 10, stream: TextIO | None = None) -> None:
+        self._title = title
+        self._interval = interval
+        self._stream = stream or sys.stdout
+        console = Console(file=self._stream)
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def start(self) -> None:
+        """Takes over the bottom of the terminal."""
+        if self._live is not None:
+            self._live.start()
+
+    def stop(self) -> None:
+        """Gives the terminal back, the last panel left standing."""
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, summary: IterationSummary) -> None:
+        """Shows an iteration; as plain text only every `interval` iterations, and the last."""
+        last = summary.iteration >= summary.total_iterations
+        if self._live is not None:
+            self._live.update(render_panel(self._title, summary), refresh=True)
+        elif last or summary.iteration % self._interval == 1 % self._interval:
+            self.say(format_block(self._title, summary))
+
+    def say(self, message: str) -> None:
+        """Prints a message, above the panel where there is one."""
+        if self._live is not None:
+            self._live.console.print(message, markup=False, highlight=False)
+        else:
+            print(message, file=self._stream, flush=True)
+
+
+def render_panel(title: str, summary: IterationSummary) -> Panel:
+    """Returns the panel of an iteration, 80 columns wide."""
+    figures = Table.grid(padding=(0, 1))
+    for _ in range(_COLUMNS):
+        figures.add_column(width=_LABEL_WIDTH, no_wrap=True, style="dim")
+        figures.add_column(width=_VALUE_WIDTH, no_wrap=True)
+    cells = [(figure.label, _value(figure, summary.scalars)) for figure in FIGURES]
+    for start in range(0, len(cells), _COLUMNS):
+        figures.add_row(*(text for cell in cells[start : start + _COLUMNS] for text in cell))
+    body = Table.grid(expand=True)
+    body.add_row(ProgressBar(total=1.0, completed=summary.progress, width=WIDTH - 4))
+    for line in _status_lines(summary):
+        body.add_row(Text(line, no_wrap=True, overflow="ellipsis"))
+    body.add_row()
+    body.add_row(figures)
+    heading = Text(title, no_wrap=True)
+    heading.truncate(WIDTH - 6, overflow="ellipsis")
+    return Panel(body, title=heading, width=WIDTH, padding=(0, 1))
+
+
+def format_block(title: str, summary: IterationSummary) -> str:
+    """Returns the same figures as plain lines of at most 80 columns, without control codes."""
+    cells = [
+        f"{figure.label:<{_LABEL_WIDTH}} {_value(figure, summary.scalars):<{_VALUE_WIDTH}}"
+        for figure in FIGURES
+    ]
+    rows = [" ".join(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]
+    lines = [Text(line) for line in (f"--- {title}", *_status_lines(summary), *rows)]
+    for line in lines:
+        line.truncate(WIDTH)
+    return "\n".join(line.plain.rstrip() for line in lines)
+
+
+def _status_lines(summary: IterationSummary) -> tuple[str, str]:
+    scalars = summary.scalars
+    return (
+        f"iteration {summary.iteration}/{summary.total_iterations}  {summary.progress:.0%}  "
+        f"elapsed {_clock(summary.elapsed_s)}  remaining {_clock(summary.remaining_s)}",
+        f"{scalars.get('Perf/total_fps', 0.0):,.0f} steps/s  "
+        f"collect {scalars.get('Perf/collection_time', 0.0):.2f} s  "
+        f"learn {scalars.get('Perf/learning_time', 0.0):.2f} s  "
+        f"learning rate {scalars.get('Loss/learning_rate', 0.0):.1e}",
+    )
+
+
+def _value(figure: Figure, scalars: Mapping[str, float]) -> str:
+    """Returns the figure with its unit, or a dash where the run does not measure it."""
+    for name, value in scalars.items():
+        if f"/{name}".endswith(f"/{figure.metric}"):
+            return f"{value * figure.factor:.{figure.digits}f} {figure.unit}".rstrip()
+    return "-"
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

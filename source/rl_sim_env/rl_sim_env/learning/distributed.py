@@ -1,0 +1,199 @@
+"""Several processes, one training run: ranks, devices, seeds, exchange of values, a common end."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import TypedDict, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from rl_sim_env.errors import UserError
+
+_LAUNCH_EXAMPLE = "torchrun --nproc_per_node=4 scripts/rsl_rl/train.py --distributed ..."
+_TORCHRUN_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_COLLECTIVE_TIMEOUT_S = 600.0
+# gloo reports a lost peer as a bare RuntimeError, told from others only by the name in its text.
+_COLLECTIVE_LIBRARIES = ("gloo", "NCCL")
+
+T = TypeVar("T")
+
+
+class MultiGpuCfg(TypedDict):
+    """The description of the process group that rsl_rl's algorithms take."""
+
+    global_rank: int
+    local_rank: int
+    world_size: int
+
+
+def resolve_device(requested: str | None, local_rank: int = 0) -> str:
+    """Returns the torch device to run on.
+
+    Args:
+        requested: "cpu", "cuda", "cuda:N", or None for CUDA where there is any and else the CPU.
+        local_rank: Index of this process on its host; picks the GPU where `requested` names none.
+
+    Raises:
+        UserError: The device does not exist on this machine.
+    """
+    available = torch.cuda.device_count()
+    if requested is None:
+        requested = "cuda" if available else "cpu"
+    try:
+        device = torch.device(requested)
+    except RuntimeError as error:
+        raise UserError(f"--device {requested}: no such device; use cpu, cuda or cuda:N") from error
+    if device.type == "cpu":
+        return "cpu"
+    if device.type != "cuda":
+        raise UserError(f"--device {requested}: not supported; use cpu, cuda or cuda:N")
+    index = local_rank if device.index is None else device.index
+    if index >= available:
+        found = f"{available} CUDA device(s)" if available else "no CUDA device"
+        raise UserError(
+            f"--device cuda:{index}: torch sees {found} here; use another or --device cpu"
+        )
+    return f"cuda:{index}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distributed:
+    """The processes of a run as one of them sees them; a single process by default.
+
+    Used as a context manager, it ends the process group with the run and turns the error that a
+    collective raises after another process died into one line for the user.
+    """
+
+    device: str = "cpu"
+    """Torch device of this process."""
+    rank: int = 0
+    """Index of this process among all, 0 for the one that writes."""
+    local_rank: int = 0
+    """Index of this process on its host."""
+    world_size: int = 1
+    """Number of processes."""
+
+    @classmethod
+    def launch(
+        cls,
+        *,
+        distributed: bool,
+        device: str | None = None,
+        timeout_s: float = _COLLECTIVE_TIMEOUT_S,
+    ) -> Distributed:
+        """Joins the processes that torchrun started, or stands alone.
+
+        Args:
+            distributed: Whether the user asked for many processes.
+            device: Device as in `resolve_device`; among many processes without an index.
+            timeout_s: Longest wait for another process in a collective, s.
+
+        Raises:
+            UserError: `distributed` and the way this process was started contradict each other, or
+                the device does not exist.
+        """
+        if not distributed:
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise UserError(
+                    "torchrun started several processes but --distributed is missing: each would "
+                    "train on its own and write the same files; add --distributed"
+                )
+            return cls(device=resolve_device(device))
+        missing = [name for name in _TORCHRUN_VARIABLES if name not in os.environ]
+        if missing:
+            raise UserError(
+                f"--distributed needs to be started by torchrun ({', '.join(missing)} not set): "
+                f"{_LAUNCH_EXAMPLE}"
+            )
+        if device is not None and ":" in device:
+            raise UserError(
+                f"--device {device} with --distributed: the local rank picks the GPU; "
+                "give --device cuda or --device cpu, or choose GPUs by CUDA_VISIBLE_DEVICES"
+            )
+        local_rank = int(os.environ["LOCAL_RANK"])
+        processes = cls(
+            device=resolve_device(device, local_rank),
+            rank=int(os.environ["RANK"]),
+            local_rank=local_rank,
+            world_size=int(os.environ["WORLD_SIZE"]),
+        )
+        if processes.world_size > 1:
+            on_gpu = processes.device != "cpu"
+            if on_gpu:
+                torch.cuda.set_device(processes.device)
+            dist.init_process_group(
+                "nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout_s)
+            )
+        return processes
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes files and prints."""
+        return self.rank == 0
+
+    @property
+    def multi_gpu_cfg(self) -> MultiGpuCfg | None:
+        """What rsl_rl's algorithms want to know; None for a single process."""
+        if self.world_size == 1:
+            return None
+        return MultiGpuCfg(
+            global_rank=self.rank, local_rank=self.local_rank, world_size=self.world_size
+        )
+
+    def seed_all(self, seed: int) -> int:
+        """Seeds python, numpy and torch for this process and returns the seed used.
+
+        The offset is the global rank: the local one repeats on every host.
+        """
+        seed += self.rank
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        return seed
+
+    def all_gather(self, value: T) -> list[T]:
+        """Returns the value of every process, by rank. Waits for all; for small host values."""
+        if self.world_size == 1:
+            return [value]
+        values: list[T | None] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]
+
+    def broadcast(self, value: T) -> T:
+        """Returns the value that rank 0 passed, for instance the run's folder."""
+        return self.all_gather(value)[0]
+
+    def __enter__(self) -> Distributed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.world_size == 1:
+            return
+        if error is None:
+            dist.destroy_process_group()
+        elif _is_lost_peer(error):
+            raise UserError(
+                f"rank {self.rank}: another process of this run ended or stopped answering, so "
+                "this one ends too; the first message of that process says why. Continue from the "
+                "last checkpoint with --resume"
+            ) from error
+        # After any other error the group stays up until this process is gone: ending it could wait
+        # for the others, who learn of the loss from their closed connections.
+
+
+def _is_lost_peer(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and (
+        isinstance(error, dist.DistError)
+        or any(library in str(error) for library in _COLLECTIVE_LIBRARIES)
+    )

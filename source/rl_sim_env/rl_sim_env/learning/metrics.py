@@ -1,0 +1,86 @@
+"""Losses of an update: summed on the device, read once, checked."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Mapping
+from statistics import median
+
+import torch
+
+from rl_sim_env.learning.collectives import average_over_ranks
+
+_logger = logging.getLogger(__name__)
+
+
+class LossMeter:
+    """Sums named scalars on the device; one host read at the end of an update gives the means."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    @torch.no_grad()
+    def add(self, values: Mapping[str, torch.Tensor]) -> None:
+        """Add one sample of each scalar, shape ()."""
+        for name, value in values.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.detach()
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """Means of all scalars over all ranks, which are then forgotten.
+
+        Raises:
+            FloatingPointError: Some of them are not finite; the message names them.
+        """
+        sums = torch.stack([value.double() for value in self._sums.values()])
+        average_over_ranks([sums])
+        means = {
+            name: total / count
+            for (name, count), total in zip(self._counts.items(), sums.tolist(), strict=True)
+        }
+        self._sums.clear()
+        self._counts.clear()
+        broken = [name for name, mean in means.items() if not math.isfinite(mean)]
+        if broken:
+            raise FloatingPointError(
+                f"not finite after this update: {', '.join(broken)}. Look for extreme values in "
+                "observations or rewards of the last rollout, or lower the learning rate"
+            )
+        return means
+
+
+class SpikeAlarm:
+    """Warns, once, when a value jumps above its running median.
+
+    Args:
+        name: What the value is, for the message.
+        factor: A value this many times the median is a spike.
+        window: Number of values in the median; there is no alarm before it is full.
+    """
+
+    def __init__(self, name: str, factor: float, window: int) -> None:
+        self._name = name
+        self._factor = factor
+        self._recent: deque[float] = deque(maxlen=window)
+        self._warned = False
+
+    def watch(self, value: float) -> None:
+        """Look at the value of one update."""
+        if len(self._recent) == self._recent.maxlen and not self._warned:
+            usual = median(self._recent)
+            if value > self._factor * usual:
+                self._warned = True
+                _logger.warning(
+                    "%s is %.3g, more than %g times its median %.3g over the last %d updates. "
+                    "The estimates are unreliable now; look for corrupt observations, or lower "
+                    "the learning rate of the VAE. This warning appears once.",
+                    self._name,
+                    value,
+                    self._factor,
+                    usual,
+                    len(self._recent),
+                )
+        self._recent.append(value)

@@ -1,0 +1,456 @@
+"""The training loop: rollouts, updates, logs, checkpoints, and every way it can end."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol
+
+import torch
+from tensordict import TensorDict
+from torch.utils import _pytree as pytree
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.algorithm import AmpVaePPO
+from rl_sim_env.learning.checkpoint import (
+    Checkpoint,
+    random_state,
+    restore_random_state,
+    to_plain,
+    write_atomically,
+)
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.console import IterationSummary, TrainingConsole
+from rl_sim_env.learning.distributed import Distributed
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.log_writer import (
+    MetricSums,
+    RunLog,
+    mean_metrics,
+    open_writers,
+    write_run_files,
+)
+
+_MAX_NAN_SHARE = 0.01
+"""Part of all environments that NaN may reset in one iteration before training stops."""
+
+
+class TrainingEnv(Protocol):
+    """What the trainer asks of an environment: rsl_rl's VecEnv and the state around it."""
+
+    num_envs: int
+    num_actions: int
+    max_episode_length: int
+    episode_length_buf: torch.Tensor
+    device: str
+    cfg: Any
+
+    @property
+    def step_dt(self) -> float:
+        """Control period, s."""
+        ...
+
+    @property
+    def observation_layout(self) -> ObservationLayout:
+        """Names, widths and scales of all observation terms."""
+        ...
+
+    def get_observations(self) -> TensorDict:
+        """Returns the observations of the present state, one entry per group."""
+        ...
+
+    def step(
+        self, actions: torch.Tensor
+    ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """Runs one control step; returns observations, rewards, dones, extras."""
+        ...
+
+    def check_health(self) -> int:
+        """Returns how many environments NaN has reset since the last call.
+
+        Raises:
+            UserError: The physics lost contacts or constraints.
+        """
+        ...
+
+    def dump_state(self, path: Path) -> Any:
+        """Writes what reproduces the present state."""
+        ...
+
+    def training_state(self) -> dict[str, Any]:
+        """Returns curricula and counters."""
+        ...
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Continues from `training_state`."""
+        ...
+
+
+class StopSignals:
+    """Remembers the first SIGINT or SIGTERM instead of dying of it; the second one kills at once.
+
+    Outside the main thread, where python handles no signals, it does nothing.
+    """
+
+    received: signal.Signals | None = None
+    """The signal, once it came."""
+
+    def __enter__(self) -> StopSignals:
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+        for each in self._previous:
+            signal.signal(each, signal.SIG_DFL)
+
+
+@dataclass(kw_only=True)
+class _Report:
+    """What a process tells the others after an iteration, so that all of them decide alike."""
+
+    metrics: dict[str, tuple[float, int]]
+    """Sum and number of what the environment logged."""
+    nan_resets: int
+    """Environments that were reset because their state was not finite."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """What the update returned."""
+    failure: str | None = None
+    """Why the update failed."""
+    collection_s: float = 0.0
+    """Time of the rollout, s."""
+    learning_s: float = 0.0
+    """Time of the update, s."""
+    elapsed_s: float = 0.0
+    """Time since this training began; that of rank 0 counts, s."""
+    signal: signal.Signals | None = None
+    """Signal that asks for the end."""
+
+
+class AmpVaeRunner:
+    """Trains a policy in an environment; the counterpart of rsl_rl's OnPolicyRunner.
+
+    Args:
+        env: The environment.
+        cfg: The configuration.
+        expert: Source of expert pairs, with `sample_pairs(batch_size)`.
+        log_dir: Folder of the run, the same for all processes; None to write nothing.
+        device: Device of the learners; that of the environment.
+        task_id: Id of the task, kept in checkpoints.
+        processes: The processes that train together; by default this one alone.
+    """
+
+    def __init__(
+        self,
+        env: TrainingEnv,
+        cfg: AmpVaeRunnerCfg,
+        expert: Any,
+        log_dir: Path | None,
+        device: str = "cpu",
+        *,
+        task_id: str,
+        processes: Distributed | None = None,
+    ) -> None:
+        self.env = env
+        self.cfg = cfg
+        self.log_dir = log_dir
+        self.device = device
+        self.task_id = task_id
+        self.processes = processes or Distributed(device=device)
+        self.current_learning_iteration = -1
+        """Index of the last completed iteration; -1 before the first."""
+        self.total_steps = 0
+        """Environment steps so far, over all environments and processes."""
+        self.total_seconds = 0.0
+        """Training time so far, s."""
+        self.progress = 0.0
+        """Part of the training plan that is done, 0 to 1; it never falls."""
+        self.alg = AmpVaePPO.construct(
+            env.get_observations(),
+            env,
+            cfg,
+            env.observation_layout,
+            expert,
+            device,
+            self.processes.multi_gpu_cfg,
+        )
+        self._metrics = MetricSums()
+        self._last_saved: Path | None = None
+
+    def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
+        """Trains for some iterations more, or until `cfg.max_minutes` have passed.
+
+        Args:
+            num_iterations: Iterations to add to those done.
+            init_at_random_ep_len: Whether the running episodes are given random ages, so that they
+                do not all end together.
+
+        Raises:
+            UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
+                states or losses are not finite (the message names a dump), a file could not be
+                written.
+            SystemExit: SIGINT or SIGTERM asked for the end and a checkpoint was saved. The code is
+                128 plus the number of the signal, as shells have it.
+        """
+        first = self.current_learning_iteration + 1
+        end = first + num_iterations
+        if num_iterations < 1:
+            raise UserError(
+                f"nothing to train: {first} iterations are done already; ask for more with "
+                "--max_iterations"
+            )
+        limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
+        if limit_s <= 0.0:
+            raise UserError(f"--max_minutes {self.cfg.max_minutes}: must be above 0")
+        if init_at_random_ep_len:
+            self.env.episode_length_buf = torch.randint_like(
+                self.env.episode_length_buf, high=int(self.env.max_episode_length)
+            )
+        if self.processes.world_size > 1:
+            self.alg.broadcast_parameters()
+        self.alg.train_mode()
+        stopped_by: signal.Signals | None = None
+        with StopSignals() as stop, self._open_log() as log:
+            obs = self.env.get_observations()
+            begin = time.monotonic()
+            for iteration in range(first, end):
+                iterated = self._iterate(obs, stop)
+                if iterated is None:
+                    stopped_by = stop.received
+                    break
+                obs, report = iterated
+                report.elapsed_s = time.monotonic() - begin
+                reports = self.processes.all_gather(report)
+                self._require_finite(iteration, reports)
+                summary = self._advance(iteration, first, end, limit_s, reports)
+                log.record(summary, iteration)
+                stopped_by = next((each.signal for each in reports if each.signal), None)
+                if stopped_by is not None:
+                    break
+                if summary.elapsed_s >= limit_s:
+                    log.say(f"{self.cfg.max_minutes:g} minutes are over: training ends")
+                    break
+                if iteration % self.cfg.save_interval == 0:
+                    self._save_once()
+            self._save_once()
+            # A signal that came too late to be agreed on still ends this process.
+            stopped_by = stopped_by or stop.received
+            if stopped_by is not None:
+                log.say(f"{stopped_by.name}: training ends; saved: {self._last_saved}")
+                raise SystemExit(128 + stopped_by)
+
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint. All processes call it; rank 0 writes.
+
+        Raises:
+            UserError: The file could not be written.
+        """
+        states = self.processes.all_gather(self._process_state())
+        if self.processes.is_main:
+            self._checkpoint(states).save(path)
+
+    def load(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
+        """Continues from a checkpoint: the next iteration is the one after the saved.
+
+        Args:
+            path: The checkpoint.
+            tasks: Ids of the tasks to continue from; by default the runner's own.
+
+        Raises:
+            UserError: It cannot be read or does not fit.
+        """
+        checkpoint = Checkpoint.load(path)
+        checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
+        try:
+            self.alg.load(checkpoint.algorithm)
+        except RuntimeError as error:
+            raise UserError(
+                f"{path}: its networks have other sizes than the configuration says ({error}); "
+                "set the sizes in its run's params/agent.yaml, or train anew"
+            ) from error
+        self.current_learning_iteration = checkpoint.iteration
+        self.total_steps = checkpoint.total_steps
+        self.total_seconds = checkpoint.total_seconds
+        self.progress = checkpoint.progress
+        saved = checkpoint.processes
+        own = saved[self.processes.rank % len(saved)]
+        self.env.load_training_state(own["env"])
+        # A process more than were saved keeps its own seed: no two may draw the same numbers.
+        if self.processes.rank < len(saved):
+            restore_random_state(own["random"], self.device)
+
+    def _iterate(self, obs: TensorDict, stop: StopSignals) -> tuple[TensorDict, _Report] | None:
+        """Runs one rollout and one update; None if a signal ended the rollout."""
+        begin = time.monotonic()
+        self.alg.set_progress(self.progress)
+        threads = self.cfg.rollout_threads if self.device == "cpu" else torch.get_num_threads()
+        with _torch_threads(threads):
+            next_obs = self._rollout(obs, stop)
+        if next_obs is None:
+            return None
+        # Reading what was logged waits for the device, so the two times are told apart rightly.
+        report = _Report(metrics=self._metrics.read(), nan_resets=self.env.check_health())
+        collected = time.monotonic()
+        try:
+            report.losses = self.alg.update()
+        except FloatingPointError as error:
+            report.failure = str(error)
+        report.collection_s = collected - begin
+        report.learning_s = time.monotonic() - collected
+        report.signal = stop.received
+        return next_obs, report
+
+    @torch.no_grad()
+    def _rollout(self, obs: TensorDict, stop: StopSignals) -> TensorDict | None:
+        """Collects one rollout without reading from the device.
+
+        A process that trains alone obeys a signal within a step; among many it goes on, for the
+        others wait for it in the update.
+        """
+        for _ in range(self.cfg.num_steps_per_env):
+            if stop.received and self.processes.world_size == 1:
+                self.alg.storage.clear()
+                return None
+            actions = self.alg.act(obs)
+            obs, rewards, dones, extras = self.env.step(actions)
+            self.alg.process_env_step(obs, rewards, dones, extras)
+            self._metrics.add(extras["log"])
+        self.alg.compute_returns(obs)
+        return obs
+
+    def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
+        """Ends training with a dump if losses, or too many physics states, are not finite."""
+        failures = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
+        nan_resets = sum(report.nan_resets for report in reports)
+        num_envs = self.env.num_envs * self.processes.world_size
+        if nan_resets > _MAX_NAN_SHARE * num_envs:
+            failures.append(
+                f"the physics state of {nan_resets} of {num_envs} environments became NaN"
+            )
+        if failures:
+            reason = f"iteration {iteration}: {'; '.join(failures)}"
+            dump = self._dump(iteration, reason)
+            raise UserError(f"{reason}. What reproduces it is in {dump}")
+
+    def _advance(
+        self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
+    ) -> IterationSummary:
+        """Counts a completed iteration and says how far training is."""
+        steps = self.cfg.num_steps_per_env * self.env.num_envs * self.processes.world_size
+        # The slowest process sets the pace.
+        collection_s = max(report.collection_s for report in reports)
+        learning_s = max(report.learning_s for report in reports)
+        elapsed_s = reports[0].elapsed_s
+        done = iteration + 1 - first
+        plan = max(self.cfg.max_iterations, end)
+        self.current_learning_iteration = iteration
+        self.total_steps += steps
+        self.total_seconds += collection_s + learning_s
+        self.progress = min(max(self.progress, (iteration + 1) / plan, elapsed_s / limit_s), 1.0)
+        return IterationSummary(
+            iteration=iteration + 1,
+            total_iterations=end,
+            progress=min(max(done / (end - first), elapsed_s / limit_s), 1.0),
+            elapsed_s=elapsed_s,
+            remaining_s=max(min((end - 1 - iteration) * elapsed_s / done, limit_s - elapsed_s), 0),
+            scalars={
+                **self.alg.episode_statistics(),
+                **reports[0].losses,
+                **mean_metrics(report.metrics for report in reports),
+                "Perf/total_fps": steps / (collection_s + learning_s),
+                "Perf/collection_time": collection_s,
+                "Perf/learning_time": learning_s,
+                "Perf/nan_resets": sum(report.nan_resets for report in reports),
+                "Perf/total_steps": self.total_steps,
+            },
+        )
+
+    def _open_log(self) -> RunLog:
+        if not self.processes.is_main:
+            return RunLog()
+        if self.log_dir is None:
+            return RunLog(TrainingConsole(self.task_id))
+        console = TrainingConsole("/".join(self.log_dir.parts[-2:]))
+        config = write_run_files(self.log_dir, env_cfg=self.env.cfg, agent_cfg=self.cfg)
+        writers = open_writers(
+            self.cfg.logger, self.log_dir, project=self.cfg.log_project_name, config=config
+        )
+        return RunLog(console, writers)
+
+    def _save_once(self) -> None:
+        """Saves into the run's folder, unless nothing was learned since the last time."""
+        if self.log_dir is None or self.current_learning_iteration < 0:
+            return
+        path = self.log_dir / Checkpoint.file_name(self.current_learning_iteration)
+        if path != self._last_saved:
+            self.save(path)
+            self._last_saved = path
+
+    def _checkpoint(self, processes: list[dict[str, Any]]) -> Checkpoint:
+        return Checkpoint(
+            task=self.task_id,
+            iteration=self.current_learning_iteration,
+            total_steps=self.total_steps,
+            total_seconds=self.total_seconds,
+            progress=self.progress,
+            algorithm=self.alg.save(),
+            processes=processes,
+            config=to_plain(self.cfg),
+            layout=self.env.observation_layout.to_dict(),
+        )
+
+    def _process_state(self) -> dict[str, Any]:
+        env = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, self.env.training_state())
+        return {"random": random_state(self.device), "env": env}
+
+    def _dump(self, iteration: int, reason: str) -> Path:
+        """Writes what this process knows of a failure, and returns the folder."""
+        parent = self.log_dir or Path(tempfile.mkdtemp(prefix="rl_sim_env_"))
+        folder = parent / f"dump_iteration_{iteration}"
+        own = folder / f"rank_{self.processes.rank}"
+        own.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "reason": reason,
+            "task": self.task_id,
+            "seed": self.cfg.seed,
+            "iteration": iteration,
+            "world_size": self.processes.world_size,
+            "num_envs": self.env.num_envs,
+            "last_checkpoint": str(self._last_saved),
+        }
+        write_atomically(own / "facts.json", json.dumps(facts, indent=2).encode())
+        self.env.dump_state(own / "env_state.pt")
+        self._checkpoint([self._process_state()]).save(own / "failed.pt")
+        return folder
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Limits torch's CPU threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

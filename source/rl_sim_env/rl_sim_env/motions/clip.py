@@ -1,0 +1,288 @@
+"""One reference motion: the arrays, the file they live in, and what makes either valid.
+
+A clip is stored as one ``.npz`` without pickled objects. With L frames, 12 leg joints, 4 feet:
+
+| field          | shape     | unit  | meaning                                                     |
+|----------------|-----------|-------|-------------------------------------------------------------|
+| `name`         | ()        |       | what tables and messages call the clip                      |
+| `fps`          | ()        | 1/s   | frames per second                                           |
+| `cyclic`       | ()        |       | true: frame L would be frame 0 again, further along the way |
+| `weight`       | ()        |       | how often the clip is sampled, relative to the others       |
+| `source`       | ()        |       | where the motion comes from                                 |
+| `licence`      | ()        |       | under which terms it may be used                            |
+| `joint_names`  | (12,)     |       | order of the joint columns                                  |
+| `foot_names`   | (4,)      |       | order of the feet                                           |
+| `root_pos`     | (L, 3)    | m     | base link in the world, ground at z = 0                     |
+| `root_quat`    | (L, 4)    |       | base link to world, wxyz, unit length                       |
+| `root_lin_vel` | (L, 3)    | m/s   | velocity of the base link, in base coordinates              |
+| `root_ang_vel` | (L, 3)    | rad/s | angular velocity of the base link, in base coordinates      |
+| `joint_pos`    | (L, 12)   | rad   | joint angles                                                |
+| `joint_vel`    | (L, 12)   | rad/s | joint speeds                                                |
+| `foot_pos`     | (L, 4, 3) | m     | centres of the foot spheres, in base coordinates            |
+| `foot_contact` | (L, 4)    |       | true while the foot stands on the ground                    |
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.motions.rotations import (
+    quat_conjugate,
+    quat_multiply,
+    quat_rotate,
+    quat_to_rotvec,
+)
+from rl_sim_env.robots.grq20_v2d3.constants import FOOT_SITE_NAMES, LEG_JOINT_NAMES
+
+FRAME_SHAPES: dict[str, tuple[int, ...]] = {
+    "root_pos": (3,),
+    "root_quat": (4,),
+    "root_lin_vel": (3,),
+    "root_ang_vel": (3,),
+    "joint_pos": (len(LEG_JOINT_NAMES),),
+    "joint_vel": (len(LEG_JOINT_NAMES),),
+    "foot_pos": (len(FOOT_SITE_NAMES), 3),
+    "foot_contact": (len(FOOT_SITE_NAMES),),
+}
+"""Shape of one frame of every array field."""
+
+_Value = TypeVar("_Value")
+
+MIN_FRAMES = 2
+UNIT_QUATERNION_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotionClip:
+    """A valid reference motion; the fields are those of the file format above.
+
+    Raises:
+        UserError: On construction, if a field breaks the format; the message names the field.
+    """
+
+    name: str
+    fps: float
+    cyclic: bool
+    weight: float
+    source: str
+    licence: str
+    joint_names: tuple[str, ...] = LEG_JOINT_NAMES
+    foot_names: tuple[str, ...] = FOOT_SITE_NAMES
+    root_pos: np.ndarray
+    root_quat: np.ndarray
+    root_lin_vel: np.ndarray
+    root_ang_vel: np.ndarray
+    joint_pos: np.ndarray
+    joint_vel: np.ndarray
+    foot_pos: np.ndarray
+    foot_contact: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.fps) and self.fps > 0.0):
+            raise UserError(f"field fps: must be a positive number, is {self.fps}")
+        if not (np.isfinite(self.weight) and self.weight >= 0.0):
+            raise UserError(f"field weight: must not be negative, is {self.weight}")
+        _check_names("joint_names", self.joint_names, LEG_JOINT_NAMES)
+        _check_names("foot_names", self.foot_names, FOOT_SITE_NAMES)
+        length = len(np.atleast_1d(self.root_pos))
+        if length < MIN_FRAMES:
+            raise UserError(
+                f"field root_pos: {length} frames, a motion needs at least {MIN_FRAMES}"
+            )
+        for field, shape in FRAME_SHAPES.items():
+            _check_array(field, getattr(self, field), (length, *shape))
+        norm = np.linalg.norm(self.root_quat, axis=-1)
+        worst = int(np.abs(norm - 1.0).argmax())
+        if abs(norm[worst] - 1.0) > UNIT_QUATERNION_TOLERANCE:
+            raise UserError(
+                f"field root_quat: frame {worst} has length {norm[worst]:.4f}, a rotation has 1; "
+                "normalise the quaternions (order wxyz)"
+            )
+
+    @classmethod
+    def from_poses(
+        cls,
+        *,
+        name: str,
+        fps: float,
+        root_pos: np.ndarray,
+        root_quat: np.ndarray,
+        joint_pos: np.ndarray,
+        foot_contact: np.ndarray,
+        kinematics: LegKinematics,
+        source: str,
+        licence: str,
+        weight: float = 1.0,
+        cyclic: bool = False,
+    ) -> MotionClip:
+        """Make a clip of L frames out of poses at L + 2 moments.
+
+        Velocities are central differences of the poses, so that the first and the last pose serve
+        the differences only; foot positions follow from the joint angles.
+
+        Args:
+            name: Name of the clip.
+            fps: Poses per second.
+            root_pos: Base link in the world [m]. Shape (L + 2, 3).
+            root_quat: Base link to world, wxyz. Shape (L + 2, 4).
+            joint_pos: Leg joint angles in canonical order [rad]. Shape (L + 2, 12).
+            foot_contact: Which feet stand. Shape (L + 2, 4).
+            kinematics: Legs of the robot that the joint angles belong to.
+            source: Where the motion comes from.
+            licence: Terms of use.
+            weight: Relative sampling weight.
+            cyclic: Whether the frame after the last one is the first one again.
+
+        Raises:
+            UserError: The poses do not make a valid clip.
+        """
+        per_second = 0.5 * fps
+        now = slice(1, -1)
+        turned = quat_multiply(quat_conjugate(root_quat[:-2]), root_quat[2:])
+        world_vel = (root_pos[2:] - root_pos[:-2]) * per_second
+        return cls(
+            name=name,
+            fps=fps,
+            cyclic=cyclic,
+            weight=weight,
+            source=source,
+            licence=licence,
+            root_pos=root_pos[now],
+            root_quat=root_quat[now],
+            root_lin_vel=quat_rotate(quat_conjugate(root_quat[now]), world_vel),
+            # A rotation leaves its axis alone, so halfway through the axis is still this one.
+            root_ang_vel=quat_to_rotvec(turned) * per_second,
+            joint_pos=joint_pos[now],
+            joint_vel=(joint_pos[2:] - joint_pos[:-2]) * per_second,
+            foot_pos=kinematics.forward(joint_pos[now]),
+            foot_contact=foot_contact[now],
+        )
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames L."""
+        return len(self.root_pos)
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the clip covers; a cyclic clip also covers the way back to frame 0."""
+        return (self.num_frames if self.cyclic else self.num_frames - 1) / self.fps
+
+    def foot_pos_world(self) -> np.ndarray:
+        """Centres of the foot spheres in the world [m]. Shape (L, 4, 3)."""
+        return self.root_pos[:, None] + quat_rotate(self.root_quat[:, None], self.foot_pos)
+
+    def save(self, path: Path | str) -> None:
+        """Write the clip as one ``.npz``; arrays in single precision.
+
+        Raises:
+            UserError: The file cannot be written.
+        """
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        for field in FRAME_SHAPES.keys() - {"foot_contact"}:
+            arrays[field] = arrays[field].astype(np.float32)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        except OSError as error:
+            raise UserError(f"cannot write motion file {path}: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: Path | str) -> MotionClip:
+        """Read a clip that ``save`` wrote. Never unpickles anything.
+
+        Raises:
+            UserError: The file cannot be read or breaks the format; names the file and the field.
+        """
+        arrays = read_npz(path)
+        missing = [field.name for field in fields(cls) if field.name not in arrays]
+        if missing:
+            raise UserError(
+                f"motion file {path}: missing fields {', '.join(missing)}; another format must "
+                "first be imported"
+            )
+        try:
+            return cls(
+                name=_single(arrays, "name", str),
+                fps=_single(arrays, "fps", float),
+                cyclic=_single(arrays, "cyclic", bool),
+                weight=_single(arrays, "weight", float),
+                source=_single(arrays, "source", str),
+                licence=_single(arrays, "licence", str),
+                joint_names=tuple(arrays["joint_names"].ravel().tolist()),
+                foot_names=tuple(arrays["foot_names"].ravel().tolist()),
+                root_pos=arrays["root_pos"],
+                root_quat=arrays["root_quat"],
+                root_lin_vel=arrays["root_lin_vel"],
+                root_ang_vel=arrays["root_ang_vel"],
+                joint_pos=arrays["joint_pos"],
+                joint_vel=arrays["joint_vel"],
+                foot_pos=arrays["foot_pos"],
+                foot_contact=arrays["foot_contact"],
+            )
+        except UserError as error:
+            raise UserError(f"motion file {path}: {error}") from error
+
+
+def read_npz(path: Path | str) -> dict[str, np.ndarray]:
+    """All arrays of a ``.npz``, without unpickling.
+
+    Raises:
+        UserError: The file is missing, truncated, no ``.npz``, or has pickled objects inside.
+    """
+    field = None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise UserError(f"motion file {path}: a single array, expected an .npz archive")
+            arrays = {}
+            for field in archive.files:
+                arrays[field] = archive[field]
+            return arrays
+    except OSError as error:
+        raise UserError(f"cannot read motion file {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        where = f"field {field}: " if field else ""
+        raise UserError(
+            f"motion file {path}: {where}not a plain .npz archive of numbers and names ({error})"
+        ) from error
+
+
+def _single(arrays: dict[str, np.ndarray], field: str, kind: Callable[[Any], _Value]) -> _Value:
+    value = arrays[field]
+    if value.size != 1:
+        raise UserError(f"field {field}: expected a single value, has shape {value.shape}")
+    try:
+        return kind(value.item())
+    except ValueError as error:
+        raise UserError(f"field {field}: cannot be {value.item()!r}") from error
+
+
+def _check_names(field: str, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if tuple(names) != expected:
+        raise UserError(
+            f"field {field}: has {', '.join(map(str, names))}; this robot's order is "
+            f"{', '.join(expected)}; reorder the columns"
+        )
+
+
+def _check_array(field: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise UserError(f"field {field}: has shape {array.shape}, expected {shape}")
+    if field == "foot_contact":
+        if array.dtype != np.bool_:
+            raise UserError(f"field {field}: expected booleans, has {array.dtype}")
+    elif not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"field {field}: expected floating point numbers, has {array.dtype}")
+    elif not np.isfinite(array).all():
+        frame = int(np.argwhere(~np.isfinite(array))[0, 0])
+        raise UserError(f"field {field}: frame {frame} has a value that is not finite")

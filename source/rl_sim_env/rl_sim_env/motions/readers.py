@@ -1,0 +1,263 @@
+"""Readers of the public motion formats. Each checks what it reads and says what does not fit.
+
+| format             | file | what it holds                                                        |
+|--------------------|------|----------------------------------------------------------------------|
+| `amp-for-hardware` | JSON | frames of 61: root position 3, quaternion xyzw 4, joints 12, feet 12,|
+|                    |      | linear and angular velocity 6, joint speeds 12, foot velocities 12   |
+| `motion-imitation` | JSON | frames of 19: root position 3, quaternion xyzw 4, joints 12          |
+| `grq20-npz`        | npz  | an array each for the root's position and orientation (wxyz), every  |
+|                    |      | foot's position, every joint's angle; the numbers `dt` and `weight`  |
+
+Recorded velocities are not used: our clips derive theirs from the poses, one way for all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.motions.clip import read_npz
+from rl_sim_env.motions.kinematics import NUM_LEGS, LegKinematics
+from rl_sim_env.motions.retarget import Recording, SourceRobot
+from rl_sim_env.motions.rotations import quat_conjugate, quat_multiply, xyzw_to_wxyz
+from rl_sim_env.robots.grq20_v2d3.constants import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
+
+MotionFormat = Literal["amp-for-hardware", "motion-imitation", "grq20-npz"]
+
+PYBULLET_LEG_ORDER = ("FR", "FL", "RR", "RL")
+"""Order of the legs in the files of AMP_for_hardware and motion_imitation."""
+
+MOTION_IMITATION_COLUMNS = {"root_pos": 3, "root_quat": 4, "joint_pos": 3 * NUM_LEGS}
+AMP_FOR_HARDWARE_COLUMNS = {
+    **MOTION_IMITATION_COLUMNS,
+    "foot_pos": 3 * NUM_LEGS,
+    "root_lin_vel": 3,
+    "root_ang_vel": 3,
+    "joint_vel": 3 * NUM_LEGS,
+    "foot_vel": 3 * NUM_LEGS,
+}
+"""Name and width of the blocks of a frame, in order."""
+
+FORWARD_KINEMATICS_TOLERANCE = 0.03
+"""Mean distance between recorded feet and feet computed from recorded joints that passes [m]."""
+
+QUATERNION_LENGTH_TOLERANCE = 0.05
+"""How far from 1 a recorded quaternion may be in length; text files round."""
+
+
+def read_amp_for_hardware(
+    path: Path | str, robot: SourceRobot, leg_order: Sequence[str] = PYBULLET_LEG_ORDER
+) -> Recording:
+    """Read the 61-column text of AMP_for_hardware.
+
+    Forks of that project disagree on the order of the legs, so it is declared, and checked: joint
+    columns and foot columns must agree under the forward kinematics of ``robot``.
+
+    Raises:
+        UserError: The file is malformed, or another leg order or robot fits it.
+    """
+    document, blocks = _read_frames(path, AMP_FOR_HARDWARE_COLUMNS)
+    by_leg = blocks["foot_pos"].reshape(-1, NUM_LEGS, 3)
+    declared = _checked_leg_order(leg_order)
+    error_by_order: dict[tuple[str, ...], float] = {
+        order: _kinematic_error(
+            robot, _canonical_joints(blocks["joint_pos"], robot, order), _canonical(by_leg, order)
+        )
+        for order in itertools.permutations(LEG_NAMES)
+    }
+    if error_by_order[declared] > FORWARD_KINEMATICS_TOLERANCE:
+        best = min(error_by_order, key=error_by_order.__getitem__)
+        fits = error_by_order[best] <= FORWARD_KINEMATICS_TOLERANCE
+        hint = f"leg order {','.join(best)} fits" if fits else "no leg order fits: another robot's?"
+        raise UserError(
+            f"motion file {path}: foot columns are {error_by_order[declared]:.3f} m away from "
+            f"where the joint columns put the feet of {robot.name} in leg order "
+            f"{','.join(declared)}; {hint}"
+        )
+    return Recording(
+        name=Path(path).stem,
+        fps=1.0 / _number(path, document, "FrameDuration", positive=True),
+        weight=_number(path, document, "MotionWeight", default=1.0),
+        source=f"AMP_for_hardware text, {Path(path).name}, {robot.name}",
+        root_pos=blocks["root_pos"],
+        root_quat=_level_attitude(path, xyzw_to_wxyz(blocks["root_quat"]), robot),
+        foot_pos=_canonical(by_leg, declared),
+        legs=robot.legs,
+    )
+
+
+def read_motion_imitation(
+    path: Path | str, robot: SourceRobot, leg_order: Sequence[str] = PYBULLET_LEG_ORDER
+) -> Recording:
+    """Read the 19-column text of motion_imitation.
+
+    Raises:
+        UserError: The file is malformed.
+    """
+    document, blocks = _read_frames(path, MOTION_IMITATION_COLUMNS)
+    order = _checked_leg_order(leg_order)
+    joint_pos = _canonical_joints(blocks["joint_pos"], robot, order)
+    return Recording(
+        name=Path(path).stem,
+        fps=1.0 / _number(path, document, "FrameDuration", positive=True),
+        weight=_number(path, document, "MotionWeight", default=1.0),
+        source=f"motion_imitation text, {Path(path).name}, {robot.name}",
+        root_pos=blocks["root_pos"],
+        root_quat=_level_attitude(path, xyzw_to_wxyz(blocks["root_quat"]), robot),
+        foot_pos=robot.legs.forward(joint_pos),
+        legs=robot.legs,
+    )
+
+
+def read_grq20_npz(path: Path | str, legs: LegKinematics) -> Recording:
+    """Read a GRQ20 clip with one array for every joint and foot.
+
+    Args:
+        path: The file.
+        legs: Legs of the robot it was recorded on.
+
+    Raises:
+        UserError: The file is malformed, or its feet are not where ``legs`` put them.
+    """
+    arrays = read_npz(path)
+    root_pos = _array(path, arrays, "root_position_world", (None, 3))
+    length = len(root_pos)
+    joints = [_array(path, arrays, f"{name}_q", (length,)) for name in LEG_JOINT_NAMES]
+    feet = [_array(path, arrays, f"{n}_position_base", (length, 3)) for n in FOOT_SITE_NAMES]
+    foot_pos = np.stack(feet, axis=1)
+    robot = SourceRobot(name="the robot", legs=legs)
+    error = _kinematic_error(robot, np.stack(joints, axis=-1), foot_pos)
+    if error > FORWARD_KINEMATICS_TOLERANCE:
+        raise UserError(
+            f"motion file {path}: foot positions are {error:.3f} m away from where the joint "
+            "angles put the feet of the source robot; name the robot it was recorded on"
+        )
+    quat = _array(path, arrays, "root_quaternion_wxyz", (length, 4))
+    return Recording(
+        name=Path(path).stem,
+        fps=1.0 / _number(path, arrays, "dt", positive=True),
+        weight=_number(path, arrays, "weight", default=1.0),
+        source=f"GRQ20 npz, {Path(path).name}",
+        root_pos=root_pos,
+        root_quat=_level_attitude(path, quat, robot),
+        foot_pos=foot_pos,
+        legs=legs,
+    )
+
+
+def _read_frames(
+    path: Path | str, columns: Mapping[str, int]
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """The JSON document of a text clip, and its frames cut into named blocks of columns."""
+    try:
+        document = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"cannot read motion file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"motion file {path}: not JSON text ({error})") from error
+    if not isinstance(document, dict) or not document.get("Frames"):
+        raise UserError(f"motion file {path}: field Frames: missing or empty")
+    width = sum(columns.values())
+    for row, frame in enumerate(document["Frames"]):
+        found = len(frame) if isinstance(frame, list) else 0
+        if found != width:
+            raise UserError(
+                f"motion file {path}: field Frames: row {row} has {found} columns, this format has "
+                f"{width}"
+            )
+    frames = _finite(path, "Frames", document["Frames"])
+    ends = np.cumsum(list(columns.values()))
+    return document, dict(zip(columns, np.split(frames, ends[:-1], axis=1), strict=True))
+
+
+def _array(
+    path: Path | str,
+    arrays: Mapping[str, np.ndarray],
+    field: str,
+    shape: tuple[int | None, ...],
+) -> np.ndarray:
+    """One array of finite numbers; None in ``shape`` stands for any length."""
+    if field not in arrays:
+        raise UserError(f"motion file {path}: field {field}: missing; has {', '.join(arrays)}")
+    found = arrays[field].shape
+    fits = len(found) == len(shape) and all(
+        wanted in (None, n) for n, wanted in zip(found, shape, strict=True)
+    )
+    if not fits:
+        raise UserError(f"motion file {path}: field {field}: has shape {found}, expected {shape}")
+    return _finite(path, field, arrays[field])
+
+
+def _number(
+    path: Path | str,
+    fields: Mapping,
+    field: str,
+    *,
+    default: float | None = None,
+    positive: bool = False,
+) -> float:
+    """A single finite number that is not negative."""
+    if field not in fields and default is None:
+        raise UserError(f"motion file {path}: field {field}: missing")
+    value = _finite(path, field, fields.get(field, default))
+    if value.size != 1 or value.item() < 0.0 or (positive and value.item() == 0.0):
+        kind = "positive number" if positive else "number that is not negative"
+        raise UserError(f"motion file {path}: field {field}: expected a {kind}, is {fields[field]}")
+    return float(value.item())
+
+
+def _finite(path: Path | str, field: str, values: object) -> np.ndarray:
+    """``values`` as an array of finite numbers."""
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"motion file {path}: field {field}: not numbers ({error})") from error
+    if not np.isfinite(array).all():
+        where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise UserError(f"motion file {path}: field {field}: value at {where} is not finite")
+    return array
+
+
+def _checked_leg_order(leg_order: Sequence[str]) -> tuple[str, ...]:
+    if sorted(leg_order) != sorted(LEG_NAMES):
+        raise UserError(
+            f"leg order {','.join(leg_order)}: must name each of {', '.join(LEG_NAMES)} once"
+        )
+    return tuple(leg_order)
+
+
+def _canonical(by_leg: np.ndarray, leg_order: Sequence[str]) -> np.ndarray:
+    """Values (N, 4, 3) by leg in ``leg_order``, brought to canonical order."""
+    return by_leg[:, [leg_order.index(leg) for leg in LEG_NAMES]]
+
+
+def _canonical_joints(
+    recorded: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]
+) -> np.ndarray:
+    """Recorded angles (N, 12), leg by leg, as canonical joint angles (N, 12) of the robot."""
+    by_leg = _canonical(recorded.reshape(-1, NUM_LEGS, 3), leg_order)
+    by_joint_type = by_leg.swapaxes(1, 2).reshape(len(by_leg), -1)
+    return robot.joint_sign * by_joint_type + robot.joint_offset
+
+
+def _level_attitude(path: Path | str, quat: np.ndarray, robot: SourceRobot) -> np.ndarray:
+    """Recorded orientations (N, 4) relative to the robot's level one, of unit length."""
+    length = np.linalg.norm(quat, axis=-1, keepdims=True)
+    worst = int(np.abs(length - 1.0).argmax())
+    if abs(length[worst, 0] - 1.0) > QUATERNION_LENGTH_TOLERANCE:
+        raise UserError(
+            f"motion file {path}: the root quaternion of frame {worst} has length "
+            f"{length[worst, 0]:.3f}, a rotation has 1"
+        )
+    return quat_multiply(quat / length, quat_conjugate(robot.level_quat))
+
+
+def _kinematic_error(robot: SourceRobot, joint_pos: np.ndarray, foot_pos: np.ndarray) -> float:
+    """Mean distance between feet (N, 4, 3) and where the joints (N, 12) put them [m]."""
+    return float(np.linalg.norm(robot.legs.forward(joint_pos) - foot_pos, axis=-1).mean())

@@ -1,0 +1,116 @@
+"""Physics on a GPU: mjlab's Warp simulation, with buffers that cannot overflow unnoticed."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import mujoco_warp
+import numpy as np
+import torch
+import warp as wp
+from mjlab.managers.event_manager import RecomputeLevel
+from mjlab.sim.sim import Simulation, _suspend_gc
+from mujoco_warp._src.types import OverflowType
+
+from rl_sim_env.errors import UserError
+
+HEADROOM = 1.25
+"""Factor by which suggested buffer sizes exceed what was needed."""
+
+_CONSTRAINTS = OverflowType.NEFC | OverflowType.NJMAX_NNZ
+_CONTACTS = OverflowType.BROADPHASE | OverflowType.NARROWPHASE | OverflowType.CCD
+_CONTACT_SENSORS = OverflowType.CONTACT_MATCH
+_IMPRECISE_CONTACTS = OverflowType.HFIELD | OverflowType.EPA_HORIZON
+
+
+class WarpSimulation(Simulation):
+    """mjlab's simulation, which also keeps account of its buffers and graphs one more call.
+
+    MuJoCo Warp drops the contacts and constraints that find no room. What every step needed is
+    recorded on the device; :meth:`check_overflow` reads the record.
+    """
+
+    def _finish_init(self) -> None:
+        # The kernels' own messages would come once per world and step.
+        self._wp_model.opt.warn_overflow = False
+        super()._finish_init()
+        data = self._wp_data
+        self._overflow, self._num_constraints = map(wp.to_torch, (data.overflow, data.nefc))
+        # Collision candidates and contacts have buffers of the same size, shared by all worlds.
+        self._num_contacts = tuple(map(wp.to_torch, (data.ncollision, data.nacon)))
+        self._seen_overflow = torch.zeros_like(self._overflow)
+        self._peak_constraints = torch.zeros_like(self._num_constraints)
+        self._peak_contacts = torch.zeros_like(self._num_contacts[0])
+
+    def create_graph(self) -> None:
+        """Capture mjlab's graphs anew, and forget those of :meth:`recompute_constants`."""
+        super().create_graph()
+        self._constants_graphs: dict[RecomputeLevel, wp.Graph] = {}
+
+    def step(self) -> None:
+        """Advance every world by one physics step."""
+        super().step()
+        # After the next reset a world's flags are gone. In place, so that a graph can hold this.
+        self._seen_overflow.bitwise_or_(self._overflow)
+        torch.maximum(self._peak_constraints, self._num_constraints, out=self._peak_constraints)
+        for count in self._num_contacts:
+            torch.maximum(self._peak_contacts, count, out=self._peak_contacts)
+
+    def recompute_constants(self, level: RecomputeLevel) -> None:
+        """Recompute the constants derived from masses, frames and default positions.
+
+        Hundreds of small kernels, hence a graph: without one, launching them takes longer than all
+        the rest of a reset.
+
+        Args:
+            level: Which constants to recompute.
+        """
+        if level == RecomputeLevel.none:
+            return
+        if not self.use_cuda_graph:
+            super().recompute_constants(level)
+            return
+        with wp.ScopedDevice(self.wp_device):
+            if level not in self._constants_graphs:
+                with _suspend_gc(), wp.ScopedCapture() as capture:
+                    getattr(mujoco_warp, level.name)(self._wp_model, self._wp_data)
+                assert capture.graph is not None
+                self._constants_graphs[level] = capture.graph
+            wp.capture_launch(self._constants_graphs[level])
+
+    def check_overflow(self) -> None:
+        """Report contacts or constraints that were dropped since the simulation began.
+
+        Reads from the device: for once an iteration, not once a step.
+
+        Raises:
+            UserError: If there were any, naming the setting to raise and a value that will do.
+        """
+        seen = OverflowType(int(np.bitwise_or.reduce(self._seen_overflow.cpu().numpy())))
+        if seen & _CONSTRAINTS:
+            needed, room = int(self._peak_constraints.max()), self._wp_data.njmax
+            raise _overflow_error("constraints in a world", "sim.njmax", needed, room)
+        if seen & _CONTACTS:
+            needed = math.ceil(int(self._peak_contacts) / self.num_envs)
+            room = self._wp_data.naconmax // self.num_envs
+            raise _overflow_error("contacts per world", "sim.nconmax", needed, room)
+        if seen & _CONTACT_SENSORS:
+            room = self.cfg.contact_sensor_maxmatch
+            raise _overflow_error("contacts at a sensor", "sim.contact_sensor_maxmatch", room, room)
+        if seen & _IMPRECISE_CONTACTS:
+            warnings.warn(
+                f"MuJoCo Warp: {seen & _IMPRECISE_CONTACTS!r}: a geom covered more cells of a "
+                "height field than are considered, or a contact was found imprecisely",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _overflow_error(what: str, setting: str, needed: int, room: int) -> UserError:
+    # Some buffers fill up before the count that is recorded here says so.
+    value = math.ceil(max(needed, room) * HEADROOM)
+    return UserError(
+        f"physics dropped contacts: up to {needed} {what}, room for {room}; set {setting} to "
+        f"{value} or more"
+    )

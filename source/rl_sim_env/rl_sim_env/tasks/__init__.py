@@ -1,0 +1,21 @@
+"""Tasks: one file each, and the registry. Importing it makes them known to gymnasium."""
+
+from rl_sim_env.tasks.registry import (
+    TASKS,
+    Task,
+    find_task,
+    make_env_cfg,
+    make_gym_env,
+    register_gymnasium_tasks,
+)
+
+__all__ = [
+    "TASKS",
+    "Task",
+    "find_task",
+    "make_env_cfg",
+    "make_gym_env",
+    "register_gymnasium_tasks",
+]
+
+register_gymnasium_tasks()

@@ -1,0 +1,8 @@
+"""Ground: the terrains of the tasks, and the map that answers every height query."""
+
+from rl_sim_env.terrains.height_map import HeightMap as HeightMap
+from rl_sim_env.terrains.presets import flat_terrain_cfg as flat_terrain_cfg
+from rl_sim_env.terrains.presets import grq20_play_terrain_cfg as grq20_play_terrain_cfg
+from rl_sim_env.terrains.presets import grq20_rough_terrain_cfg as grq20_rough_terrain_cfg
+from rl_sim_env.terrains.terrain_types import TerrainTypes as TerrainTypes
+from rl_sim_env.terrains.terrain_types import terrain_type_names as terrain_type_names

@@ -1,0 +1,112 @@
+"""Terrains of the tasks: the rough grid of seven families, and the flat plane."""
+
+from __future__ import annotations
+
+from mjlab.terrains import (
+    BoxFlatTerrainCfg,
+    BoxInvertedPyramidStairsTerrainCfg,
+    SubTerrainCfg,
+    TerrainEntityCfg,
+    TerrainGeneratorCfg,
+)
+
+from rl_sim_env.terrains.sub_terrains import (
+    PyramidSlopeTerrainCfg,
+    PyramidStairsTerrainCfg,
+    RandomGridTerrainCfg,
+    RandomRoughTerrainCfg,
+)
+from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
+
+TILE_SIZE = 10.0
+"""Side length of a tile, m."""
+
+BORDER_WIDTH = 20.0
+"""Flat ground around the grid, m: from the centre of an outer tile, 5 m inside, a robot at the
+greatest command of 1.2 m/s gets 19 m past the grid in an episode of 20 s."""
+
+PLAY_ROWS = 5
+"""Difficulties of the play terrain, evenly spread over the same range as in training."""
+
+
+def grq20_rough_terrain_cfg(
+    *,
+    num_rows: int = 10,
+    max_init_terrain_level: int | None = 1,
+    seed: int | None = 0,
+) -> TerrainEntityCfg:
+    """The training grid: difficulty grows with the row, each family has one column.
+
+    A family's ``proportion`` is its share of the robots. A second column of a family would repeat
+    its difficulties at the full price in geoms, so there is none: ten rows are 574 geoms, 41 of
+    them in each pit of ``pyramid_stairs_inv``, 11 in each pyramid of ``pyramid_stairs`` and one in
+    any other tile. The blocks of ``boxes`` are a height field at 0.05 m (as boxes: 485 geoms a
+    tile), whose edges are therefore ramps of that width.
+
+    Args:
+        num_rows: Levels of difficulty, from 0 to 1.
+        max_init_terrain_level: Highest row where robots start; None for any.
+        seed: Seed of the random tiles; None for a new one each time.
+    """
+    return TerrainEntityCfg(
+        terrain_type="generator",
+        terrain_generator=TerrainGeneratorCfg(
+            seed=seed,
+            curriculum=True,
+            size=(TILE_SIZE, TILE_SIZE),
+            border_width=BORDER_WIDTH,
+            num_rows=num_rows,
+            sub_terrains=_sub_terrains(),
+        ),
+        max_init_terrain_level=max_init_terrain_level,
+    )
+
+
+def grq20_play_terrain_cfg() -> TerrainEntityCfg:
+    """A smaller grid with the same families, for looking on: robots start on any row.
+
+    It keeps one column per family, because mjlab does not tell which family it drew for a tile
+    of a random grid, and commands depend on the family.
+    """
+    return grq20_rough_terrain_cfg(num_rows=PLAY_ROWS, max_init_terrain_level=None)
+
+
+def flat_terrain_cfg() -> TerrainEntityCfg:
+    """An infinite plane."""
+    return TerrainEntityCfg(terrain_type="plane")
+
+
+def _sub_terrains() -> dict[str, SubTerrainCfg]:
+    return {
+        "pyramid_stairs": PyramidStairsTerrainCfg(
+            proportion=0.15,
+            step_height_range=(0.05, 0.25),
+            step_width=0.26,
+            platform_width=3.0,
+            border_width=1.0,
+        ),
+        "pyramid_stairs_inv": BoxInvertedPyramidStairsTerrainCfg(
+            proportion=0.20,
+            step_height_range=(0.05, 0.25),
+            step_width=0.26,
+            platform_width=3.0,
+            border_width=1.0,
+        ),
+        "boxes": RandomGridTerrainCfg(
+            proportion=0.15,
+            horizontal_scale=0.05,
+            cell_width=0.45,
+            height_range=(0.05, 0.20),
+            platform_width=2.0,
+        ),
+        "random_rough": RandomRoughTerrainCfg(
+            proportion=0.15, amplitude_range=(0.0, 0.06), height_step=0.02, border_width=0.25
+        ),
+        "hf_pyramid_slope": PyramidSlopeTerrainCfg(
+            proportion=0.10, slope_range=(0.0, 0.6), platform_width=2.0, border_width=0.25
+        ),
+        "hf_pyramid_slope_inv": PyramidSlopeTerrainCfg(
+            proportion=0.10, slope_range=(0.0, -0.6), platform_width=2.0, border_width=0.25
+        ),
+        PLANE_FAMILY: BoxFlatTerrainCfg(proportion=0.15),
+    }

@@ -1,0 +1,1 @@
+"""Looking at robots: in a browser, or as a video."""

@@ -1,0 +1,172 @@
+"""What the policy believes about its load, beside the truth."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import viser
+import viser.uplot
+
+from rl_sim_env.evaluation import PolicyPlayer
+
+TRUTH_COLOR = "#adb5bd"
+ESTIMATE_COLOR = "#f76707"
+
+PLOT_SECONDS = 10.0
+"""Length of the running plot [s]."""
+
+UPDATE_PERIOD = 0.1
+"""Time between two updates of the panel [s]."""
+
+_AXES = "xyz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One quantity as it is and as the policy believes it to be."""
+
+    label: str
+    unit: str
+    span: float
+    """Magnitude that fills the bar."""
+    true: float
+    estimated: float
+
+
+def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
+    """What is true of one robot, and what its policy believed when it last acted."""
+    true, estimated = (
+        (
+            belief.mass[env_id].tolist(),
+            belief.com[env_id].tolist(),
+            belief.velocity[env_id].tolist(),
+        )
+        for belief in (player.truth, player.estimate)
+    )
+    (mass, com, velocity), (mass_guess, com_guess, velocity_guess) = true, estimated
+    return [
+        Comparison(label="extra mass", unit="kg", span=8.0, true=mass[0], estimated=mass_guess[0]),
+        *(
+            Comparison(
+                label=f"CoM {axis}", unit="cm", span=10.0, true=100.0 * t, estimated=100.0 * e
+            )
+            for axis, t, e in zip(_AXES, com, com_guess, strict=True)
+        ),
+        *(
+            Comparison(label=f"velocity {axis}", unit="m/s", span=1.5, true=t, estimated=e)
+            for axis, t, e in zip(_AXES, velocity, velocity_guess, strict=True)
+        ),
+    ]
+
+
+def caption(player: PolicyPlayer, env_id: int) -> str:
+    """One line about one robot, for a video."""
+    mass = compare(player, env_id)[0]
+    command = player.vec_env.unwrapped.velocity_command.command[env_id, :2].norm()
+    speed = player.truth.velocity[env_id, :2].norm()
+    return (
+        f"load {mass.true:.1f} kg, estimated {mass.estimated:.1f} kg    "
+        f"speed {speed:.2f} m/s, commanded {command:.2f} m/s"
+    )
+
+
+class LoadPanel:
+    """Table, bars and running plot of the robot in view, and what may be changed about it.
+
+    Args:
+        server: The page.
+        player: What is shown.
+        request_new_load: Called, from another thread, when the user asks for another load.
+    """
+
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        player: PolicyPlayer,
+        request_new_load: Callable[[], None],
+    ) -> None:
+        self._player = player
+        step_dt = player.vec_env.step_dt
+        self._period = max(round(UPDATE_PERIOD / step_dt), 1)
+        self._history: deque[tuple[float, float]] = deque(
+            maxlen=round(PLOT_SECONDS / UPDATE_PERIOD)
+        )
+        self._env_id = -1
+        self._next_step = 0
+        with server.gui.add_folder("Load: estimate and truth"):
+            self._table = server.gui.add_html("")
+            self._plot = server.gui.add_uplot(
+                data=self._series(),
+                series=(
+                    viser.uplot.Series(label="s"),
+                    viser.uplot.Series(label="extra mass [kg]", stroke=TRUTH_COLOR, width=2),
+                    viser.uplot.Series(label="estimated", stroke=ESTIMATE_COLOR, width=2),
+                ),
+                scales={
+                    "x": viser.uplot.Scale(time=False, auto=False, range=(-PLOT_SECONDS, 0.0)),
+                    "y": viser.uplot.Scale(auto=True),
+                },
+                height=170,
+            )
+            share = server.gui.add_slider(
+                "Estimates fed",
+                min=0.0,
+                max=1.0,
+                step=0.05,
+                initial_value=player.p_boot,
+                hint="1: the policy walks on its own estimates; 0: on the truth; between: a blend",
+            )
+            new_load = server.gui.add_button("New load for this robot", icon=viser.Icon.WEIGHT)
+        share.on_update(lambda _: setattr(player, "p_boot", share.value))
+        new_load.on_click(lambda _: request_new_load())
+
+    def update(self, env_id: int, step: int) -> None:
+        """Show the robot in view, a few times a second.
+
+        Args:
+            env_id: The robot in view.
+            step: Steps so far; the panel waits until enough have passed.
+        """
+        if env_id == self._env_id and 0 <= step < self._next_step <= step + self._period:
+            return
+        if env_id != self._env_id:
+            self._history.clear()
+        self._env_id, self._next_step = env_id, step + self._period
+        rows = compare(self._player, env_id)
+        self._history.append((rows[0].true, rows[0].estimated))
+        self._table.content = table_html(rows)
+        self._plot.data = self._series()
+
+    def _series(self) -> tuple[np.ndarray, ...]:
+        history = np.array(self._history, dtype=float).reshape(-1, 2)
+        ages = np.arange(1 - len(history), 1) * UPDATE_PERIOD
+        return ages, history[:, 0].copy(), history[:, 1].copy()
+
+
+def table_html(rows: list[Comparison]) -> str:
+    """Table of true and estimated values, each with a bar from the middle of its column."""
+    cells = "".join(
+        f"<tr><td>{row.label} <span style='opacity:.6'>[{row.unit}]</span></td>"
+        f"<td style='text-align:right'>{row.true:.2f}</td>"
+        f"<td style='text-align:right;color:{ESTIMATE_COLOR}'>{row.estimated:.2f}</td>"
+        f"<td style='width:36%'>{_bar(row.true, row.span, TRUTH_COLOR)}"
+        f"{_bar(row.estimated, row.span, ESTIMATE_COLOR)}</td></tr>"
+        for row in rows
+    )
+    return (
+        "<table style='width:100%;font-size:.8em;border-spacing:.5em 0;padding:0 .4em'>"
+        "<tr style='opacity:.6'><td></td><td style='text-align:right'>true</td>"
+        f"<td style='text-align:right'>estimate</td><td></td></tr>{cells}</table>"
+    )
+
+
+def _bar(value: float, span: float, color: str) -> str:
+    half_width = 50.0 * min(abs(value) / span, 1.0)
+    left = 50.0 - half_width if value < 0.0 else 50.0
+    return (
+        f"<div style='height:4px;margin:1px 0 1px {left:.1f}%;width:{half_width:.1f}%;"
+        f"background:{color};border-radius:2px'></div>"
+    )

@@ -1,0 +1,140 @@
+"""Videos of robots, without a window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import mediapy
+import numpy as np
+from mjlab.viewer.offscreen_renderer import OffscreenRenderer
+from PIL import Image, ImageDraw, ImageFont
+from rich.progress import track
+
+from rl_sim_env.envs import AmpVaeEnv
+from rl_sim_env.errors import UserError
+from rl_sim_env.opengl import VARIABLE
+from rl_sim_env.viewer.player_viewer import Player
+
+FRAME_RATE = 25.0
+"""Frames per second of simulated time, or the control rate where that is lower."""
+
+SUFFIX = ".mp4"
+
+QUALITY = 20
+"""Constant rate factor of H.264: 18 looks lossless, 28 coarse."""
+
+CAPTION_SIZE = 20
+CAPTION_MARGIN = 14
+"""Text height and distance from the corner [pixels]."""
+
+
+def check_video_path(path: Path) -> None:
+    """Check that a video can be written there.
+
+    Raises:
+        UserError: It is no name of an MP4 file, or its folder cannot be made or written to.
+    """
+    if path.suffix.lower() != SUFFIX:
+        raise UserError(f"--video {path}: give a file name that ends in {SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--video {path}: cannot make its folder ({error.strerror})") from error
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"--video {path}: its folder cannot be written to")
+
+
+def record(player: Player, path: Path, *, num_steps: int, caption: Callable[[], str]) -> None:
+    """Let a player move on and write what a camera sees.
+
+    The file appears when it is whole. Camera, size and number of robots are those of the
+    environment's ``cfg.viewer``.
+
+    Args:
+        player: What moves the robots.
+        path: The file.
+        num_steps: Control steps to record.
+        caption: Text for the frame at hand.
+
+    Raises:
+        UserError: There is no OpenGL to render with, or the file cannot be written.
+    """
+    check_video_path(path)
+    env = player.vec_env.unwrapped
+    steps_per_frame = max(round(1.0 / (FRAME_RATE * env.step_dt)), 1)
+    size = (env.cfg.viewer.height, env.cfg.viewer.width)
+    fps = 1.0 / (steps_per_frame * env.step_dt)
+    with _renderer(env) as renderer, _writer(path, size, fps) as add_frame:
+        for step in track(range(num_steps), description=path.name, transient=True):
+            player.advance()
+            if step % steps_per_frame == 0:
+                renderer.update(env.sim.data, debug_vis_callback=env.update_visualizers)
+                add_frame(_with_caption(renderer.render(), caption()))
+
+
+@contextmanager
+def _renderer(env: AmpVaeEnv) -> Iterator[OffscreenRenderer]:
+    renderer = OffscreenRenderer(
+        model=env.sim.mj_model,
+        cfg=env.cfg.viewer,
+        scene=env.scene,
+        sim_model=env.sim.model,
+        expanded_fields=env.sim.expanded_fields,
+    )
+    try:
+        renderer.initialize()
+    except Exception as error:  # every kind of OpenGL fails in its own way
+        raise UserError(
+            f"--video: no OpenGL to render with ({VARIABLE}={os.environ.get(VARIABLE)}: {error}); "
+            "install one that needs no screen (Debian, Ubuntu: apt-get install libegl1 libgl1, or "
+            f"libosmesa6 and set {VARIABLE}=osmesa)"
+        ) from error
+    try:
+        yield renderer
+    finally:
+        renderer.close()
+
+
+@contextmanager
+def _writer(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callable[[Any], None]]:
+    """Opens a video and yields what adds a frame; an unfinished video leaves nothing behind."""
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    writer = mediapy.VideoWriter(partial, size, fps=fps, crf=QUALITY)
+    try:
+        with _file_errors(path):
+            writer.__enter__()
+        yield _file_errors(path)(writer.add_image)
+        with _file_errors(path):
+            writer.close()
+            os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError, RuntimeError):
+            writer.close()
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"--video {path}: cannot be written ({error})") from error
+
+
+def _with_caption(frame: np.ndarray, text: str) -> np.ndarray:
+    image = Image.fromarray(frame)
+    ImageDraw.Draw(image).text(
+        (CAPTION_MARGIN, image.height - CAPTION_SIZE - CAPTION_MARGIN),
+        text,
+        fill="white",
+        font=ImageFont.load_default(CAPTION_SIZE),
+        stroke_width=1,
+        stroke_fill="black",
+    )
+    return np.asarray(image)

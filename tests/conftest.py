@@ -1,0 +1,89 @@
+"""Small environments on the CPU, and robots put where a test needs them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from mjlab.utils.lab_api.math import quat_from_euler_xyz
+
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
+from rl_sim_env.robots.grq20_v2d3.constants import DEFAULT_ARM_LENGTH, STANDING_HEIGHT
+from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+
+torch.set_num_threads(1)
+
+MakeEnv = Callable[..., AmpVaeEnv]
+Place = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def make_env() -> MakeEnv:
+    """Builds an environment of the task, quietly, and resets it."""
+
+    def make(
+        num_envs: int = 2,
+        *,
+        noise: bool = False,
+        edit: Callable[[AmpVaeEnvCfg], None] | None = None,
+        **options: Any,
+    ) -> AmpVaeEnv:
+        cfg = amp_vae_env_cfg(**{"terrain": "flat", **options})
+        cfg.scene.num_envs = num_envs
+        cfg.seed = 0
+        cfg.height_map_resolution = 0.1
+        for group in cfg.observations.values():
+            group.enable_corruption &= noise
+        if edit is not None:
+            edit(cfg)
+        with contextlib.redirect_stdout(io.StringIO()):
+            env = AmpVaeEnv(cfg, "cpu")
+            env.reset()
+        return env
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def place() -> Place:
+    """Puts all robots of an environment into one state, with every derived quantity up to date.
+
+    Legs in the default pose unless given, boom straight ahead, drives told to hold this but without torque yet.
+    """
+
+    def put(
+        env: AmpVaeEnv,
+        *,
+        height: float = STANDING_HEIGHT,
+        roll: float = 0.0,
+        pitch: float = 0.0,
+        yaw: float = 0.0,
+        lin_vel: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        ang_vel: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        joint_pos: torch.Tensor | None = None,
+        joint_vel: torch.Tensor | None = None,
+        arm: tuple[float, float] = (0.0, DEFAULT_ARM_LENGTH),
+    ) -> None:
+        robot, index = env.robot, env.index
+        angles = (torch.tensor(angle) for angle in (roll, pitch, yaw))
+        root = torch.cat((torch.tensor((0.0, 0.0, height)), quat_from_euler_xyz(*angles)))
+        root = torch.cat((root, torch.tensor(lin_vel), torch.tensor(ang_vel)))
+        robot.write_root_state_to_sim(root.expand(env.num_envs, -1))
+        legs = env.default_leg_joint_pos if joint_pos is None else joint_pos
+        speed = torch.zeros_like(legs) if joint_vel is None else joint_vel
+        boom = torch.tensor(arm).expand(env.num_envs, -1)
+        for joints, pos, vel in (
+            (index.leg_joints, legs, speed),
+            (index.arm_joints, boom, torch.zeros_like(boom)),
+        ):
+            robot.write_joint_state_to_sim(pos, vel, joint_ids=joints)
+            robot.set_joint_position_target(pos, joint_ids=joints)
+        env.sim.data.ctrl[:] = 0.0
+        env.sim.forward()
+        env.scene.update(dt=0.0)
+
+    return put

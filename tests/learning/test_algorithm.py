@@ -1,0 +1,386 @@
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torch.utils._python_dispatch import TorchDispatchMode
+from toy_env import JOINTS, ToyEnv, ToyExpert, toy_layout
+
+from rl_sim_env.learning.algorithm import AmpVaePPO
+from rl_sim_env.learning.config import (
+    ActorCfg,
+    AdaBootCfg,
+    AmpCfg,
+    AmpVaePpoCfg,
+    AmpVaeRunnerCfg,
+    ContextVaeCfg,
+    MlpCfg,
+)
+from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+
+STEP_DT = 0.02
+NO_STYLE = AmpCfg(hidden_dims=(16, 16), batch_size=32, replay_size=500, style_weight=0.0)
+
+
+def _cfg(
+    num_steps: int = 8,
+    vae: ContextVaeCfg | None = None,
+    amp: AmpCfg | None = None,
+    ppo: AmpVaePpoCfg | None = None,
+) -> AmpVaeRunnerCfg:
+    return AmpVaeRunnerCfg(
+        num_steps_per_env=num_steps,
+        algorithm=ppo or AmpVaePpoCfg(num_learning_epochs=2, num_mini_batches=2),
+        actor=ActorCfg(hidden_dims=(32, 32)),
+        critic=MlpCfg(hidden_dims=(32, 32)),
+        vae=vae or ContextVaeCfg(),
+        amp=amp or AmpCfg(hidden_dims=(16, 16), batch_size=32, replay_size=500),
+        adaboot=AdaBootCfg(window=2, min_episodes=5),
+    )
+
+
+def _construct(env: ToyEnv, cfg: AmpVaeRunnerCfg, seed: int = 0) -> AmpVaePPO:
+    torch.manual_seed(seed)
+    return AmpVaePPO.construct(
+        env.get_observations(), env, cfg, env.observation_layout, ToyExpert(), "cpu"
+    )
+
+
+def _rollout(algorithm: AmpVaePPO, env: ToyEnv) -> None:
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(algorithm.cfg.num_steps_per_env):
+            actions = algorithm.act(obs)
+            obs, rewards, dones, extras = env.step(actions)
+            algorithm.process_env_step(obs, rewards, dones, extras)
+        algorithm.compute_returns(obs)
+
+
+def _iterate(algorithm: AmpVaePPO, env: ToyEnv) -> dict[str, float]:
+    _rollout(algorithm, env)
+    return algorithm.update()
+
+
+class ScriptedEnv:
+    """Plays given states of one AMP feature; everything else is zero."""
+
+    num_actions = JOINTS
+    step_dt = STEP_DT
+
+    def __init__(self, num_envs: int) -> None:
+        self.num_envs = num_envs
+        groups = {
+            **toy_layout().groups,
+            "amp_obs": GroupLayout(terms=(TermLayout(name="phase", width=1),)),
+        }
+        self.observation_layout = ObservationLayout(groups=groups)
+
+    def observe(self, phases: Sequence[float]) -> TensorDict:
+        observed = {
+            group: torch.zeros(self.num_envs, self.observation_layout.width(group))
+            for group in self.observation_layout.groups
+        }
+        observed["amp_obs"] = torch.tensor(phases).unsqueeze(1)
+        return TensorDict(observed, batch_size=[self.num_envs])
+
+    def play(
+        self,
+        algorithm: AmpVaePPO,
+        states: Sequence[Sequence[float]],
+        terminal: Sequence[Sequence[float]],
+        dones: Sequence[Sequence[int]],
+        **extras: Sequence[Sequence[float]],
+    ) -> None:
+        """Act in ``states`` and come to ``terminal``; the state after the last one is zero."""
+        for t, (state, after, done) in enumerate(zip(states, terminal, dones, strict=True)):
+            algorithm.act(self.observe(state))
+            flags = torch.tensor(done)
+            algorithm.process_env_step(
+                self.observe([0.0] * self.num_envs),
+                torch.full((self.num_envs,), 0.1),
+                flags,
+                {
+                    "time_outs": torch.tensor(extras["time_outs"][t]).bool()
+                    if "time_outs" in extras
+                    else torch.zeros_like(flags).bool(),
+                    "terminal_obs": self.observe(after),
+                    "style_scale": torch.tensor(extras["style_scale"][t])
+                    if "style_scale" in extras
+                    else torch.ones(self.num_envs),
+                },
+            )
+        algorithm.compute_returns(self.observe([0.0] * self.num_envs))
+
+
+class AnyPairs:
+    def sample_pairs(self, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(batch_size, 1), torch.zeros(batch_size, 1)
+
+
+def _scripted(num_envs: int, num_steps: int) -> tuple[AmpVaePPO, ScriptedEnv]:
+    """An algorithm whose discriminator takes exactly the transition 0 -> 1 for an expert's."""
+    env = ScriptedEnv(num_envs)
+    algorithm = AmpVaePPO.construct(
+        env.observe([0.0] * num_envs),
+        env,
+        _cfg(num_steps),
+        env.observation_layout,
+        AnyPairs(),
+        "cpu",
+    )
+    discriminator = algorithm.discriminator
+    with torch.no_grad():
+        for parameter in discriminator.parameters():
+            parameter.zero_()
+        discriminator.trunk[0].weight[0] = torch.tensor([-1.0, 1.0])  # type: ignore[index]
+        discriminator.trunk[2].weight[0, 0] = 1.0  # type: ignore[index]
+        discriminator.head.weight[0, 0] = 2.0
+        discriminator.head.bias.fill_(-1.0)
+    return algorithm, env
+
+
+def test_style_is_booked_for_the_action_that_led_to_it() -> None:
+    algorithm, env = _scripted(num_envs=2, num_steps=4)
+    # The first robot moves like the expert by its action at t = 1. The second one is reset from 0
+    # to 1 at t = 1, which no action did.
+    states = [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    terminal = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    env.play(algorithm, states, terminal, dones=[[0, 0], [0, 1], [0, 0], [0, 0]])
+    style = algorithm.storage.rewards.squeeze(-1) - 0.1
+    expected = torch.zeros(4, 2)
+    expected[1, 0] = 0.5 * STEP_DT
+    torch.testing.assert_close(style, expected, atol=1e-5, rtol=0.0)
+
+
+def test_style_counts_for_the_last_step_of_an_episode_and_follows_its_scale() -> None:
+    algorithm, env = _scripted(num_envs=3, num_steps=1)
+    env.play(
+        algorithm,
+        states=[[0.0, 0.0, 0.0]],
+        terminal=[[1.0, 1.0, 1.0]],
+        dones=[[1, 0, 0]],
+        style_scale=[[1.0, 0.25, 0.0]],
+    )
+    style = (algorithm.storage.rewards.flatten() - 0.1) / (0.5 * STEP_DT)
+    torch.testing.assert_close(style, torch.tensor([1.0, 0.25, 0.0]), atol=1e-3, rtol=0.0)
+
+
+def test_replayed_pairs_are_one_step_of_one_episode() -> None:
+    algorithm, env = _scripted(num_envs=2, num_steps=3)
+    # Hundreds count the episode, ones the step.
+    states = [[100.0, 200.0], [101.0, 201.0], [102.0, 300.0]]
+    terminal = [[101.0, 201.0], [102.0, 202.0], [103.0, 301.0]]
+    env.play(algorithm, states, terminal, dones=[[0, 0], [0, 1], [0, 0]])
+    before, after = algorithm.replay.sample(200)
+    assert set(before.flatten().tolist()) == {100.0, 101.0, 102.0, 200.0, 201.0, 300.0}
+    assert torch.equal(after, before + 1.0)
+
+
+def test_time_out_bootstraps_on_the_value_of_the_terminal_state() -> None:
+    algorithm, env = _scripted(num_envs=3, num_steps=2)
+    terminal_obs = env.observe([0.0, 0.0, 0.0])
+    terminal_obs["critic_obs"] = torch.randn_like(terminal_obs["critic_obs"])
+    for t in range(2):
+        algorithm.act(env.observe([0.0, 0.0, 0.0]))
+        last = t == 1
+        algorithm.process_env_step(
+            env.observe([0.0, 0.0, 0.0]),
+            torch.zeros(3),
+            torch.tensor([1, 1, 0]) * last,
+            {
+                "time_outs": torch.tensor([True, False, False]) & last,
+                "terminal_obs": terminal_obs,
+                "style_scale": torch.zeros(3),
+            },
+        )
+    algorithm.compute_returns(env.observe([0.0, 0.0, 0.0]))
+    gamma = algorithm.cfg.algorithm.gamma
+    terminal_value = algorithm.critic(terminal_obs).flatten()
+    current_value = algorithm.critic(env.observe([0.0, 0.0, 0.0])).flatten()
+    expected = torch.stack((gamma * terminal_value[0], torch.zeros(()), gamma * current_value[2]))
+    torch.testing.assert_close(algorithm.storage.returns[1].flatten(), expected)
+
+
+def test_decoder_target_is_the_next_clean_state_and_invalid_at_episode_ends() -> None:
+    env = ToyEnv(num_envs=4, max_episode_length=5)
+    algorithm = _construct(env, _cfg(num_steps=8))
+    terminal = []
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(8):
+            obs, rewards, dones, extras = env.step(algorithm.act(obs))
+            algorithm.process_env_step(obs, rewards, dones, extras)
+            terminal.append(extras["terminal_obs"]["critic_obs"])
+    stored = algorithm.storage.observations
+    expected = env.observation_layout.gather(
+        "critic_obs", algorithm.cfg.vae.reconstructed_terms, torch.stack(terminal)
+    )
+    assert torch.equal(stored["next_proprioception"], expected)
+    assert torch.equal(stored["valid"] == 0.0, algorithm.storage.dones != 0)
+    assert (stored["valid"] == 0.0).any()
+
+
+def test_actor_reads_estimate_or_truth_and_never_a_blend() -> None:
+    env = ToyEnv(num_envs=4)
+    algorithm = _construct(env, _cfg())
+    algorithm.adaboot.uses_estimate.copy_(torch.tensor([True, False, True, False]))
+    obs = env.get_observations()
+    algorithm.act(obs)
+    estimate, _ = algorithm.vae(obs["vae_obs"], deterministic=True)
+    truth = algorithm.vae.targets.from_critic(obs["critic_obs"])
+    code = obs["policy_input"][:, : algorithm.vae.targets.width]
+    torch.testing.assert_close(code[::2], estimate[::2].detach())
+    torch.testing.assert_close(code[1::2], truth[1::2])
+    assert not obs["policy_input"].requires_grad
+
+
+@pytest.mark.parametrize(
+    "disturbed",
+    [
+        {"vae": ContextVaeCfg(velocity_weight=1e6)},
+        {"amp": AmpCfg(hidden_dims=(16, 16), batch_size=32, replay_size=500, gradient_penalty=1e6)},
+    ],
+    ids=["vae", "discriminator"],
+)
+def test_huge_loss_of_one_learner_leaves_the_policy_alone(disturbed: dict[str, Any]) -> None:
+    actors, others = [], []
+    for settings in ({}, disturbed):
+        torch.manual_seed(0)
+        env = ToyEnv(num_envs=8)
+        algorithm = _construct(env, _cfg(**settings))
+        _iterate(algorithm, env)
+        actors.append(torch.cat([p.detach().flatten() for p in algorithm.actor.parameters()]))
+        learners = (algorithm.vae, algorithm.discriminator)
+        others.append(torch.cat([p.detach().flatten() for m in learners for p in m.parameters()]))
+    assert torch.equal(actors[0], actors[1])
+    assert not torch.equal(others[0], others[1])
+
+
+def test_every_epoch_is_shuffled_anew_and_complete() -> None:
+    env = ToyEnv(num_envs=6)
+    algorithm = _construct(env, _cfg(num_steps=4))
+    _rollout(algorithm, env)
+    storage = algorithm.storage
+    storage.returns.copy_(torch.arange(24).view(4, 6, 1))
+    order = [
+        batch.returns.flatten().long()  # type: ignore[union-attr]
+        for batch in storage.mini_batch_generator(num_mini_batches=2, num_epochs=2)
+    ]
+    first, second = torch.cat(order[:2]), torch.cat(order[2:])
+    assert torch.equal(first.sort().values, torch.arange(24))
+    assert torch.equal(second.sort().values, torch.arange(24))
+    assert not torch.equal(first, second)
+
+
+def test_advantages_are_standardised() -> None:
+    env = ToyEnv(num_envs=16)
+    algorithm = _construct(env, _cfg())
+    _rollout(algorithm, env)
+    advantages = algorithm.storage.advantages
+    assert advantages.mean().abs() < 1e-5
+    torch.testing.assert_close(advantages.std(correction=0), torch.tensor(1.0))
+
+
+class _HostReads(TorchDispatchMode):
+    """Fails where a value or a data-dependent shape travels from device to host."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in ("_local_scalar_dense", "nonzero", "item", "is_nonzero"), name
+        return func(*args, **(kwargs or {}))
+
+
+def test_rollout_reads_nothing_back_from_the_device() -> None:
+    env = ToyEnv(num_envs=4, max_episode_length=3)
+    algorithm = _construct(env, _cfg())
+    with torch.inference_mode():
+        for _ in range(algorithm.cfg.num_steps_per_env):
+            obs = env.get_observations()
+            with _HostReads():
+                actions = algorithm.act(obs)
+            obs, rewards, dones, extras = env.step(actions)
+            with _HostReads():
+                algorithm.process_env_step(obs, rewards, dones, extras)
+
+
+def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
+    rates = []
+    for desired_kl in (1e-9, 1e3):
+        env = ToyEnv(num_envs=8)
+        ppo = AmpVaePpoCfg(desired_kl=desired_kl, num_learning_epochs=10, num_mini_batches=2)
+        algorithm = _construct(env, _cfg(ppo=ppo))
+        _iterate(algorithm, env)
+        assert algorithm.optimizer.param_groups[0]["lr"].item() == algorithm.learning_rate
+        rates.append(algorithm.learning_rate)
+    assert rates == pytest.approx(list(AmpVaePpoCfg().learning_rate_range))
+
+
+def test_loss_that_is_not_finite_is_named() -> None:
+    env = ToyEnv(num_envs=4)
+    algorithm = _construct(env, _cfg())
+    _rollout(algorithm, env)
+    algorithm.storage.observations["vae_obs"][0, 0, 0] = torch.nan
+    with pytest.raises(FloatingPointError, match="vae_vel_loss"):
+        algorithm.update()
+
+
+def test_episode_statistics_tell_of_episodes_since_the_last_call() -> None:
+    env = ToyEnv(num_envs=8, max_episode_length=4)
+    algorithm = _construct(env, _cfg(num_steps=8, amp=NO_STYLE))
+    rewards = []
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(8):
+            obs, reward, dones, extras = env.step(algorithm.act(obs))
+            algorithm.process_env_step(obs, reward, dones, extras)
+            rewards.append(reward)
+        algorithm.compute_returns(obs)
+    assert algorithm.episode_statistics() == {}, "not before the update has read them"
+    algorithm.update()
+    statistics = algorithm.episode_statistics()
+    assert statistics["Train/mean_episode_length"] == 4.0
+    two_episodes = torch.stack(rewards).sum(dim=0).mean().item()
+    assert statistics["Train/mean_reward"] == pytest.approx(two_episodes / 2.0)
+    assert algorithm.episode_statistics() == {}
+
+
+def test_resumed_training_is_bit_identical() -> None:
+    torch.manual_seed(0)
+    env = ToyEnv(num_envs=8)
+    original = _construct(env, _cfg())
+    for _ in range(2):
+        original.set_progress(0.45)
+        _iterate(original, env)
+    file = io.BytesIO()
+    torch.save(original.save(), file)
+    other_env, random_state = copy.deepcopy(env), torch.get_rng_state()
+
+    resumed = _construct(env, _cfg(), seed=123)
+    file.seek(0)
+    resumed.load(torch.load(file, weights_only=True))
+    assert resumed.learning_rate == original.learning_rate
+    assert resumed.p_boot == original.p_boot > 0.0
+    results = []
+    for algorithm, its_env in ((original, env), (resumed, other_env)):
+        torch.set_rng_state(random_state)
+        for _ in range(2):
+            metrics = _iterate(algorithm, its_env)
+        results.append((algorithm.save(), metrics))
+    torch.testing.assert_close(results[0], results[1], rtol=0.0, atol=0.0)
+
+
+def test_learns_to_follow_the_toy_command() -> None:
+    torch.manual_seed(0)
+    env = ToyEnv(num_envs=64)
+    algorithm = _construct(env, _cfg(num_steps=24, amp=NO_STYLE, ppo=AmpVaePpoCfg()))
+    algorithm.set_progress(1.0)
+    history = [{**_iterate(algorithm, env), **algorithm.episode_statistics()} for _ in range(18)]
+    first, last = history[0], history[-1]
+    assert last["Train/mean_reward"] > 1.8 * first["Train/mean_reward"]
+    assert last["Estimation/velocity_rmse"] < 0.5 * first["Estimation/velocity_rmse"]
+    assert last["Estimation/com_rmse"] < 0.7 * first["Estimation/com_rmse"]

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy_env import toy_cfg, toy_layout
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import (
+    Checkpoint,
+    random_state,
+    resolve_checkpoint,
+    restore_random_state,
+    to_plain,
+    write_atomically,
+)
+from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+
+
+def make_checkpoint(iteration: int = 3) -> Checkpoint:
+    return Checkpoint(
+        task="Toy-v0",
+        iteration=iteration,
+        total_steps=4096,
+        total_seconds=1.5,
+        progress=0.5,
+        algorithm={"weights": torch.arange(1000.0), "beta": 0.25},
+        processes=[{"random": random_state("cpu"), "env": {"level": torch.ones(2)}}],
+        config=to_plain(toy_cfg()),
+        layout=toy_layout().to_dict(),
+    )
+
+
+def make_runs(root: Path) -> None:
+    """Three runs; the middle one has the most iterations, the newest has no checkpoint yet."""
+    for run, iterations in {"01-01_a": (0, 900), "01-02_b": (9, 100), "01-03_c": ()}.items():
+        (root / run / "params").mkdir(parents=True)
+        for iteration in iterations:
+            (root / run / f"model_{iteration}.pt").touch()
+
+
+def test_a_checkpoint_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "model_3.pt"
+    written = make_checkpoint()
+    written.save(path)
+    read = Checkpoint.load(path)
+    assert torch.equal(read.algorithm["weights"], written.algorithm["weights"])
+    assert read.iteration == 3
+    assert read.config == written.config
+    assert read.versions["torch"] == torch.__version__
+    read.require(path, tasks={"Toy-v0"}, layout=toy_layout())
+
+
+def test_the_trained_configuration_comes_back_typed(tmp_path: Path) -> None:
+    cfg = toy_cfg(run_name="loaded")
+    checkpoint = make_checkpoint()
+    checkpoint.config = to_plain(cfg)
+    checkpoint.save(tmp_path / "model_3.pt")
+    assert Checkpoint.load(tmp_path / "model_3.pt").runner_cfg() == cfg
+
+
+def test_a_setting_nobody_knows_is_refused_by_name() -> None:
+    checkpoint = make_checkpoint()
+    checkpoint.config["vae"]["depth"] = 3
+    with pytest.raises(UserError, match=r"ContextVaeCfg.*depth"):
+        checkpoint.runner_cfg()
+
+
+def test_random_numbers_continue_where_they_were_saved(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint()
+    checkpoint.save(tmp_path / "model_3.pt")
+
+    def draw() -> tuple[float, float, torch.Tensor]:
+        return random.random(), float(np.random.rand()), torch.rand(4)
+
+    expected = draw()
+    draw()
+    state = Checkpoint.load(tmp_path / "model_3.pt").processes[0]["random"]
+    restore_random_state(state, "cpu")
+    again = draw()
+    assert again[:2] == expected[:2]
+    assert torch.equal(again[2], expected[2])
+
+
+@pytest.mark.parametrize("moment", ["os.fsync", "os.replace"])
+def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, moment: str) -> None:
+    path = tmp_path / "model_3.pt"
+    make_checkpoint().save(path)
+    program = (
+        "import os, signal, sys, pathlib\n"
+        "from rl_sim_env.learning.checkpoint import write_atomically\n"
+        f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), b'half a checkpoint')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert Checkpoint.load(path).iteration == 3
+    make_checkpoint(4).save(path)
+    assert Checkpoint.load(path).iteration == 4
+    assert os.listdir(tmp_path) == ["model_3.pt"]
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "model_3.pt"
+    make_checkpoint().save(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(UserError, match=r"model_3\.pt: could not be written.*--resume"):
+            write_atomically(path, bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert Checkpoint.load(path).iteration == 3
+    assert os.listdir(tmp_path) == ["model_3.pt"]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_called_so(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "model_3.pt"
+    make_checkpoint().save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(UserError, match="truncated"):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("content", [b"0", b"{}", b"hello world\n" * 99, bytes(range(256)) * 9])
+def test_any_other_file_is_not_a_checkpoint(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"notes\.pt: not a checkpoint"):
+        Checkpoint.load(path)
+
+
+def test_a_checkpoint_of_another_program_is_not_one_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "model_3.pt"
+    torch.save({"model_state_dict": {}, "iter": 3}, path)
+    with pytest.raises(UserError, match=r"not a checkpoint of rl_sim_env.*iter, model_state_dict"):
+        Checkpoint.load(path)
+
+
+def test_loading_runs_no_code_from_the_file(tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    torch.save({"format_version": Payload()}, tmp_path / "model_3.pt")
+    with pytest.raises(UserError, match="not a checkpoint"):
+        Checkpoint.load(tmp_path / "model_3.pt")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_another_task_is_refused() -> None:
+    with pytest.raises(UserError, match=r"trained on task Toy-v0, wanted Other-v0"):
+        make_checkpoint().require(Path("model_3.pt"), tasks={"Other-v0"}, layout=toy_layout())
+
+
+def test_another_layout_is_refused_with_both_side_by_side() -> None:
+    groups = dict(toy_layout().groups)
+    groups["actor_obs"] = GroupLayout(terms=(TermLayout(name="joint_pos", width=12),))
+    with pytest.raises(UserError) as refused:
+        make_checkpoint().require(
+            Path("model_3.pt"), tasks={"Toy-v0"}, layout=ObservationLayout(groups=groups)
+        )
+    lines = str(refused.value).splitlines()
+    assert any("actor_obs: 13" in line and "actor_obs: 12" in line for line in lines)
+    assert "train anew" in lines[-1]
+
+
+def test_an_experiment_folder_means_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
+    make_runs(tmp_path)
+    newest = tmp_path / "01-02_b" / "model_100.pt"
+    assert resolve_checkpoint(root=tmp_path) == newest
+    assert resolve_checkpoint(f"{tmp_path}/", root=Path("elsewhere")) == newest
+
+
+def test_a_run_folder_means_its_highest_iteration(tmp_path: Path) -> None:
+    make_runs(tmp_path)
+    expected = tmp_path / "01-01_a" / "model_900.pt"
+    assert resolve_checkpoint(tmp_path / "01-01_a", root=Path("elsewhere")) == expected
+    assert resolve_checkpoint(root=tmp_path, load_run="01-01_a") == expected
+    assert resolve_checkpoint(root=tmp_path, load_run=".*_a") == expected
+
+
+def test_a_checkpoint_is_found_by_path_or_by_name_in_a_run(tmp_path: Path) -> None:
+    make_runs(tmp_path)
+    expected = tmp_path / "01-02_b" / "model_9.pt"
+    assert resolve_checkpoint(str(expected), root=Path("elsewhere")) == expected
+    assert resolve_checkpoint("model_9.pt", root=tmp_path) == expected
+    assert resolve_checkpoint("model_9.pt", root=tmp_path, load_run="01-02.*") == expected
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "load_run", "message"),
+    [
+        ("01-03_c", None, r"01-03_c: no checkpoint .* holds params"),
+        (None, "01-03_c", r"01-03_c: no checkpoint .* holds params"),
+        (None, "02-.*", r"--load_run 02-\.\*: no such run .*01-01_a, 01-02_b, 01-03_c"),
+        (None, "*", r"--load_run \*: not a regular expression"),
+        ("model_7.pt", "01-02_b", r"--checkpoint model_7\.pt: .*model_100\.pt, model_9\.pt"),
+        ("missing/model_7.pt", None, r"--checkpoint missing/model_7\.pt: no such file"),
+    ],
+)
+def test_what_cannot_be_found_is_told_with_what_there_is(
+    tmp_path: Path, checkpoint: str | None, load_run: str | None, message: str
+) -> None:
+    make_runs(tmp_path)
+    if checkpoint == "01-03_c":
+        checkpoint = str(tmp_path / checkpoint)
+    with pytest.raises(UserError, match=message):
+        resolve_checkpoint(checkpoint, root=tmp_path, load_run=load_run)
+
+
+def test_configurations_become_plain_yaml_values() -> None:
+    plain = to_plain({"cfg": toy_cfg(), "function": to_plain, "path": Path("a/b"), 3: {1.5}})
+    assert plain["cfg"]["actor"]["hidden_dims"] == [16]
+    assert plain["function"] == "rl_sim_env.learning.checkpoint:to_plain"
+    assert plain["path"] == "a/b"
+    assert plain["3"] == [1.5]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils import _pytree as pytree
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.distributed import Distributed, resolve_device
+
+PROGRAM = Path(__file__).parent / "toy_train.py"
+PER_PROCESS = {"replay", "episodes"}
+"""Parts of an algorithm's state that differ between processes by design."""
+
+
+def torchrun(*arguments: object, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    return subprocess.run(
+        [*launcher, *map(str, (PROGRAM, *arguments))],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def shared_leaves(state: dict[str, Any]) -> list[Any]:
+    shared = {name: value for name, value in state.items() if name not in PER_PROCESS}
+    shared["adaboot"] = {k: v for k, v in shared["adaboot"].items() if k != "uses_estimate"}
+    return pytree.tree_leaves(shared)
+
+
+def assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
+    pairs = list(zip(shared_leaves(left), shared_leaves(right), strict=True))
+    assert len(pairs) > 50
+    for a, b in pairs:
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.slow
+def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(tmp_path: Path) -> None:
+    trained = torchrun(tmp_path, "--distributed")
+    assert trained.returncode == 0, trained.stderr
+    ranks = [torch.load(tmp_path / f"rank_{rank}.pt") for rank in range(2)]
+    assert_equal(*ranks)
+    assert not torch.equal(ranks[0]["replay"]["pairs"], ranks[1]["replay"]["pairs"])
+
+    # Rank 0 alone writes and prints; the checkpoint knows both.
+    assert sorted(p.name for p in tmp_path.glob("model_*.pt")) == ["model_0.pt", "model_2.pt"]
+    assert len(list(tmp_path.glob("events*"))) == 1
+    assert trained.stdout.count("iteration 3/3") == 1
+    saved = Checkpoint.load(tmp_path / "model_2.pt")
+    first, second = (process["random"]["torch"] for process in saved.processes)
+    assert not torch.equal(first, second)
+    assert saved.total_steps == 2 * 3 * 8 * 8
+
+    # Both continue, from their own random numbers and with the same learners.
+    resume = ("--distributed", "--iterations", 1, "--resume", tmp_path / "model_2.pt")
+    resumed = torchrun(tmp_path / "resumed", *resume)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "iteration 4/4" in resumed.stdout
+    assert_equal(*(torch.load(tmp_path / "resumed" / f"rank_{rank}.pt") for rank in range(2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_dies_ends_all_with_a_message(tmp_path: Path, rank: int) -> None:
+    ended = torchrun(tmp_path, "--distributed", "--iterations", 10**6, "--kill-rank", rank)
+    assert ended.returncode != 0
+    assert f"rank {1 - rank}: another process of this run ended" in ended.stderr
+    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
+
+
+def test_distributed_without_torchrun_says_how_to_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UserError, match=r"RANK.*torchrun --nproc_per_node"):
+        Distributed.launch(distributed=True)
+
+
+def test_torchrun_without_distributed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="--distributed is missing"):
+        Distributed.launch(distributed=False)
+
+
+def test_the_local_rank_picks_the_gpu_so_the_user_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    with pytest.raises(UserError, match="--device cuda:0 with --distributed"):
+        Distributed.launch(distributed=True, device="cuda:0")
+    assert Distributed.launch(distributed=True, device="cpu") == Distributed()
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "cuda:-1", "tpu9000", "meta", ""])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(UserError, match=f"--device {device}"):
+        resolve_device(device)
+
+
+def test_the_seed_is_offset_by_the_global_rank() -> None:
+    draws = []
+    for processes in (
+        Distributed(rank=0, world_size=4),
+        Distributed(rank=2, local_rank=0, world_size=4),
+        Distributed(rank=3, local_rank=1, world_size=4),
+    ):
+        assert processes.seed_all(40) == 40 + processes.rank
+        draws.append(torch.rand(1).item())
+    assert len(set(draws)) == 3
+
+
+def test_an_error_that_has_nothing_to_do_with_other_processes_stays_itself() -> None:
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):  # noqa: SIM117
+        with Distributed(world_size=2):
+            torch.ones(2, 3) @ torch.ones(2, 3)

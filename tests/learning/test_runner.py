@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils import _pytree as pytree
+from toy_env import ToyEnv, ToyExpert, toy_cfg
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import Checkpoint, random_state
+from rl_sim_env.learning.log_writer import MetricSums, mean_metrics
+from rl_sim_env.learning.runner import AmpVaeRunner, StopSignals
+
+PROGRAM = Path(__file__).parent / "toy_train.py"
+
+
+def make_runner(log_dir: Path | None, env: ToyEnv | None = None, **settings: Any) -> AmpVaeRunner:
+    torch.manual_seed(3)
+    return AmpVaeRunner(
+        env or ToyEnv(), toy_cfg(**settings), ToyExpert(), log_dir, task_id="Toy-v0"
+    )
+
+
+def full_state(runner: AmpVaeRunner) -> list[Any]:
+    state = (runner.alg.save(), runner.env.training_state(), random_state("cpu"), runner.progress)
+    return pytree.tree_map(
+        lambda leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf,
+        pytree.tree_leaves(state),
+    )
+
+
+def scalars(log_dir: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(log_dir)).Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
+
+
+def test_a_resumed_run_continues_bit_identically(tmp_path: Path) -> None:
+    straight = make_runner(tmp_path / "straight")
+    straight.learn(6, init_at_random_ep_len=False)
+
+    make_runner(tmp_path / "first").learn(3, init_at_random_ep_len=False)
+    torch.manual_seed(99)
+    resumed = make_runner(tmp_path / "second")
+    resumed.load(tmp_path / "first" / "model_2.pt")
+    assert resumed.current_learning_iteration == 2
+    resumed.learn(3, init_at_random_ep_len=False)
+
+    for a, b in zip(full_state(straight), full_state(resumed), strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+    curves, continued = scalars(tmp_path / "straight"), scalars(tmp_path / "second")
+    for tag in ("Train/mean_reward", "Loss/learning_rate", "Adaboot/adaboot_p"):
+        assert continued[tag] == [point for point in curves[tag] if point[0] >= 3]
+
+
+def test_checkpoints_appear_at_the_interval_and_at_the_end(tmp_path: Path) -> None:
+    make_runner(tmp_path, save_interval=2).learn(4)
+    names = sorted(path.name for path in tmp_path.glob("model_*"))
+    assert names == ["model_0.pt", "model_2.pt", "model_3.pt"]
+    last = Checkpoint.load(tmp_path / "model_3.pt")
+    assert last.iteration == 3
+    assert last.total_steps == 4 * 8 * 8
+
+
+def test_the_plan_of_a_longer_resume_never_goes_back(tmp_path: Path) -> None:
+    runner = make_runner(tmp_path, max_iterations=2)
+    runner.learn(2)
+    assert runner.progress == 1.0
+    longer = make_runner(None, max_iterations=100)
+    longer.load(tmp_path / "model_1.pt")
+    longer.learn(1)
+    assert longer.progress == 1.0
+    assert longer.alg.p_boot == 1.0
+
+
+def test_time_ends_training_and_drives_the_schedule(tmp_path: Path) -> None:
+    runner = make_runner(tmp_path, max_iterations=10**6, max_minutes=1e-6)
+    runner.learn(10**6)
+    assert runner.current_learning_iteration == 0
+    assert runner.progress == 1.0
+    assert (tmp_path / "model_0.pt").exists()
+
+
+def test_no_time_at_all_is_refused() -> None:
+    with pytest.raises(UserError, match="--max_minutes 0"):
+        make_runner(None, max_minutes=0).learn(1)
+
+
+def test_training_that_is_complete_says_so(tmp_path: Path) -> None:
+    runner = make_runner(tmp_path)
+    runner.learn(2)
+    with pytest.raises(UserError, match=r"2 iterations are done already.*--max_iterations"):
+        runner.learn(0)
+
+
+def test_curves_have_the_names_people_know(tmp_path: Path) -> None:
+    runner = make_runner(tmp_path)
+    runner.learn(5)
+    curves = scalars(tmp_path)
+    for tag in (
+        "Train/mean_reward",
+        "Train/mean_episode_length",
+        "Loss/value_function",
+        "Loss/surrogate",
+        "Loss/learning_rate",
+        "Perf/total_fps",
+        "Perf/collection_time",
+        "Perf/learning_time",
+        "Episode_Reward/track_lin_vel",
+        "Metrics/velocity/error_vel_xy",
+        "Curriculum/terrain_level/mean",
+        "Adaboot/adaboot_p",
+        "Estimation/mass_rmse",
+    ):
+        assert curves[tag], tag
+        assert all(torch.isfinite(torch.tensor(value)) for _, value in curves[tag]), tag
+    assert [step for step, _ in curves["Perf/total_fps"]] == [0, 1, 2, 3, 4]
+
+
+def test_a_run_folder_tells_how_it_was_made(tmp_path: Path) -> None:
+    make_runner(tmp_path, run_name="told").learn(1)
+    agent = yaml.safe_load((tmp_path / "params" / "agent.yaml").read_text())
+    assert agent["run_name"] == "told"
+    env = yaml.safe_load((tmp_path / "params" / "env.yaml").read_text())
+    assert env == {"max_episode_length": 20}
+
+
+def test_without_a_folder_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_runner(None).learn(1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nan_in_one_percent_of_the_environments_is_counted_and_survived(tmp_path: Path) -> None:
+    class RarelyBrokenEnv(ToyEnv):
+        def check_health(self) -> int:
+            return 1
+
+    make_runner(tmp_path, RarelyBrokenEnv(num_envs=100)).learn(2)
+    assert scalars(tmp_path)["Perf/nan_resets"] == [(0, 1.0), (1, 1.0)]
+
+
+def test_nan_in_more_stops_with_a_dump(tmp_path: Path) -> None:
+    class BrokenEnv(ToyEnv):
+        iterations = 0
+
+        def check_health(self) -> int:
+            self.iterations += 1
+            return 2 if self.iterations == 3 else 0
+
+    env = BrokenEnv(num_envs=100)
+    with pytest.raises(UserError, match=r"iteration 2: .* 2 of 100 environments") as stopped:
+        make_runner(tmp_path, env).learn(6)
+    dump = tmp_path / "dump_iteration_2"
+    assert str(dump) in str(stopped.value)
+    facts = json.loads((dump / "rank_0" / "facts.json").read_text())
+    assert facts["seed"] == 42
+    assert facts["iteration"] == 2
+    assert facts["last_checkpoint"] == str(tmp_path / "model_0.pt")
+    state = torch.load(dump / "rank_0" / "env_state.pt", weights_only=True)
+    assert torch.equal(state["history"], env.history)
+    assert Checkpoint.load(dump / "rank_0" / "failed.pt").iteration == 1
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    class PoisonedEnv(ToyEnv):
+        steps = 0
+
+        def step(self, actions: torch.Tensor):
+            obs, rewards, dones, extras = super().step(actions)
+            self.steps += 1
+            return obs, rewards + (float("nan") if self.steps == 12 else 0.0), dones, extras
+
+    with pytest.raises(UserError, match=r"iteration 1: rank 0: .*Loss/value_function.*dump_"):
+        make_runner(tmp_path, PoisonedEnv()).learn(6)
+    before = Checkpoint.load(tmp_path / "model_0.pt")
+    assert all(value.isfinite().all() for value in before.algorithm["actor_state_dict"].values())
+    assert not (tmp_path / "model_1.pt").exists()
+
+
+def test_trouble_in_the_physics_is_passed_on(tmp_path: Path) -> None:
+    class OverflowingEnv(ToyEnv):
+        def check_health(self) -> int:
+            raise UserError("contacts overflow: raise sim.nconmax")
+
+    with pytest.raises(UserError, match=r"sim\.nconmax"):
+        make_runner(tmp_path, OverflowingEnv()).learn(1)
+
+
+def test_networks_of_another_size_are_refused(tmp_path: Path) -> None:
+    make_runner(tmp_path).learn(1)
+    wider = toy_cfg().critic
+    wider.hidden_dims = (32,)
+    with pytest.raises(UserError, match=r"model_0\.pt: its networks have other sizes"):
+        make_runner(None, critic=wider).load(tmp_path / "model_0.pt")
+
+
+def test_a_failing_save_keeps_the_older_checkpoint(tmp_path: Path) -> None:
+    runner = make_runner(tmp_path)
+    runner.learn(1)
+    (tmp_path / "model_1.pt.tmp").mkdir()
+    with pytest.raises(UserError, match=r"model_1\.pt: could not be written"):
+        runner.learn(1)
+    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
+
+
+def test_sigterm_saves_and_ends_the_program(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(tmp_path), "--iterations", "1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert any("iteration 11/" in line for line in process.stdout)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    message = re.search(r"SIGTERM: training ends; saved: (\S+)", output)
+    assert message is not None, output
+    saved = Checkpoint.load(Path(message[1]))
+    assert saved.iteration >= 10
+    assert message[1] == str(tmp_path / f"model_{saved.iteration}.pt")
+
+
+def test_ctrl_c_ends_a_rollout_within_a_step_and_saves_what_was_learned(tmp_path: Path) -> None:
+    class InterruptingEnv(ToyEnv):
+        steps = 0
+
+        def step(self, actions: torch.Tensor):
+            self.steps += 1
+            if self.steps == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().step(actions)
+
+    env = InterruptingEnv()
+    with pytest.raises(SystemExit) as ended:
+        make_runner(tmp_path, env).learn(6)
+    assert ended.value.code == 130
+    assert env.steps == 20
+    assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
+
+
+def test_a_signal_during_the_last_save_is_not_lost(tmp_path: Path) -> None:
+    class LateEnv(ToyEnv):
+        def training_state(self) -> dict[str, Any]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().training_state()
+
+    with pytest.raises(SystemExit) as ended:
+        make_runner(tmp_path, LateEnv()).learn(1)
+    assert ended.value.code == 143
+    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
+
+
+def test_the_second_signal_is_left_to_the_system() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received is signal.SIGINT
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_wandb_without_a_login_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    runner = make_runner(tmp_path, logger="wandb")
+    with pytest.raises(UserError, match=r"--logger wandb: .*wandb login"):
+        runner.learn(1)
+    assert runner.current_learning_iteration == -1
+
+
+def test_metrics_are_means_over_the_steps_that_measured_something() -> None:
+    sums = MetricSums()
+    value = torch.tensor(1.0)
+    sums.add({"a": value, "b": torch.tensor(float("nan")), "c": 4})
+    value.fill_(3.0)
+    sums.add({"a": value, "b": torch.tensor(7)})
+    here, elsewhere = sums.read(), {"a": (5.0, 1)}
+    assert mean_metrics([here]) == {"a": 2.0, "b": 7.0, "c": 4.0}
+    assert mean_metrics([here, elsewhere])["a"] == 3.0
+    assert sums.read() == {}

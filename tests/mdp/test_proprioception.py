@@ -1,0 +1,94 @@
+"""Delays: drawn per episode and signal, constant in between, exact in their interpolation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rl_sim_env.robots.grq20_v2d3.constants import LEG_JOINT_NAMES
+
+MAX_DELAY = 0.0075
+DT = 0.005
+
+
+@pytest.fixture(scope="module")
+def env(make_env):
+    return make_env(16)
+
+
+def play_ramp(env, num_frames: int, first: int = 0) -> float:
+    """Let joint positions, velocities and the yaw rate rise by 1 per second; returns the time."""
+    sensor = env.scene["proprioception"]
+    for frame in range(first, first + num_frames):
+        env.sim.data.qpos[:, 7:] = frame * DT
+        env.sim.data.qvel[:, 5:] = frame * DT
+        sensor.update(DT)
+    return (first + num_frames - 1) * DT
+
+
+def measured_delays(env, now: float) -> dict[str, torch.Tensor]:
+    data = env.scene["proprioception"].data
+    return {
+        "joint_pos": now - data.joint_pos,
+        "joint_vel": now - data.joint_vel,
+        "base_ang_vel": now - data.base_ang_vel[:, 2:],
+    }
+
+
+def test_delays_differ_by_signal_and_robot_and_last_an_episode(env):
+    env.reset()
+    now = play_ramp(env, 4)
+    delays = measured_delays(env, now)
+    for delay in delays.values():
+        assert (delay > -1e-6).all() and (delay < MAX_DELAY + 1e-6).all()
+        # One bus, one delay: all joints of a robot together.
+        torch.testing.assert_close(delay, delay[:, :1].expand_as(delay), atol=1e-6, rtol=0.0)
+        assert delay[:, 0].max() - delay[:, 0].min() > MAX_DELAY / 2
+    assert (delays["joint_pos"] - delays["joint_vel"]).abs().max() > MAX_DELAY / 4
+
+    later = measured_delays(env, play_ramp(env, 5, first=4))
+    for name, delay in delays.items():
+        torch.testing.assert_close(later[name], delay, atol=1e-6, rtol=0.0)
+
+    env.reset()
+    redrawn = measured_delays(env, play_ramp(env, 4))
+    assert (redrawn["joint_pos"] - delays["joint_pos"]).abs().max() > MAX_DELAY / 4
+
+
+@pytest.mark.parametrize(
+    ("delay", "expected"),
+    ((0.0, 9.0), (0.0025, 6.5), (0.005, 4.0), (0.0075, 2.5)),
+)
+def test_interpolation_between_the_frames_of_a_square(env, delay, expected):
+    sensor = env.scene["proprioception"]
+    env.reset()
+    _ = sensor.data
+    sensor._delay[:] = delay
+    for frame in range(4):
+        env.sim.data.qpos[:, 7:] = float(frame**2)
+        sensor.update(DT)
+    wanted = torch.full((env.num_envs, len(LEG_JOINT_NAMES)), expected)
+    torch.testing.assert_close(sensor.data.joint_pos, wanted)
+
+
+def test_first_observation_after_a_reset_is_the_measured_state(env):
+    env.reset()
+    play_ramp(env, 4)
+    obs, _ = env.reset()
+    layout, robot = env.observation_layout, env.robot.data
+    pos = robot.joint_pos[:, env.index.leg_joints]
+    expected = {
+        "base_ang_vel": env.sim.data.qvel[:, 3:6],
+        "projected_gravity": robot.projected_gravity_b,
+        "joint_pos": pos - env.default_leg_joint_pos,
+        "joint_vel": robot.joint_vel[:, env.index.leg_joints],
+        "joint_torques": torch.zeros_like(pos),
+        "last_action": torch.zeros_like(pos),
+        "velocity_commands": env.velocity_command.command,
+    }
+    assert tuple(expected) == layout.names("actor_obs")
+    for name, value in expected.items():
+        scale = torch.tensor(layout.term("actor_obs", name).scales)
+        seen = obs["actor_obs"][:, layout.slice("actor_obs", name)]
+        torch.testing.assert_close(seen, value * scale, atol=1e-5, rtol=0.0)
+    assert pos.std(dim=0).min() > 0.05, "the reset poses differ"

@@ -1,0 +1,73 @@
+"""Falls end the episode, whatever part touches the ground first."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from rl_sim_env.robots.grq20_v2d3.constants import STANDING_HEIGHT
+
+NUM_ENVS = 2
+
+
+@pytest.fixture(scope="module")
+def env(make_env):
+    return make_env(NUM_ENVS)
+
+
+@pytest.mark.parametrize(
+    ("state", "causes"),
+    (
+        ({"height": STANDING_HEIGHT}, set()),
+        ({"height": 0.5, "pitch": math.radians(60)}, set()),
+        ({"height": 1.0, "roll": math.radians(90)}, {"bad_orientation"}),
+        ({"height": 0.11, "roll": math.radians(90)}, {"bad_orientation", "body_contact"}),
+        ({"height": 0.06}, {"body_contact"}),
+        # Boom ahead and nose down: the load touches the ground, the trunk does not.
+        ({"height": 0.345, "pitch": math.radians(30), "arm": (0.0, 0.8)}, {"body_contact"}),
+        ({"height": 0.385, "pitch": math.radians(30), "arm": (0.0, 0.8)}, set()),
+    ),
+    ids=(
+        "standing",
+        "pitched",
+        "on its side in the air",
+        "on its side",
+        "on its belly",
+        "load",
+        "load above",
+    ),
+)
+def test_what_ends_an_episode(env, place, state, causes):
+    env.reset()
+    place(env, **state)
+    env.termination_manager.compute()
+    active = {
+        name for name in env.termination_manager.active_terms
+        if env.termination_manager.get_term(name).all()
+    }
+    assert active == causes
+
+
+def test_a_fall_is_no_time_out_and_costs(env, place):
+    env.reset()
+    place(env, height=1.0, roll=math.radians(90))
+    _, reward, terminated, time_outs, _ = env.step(torch.zeros(NUM_ENVS, 12))
+    assert terminated.all() and not time_outs.any()
+    assert (reward < -0.15).all()
+
+
+def test_time_out_after_twenty_seconds(env):
+    env.reset()
+    env.episode_length_buf[:] = torch.tensor((998, 999))
+    _, _, terminated, time_outs, _ = env.step(torch.zeros(NUM_ENVS, 12))
+    assert time_outs.tolist() == [False, True] and not terminated.any()
+    assert env.max_episode_length * env.step_dt == pytest.approx(20.0)
+
+
+def test_leaving_the_terrain_is_a_time_out(make_env):
+    env = make_env(7, terrain="rough")
+    env.sim.data.qpos[3, 0] += 500.0
+    _, _, terminated, time_outs, _ = env.step(torch.zeros(7, 12))
+    assert time_outs.nonzero().flatten().tolist() == [3] and not terminated.any()

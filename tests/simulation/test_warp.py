@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import mujoco
+import pytest
+import torch
+from mjlab.managers.event_manager import RecomputeLevel
+from mjlab.sim.sim import SimulationCfg
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.simulation import WarpSimulation
+
+pytestmark = pytest.mark.slow  # compiles Warp's kernels once, about half a minute
+
+# Four balls over a plane: four contacts of four constraints each once they have landed.
+BALLS = (
+    '<mujoco><worldbody><geom type="plane" size="5 5 1"/>'
+    + "".join(f'<body pos="{x} 0 0.11"><freejoint/><geom size="0.1"/></body>' for x in range(4))
+    + "</worldbody></mujoco>"
+)
+LAND = 0.099
+
+
+def _balls(**sizes: int) -> WarpSimulation:
+    model = mujoco.MjModel.from_xml_string(BALLS)
+    simulation = WarpSimulation(2, SimulationCfg(**sizes), model=model, device="cpu")
+    simulation.data.qpos[:, 2::7] = 0.2
+    return simulation
+
+
+def _land(simulation: WarpSimulation, world: int) -> None:
+    simulation.data.qpos[world, 2::7] = LAND
+    simulation.step()
+
+
+def test_enough_room_is_no_error() -> None:
+    simulation = _balls(nconmax=8, njmax=64)
+    _land(simulation, world=0)
+    simulation.check_overflow()
+
+
+def test_dropped_contacts_name_the_setting_and_a_size_that_will_do() -> None:
+    simulation = _balls(nconmax=1, njmax=64)
+    _land(simulation, world=0)
+    with pytest.raises(
+        UserError, match=r"up to 2 contacts per world, room for 1.*sim.nconmax to 3"
+    ):
+        simulation.check_overflow()
+
+
+def test_dropped_constraints_name_the_setting_and_a_size_that_will_do() -> None:
+    simulation = _balls(nconmax=8, njmax=8)
+    _land(simulation, world=1)
+    with pytest.raises(UserError, match=r"up to 16 constraints.*room for 8.*sim.njmax to 20"):
+        simulation.check_overflow()
+
+
+def test_an_overflow_outlives_the_reset_of_its_world() -> None:
+    simulation = _balls(nconmax=8, njmax=8)
+    _land(simulation, world=1)
+    simulation.reset(torch.tensor([1]))
+    simulation.step()
+    with pytest.raises(UserError, match="up to 16 constraints"):
+        simulation.check_overflow()
+
+
+def test_recomputed_constants_follow_the_mass() -> None:
+    simulation = _balls()
+    simulation.expand_model_fields(("body_mass", "body_subtreemass"))
+    simulation.model.body_mass[1, 2] += 1.0
+    before = simulation.model.body_subtreemass[:, 0].clone()
+    simulation.recompute_constants(RecomputeLevel.none)
+    torch.testing.assert_close(simulation.model.body_subtreemass[:, 0], before)
+    simulation.recompute_constants(RecomputeLevel.set_const)
+    torch.testing.assert_close(
+        simulation.model.body_subtreemass[:, 0] - before, torch.tensor([0.0, 1.0])
+    )
