@@ -52,7 +52,8 @@ def make_env() -> MakeEnv:
 def place() -> Place:
     """Puts all robots of an environment into one state, with every derived quantity up to date.
 
-    Legs in the default pose unless given, boom straight ahead, drives told to hold this but without torque yet.
+    Legs in the default pose unless given, boom straight ahead; the drives are told to hold this,
+    but give no torque yet.
     """
 
     def put(

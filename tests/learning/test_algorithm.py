@@ -321,12 +321,13 @@ def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
 
 
 def test_loss_that_is_not_finite_is_named() -> None:
-    env = ToyEnv(num_envs=4)
-    algorithm = _construct(env, _cfg())
-    _rollout(algorithm, env)
-    algorithm.storage.observations["vae_obs"][0, 0, 0] = torch.nan
-    with pytest.raises(FloatingPointError, match="vae_vel_loss"):
-        algorithm.update()
+    for observation, loss in (("vae_obs", "vae_vel_loss"), ("policy_input", "surrogate")):
+        env = ToyEnv(num_envs=4)
+        algorithm = _construct(env, _cfg())
+        _rollout(algorithm, env)
+        algorithm.storage.observations[observation][0, 0, 0] = torch.nan
+        with pytest.raises(FloatingPointError, match=loss):
+            algorithm.update()
 
 
 def test_episode_statistics_tell_of_episodes_since_the_last_call() -> None:

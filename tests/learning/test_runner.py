@@ -207,7 +207,7 @@ def test_networks_of_another_size_are_refused(tmp_path: Path) -> None:
     make_runner(tmp_path).learn(1)
     wider = toy_cfg().critic
     wider.hidden_dims = (32,)
-    with pytest.raises(UserError, match=r"model_0\.pt: its networks have other sizes"):
+    with pytest.raises(UserError, match=r"critic\.hidden_dims was \[16\], is \[32\]"):
         make_runner(None, critic=wider).load(tmp_path / "model_0.pt")
 
 

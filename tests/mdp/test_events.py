@@ -60,7 +60,11 @@ def leg_offset(env):
         (boom_angle, -math.pi, math.pi),
         (boom_length, 0.4, 0.8),
         (leg_offset, -0.6, 0.6),
-        (lambda env: env.robot.data.root_link_pos_w[:, :2] - env.scene.env_origins[:, :2], -0.5, 0.5),
+        (
+            lambda env: env.robot.data.root_link_pos_w[:, :2] - env.scene.env_origins[:, :2],
+            -0.5,
+            0.5,
+        ),
         (lambda env: env.robot_heading(), -math.pi, math.pi),
         (lambda env: env.robot.data.root_link_lin_vel_w, -0.5, 0.5),
     ),

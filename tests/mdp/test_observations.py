@@ -36,9 +36,7 @@ def test_system_com_of_trunk_and_load_alone(make_env, place):
     env.sim.recompute_constants(RecomputeLevel.set_const)
     angle, length = 2.0, 0.8
     place(env, yaw=1.0, pitch=0.3, arm=(angle, length))
-    load_position = torch.tensor(
-        (length * math.cos(angle), length * math.sin(angle), BOOM_HEIGHT)
-    )
+    load_position = torch.tensor((length * math.cos(angle), length * math.sin(angle), BOOM_HEIGHT))
     share = (mass[:, load] / (12.0 + mass[:, load]))[:, None]
     expected = torch.lerp(torch.tensor((0.02, -0.01, 0.03)).expand(3, 3), load_position, share)
     torch.testing.assert_close(obs.system_com(env), expected, atol=1e-5, rtol=0.0)

@@ -123,9 +123,9 @@ def test_undesired_contacts_counts_the_leg_links_that_press_on_something(env, pl
     straight = env.default_leg_joint_pos.clone()
     straight[:, :4] = 0.0
     place(env, joint_pos=straight)
-    leg_offset = observations.foot_positions(env)[0, 1]
-    thigh = env.sim.mj_model.geom("robot/FL_thigh_collision").size[0]
-    place(env, height=float(leg_offset) + thigh - 0.001, roll=-math.pi / 2, joint_pos=straight)
+    leg_offset = float(observations.foot_positions(env)[0, 1])
+    radius = float(env.sim.mj_model.geom("robot/FL_thigh_collision").size[0])
+    place(env, height=leg_offset + radius - 0.001, roll=-math.pi / 2, joint_pos=straight)
     expect(count(), 2.0)
 
 

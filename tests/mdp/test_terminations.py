@@ -44,7 +44,8 @@ def test_what_ends_an_episode(env, place, state, causes):
     place(env, **state)
     env.termination_manager.compute()
     active = {
-        name for name in env.termination_manager.active_terms
+        name
+        for name in env.termination_manager.active_terms
         if env.termination_manager.get_term(name).all()
     }
     assert active == causes

@@ -8,7 +8,13 @@ import torch
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import MotionClip
-from rl_sim_env.motions.sampler import MotionSampler
+from rl_sim_env.motions.rotations import (
+    quat_rotate,
+    quat_to_rotvec,
+    quat_without_yaw,
+    quat_yaw,
+)
+from rl_sim_env.motions.sampler import FEATURES, MotionSampler
 
 TERMS = ("base_lin_vel_xy", "base_ang_vel_z", "joint_pos", "joint_vel", "foot_positions")
 CONTROL_DT = 0.02
@@ -148,6 +154,30 @@ def test_nothing_to_sample_is_refused(clip, weight):
 def test_clip_shorter_than_a_control_step_is_refused(clip):
     with pytest.raises(UserError, match="control step"):
         MotionSampler([clock(clip, num_frames=2, cyclic=False)], TERMS, CONTROL_DT, "cpu")
+
+
+def test_features_are_what_the_environment_observes(clips, make_env, place):
+    """A robot put into a moment of a clip observes that moment."""
+    clip, frame = clips["curve_left_1.0"], 60
+    attitude = clip.root_quat[frame]
+    roll, pitch, _ = quat_to_rotvec(quat_without_yaw(attitude))
+    env = make_env(1)
+    place(
+        env,
+        height=float(clip.root_pos[frame, 2]),
+        roll=float(roll),
+        pitch=float(pitch),
+        yaw=float(quat_yaw(attitude)),
+        lin_vel=tuple(quat_rotate(attitude, clip.root_lin_vel[frame]).tolist()),
+        ang_vel=tuple(quat_rotate(attitude, clip.root_ang_vel[frame]).tolist()),
+        joint_pos=torch.tensor(clip.joint_pos[[frame]], dtype=torch.float32),
+        joint_vel=torch.tensor(clip.joint_vel[[frame]], dtype=torch.float32),
+    )
+    terms = env.cfg.observations["amp_obs"].terms
+    assert list(terms) == list(TERMS)
+    for name, term in terms.items():
+        expected = FEATURES[name](clip)[frame]
+        np.testing.assert_allclose(term.func(env)[0].numpy(), expected, atol=1e-4)
 
 
 @pytest.mark.gpu

@@ -39,4 +39,4 @@ def _load(name: str) -> Callable[[Sequence[str]], None]:
 
 def _usage() -> str:
     lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
-    return "\n".join(("usage: rl-sim-env COMMAND ...", "", *lines, "", "COMMAND --help tells more."))
+    return "\n".join(("usage: rl-sim-env COMMAND ...", "", *lines, "", "COMMAND --help tells all."))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+import viser
 
 from rl_sim_env.cli.overrides import apply_overrides
 from rl_sim_env.cli.program import quiet, run_program
@@ -22,11 +23,12 @@ from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.motions import load_clips
 from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
-from rl_sim_env.tasks import TASKS, find_task, make_env_cfg
+from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
+from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
 from rl_sim_env.viewer.play_viewer import PlayViewer
-from rl_sim_env.viewer.player_viewer import Player, PlayerViewer, open_server
+from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
 from rl_sim_env.viewer.video import check_video_path, record
 
 DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
@@ -135,7 +137,7 @@ def _play_policy(options: PlayOptions) -> None:
     vec_env = _make_env(options, num_envs=options.num_envs)
     checkpoint.require(
         path,
-        tasks=[name for name, other in TASKS.items() if other.family == task.family],
+        tasks=family_ids(task.family),
         layout=vec_env.observation_layout,
     )
     policy = AmpVaePolicy.from_saved(
@@ -169,6 +171,7 @@ def _make_env(options: PlayOptions, num_envs: int | None) -> AmpVaeVecEnv:
         env_cfg.scene.num_envs = num_envs
     env_cfg.seed = options.seed
     env_cfg.viewer.max_extra_envs = env_cfg.scene.num_envs - 1
+    env_cfg.scene.spec_fn = daylight
     apply_overrides(options.settings, {"env": env_cfg})
     with quiet():
         return AmpVaeVecEnv(AmpVaeEnv(env_cfg, resolve_device(options.device)))
@@ -194,6 +197,8 @@ def _run(
         for _ in range(num_steps):
             player.advance()
     else:
-        server = open_server(options.port)
+        with quiet():
+            server = viser.ViserServer(label="rl_sim_env", port=options.port, verbose=False)
+        print(f"viewer: http://localhost:{server.get_port()} (Ctrl-C ends it)", flush=True)
         viewer_type(player, server).run(num_steps)
         server.stop()

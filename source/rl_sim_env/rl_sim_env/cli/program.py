@@ -7,24 +7,20 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any
 
 import tyro
 
 from rl_sim_env.errors import UserError
 
-Options = TypeVar("Options")
-
 USAGE_ERROR = 2
 
 
-def run_program(
-    options_type: type[Options], body: Callable[[Options], None], argv: Sequence[str] | None
-) -> None:
+def run_program(options_type: Any, body: Callable[[Any], None], argv: Sequence[str] | None) -> None:
     """Parse the command line and run a program.
 
     Args:
-        options_type: Dataclass of options.
+        options_type: Dataclass of options, or a union of such for a program with commands.
         body: The program.
         argv: Arguments without the program's name; None takes the process's own.
 
@@ -35,7 +31,7 @@ def run_program(
         body(parse_options(options_type, argv))
 
 
-def parse_options(options_type: type[Options], argv: Sequence[str] | None) -> Options:
+def parse_options(options_type: Any, argv: Sequence[str] | None) -> Any:
     """Read options from the command line; ``--a_b`` and ``--a-b`` mean the same.
 
     Raises:

@@ -24,7 +24,7 @@ from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
 from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
-from rl_sim_env.tasks import find_task, make_env_cfg
+from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 
 LOG_ROOT = Path("logs") / "rsl_rl"
 EVALUATION_ROBOTS = 128
@@ -112,10 +112,10 @@ def train(options: TrainOptions) -> None:
         raise UserError(f"--num_envs {options.num_envs}: must be at least 1")
     cfg = task.runner_cfg()
     _set_runner_options(cfg, options)
-    with Distributed.launch(
-        distributed=options.distributed, device=options.device
-    ) as processes:
+    with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
         env_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
+        if "motion" in env_cfg.events:
+            env_cfg.events["motion"].params["motion_paths"] = cfg.amp.motion_paths
         if options.num_envs is not None:
             env_cfg.scene.num_envs = options.num_envs
         apply_overrides(options.settings, {"env": env_cfg, "agent": cfg})
@@ -128,7 +128,7 @@ def train(options: TrainOptions) -> None:
             )
         with quiet():
             env = AmpVaeVecEnv(AmpVaeEnv(env_cfg, processes.device))
-        clips = load_clips(cfg.amp.motion_paths)
+        clips = load_clips(cfg.amp.motion_paths, mjcf_path=options.mjcf)
         expert = MotionSampler(
             clips, env.observation_layout.names("amp_obs"), env.step_dt, processes.device
         )
@@ -142,7 +142,7 @@ def train(options: TrainOptions) -> None:
             processes=processes,
         )
         if checkpoint_path is not None:
-            runner.load(checkpoint_path)
+            runner.load(checkpoint_path, tasks=family_ids(task.family))
         runner.learn(cfg.max_iterations - (runner.current_learning_iteration + 1))
         env.close()
         if options.evaluate and processes.is_main:
@@ -151,7 +151,9 @@ def train(options: TrainOptions) -> None:
 
 def evaluate(runner: AmpVaeRunner, options: TrainOptions) -> None:
     """Evaluate the trained policy for a short while and print the figures."""
-    env_cfg = evaluation_env_cfg(make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm))
+    env_cfg = evaluation_env_cfg(
+        make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
+    )
     env_cfg.scene.num_envs = EVALUATION_ROBOTS
     env_cfg.seed = runner.cfg.seed
     with quiet():

@@ -197,7 +197,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         if len(reset_ids) > 0:
             self.recorder_manager.record_pre_reset(reset_ids)
             self._reset_idx(reset_ids)
-            self.scene.write_data_to_sim()
+            self._write_first_controls()
             command_dt[reset_ids] = 0.0
 
         # What resets and pushes have written becomes visible.
@@ -214,6 +214,16 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.reset_time_outs,
             self.extras,
         )
+
+    def _write_first_controls(self) -> None:
+        """Let the drives of the robots just reset hold their pose.
+
+        The others keep the controls of their last physics step: their torques are observed, and
+        must not depend on whether some other robot was reset.
+        """
+        last = self.sim.data.ctrl.clone()
+        self.scene.write_data_to_sim()
+        self.sim.data.ctrl[:] = torch.where(self.reset_buf[:, None], self.sim.data.ctrl[:], last)
 
     def _report_transition(self) -> None:
         finite = self.is_finite()

@@ -24,9 +24,6 @@ MAX_LATERAL_SPEED = 0.5
 MAX_YAW_RATE = 1.0
 """Commands of the evaluation [m/s, m/s, rad/s]."""
 
-RANDOM_RESETS = ("base", "legs")
-"""Reset events whose random part is left out: the robot starts standing."""
-
 
 def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into one for evaluation.
@@ -35,7 +32,8 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     evaluation range on every terrain; there are no pushes, no curricula, and episodes start from
     standing. Terrain levels stay where they are drawn: all rows alike.
     """
-    cfg.events.pop("push", None)
+    for disturbance in ("push", "motion"):
+        cfg.events.pop(disturbance, None)
     cfg.events["base"].params |= {"lin_vel": 0.0}
     cfg.events["legs"].params |= {"offset": 0.0}
     cfg.curriculum = {}

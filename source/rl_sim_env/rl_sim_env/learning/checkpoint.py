@@ -43,8 +43,8 @@ _LISTED_ENTRIES = 8
 class Checkpoint:
     """The state of a training run between two iterations.
 
-    The file is a dictionary of the fields below plus `format_version`, all of it tensors, numbers,
-    strings and containers of them, so that loading never runs code from the file.
+    The file is a dictionary of the fields below plus ``format_version``, all of it tensors,
+    numbers, strings and containers of them, so that loading never runs code from the file.
     """
 
     task: str
@@ -54,7 +54,7 @@ class Checkpoint:
     total_steps: int
     """Environment steps so far, over all environments and processes."""
     total_seconds: float
-    """Training time so far, s."""
+    """Training time so far [s]."""
     progress: float
     """Part of the training plan that is done, 0 to 1; drives the learners' schedules."""
     algorithm: dict[str, Any]
@@ -70,11 +70,11 @@ class Checkpoint:
 
     @staticmethod
     def file_name(iteration: int) -> str:
-        """Returns the file name of the checkpoint after `iteration`."""
+        """Return the file name of the checkpoint after ``iteration``."""
         return f"model_{iteration}.pt"
 
     def save(self, path: Path) -> None:
-        """Writes the checkpoint; whatever interrupts it, `path` holds the old or the new one.
+        """Write the checkpoint; whatever interrupts it, ``path`` holds the old or the new one.
 
         Raises:
             UserError: The file could not be written, for instance because the disk is full.
@@ -86,7 +86,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
-        """Reads a checkpoint, all tensors on the CPU.
+        """Read a checkpoint, all tensors on the CPU.
 
         Raises:
             UserError: The file cannot be read, is truncated, or is not a checkpoint of this
@@ -113,15 +113,26 @@ class Checkpoint:
         return cls(**content)
 
     def runner_cfg(self) -> AmpVaeRunnerCfg:
-        """Returns the configuration that the run was trained with.
+        """Return the configuration that the run was trained with.
 
         Raises:
             UserError: It holds settings that this program does not know.
         """
         return _restore(AmpVaeRunnerCfg, self.config)
 
+    def config_differences(self, cfg: AmpVaeRunnerCfg) -> list[str]:
+        """Return the settings of the learners that differ from ``cfg``, saved and present value."""
+        saved, present = self.config, to_plain(cfg)
+        return [
+            f"{learner}.{name} was {saved[learner].get(name)}, is {value}"
+            for learner, settings in present.items()
+            if isinstance(settings, dict)
+            for name, value in settings.items()
+            if saved[learner].get(name) != value
+        ]
+
     def require(self, path: Path, *, tasks: Collection[str], layout: ObservationLayout) -> None:
-        """Checks that the checkpoint fits what it is wanted for.
+        """Check that the checkpoint fits what it is wanted for.
 
         Args:
             path: Where it was read from, for the message.
@@ -146,7 +157,7 @@ class Checkpoint:
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of python and of the installed packages that training depends on."""
+    """Return the versions of python and of the installed packages that training depends on."""
 
     def version(name: str) -> str:
         try:
@@ -159,7 +170,7 @@ def package_versions() -> dict[str, str]:
 
 
 def random_state(device: str) -> dict[str, Any]:
-    """Returns the state of every random number generator this process draws from."""
+    """Return the state of every random number generator this process draws from."""
     kind, keys, *position = np.random.get_state(legacy=True)
     state = {
         "python": random.getstate(),
@@ -172,7 +183,7 @@ def random_state(device: str) -> dict[str, Any]:
 
 
 def restore_random_state(state: Mapping[str, Any], device: str) -> None:
-    """Sets the random number generators to what `random_state` returned."""
+    """Set the random number generators to what ``random_state`` returned."""
     random.setstate(state["python"])
     kind, keys, *position = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *position))
@@ -182,7 +193,7 @@ def restore_random_state(state: Mapping[str, Any], device: str) -> None:
 
 
 def to_plain(value: Any) -> Any:
-    """Returns a configuration as dictionaries, lists, strings, numbers and None.
+    """Return a configuration as dictionaries, lists, strings, numbers and None.
 
     Callables become their qualified names; objects without a plain form their description.
     """
@@ -206,7 +217,7 @@ def to_plain(value: Any) -> Any:
 
 
 def _restore(kind: Any, plain: Any) -> Any:
-    """Returns what `to_plain` was given; `kind` is the type annotation of the value."""
+    """Return what ``to_plain`` was given; ``kind`` is the type annotation of the value."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return tuple(plain) if isinstance(plain, list) else plain
     kinds = get_type_hints(kind)
@@ -220,10 +231,10 @@ def _restore(kind: Any, plain: Any) -> Any:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file so that `path` never holds a part of it.
+    """Write a file so that ``path`` never holds a part of it.
 
     Raises:
-        UserError: The file could not be written; what `path` held before is untouched.
+        UserError: The file could not be written; what ``path`` held before is untouched.
     """
     partial = path.with_name(f"{path.name}.tmp")
     try:
@@ -247,13 +258,13 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
 def resolve_checkpoint(
     checkpoint: str | Path | None = None, *, root: Path, load_run: str | None = None
 ) -> Path:
-    """Finds the checkpoint that the user means.
+    """Find the checkpoint that the user means.
 
     Args:
-        checkpoint: A file; a run folder or an experiment folder to use in place of `root`; the
+        checkpoint: A file; a run folder or an experiment folder to use in place of ``root``; the
             name of a file in the newest run that has it; or None for the newest checkpoint.
-        root: The experiment folder to search, `logs/rsl_rl/<experiment>`.
-        load_run: Name of a run folder in `root`, or a regular expression for it; None for any.
+        root: The experiment folder to search, ``logs/rsl_rl/<experiment>``.
+        load_run: Name of a run folder in ``root``, or a regular expression for it; None for any.
 
     Returns:
         The checkpoint file. The newest run is the last in alphabetical order, for the names begin
@@ -282,7 +293,7 @@ def resolve_checkpoint(
 
 
 def _run_folders(root: Path, load_run: str | None) -> list[Path]:
-    """Returns the run folders in question, newest first; `root` may be one itself."""
+    """Return the run folders in question, newest first; ``root`` may be one itself."""
     runs = sorted((entry for entry in root.iterdir() if entry.is_dir()), reverse=True)
     if load_run is None:
         return [root, *runs]
@@ -301,7 +312,7 @@ def _run_folders(root: Path, load_run: str | None) -> list[Path]:
 
 
 def _newest_checkpoint(runs: list[Path]) -> Path:
-    """Returns the newest checkpoint of the first run that has any."""
+    """Return the newest checkpoint of the first run that has any."""
     for run in runs:
         numbered = [
             (int(match[1]), file)
@@ -339,7 +350,7 @@ def _is_cut_off(path: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the new name survive a power cut, not only the new content."""
+    """Make the new name survive a power cut, not only the new content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -348,7 +359,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _listing(names: Any) -> str:
-    """Returns the names in order, cut short where there are many."""
+    """Return the names in order, cut short where there are many."""
     ordered = sorted(names)
     shown = ", ".join(ordered[:_LISTED_ENTRIES]) or "nothing"
     return (

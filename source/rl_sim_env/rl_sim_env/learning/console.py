@@ -65,9 +65,9 @@ class IterationSummary:
     progress: float
     """Part of this training that is done, 0 to 1."""
     elapsed_s: float
-    """Time since this training began, s."""
+    """Time since this training began [s]."""
     remaining_s: float
-    """Expected time to its end, s."""
+    """Expected time to its end [s]."""
     scalars: Mapping[str, float] = field(default_factory=dict)
     """Everything that is logged of the iteration."""
 
@@ -89,17 +89,17 @@ class TrainingConsole:
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def start(self) -> None:
-        """Takes over the bottom of the terminal."""
+        """Take over the bottom of the terminal."""
         if self._live is not None:
             self._live.start()
 
     def stop(self) -> None:
-        """Gives the terminal back, the last panel left standing."""
+        """Give the terminal back, the last panel left standing."""
         if self._live is not None:
             self._live.stop()
 
     def show(self, summary: IterationSummary) -> None:
-        """Shows an iteration; as plain text only every `interval` iterations, and the last."""
+        """Show an iteration; as plain text only every ``interval`` iterations, and the last."""
         last = summary.iteration >= summary.total_iterations
         if self._live is not None:
             self._live.update(render_panel(self._title, summary), refresh=True)
@@ -107,7 +107,7 @@ class TrainingConsole:
             self.say(format_block(self._title, summary))
 
     def say(self, message: str) -> None:
-        """Prints a message, above the panel where there is one."""
+        """Print a message, above the panel where there is one."""
         if self._live is not None:
             self._live.console.print(message, markup=False, highlight=False)
         else:
@@ -115,7 +115,7 @@ class TrainingConsole:
 
 
 def render_panel(title: str, summary: IterationSummary) -> Panel:
-    """Returns the panel of an iteration, 80 columns wide."""
+    """Return the panel of an iteration, 80 columns wide."""
     figures = Table.grid(padding=(0, 1))
     for _ in range(_COLUMNS):
         figures.add_column(width=_LABEL_WIDTH, no_wrap=True, style="dim")
@@ -135,7 +135,7 @@ def render_panel(title: str, summary: IterationSummary) -> Panel:
 
 
 def format_block(title: str, summary: IterationSummary) -> str:
-    """Returns the same figures as plain lines of at most 80 columns, without control codes."""
+    """Return the same figures as plain lines of at most 80 columns, without control codes."""
     cells = [
         f"{figure.label:<{_LABEL_WIDTH}} {_value(figure, summary.scalars):<{_VALUE_WIDTH}}"
         for figure in FIGURES
@@ -160,7 +160,7 @@ def _status_lines(summary: IterationSummary) -> tuple[str, str]:
 
 
 def _value(figure: Figure, scalars: Mapping[str, float]) -> str:
-    """Returns the figure with its unit, or a dash where the run does not measure it."""
+    """Return the figure with its unit, or a dash where the run does not measure it."""
     for name, value in scalars.items():
         if f"/{name}".endswith(f"/{figure.metric}"):
             return f"{value * figure.factor:.{figure.digits}f} {figure.unit}".rstrip()

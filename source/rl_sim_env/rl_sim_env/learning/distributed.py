@@ -33,11 +33,11 @@ class MultiGpuCfg(TypedDict):
 
 
 def resolve_device(requested: str | None, local_rank: int = 0) -> str:
-    """Returns the torch device to run on.
+    """Return the torch device to run on.
 
     Args:
         requested: "cpu", "cuda", "cuda:N", or None for CUDA where there is any and else the CPU.
-        local_rank: Index of this process on its host; picks the GPU where `requested` names none.
+        local_rank: Index of this process on its host; picks the GPU where ``requested`` names none.
 
     Raises:
         UserError: The device does not exist on this machine.
@@ -87,16 +87,16 @@ class Distributed:
         device: str | None = None,
         timeout_s: float = _COLLECTIVE_TIMEOUT_S,
     ) -> Distributed:
-        """Joins the processes that torchrun started, or stands alone.
+        """Join the processes that torchrun started, or stand alone.
 
         Args:
             distributed: Whether the user asked for many processes.
-            device: Device as in `resolve_device`; among many processes without an index.
-            timeout_s: Longest wait for another process in a collective, s.
+            device: Device as in ``resolve_device``; among many processes without an index.
+            timeout_s: Longest wait for another process in a collective [s].
 
         Raises:
-            UserError: `distributed` and the way this process was started contradict each other, or
-                the device does not exist.
+            UserError: ``distributed`` and the way this process was started contradict each other,
+                or the device does not exist.
         """
         if not distributed:
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -147,7 +147,7 @@ class Distributed:
         )
 
     def seed_all(self, seed: int) -> int:
-        """Seeds python, numpy and torch for this process and returns the seed used.
+        """Seed python, numpy and torch for this process and return the seed used.
 
         The offset is the global rank: the local one repeats on every host.
         """
@@ -158,7 +158,7 @@ class Distributed:
         return seed
 
     def all_gather(self, value: T) -> list[T]:
-        """Returns the value of every process, by rank. Waits for all; for small host values."""
+        """Return the value of every process, by rank. Waits for all; for small host values."""
         if self.world_size == 1:
             return [value]
         values: list[T | None] = [None] * self.world_size
@@ -166,7 +166,7 @@ class Distributed:
         return values  # type: ignore[return-value]
 
     def broadcast(self, value: T) -> T:
-        """Returns the value that rank 0 passed, for instance the run's folder."""
+        """Return the value that rank 0 passed, for instance the run's folder."""
         return self.all_gather(value)[0]
 
     def __enter__(self) -> Distributed:

@@ -22,10 +22,10 @@ class ScalarWriter(Protocol):
     """Something that keeps the figures of each iteration."""
 
     def write(self, scalars: Mapping[str, float], iteration: int) -> None:
-        """Keeps the figures of one iteration."""
+        """Keep the figures of one iteration."""
 
     def close(self) -> None:
-        """Writes out what is still buffered."""
+        """Write out what is still buffered."""
 
 
 class TensorBoardWriter:
@@ -35,12 +35,12 @@ class TensorBoardWriter:
         self._writer = SummaryWriter(str(log_dir), flush_secs=10)
 
     def write(self, scalars: Mapping[str, float], iteration: int) -> None:
-        """Keeps the figures of one iteration."""
+        """Keep the figures of one iteration."""
         for name, value in scalars.items():
             self._writer.add_scalar(name, value, iteration)
 
     def close(self) -> None:
-        """Writes out what is still buffered."""
+        """Write out what is still buffered."""
         self._writer.close()
 
 
@@ -70,18 +70,18 @@ class WandbWriter:
             ) from error
 
     def write(self, scalars: Mapping[str, float], iteration: int) -> None:
-        """Keeps the figures of one iteration."""
+        """Keep the figures of one iteration."""
         self._run.log(dict(scalars), step=iteration)
 
     def close(self) -> None:
-        """Waits until everything is sent."""
+        """Wait until everything is sent."""
         self._run.finish()
 
 
 def open_writers(
     logger: Literal["tensorboard", "wandb"], log_dir: Path, *, project: str, config: dict[str, Any]
 ) -> list[ScalarWriter]:
-    """Opens what the scalars go to: TensorBoard always, W&B as well if it is asked for.
+    """Open what the scalars go to: TensorBoard always, W&B as well if it is asked for.
 
     Raises:
         UserError: W&B is asked for and cannot be used.
@@ -124,20 +124,20 @@ class RunLog:
             writer.close()
 
     def record(self, summary: IterationSummary, iteration: int) -> None:
-        """Shows and keeps the figures of one iteration."""
+        """Show and keeps the figures of one iteration."""
         for writer in self._writers:
             writer.write(summary.scalars, iteration)
         if self._console is not None:
             self._console.show(summary)
 
     def say(self, message: str) -> None:
-        """Prints a message."""
+        """Print a message."""
         if self._console is not None:
             self._console.say(message)
 
 
 def write_run_files(log_dir: Path, *, env_cfg: Any, agent_cfg: Any) -> dict[str, Any]:
-    """Writes `params/env.yaml`, `params/agent.yaml` and the state of the code's git repository.
+    """Write ``params/env.yaml``, ``params/agent.yaml`` and the state of the code's git repository.
 
     Returns:
         Both configurations as plain values, under "env" and "agent".
@@ -154,7 +154,7 @@ def write_run_files(log_dir: Path, *, env_cfg: Any, agent_cfg: Any) -> dict[str,
 
 
 def _git_state() -> str | None:
-    """Returns commit, status and changes of the package's repository; None without one."""
+    """Return commit, status and changes of the package's repository; None without one."""
     commands = (("rev-parse", "HEAD"), ("status", "--short"), ("diff", "HEAD"))
     sections = []
     for command in commands:
@@ -185,7 +185,7 @@ class MetricSums:
         self._host: list[tuple[str, float]] = []
 
     def add(self, log: Mapping[str, torch.Tensor | float]) -> None:
-        """Takes the values of one step: scalars, on the device or not. Reads nothing back."""
+        """Take the values of one step: scalars, on the device or not. Nothing is read back."""
         on_device = {name: value for name, value in log.items() if torch.is_tensor(value)}
         if on_device:
             self._names += on_device
@@ -194,7 +194,7 @@ class MetricSums:
         self._host += [(name, float(log[name])) for name in log if name not in on_device]
 
     def read(self) -> dict[str, tuple[float, int]]:
-        """Returns sum and number of the finite values of each name, and starts anew."""
+        """Return sum and number of the finite values of each name, and start anew."""
         values = torch.cat(self._values).tolist() if self._values else []
         sums: dict[str, tuple[float, int]] = {}
         for name, value in [*zip(self._names, values, strict=True), *self._host]:
@@ -206,7 +206,7 @@ class MetricSums:
 
 
 def mean_metrics(sums_by_process: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, float]:
-    """Returns the mean of each metric over the steps of all processes that measured it."""
+    """Return the mean of each metric over the steps of all processes that measured it."""
     totals: dict[str, tuple[float, int]] = {}
     for sums in sums_by_process:
         for name, (part, number) in sums.items():

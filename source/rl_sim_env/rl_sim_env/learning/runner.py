@@ -50,13 +50,19 @@ class TrainingEnv(Protocol):
     num_envs: int
     num_actions: int
     max_episode_length: int
-    episode_length_buf: torch.Tensor
-    device: str
     cfg: Any
 
     @property
+    def episode_length_buf(self) -> torch.Tensor:
+        """Age of the running episodes [control steps], shape (num_envs,)."""
+        ...
+
+    @episode_length_buf.setter
+    def episode_length_buf(self, value: torch.Tensor) -> None: ...
+
+    @property
     def step_dt(self) -> float:
-        """Control period, s."""
+        """Control period [s]."""
         ...
 
     @property
@@ -65,17 +71,17 @@ class TrainingEnv(Protocol):
         ...
 
     def get_observations(self) -> TensorDict:
-        """Returns the observations of the present state, one entry per group."""
+        """Return the observations of the present state, one entry per group."""
         ...
 
     def step(
         self, actions: torch.Tensor
     ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
-        """Runs one control step; returns observations, rewards, dones, extras."""
+        """Run one control step; returns observations, rewards, dones, extras."""
         ...
 
     def check_health(self) -> int:
-        """Returns how many environments NaN has reset since the last call.
+        """Return how many environments NaN has reset since the last call.
 
         Raises:
             UserError: The physics lost contacts or constraints.
@@ -83,15 +89,15 @@ class TrainingEnv(Protocol):
         ...
 
     def dump_state(self, path: Path) -> Any:
-        """Writes what reproduces the present state."""
+        """Write what reproduces the present state."""
         ...
 
     def training_state(self) -> dict[str, Any]:
-        """Returns curricula and counters."""
+        """Return curricula and counters."""
         ...
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Continues from `training_state`."""
+        """Continue from ``training_state``."""
         ...
 
 
@@ -139,11 +145,11 @@ class _Report:
     failure: str | None = None
     """Why the update failed."""
     collection_s: float = 0.0
-    """Time of the rollout, s."""
+    """Time of the rollout [s]."""
     learning_s: float = 0.0
-    """Time of the update, s."""
+    """Time of the update [s]."""
     elapsed_s: float = 0.0
-    """Time since this training began; that of rank 0 counts, s."""
+    """Time since this training began; that of rank 0 counts [s]."""
     signal: signal.Signals | None = None
     """Signal that asks for the end."""
 
@@ -154,7 +160,7 @@ class AmpVaeRunner:
     Args:
         env: The environment.
         cfg: The configuration.
-        expert: Source of expert pairs, with `sample_pairs(batch_size)`.
+        expert: Source of expert pairs, with ``sample_pairs(batch_size)``.
         log_dir: Folder of the run, the same for all processes; None to write nothing.
         device: Device of the learners; that of the environment.
         task_id: Id of the task, kept in checkpoints.
@@ -183,7 +189,7 @@ class AmpVaeRunner:
         self.total_steps = 0
         """Environment steps so far, over all environments and processes."""
         self.total_seconds = 0.0
-        """Training time so far, s."""
+        """Training time so far [s]."""
         self.progress = 0.0
         """Part of the training plan that is done, 0 to 1; it never falls."""
         self.alg = AmpVaePPO.construct(
@@ -199,7 +205,7 @@ class AmpVaeRunner:
         self._last_saved: Path | None = None
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
-        """Trains for some iterations more, or until `cfg.max_minutes` have passed.
+        """Train for some iterations more, or until ``cfg.max_minutes`` have passed.
 
         Args:
             num_iterations: Iterations to add to those done.
@@ -261,7 +267,7 @@ class AmpVaeRunner:
                 raise SystemExit(128 + stopped_by)
 
     def save(self, path: Path) -> None:
-        """Writes a checkpoint. All processes call it; rank 0 writes.
+        """Write a checkpoint. All processes call it; rank 0 writes.
 
         Raises:
             UserError: The file could not be written.
@@ -271,7 +277,7 @@ class AmpVaeRunner:
             self._checkpoint(states).save(path)
 
     def load(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
-        """Continues from a checkpoint: the next iteration is the one after the saved.
+        """Continue from a checkpoint: the next iteration is the one after the saved.
 
         Args:
             path: The checkpoint.
@@ -285,9 +291,10 @@ class AmpVaeRunner:
         try:
             self.alg.load(checkpoint.algorithm)
         except RuntimeError as error:
+            changed = "; ".join(checkpoint.config_differences(self.cfg))
             raise UserError(
-                f"{path}: its networks have other sizes than the configuration says ({error}); "
-                "set the sizes in its run's params/agent.yaml, or train anew"
+                f"{path}: its networks do not fit the configuration ({changed or error}); "
+                "train with the settings of the checkpoint, or anew"
             ) from error
         self.current_learning_iteration = checkpoint.iteration
         self.total_steps = checkpoint.total_steps
@@ -301,7 +308,7 @@ class AmpVaeRunner:
             restore_random_state(own["random"], self.device)
 
     def _iterate(self, obs: TensorDict, stop: StopSignals) -> tuple[TensorDict, _Report] | None:
-        """Runs one rollout and one update; None if a signal ended the rollout."""
+        """Run one rollout and one update; None if a signal ended the rollout."""
         begin = time.monotonic()
         self.alg.set_progress(self.progress)
         threads = self.cfg.rollout_threads if self.device == "cpu" else torch.get_num_threads()
@@ -313,6 +320,7 @@ class AmpVaeRunner:
         report = _Report(metrics=self._metrics.read(), nan_resets=self.env.check_health())
         collected = time.monotonic()
         try:
+            self.alg.compute_returns(next_obs)
             report.losses = self.alg.update()
         except FloatingPointError as error:
             report.failure = str(error)
@@ -323,7 +331,7 @@ class AmpVaeRunner:
 
     @torch.no_grad()
     def _rollout(self, obs: TensorDict, stop: StopSignals) -> TensorDict | None:
-        """Collects one rollout without reading from the device.
+        """Collect one rollout without reading from the device.
 
         A process that trains alone obeys a signal within a step; among many it goes on, for the
         others wait for it in the update.
@@ -336,11 +344,10 @@ class AmpVaeRunner:
             obs, rewards, dones, extras = self.env.step(actions)
             self.alg.process_env_step(obs, rewards, dones, extras)
             self._metrics.add(extras["log"])
-        self.alg.compute_returns(obs)
         return obs
 
     def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
-        """Ends training with a dump if losses, or too many physics states, are not finite."""
+        """End training with a dump if losses, or too many physics states, are not finite."""
         failures = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
         nan_resets = sum(report.nan_resets for report in reports)
         num_envs = self.env.num_envs * self.processes.world_size
@@ -356,7 +363,7 @@ class AmpVaeRunner:
     def _advance(
         self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
     ) -> IterationSummary:
-        """Counts a completed iteration and says how far training is."""
+        """Count a completed iteration and say how far training is."""
         steps = self.cfg.num_steps_per_env * self.env.num_envs * self.processes.world_size
         # The slowest process sets the pace.
         collection_s = max(report.collection_s for report in reports)
@@ -399,7 +406,7 @@ class AmpVaeRunner:
         return RunLog(console, writers)
 
     def _save_once(self) -> None:
-        """Saves into the run's folder, unless nothing was learned since the last time."""
+        """Save into the run's folder, unless nothing was learned since the last time."""
         if self.log_dir is None or self.current_learning_iteration < 0:
             return
         path = self.log_dir / Checkpoint.file_name(self.current_learning_iteration)
@@ -425,7 +432,7 @@ class AmpVaeRunner:
         return {"random": random_state(self.device), "env": env}
 
     def _dump(self, iteration: int, reason: str) -> Path:
-        """Writes what this process knows of a failure, and returns the folder."""
+        """Write what this process knows of a failure, and return the folder."""
         parent = self.log_dir or Path(tempfile.mkdtemp(prefix="rl_sim_env_"))
         folder = parent / f"dump_iteration_{iteration}"
         own = folder / f"rank_{self.processes.rank}"
@@ -447,7 +454,7 @@ class AmpVaeRunner:
 
 @contextmanager
 def _torch_threads(count: int) -> Iterator[None]:
-    """Limits torch's CPU threads for a while."""
+    """Limit torch's CPU threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

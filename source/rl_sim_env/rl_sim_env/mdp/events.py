@@ -5,12 +5,19 @@ What varies between robots is drawn anew at each reset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from mjlab.managers.event_manager import RecomputeLevel, requires_model_fields
+from mjlab.utils.lab_api.math import quat_mul, yaw_quat
+
+from rl_sim_env.motions import MotionSampler, load_clips
 
 if TYPE_CHECKING:
+    from mjlab.managers.event_manager import EventTermCfg
+
     from rl_sim_env.envs import AmpVaeEnv
 
 Range = tuple[float, float]
@@ -171,3 +178,49 @@ def push(env: AmpVaeEnv, env_ids: torch.Tensor, *, velocity: float) -> None:
     xy = robot.indexing.free_joint_v_adr[:2]
     kick = _uniform((-velocity, velocity), len(env_ids), 2, device=env.device)
     qvel[env_ids[:, None], xy] = qvel[env_ids[:, None], xy] + kick
+
+
+class ResetToMotion:
+    """Begin some episodes in the middle of a reference motion (Peng et al., DeepMimic, 2018).
+
+    A robot that starts walking meets the states that reward walking long before it could reach them
+    on its own. Comes after the other reset events, whose pose it replaces.
+    """
+
+    def __init__(self, cfg: EventTermCfg, env: AmpVaeEnv) -> None:
+        clips = load_clips(cfg.params["motion_paths"], mjcf_path=cfg.params["mjcf_path"])
+        self._sampler = MotionSampler(clips, ("joint_pos",), env.step_dt, env.device)
+
+    def __call__(
+        self,
+        env: AmpVaeEnv,
+        env_ids: torch.Tensor,
+        *,
+        probability: float,
+        motion_paths: Sequence[Path | str] | None,
+        mjcf_path: Path | str,
+    ) -> None:
+        """Reset to drawn states.
+
+        Args:
+            env: The environment.
+            env_ids: Environments to reset.
+            probability: Share of the episodes that begin so, in [0, 1].
+            motion_paths: Clips: files, folders or patterns; None for the generated ones.
+            mjcf_path: Robot that the generated clips are for.
+        """
+        del motion_paths, mjcf_path
+        env_ids = env_ids[torch.rand(len(env_ids), device=env.device) < probability]
+        state = self._sampler.sample_states(len(env_ids))
+        robot, indexing = env.robot.data.data, env.robot.indexing
+        pose = robot.qpos[env_ids[:, None], indexing.free_joint_q_adr]
+        pose[:, 2] = env.height_map.heights(pose[:, :2]) + state["root_height"]
+        pose[:, 3:7] = quat_mul(yaw_quat(pose[:, 3:7]), state["root_quat"])
+        velocity = torch.cat((state["root_lin_vel"], state["root_ang_vel"]), dim=-1)
+        env.robot.write_root_link_pose_to_sim(pose, env_ids=env_ids)
+        env.robot.write_root_link_velocity_b_to_sim(velocity, env_ids=env_ids)
+        joints = env.index.leg_joints
+        env.robot.write_joint_state_to_sim(
+            state["joint_pos"], state["joint_vel"], joint_ids=joints, env_ids=env_ids
+        )
+        env.robot.set_joint_position_target(state["joint_pos"], joint_ids=joints, env_ids=env_ids)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from rich.console import Group
 from rich.table import Table
 
 from rl_sim_env.errors import UserError
@@ -39,14 +40,22 @@ def stride_frequency(clip: MotionClip) -> float:
     return float((contact & ~before).sum(axis=0).mean() / clip.duration)
 
 
-def clip_table(clips: Sequence[MotionClip]) -> Table:
-    """One line per clip: length, mean velocities, gait, joint speed, origin."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("clip", no_wrap=True)
-    for heading in ("s", "fps", "vx", "vy", "yaw", "duty", "Hz", "max rad/s", "weight"):
+def clip_table(clips: Sequence[MotionClip]) -> Group:
+    """One line per clip, 80 columns wide: length, mean velocities, gait, joint speed, weight.
+
+    Clips of one source and licence stand together under a heading that names both.
+    """
+    by_origin: dict[str, list[MotionClip]] = {}
+    for clip in clips:
+        by_origin.setdefault(f"{clip.source} ({clip.licence})", []).append(clip)
+    return Group(*(_table(origin, group) for origin, group in by_origin.items()))
+
+
+def _table(title: str, clips: Sequence[MotionClip]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("clip")
+    for heading in ("s", "fps", "vx m/s", "vy m/s", "yaw/s", "duty", "Hz", "rad/s", "weight"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("source", no_wrap=True)
-    table.add_column("licence", no_wrap=True)
     for clip in clips:
         forward, left, _ = clip.root_lin_vel.mean(axis=0)
         table.add_row(
@@ -60,8 +69,6 @@ def clip_table(clips: Sequence[MotionClip]) -> Table:
             f"{stride_frequency(clip):.2f}",
             f"{np.abs(clip.joint_vel).max():.1f}",
             f"{clip.weight:g}",
-            clip.source,
-            clip.licence,
         )
     return table
 

@@ -41,7 +41,7 @@ class SourceRobot:
     """Root orientation, wxyz, that its files record for a level robot facing along x. (4,)."""
 
 
-def _point_leg_robot(
+def _equal_leg_robot(
     name: str, *, hip: tuple[float, float], offset: float, thigh: float, calf: float, **convention
 ) -> SourceRobot:
     """A robot with equal legs, given for the front left one [m]."""
@@ -60,10 +60,10 @@ def _point_leg_robot(
 SOURCE_ROBOTS: dict[str, SourceRobot] = {
     robot.name: robot
     for robot in (
-        _point_leg_robot("a1", hip=(0.1805, 0.047), offset=0.0838, thigh=0.2, calf=0.2),
-        _point_leg_robot("go2", hip=(0.1934, 0.0465), offset=0.0955, thigh=0.213, calf=0.213),
+        _equal_leg_robot("a1", hip=(0.1805, 0.047), offset=0.0838, thigh=0.2, calf=0.2),
+        _equal_leg_robot("go2", hip=(0.1934, 0.0465), offset=0.0955, thigh=0.213, calf=0.213),
         # Recorded in the angles of its URDF: y up, right hips turned round, zero with bent legs.
-        _point_leg_robot(
+        _equal_leg_robot(
             "laikago",
             hip=(0.21, 0.0817),
             offset=0.034,

@@ -3,6 +3,7 @@
 from rl_sim_env.tasks.registry import (
     TASKS,
     Task,
+    family_ids,
     find_task,
     make_env_cfg,
     make_gym_env,
@@ -12,6 +13,7 @@ from rl_sim_env.tasks.registry import (
 __all__ = [
     "TASKS",
     "Task",
+    "family_ids",
     "find_task",
     "make_env_cfg",
     "make_gym_env",

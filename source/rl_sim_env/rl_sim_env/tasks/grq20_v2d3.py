@@ -63,6 +63,9 @@ MASS_SCALE = 0.2
 HEIGHT_SCALE = 5.0
 ACTION_SCALE = 0.35
 
+REFERENCE_START = 0.5
+"""Share of training episodes that begin in the middle of a motion clip."""
+
 SCAN_SIZE = (1.6, 1.0)
 SCAN_RESOLUTION = 0.1
 SCAN_OFFSET = 0.5
@@ -202,7 +205,7 @@ def _rewards() -> dict[str, RewardTerm]:
     }
 
 
-def _events(play: bool) -> dict[str, EventTerm]:
+def _events(play: bool, mjcf_path: Path | str) -> dict[str, EventTerm]:
     def reset(func: Callable[..., None], **params: Any) -> EventTerm:
         return EventTerm(func=func, mode="reset", params=params)
 
@@ -232,6 +235,12 @@ def _events(play: bool) -> dict[str, EventTerm]:
         "friction": reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
         "gains": reset(events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)),
         **terms,
+        "motion": reset(
+            events.ResetToMotion,
+            probability=REFERENCE_START,
+            motion_paths=None,
+            mjcf_path=mjcf_path,
+        ),
         "push": EventTerm(
             func=events.push,
             mode="interval",
@@ -348,7 +357,7 @@ def amp_vae_env_cfg(
         },
         commands={"velocity": _commands()},
         rewards=_rewards(),
-        events=_events(play),
+        events=_events(play, mjcf_path),
         terminations=_terminations(rough),
         curriculum={} if play else _curriculum(rough),
         style=StyleCfg(

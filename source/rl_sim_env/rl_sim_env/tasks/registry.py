@@ -87,6 +87,11 @@ def find_task(task_id: str) -> Task:
     raise UserError(f"unknown task '{task_id}'; {hint}")
 
 
+def family_ids(family: str) -> tuple[str, ...]:
+    """Ids of the tasks of one family, whose checkpoints fit each other."""
+    return tuple(task_id for task_id, task in TASKS.items() if task.family == family)
+
+
 def register_gymnasium_tasks() -> None:
     """Make the tasks known to ``gymnasium.make_vec``; harmless when repeated."""
     for task_id in TASKS:

@@ -51,7 +51,7 @@ def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
         Comparison(label="extra mass", unit="kg", span=8.0, true=mass[0], estimated=mass_guess[0]),
         *(
             Comparison(
-                label=f"CoM {axis}", unit="cm", span=10.0, true=100.0 * t, estimated=100.0 * e
+                label=f"CoM {axis}", unit="cm", span=15.0, true=100.0 * t, estimated=100.0 * e
             )
             for axis, t, e in zip(_AXES, com, com_guess, strict=True)
         ),

@@ -42,7 +42,9 @@ class PlayerViewer(ViserPlayViewer):
 
     def setup(self) -> None:
         """Build the page."""
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._server.gui.configure_theme(
+            control_width="large", show_logo=False, show_share_button=False
+        )
         self.build_panel()
         super().setup()
 
@@ -65,10 +67,3 @@ class PlayerViewer(ViserPlayViewer):
         self._step_count += 1
         self._stats_steps += 1
         return True
-
-
-def open_server(port: int) -> viser.ViserServer:
-    """Serve an empty page; on the next free port where this one is taken."""
-    server = viser.ViserServer(label="rl_sim_env", port=port, verbose=False)
-    print(f"viewer: http://localhost:{server.get_port()} (Ctrl-C ends it)", flush=True)
-    return server

@@ -1,0 +1,88 @@
+"""The tasks through gymnasium."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+
+import rl_sim_env.tasks
+from rl_sim_env.errors import UserError
+
+TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
+
+
+def make(num_envs: int, **kwargs):
+    with contextlib.redirect_stdout(io.StringIO()):
+        return gymnasium.make_vec(TASK, num_envs=num_envs, device="cpu", **kwargs)
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = make(4, seed=1)
+    yield env
+    env.close()
+
+
+def test_reset_and_step_fit_the_spaces(env):
+    obs, _ = env.reset(seed=1)
+    assert env.num_envs == 4
+    assert env.single_action_space.shape == (12,)
+    obs, reward, terminated, truncated, infos = env.step(env.action_space.sample())
+    assert set(obs) == set(env.observation_space.spaces)
+    for group, space in env.observation_space.spaces.items():
+        assert isinstance(obs[group], torch.Tensor)
+        assert space.contains(obs[group].numpy()), group
+    assert reward.shape == terminated.shape == truncated.shape == (4,)
+    assert infos["_final_obs"].shape == (4,)
+
+
+def test_the_same_seed_gives_the_same_episode(env):
+    runs = []
+    for seed in (7, 7, 8):
+        obs, _ = env.reset(seed=seed)
+        runs.append(torch.cat((obs["actor_obs"], env.step(np.zeros((4, 12)))[0]["actor_obs"])))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_an_episode_that_ends_is_reset_in_the_same_step(env):
+    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    env.reset()
+    env.unwrapped.env.episode_length_buf[2] = env.unwrapped.env.max_episode_length - 1
+    obs, _, terminated, truncated, infos = env.step(torch.zeros(4, 12))
+    assert truncated.tolist() == infos["_final_obs"].tolist() == [False, False, True, False]
+    assert not terminated.any()
+    assert not torch.equal(infos["final_obs"]["amp_obs"][2], obs["amp_obs"][2])
+    assert torch.equal(infos["final_obs"]["amp_obs"][:2], obs["amp_obs"][:2])
+    env.step(torch.zeros(4, 12))
+    assert truncated.tolist() == [False, False, True, False], "a result must not change afterwards"
+
+
+def test_making_it_does_not_reset_it():
+    env = make(1)
+    assert env.unwrapped.env.velocity_command.command_counter.tolist() == [0]
+    env.reset()
+    assert env.unwrapped.env.velocity_command.command_counter.tolist() == [1]
+    env.close()
+    assert env.closed
+
+
+def test_options_of_the_task_and_bad_input():
+    viscous = make(1, arm="viscous")
+    servo = viscous.unwrapped.env.sim.mj_model.actuator("robot/arm_length_joint")
+    assert servo.gainprm[0] == 0.0
+    with pytest.raises(UserError, match="num_envs is 0"):
+        make(0)
+    with pytest.raises(UserError, match="cuda:99"):
+        gymnasium.make_vec(TASK, num_envs=1, device="cuda:99")
+
+
+def test_all_tasks_are_registered_and_registering_again_is_harmless():
+    rl_sim_env.tasks.register_gymnasium_tasks()
+    assert set(rl_sim_env.tasks.TASKS) <= set(gymnasium.registry)

@@ -1,0 +1,47 @@
+"""Tasks are found by id; a wrong id gets a hint."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.tasks import TASKS, find_task, make_env_cfg
+
+TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+
+
+def test_the_ids_that_users_know():
+    for variant in ("v0", "Play-v0", "Flat-v0", "ReplayAmpData-v0"):
+        assert f"Rl-Sim-Env-AmpVae-Grq20-V2d3-{variant}" in TASKS
+
+
+@pytest.mark.parametrize(
+    "wrong", ("Rl-Sim-Env-AmpVae-Grq20-V2d3", "rl-sim-env-ampvae-grq20-v2d3-v0")
+)
+def test_an_unknown_task_names_the_nearest(wrong):
+    with pytest.raises(UserError) as error:
+        find_task(wrong)
+    assert wrong in str(error.value) and TASK in str(error.value)
+
+
+def test_a_task_unlike_any_lists_all():
+    with pytest.raises(UserError) as error:
+        find_task("CartPole-v1")
+    assert all(task_id in str(error.value) for task_id in TASKS)
+
+
+@pytest.mark.parametrize("task_id", TASKS)
+def test_every_task_makes_fresh_configurations(task_id):
+    first, second = make_env_cfg(task_id), make_env_cfg(task_id)
+    first.commands["velocity"].terrains.clear()
+    first.rewards.clear()
+    assert second.commands["velocity"].terrains and second.rewards
+    assert find_task(task_id).runner_cfg().experiment_name
+
+
+def test_importing_the_package_alone_loads_no_simulator():
+    program = "import sys, rl_sim_env; sys.exit(any(m in sys.modules for m in ('mjlab', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
