@@ -29,6 +29,7 @@ def make_env() -> MakeEnv:
         num_envs: int = 2,
         *,
         noise: bool = False,
+        reference_start: float = 0.0,
         edit: Callable[[AmpVaeEnvCfg], None] | None = None,
         **options: Any,
     ) -> AmpVaeEnv:
@@ -38,6 +39,10 @@ def make_env() -> MakeEnv:
         cfg.height_map_resolution = 0.1
         for group in cfg.observations.values():
             group.enable_corruption &= noise
+        if reference_start:
+            cfg.events["motion"].params["probability"] = reference_start
+        else:
+            cfg.events.pop("motion", None)
         if edit is not None:
             edit(cfg)
         with contextlib.redirect_stdout(io.StringIO()):

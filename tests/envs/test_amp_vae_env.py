@@ -90,8 +90,9 @@ def test_style_counts_only_while_moving_and_by_terrain(make_env):
     assert (extras["style_scale"] == 0.0).all()
 
 
-@pytest.mark.parametrize("value", (math.nan, math.inf))
-@pytest.mark.parametrize("field", ("qpos", "qvel"))
+@pytest.mark.parametrize(
+    ("field", "value"), (("qpos", math.nan), ("qpos", math.inf), ("qvel", math.nan), ("qvel", 1e8))
+)
 def test_a_broken_robot_starts_anew_is_counted_and_disturbs_nobody(make_env, env, field, value):
     undisturbed = make_env(3, edit=calm)
     for each in (env, undisturbed):
@@ -105,6 +106,8 @@ def test_a_broken_robot_starts_anew_is_counted_and_disturbs_nobody(make_env, env
     assert terminated.tolist() == [False, True, False] and not time_outs.any()
     for tensor in (*obs.values(), *extras["terminal_obs"].values(), reward, extras["style_scale"]):
         assert tensor.isfinite().all()
+    assert reward[1] == 0.0
+    assert all((group[1] == 0.0).all() for group in extras["terminal_obs"].values())
     others = torch.tensor((0, 2))
     for group in ("actor_obs", "critic_obs", "amp_obs"):
         torch.testing.assert_close(obs[group][others], expected[0][group][others])

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from rl_sim_env.mdp import observations
 from rl_sim_env.robots.grq20_v2d3.constants import DAMPING, STIFFNESS
 
 NUM_ENVS = 32
@@ -160,3 +161,22 @@ def test_play_varies_only_load_and_boom(make_env):
     assert (env.leg_drive.stiffness == STIFFNESS).all()
     assert load(env).min() >= 4.0 and load(env).max() <= 6.0
     assert boom_length(env).min() >= 0.6 and boom_length(env).max() <= 0.8
+
+
+def test_episodes_that_begin_in_a_motion_stand_on_their_feet_and_move(make_env):
+    env = make_env(NUM_ENVS, reference_start=1.0)
+    foot_gap = observations.foot_clearance(env)
+    assert foot_gap.amin(dim=-1).abs().max() < 0.02, "a foot carries"
+    speed = env.robot.data.root_link_lin_vel_b[:, 0]
+    assert speed.max() > 0.3 and speed.std() > 0.1
+    assert env.robot.data.joint_vel[:, env.index.leg_joints].abs().max() > 0.5
+    position = env.robot.data.joint_pos[:, env.index.leg_joints]
+    target = env.robot.data.joint_pos_target[:, env.index.leg_joints]
+    assert torch.equal(position, target)
+    assert (env.robot_heading().abs() > 1.0).any(), "in any direction"
+
+
+def test_the_given_share_of_episodes_begins_in_a_motion(make_env):
+    env = make_env(64, reference_start=0.5)
+    at_rest = (env.robot.data.joint_vel[:, env.index.leg_joints] == 0.0).all(dim=-1)
+    assert 16 < at_rest.sum() < 48

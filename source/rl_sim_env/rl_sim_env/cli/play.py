@@ -200,5 +200,8 @@ def _run(
         with quiet():
             server = viser.ViserServer(label="rl_sim_env", port=options.port, verbose=False)
         print(f"viewer: http://localhost:{server.get_port()} (Ctrl-C ends it)", flush=True)
-        viewer_type(player, server).run(num_steps)
-        server.stop()
+        try:
+            viewer_type(player, server).run(num_steps)
+        finally:
+            with quiet():
+                server.stop()

@@ -14,6 +14,8 @@ import tyro
 from rl_sim_env.errors import UserError
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def run_program(options_type: Any, body: Callable[[Any], None], argv: Sequence[str] | None) -> None:
@@ -45,8 +47,10 @@ def parse_options(options_type: Any, argv: Sequence[str] | None) -> Any:
     except SystemExit as end:
         if not end.code:
             raise
-        # The parser draws a box around its message; what is in it makes one line.
-        words = re.sub(r"[^\x20-\x7e]+|\x1b\[[0-9;]*m|-{4,}", " ", complaint.getvalue()).split()
+        # The parser draws a box with a title around its message; what is in it makes one line.
+        words = re.sub(
+            r"╭.*?╮|[^\x20-\x7e]+|\x1b\[[0-9;]*m|-{4,}", " ", complaint.getvalue()
+        ).split()
         raise UserError(" ".join(words) or "the arguments do not fit; see --help") from None
 
 
@@ -58,6 +62,8 @@ def one_line_errors() -> Iterator[None]:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         raise SystemExit(USAGE_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 @contextlib.contextmanager

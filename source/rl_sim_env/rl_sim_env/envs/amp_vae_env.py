@@ -63,6 +63,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     height_map_resolution: float = 0.025
     """Cell size of the height map [m]."""
 
+    max_velocity: float = 1000.0
+    """A joint or base that moves faster than this [m/s, rad/s] has left physics: its robot is reset
+    before a reward of astronomical size reaches the learner."""
+
 
 class AmpVaeEnv(ManagerBasedRlEnv):
     """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
@@ -139,7 +143,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot_names.foot_geoms],
             device=self.device,
         )
-        self._non_finite_resets = torch.zeros((), dtype=torch.long, device=self.device)
+        self._broken_resets = torch.zeros((), dtype=torch.long, device=self.device)
         super().load_managers()
         self.observation_manager = StackedObservationManager(
             self.cfg.observations, self, self.cfg.frame_stacks, self.cfg.observation_clip
@@ -184,9 +188,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_buf = self.termination_manager.compute()
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
-        self.reward_buf = self.reward_manager.compute(dt=self.step_dt)
+        is_sound = self.is_sound()
+        reward = self.reward_manager.compute(dt=self.step_dt)
+        self.reward_buf = torch.where(is_sound, reward, 0.0)
         self.metrics_manager.compute()
-        self._report_transition()
+        self._report_transition(is_sound)
 
         if "step" in self.event_manager.available_modes:
             self.event_manager.apply(mode="step", dt=self.step_dt)
@@ -225,25 +231,26 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.scene.write_data_to_sim()
         self.sim.data.ctrl[:] = torch.where(self.reset_buf[:, None], self.sim.data.ctrl[:], last)
 
-    def _report_transition(self) -> None:
-        finite = self.is_finite()
-        self._non_finite_resets += (~finite).sum()
+    def _report_transition(self, is_sound: torch.Tensor) -> None:
+        self._broken_resets += (~is_sound).sum()
         # A broken state must not reach the networks; its environment starts anew in this step.
         self.extras["terminal_obs"] = {
             group: torch.where(
-                finite[:, None], self.observation_manager.compute_group(group), 0.0
-            ).nan_to_num()
+                is_sound[:, None], self.observation_manager.compute_group(group), 0.0
+            )
             for group in self.cfg.terminal_groups
         }
         moving = self.velocity_command.is_moving
         self.extras["style_scale"] = (
-            moving * finite * self._style_scale_of_family[self.terrain_types.ids]
+            moving * is_sound * self._style_scale_of_family[self.terrain_types.ids]
         )
 
-    def is_finite(self) -> torch.Tensor:
-        """Whether the physics state has neither NaN nor infinity. Shape (num_envs,)."""
+    def is_sound(self) -> torch.Tensor:
+        """Whether the physics state is finite and no velocity is absurd. Shape (num_envs,)."""
         data = self.sim.data
-        return data.qpos.isfinite().all(dim=-1) & data.qvel.isfinite().all(dim=-1)
+        # NaN compares as False.
+        is_slow = data.qvel.abs() < self.cfg.max_velocity
+        return data.qpos.isfinite().all(dim=-1) & is_slow.all(dim=-1)
 
     # What the trainer asks between rollouts.
 
@@ -251,14 +258,15 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         """Look for trouble that a rollout must not stop for.
 
         Returns:
-            Number of environments that were reset because of NaN since the last call.
+            Number of environments that were reset since the last call because physics broke down:
+            NaN or absurd velocities.
 
         Raises:
             UserError: Contacts or constraints did not fit into the simulation's buffers.
         """
         self.sim.check_overflow()
-        count = int(self._non_finite_resets)
-        self._non_finite_resets.zero_()
+        count = int(self._broken_resets)
+        self._broken_resets.zero_()
         return count
 
     def dump_state(self, path: Path) -> None:

@@ -16,6 +16,6 @@ def illegal_contact(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float)
     return (force.norm(dim=-1) > force_threshold).any(dim=-1)
 
 
-def non_finite_state(env: AmpVaeEnv) -> torch.Tensor:
-    """Physics has produced NaN or infinity; the environment starts anew. Shape (num_envs,)."""
-    return ~env.is_finite()
+def broken_physics(env: AmpVaeEnv) -> torch.Tensor:
+    """Physics has produced NaN or absurd velocities. Shape (num_envs,)."""
+    return ~env.is_sound()

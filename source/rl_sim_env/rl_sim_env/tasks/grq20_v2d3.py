@@ -206,7 +206,7 @@ def _rewards() -> dict[str, RewardTerm]:
 
 
 def _events(play: bool, mjcf_path: Path | str) -> dict[str, EventTerm]:
-    def reset(func: Callable[..., None], **params: Any) -> EventTerm:
+    def reset(func: Callable[..., Any], **params: Any) -> EventTerm:
         return EventTerm(func=func, mode="reset", params=params)
 
     arm_length = (0.6, 0.8) if play else (0.4, 0.8)
@@ -260,7 +260,7 @@ def _terminations(rough: bool) -> dict[str, TerminationTerm]:
         "bad_orientation": TerminationTerm(
             func=mjlab_mdp.bad_orientation, params={"limit_angle": FALL_ANGLE}
         ),
-        "non_finite_state": TerminationTerm(func=terminations.non_finite_state),
+        "broken_physics": TerminationTerm(func=terminations.broken_physics),
     }
     if rough:
         terms["left_terrain"] = TerminationTerm(func=out_of_terrain_bounds, time_out=True)

@@ -123,18 +123,13 @@ class ClipPlayer:
         env.sim.forward()
 
 
-class ClipViewer(PlayerViewer):
+class ClipViewer(PlayerViewer[ClipPlayer]):
     """Shows motion clips and lets the user choose among them.
 
     Args:
         player: The clips.
         server: Serves the page; the caller ends it.
     """
-
-    player: ClipPlayer
-
-    def __init__(self, player: ClipPlayer, server: viser.ViserServer) -> None:
-        super().__init__(player, server)
 
     def build_panel(self) -> None:
         """Build the panel of the clips."""

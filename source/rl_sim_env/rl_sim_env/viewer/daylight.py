@@ -13,7 +13,13 @@ GROUND = ((0.72, 0.74, 0.76), (0.66, 0.68, 0.71))
 """Colours of the checkerboard."""
 
 HAZE = 0.55
-"""How far the colours of the terrain fade to the ground's, 0 to 1."""
+"""How far the colours of plain terrain fade to the ground's, 0 to 1."""
+
+SUN_COLOR = (0.65, 0.64, 0.60)
+SUN_GLINT = (0.10, 0.10, 0.10)
+SKYLIGHT = (0.35, 0.36, 0.38)
+FILL_LIGHT = (0.25, 0.25, 0.25)
+"""Light of the sun, its highlights, from all around, and from the camera."""
 
 SUN_DIRECTION = (0.35, 0.45, -1.0)
 """Where the light goes, in the world."""
@@ -40,8 +46,8 @@ def daylight(spec: mujoco.MjSpec) -> None:
         mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACK,
         pos=SUN_OFFSET,
         dir=SUN_DIRECTION,
-        diffuse=(0.65, 0.64, 0.60),
-        specular=(0.1, 0.1, 0.1),
+        diffuse=SUN_COLOR,
+        specular=SUN_GLINT,
         castshadow=True,
     )
     spec.add_texture(
@@ -55,14 +61,14 @@ def daylight(spec: mujoco.MjSpec) -> None:
     )
     robot_bodies = {robot.name, *(body.name for body in robot.find_all("body"))}
     for geom in spec.geoms:
-        if geom.parent.name not in robot_bodies:
+        if geom.parent.name not in robot_bodies and not geom.material:
             geom.rgba[:3] += HAZE * (np.array(GROUND[0]) - geom.rgba[:3])
     for material in spec.materials:
         material.reflectance = 0.0
     for texture in spec.textures:
         if texture.builtin == mujoco.mjtBuiltin.mjBUILTIN_CHECKER:
             texture.rgb1, texture.rgb2 = GROUND
-    spec.visual.headlight.ambient = (0.35, 0.36, 0.38)
-    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
+    spec.visual.headlight.ambient = SKYLIGHT
+    spec.visual.headlight.diffuse = FILL_LIGHT
     spec.visual.rgba.haze = (*HORIZON, 1.0)
     spec.visual.quality.shadowsize = SHADOW_PIXELS

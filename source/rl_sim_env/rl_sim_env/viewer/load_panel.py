@@ -18,6 +18,9 @@ ESTIMATE_COLOR = "#f76707"
 PLOT_SECONDS = 10.0
 """Length of the running plot [s]."""
 
+PLOT_HEIGHT = 170
+"""Its height [pixels]."""
+
 UPDATE_PERIOD = 0.1
 """Time between two updates of the panel [s]."""
 
@@ -80,6 +83,9 @@ class LoadPanel:
         server: The page.
         player: What is shown.
         request_new_load: Called, from another thread, when the user asks for another load.
+
+    Attributes:
+        share: Slider of the share of estimates that the policy is fed.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class LoadPanel:
             maxlen=round(PLOT_SECONDS / UPDATE_PERIOD)
         )
         self._env_id = -1
-        self._next_step = 0
+        self._shown_step = 0
         with server.gui.add_folder("Load: estimate and truth"):
             self._table = server.gui.add_html("")
             self._plot = server.gui.add_uplot(
@@ -109,9 +115,9 @@ class LoadPanel:
                     "x": viser.uplot.Scale(time=False, auto=False, range=(-PLOT_SECONDS, 0.0)),
                     "y": viser.uplot.Scale(auto=True),
                 },
-                height=170,
+                height=PLOT_HEIGHT,
             )
-            share = server.gui.add_slider(
+            self.share = server.gui.add_slider(
                 "Estimates fed",
                 min=0.0,
                 max=1.0,
@@ -120,7 +126,7 @@ class LoadPanel:
                 hint="1: the policy walks on its own estimates; 0: on the truth; between: a blend",
             )
             new_load = server.gui.add_button("New load for this robot", icon=viser.Icon.WEIGHT)
-        share.on_update(lambda _: setattr(player, "p_boot", share.value))
+        self.share.on_update(lambda _: setattr(player, "p_boot", self.share.value))
         new_load.on_click(lambda _: request_new_load())
 
     def update(self, env_id: int, step: int) -> None:
@@ -130,11 +136,11 @@ class LoadPanel:
             env_id: The robot in view.
             step: Steps so far; the panel waits until enough have passed.
         """
-        if env_id == self._env_id and 0 <= step < self._next_step <= step + self._period:
+        if env_id == self._env_id and 0 <= step - self._shown_step < self._period:
             return
         if env_id != self._env_id:
             self._history.clear()
-        self._env_id, self._next_step = env_id, step + self._period
+        self._env_id, self._shown_step = env_id, step
         rows = compare(self._player, env_id)
         self._history.append((rows[0].true, rows[0].estimated))
         self._table.content = table_html(rows)
@@ -150,8 +156,8 @@ def table_html(rows: list[Comparison]) -> str:
     """Table of true and estimated values, each with a bar from the middle of its column."""
     cells = "".join(
         f"<tr><td>{row.label} <span style='opacity:.6'>[{row.unit}]</span></td>"
-        f"<td style='text-align:right'>{row.true:.2f}</td>"
-        f"<td style='text-align:right;color:{ESTIMATE_COLOR}'>{row.estimated:.2f}</td>"
+        f"<td style='text-align:right'>{_number(row.true)}</td>"
+        f"<td style='text-align:right;color:{ESTIMATE_COLOR}'>{_number(row.estimated)}</td>"
         f"<td style='width:36%'>{_bar(row.true, row.span, TRUTH_COLOR)}"
         f"{_bar(row.estimated, row.span, ESTIMATE_COLOR)}</td></tr>"
         for row in rows
@@ -161,6 +167,10 @@ def table_html(rows: list[Comparison]) -> str:
         "<tr style='opacity:.6'><td></td><td style='text-align:right'>true</td>"
         f"<td style='text-align:right'>estimate</td><td></td></tr>{cells}</table>"
     )
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # the sum has no negative zero
 
 
 def _bar(value: float, span: float, color: str) -> str:

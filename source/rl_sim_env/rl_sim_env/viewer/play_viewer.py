@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import viser
 from mjlab.viewer.base import ViewerAction
 
 from rl_sim_env.envs import AmpVaeEnv
@@ -19,18 +18,13 @@ LOAD_EVENT = "load"
 _NEW_LOAD = "new load"
 
 
-class PlayViewer(PlayerViewer):
+class PlayViewer(PlayerViewer[PolicyPlayer]):
     """Shows a policy at work and compares its estimates with the truth.
 
     Args:
         player: The policy in its environment.
         server: Serves the page; the caller ends it.
     """
-
-    player: PolicyPlayer
-
-    def __init__(self, player: PolicyPlayer, server: viser.ViserServer) -> None:
-        super().__init__(player, server)
 
     def build_panel(self) -> None:
         """Build the panel of the load."""

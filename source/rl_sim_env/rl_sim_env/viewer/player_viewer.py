@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
+import numpy as np
 import viser
 from mjlab.viewer import ViserPlayViewer
 
 from rl_sim_env.envs import AmpVaeVecEnv
+
+SKY = (214, 228, 240)
+"""Colour of the background [0 to 255]."""
+
+AMBIENT = 0.45
+"""Brightness of the light from all around; mjlab's own 0.8 leaves bright ground without shades."""
 
 
 class Player(Protocol):
@@ -25,7 +32,10 @@ class Player(Protocol):
         ...
 
 
-class PlayerViewer(ViserPlayViewer):
+PlayerType = TypeVar("PlayerType", bound=Player)
+
+
+class PlayerViewer(ViserPlayViewer, Generic[PlayerType]):
     """Shows a player in the browser, with a panel of its own above mjlab's.
 
     Args:
@@ -33,7 +43,7 @@ class PlayerViewer(ViserPlayViewer):
         server: Serves the page; the caller ends it.
     """
 
-    def __init__(self, player: Player, server: viser.ViserServer) -> None:
+    def __init__(self, player: PlayerType, server: viser.ViserServer) -> None:
         # The player acts by itself: as a policy it is only ever reset.
         super().__init__(player.vec_env, player, viser_server=server)  # pyright: ignore[reportArgumentType]
         # Here a camera above the robot has a positive elevation, in MuJoCo a negative one.
@@ -45,8 +55,10 @@ class PlayerViewer(ViserPlayViewer):
         self._server.gui.configure_theme(
             control_width="large", show_logo=False, show_share_button=False
         )
+        self._server.scene.set_background_image(np.array([[SKY]], dtype=np.uint8))
         self.build_panel()
         super().setup()
+        self._server.scene.configure_environment_map(environment_intensity=AMBIENT)
 
     def build_panel(self) -> None:
         """Build what stands above mjlab's tabs."""

@@ -1,0 +1,119 @@
+"""What the evaluation measures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation import PolicyPlayer, evaluate_walking, evaluation_env_cfg, print_reports
+from rl_sim_env.evaluation.walking import WalkingMeter
+from rl_sim_env.learning.estimation import Estimate
+from small_policy import small_policy
+
+ROBOTS = 3
+FORWARD = torch.tensor([[0.5, 0.0, 0.2]] * ROBOTS)
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(ROBOTS, edit=evaluation_env_cfg))
+
+
+def belief(*, velocity: float = 0.0, mass: float = 0.0, com: float = 0.0) -> Estimate:
+    return Estimate(
+        torch.full((ROBOTS, 3), velocity),
+        torch.full((ROBOTS, 1), mass),
+        torch.full((ROBOTS, 3), com),
+    )
+
+
+def measured(vec_env, *, truth=None, estimate=None, command=FORWARD, edit=lambda *_: None):
+    """Report after one step in which nobody acts."""
+    vec_env.reset()
+    meter = WalkingMeter(vec_env)
+    _, _, dones, extras = vec_env.step(torch.zeros(ROBOTS, vec_env.num_actions))
+    edit(dones, extras)
+    meter.add(command, truth or belief(), estimate or belief(), dones, extras)
+    return meter.reports()["all"]
+
+
+def test_tracking_error_is_the_distance_to_the_command(vec_env):
+    layout = vec_env.observation_layout
+
+    def move(dones, extras):
+        amp = extras["terminal_obs"]["amp_obs"]
+        amp[:, layout.slice("amp_obs", "base_lin_vel_xy")] = torch.tensor([0.1, 0.3])
+        amp[:, layout.slice("amp_obs", "base_ang_vel_z")] = -0.1
+
+    report = measured(vec_env, edit=move)
+    assert report.velocity_error == pytest.approx(0.5)  # (0.4, -0.3)
+    assert report.yaw_rate_error == pytest.approx(0.3)
+    assert report.robot_seconds == pytest.approx(ROBOTS * vec_env.step_dt)
+
+
+def test_estimation_errors_are_in_si_units(vec_env):
+    report = measured(
+        vec_env,
+        truth=belief(velocity=0.5, mass=4.0, com=0.05),
+        estimate=belief(velocity=0.2, mass=2.5, com=0.03),
+    )
+    assert report.velocity_rmse == pytest.approx(0.3)
+    assert report.mass_rmse == pytest.approx(1.5)
+    assert report.com_rmse == pytest.approx(0.02)
+    assert report.mass_spread == pytest.approx(0.0, abs=1e-6)
+
+
+def test_spread_is_the_error_of_guessing_the_mean(vec_env):
+    mass = torch.tensor([[1.0], [3.0], [5.0]])
+    report = measured(vec_env, truth=belief()._replace(mass=mass))
+    assert report.mass_spread == pytest.approx(float(mass.std(correction=0)))
+
+
+def test_falls_are_counted_and_time_outs_are_not(vec_env):
+    def end(dones, extras):
+        dones[:] = torch.tensor([1, 1, 0])
+        extras["time_outs"][:] = torch.tensor([True, False, False])
+
+    report = measured(vec_env, edit=end)
+    assert report.falls_per_100_s == pytest.approx(100.0 / (ROBOTS * vec_env.step_dt))
+
+
+def test_player_believes_and_acts_by_its_policy(vec_env):
+    policy = small_policy(vec_env)
+    player = PolicyPlayer(vec_env, policy)
+    obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
+    player.advance()
+    truth = policy.targets.from_critic(obs["critic_obs"])
+    expected = policy(obs["actor_obs"], obs["vae_obs"], truth)
+    assert torch.equal(player.estimate.mass, expected.estimate.mass)
+    assert torch.equal(player.truth.com, policy.targets.to_si(truth).com)
+    action = vec_env.unwrapped.action_manager.action
+    assert torch.allclose(action, expected.actions)
+    player.p_boot = 0.0
+    obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
+    player.advance()
+    truth = policy.targets.from_critic(obs["critic_obs"])
+    expected = policy(obs["actor_obs"], obs["vae_obs"], truth, 0.0)
+    assert torch.allclose(vec_env.unwrapped.action_manager.action, expected.actions)
+
+
+def test_evaluation_lasts_as_long_as_asked(vec_env):
+    reports = evaluate_walking(vec_env, small_policy(vec_env), seconds=0.1)
+    assert reports["all"].robot_seconds == pytest.approx(0.1 * ROBOTS)
+    assert reports["plane_run"] == reports["all"]
+
+
+def test_families_without_robots_are_not_reported(make_env):
+    env = make_env(1, terrain="rough", play=True)
+    vec_env = AmpVaeVecEnv(env)
+    reports = evaluate_walking(vec_env, small_policy(vec_env), seconds=vec_env.step_dt)
+    home = env.terrain_types.names[int(env.terrain_types.ids[0])]
+    assert set(reports) == {home, "all"}
+
+
+def test_nothing_walked_means_nothing_printed(vec_env, capsys):
+    reports = WalkingMeter(vec_env).reports()
+    assert reports == {}
+    print_reports(reports)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,49 @@
+"""A tiny untrained policy of the task, and a checkpoint that holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.learning.checkpoint import Checkpoint, to_plain
+from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
+from rl_sim_env.learning.policy import AmpVaePolicy, build_actor, build_vae
+
+CFG = AmpVaeRunnerCfg(
+    actor=ActorCfg(hidden_dims=(8,)),
+    vae=ContextVaeCfg(encoder_dims=(8, 8), decoder_dims=(8,), latent_dim=2),
+)
+TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
+
+
+def small_policy(vec_env: AmpVaeVecEnv) -> AmpVaePolicy:
+    torch.manual_seed(0)
+    vae = build_vae(vec_env.observation_layout, CFG)
+    actor = build_actor(vec_env.observation_layout, vae, vec_env.num_actions, CFG)
+    return AmpVaePolicy(actor, vae).eval()
+
+
+def small_checkpoint(vec_env: AmpVaeVecEnv, task: str = TASK) -> Checkpoint:
+    policy = small_policy(vec_env)
+    return Checkpoint(
+        task=task,
+        iteration=3,
+        total_steps=0,
+        total_seconds=0.0,
+        progress=1.0,
+        algorithm={
+            "vae_state_dict": policy.vae.state_dict(),
+            "actor_state_dict": policy.actor.state_dict(),
+        },
+        processes=[{"env": vec_env.training_state()}],
+        config=to_plain(CFG),
+        layout=vec_env.observation_layout.to_dict(),
+    )
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> Path:
+    path = folder / Checkpoint.file_name(checkpoint.iteration)
+    checkpoint.save(path)
+    return path

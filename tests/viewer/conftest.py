@@ -1,0 +1,44 @@
+"""Small players, and a page that nobody opens."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import pytest
+import viser
+
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.motions.clip_set import CLIP_SET
+from rl_sim_env.motions.generator import generate_clip
+from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.viewer.clip_viewer import ClipPlayer
+from small_policy import small_policy
+
+SHOWN = ("turn_left_1.0", "start_stop_0.5")
+
+
+@pytest.fixture(scope="module")
+def policy_player(make_env) -> PolicyPlayer:
+    vec_env = AmpVaeVecEnv(make_env(2, play=True))
+    return PolicyPlayer(vec_env, small_policy(vec_env))
+
+
+@pytest.fixture(scope="session")
+def clips():
+    legs = LegKinematics.from_mjcf()
+    return [generate_clip(cfg, legs) for cfg in CLIP_SET if cfg.name in SHOWN]
+
+
+@pytest.fixture
+def clip_player(make_env, clips) -> ClipPlayer:
+    return ClipPlayer(AmpVaeVecEnv(make_env(1, play=True)), clips)
+
+
+@pytest.fixture
+def server():
+    with contextlib.redirect_stdout(io.StringIO()):
+        server = viser.ViserServer(host="localhost", port=18080, verbose=False)
+        yield server
+        server.stop()

@@ -1,0 +1,79 @@
+"""The panel's values and what it draws."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_sim_env.viewer.load_panel import (
+    ESTIMATE_COLOR,
+    Comparison,
+    LoadPanel,
+    caption,
+    compare,
+    table_html,
+)
+
+
+def test_values_are_those_of_the_robot_in_view(policy_player):
+    env = policy_player.vec_env.unwrapped
+    policy_player.reset()
+    policy_player.advance()
+    body = env.index.load_body_global
+    for env_id in range(env.num_envs):
+        rows = {row.label: row for row in compare(policy_player, env_id)}
+        load = env.sim.model.body_mass[env_id, body] - env.sim.get_default_field("body_mass")[body]
+        assert rows["extra mass"].true == pytest.approx(float(load), abs=1e-3)
+        mass = policy_player.estimate.mass[env_id, 0]
+        assert rows["extra mass"].estimated == pytest.approx(float(mass))
+        com = 100.0 * policy_player.truth.com[env_id]
+        assert [rows[f"CoM {axis}"].true for axis in "xyz"] == pytest.approx(com.tolist())
+        velocity = policy_player.estimate.velocity[env_id]
+        assert rows["velocity y"].estimated == pytest.approx(float(velocity[1]))
+    text = caption(policy_player, 1)
+    assert f"load {rows['extra mass'].true:.1f} kg" in text
+    assert f"estimated {rows['extra mass'].estimated:.1f} kg" in text
+
+
+def bar(value: float) -> str:
+    row = Comparison(label="CoM x", unit="cm", span=10.0, true=0.0, estimated=value)
+    html = table_html([row])
+    return html[: html.index(f"background:{ESTIMATE_COLOR}")].rsplit("<div", 1)[1]
+
+
+def test_bars_start_in_the_middle_and_show_the_sign():
+    assert "margin:1px 0 1px 50.0%;width:25.0%" in bar(5.0)
+    assert "margin:1px 0 1px 25.0%;width:25.0%" in bar(-5.0)
+    assert "width:50.0%" in bar(99.0)
+
+
+def test_small_negative_value_is_no_negative_zero():
+    row = Comparison(label="x", unit="m", span=1.0, true=-0.001, estimated=0.0)
+    assert "-0.00" not in table_html([row])
+
+
+def test_plot_follows_time_and_starts_anew_with_another_robot(policy_player, server):
+    policy_player.reset()
+    panel = LoadPanel(server, policy_player, lambda: None)
+    for step in range(11):
+        panel.update(0, step)
+    ages, true, estimated = panel._plot.data
+    assert ages.tolist() == pytest.approx([-0.2, -0.1, 0.0])  # one point in five steps of 20 ms
+    assert true.tolist() == pytest.approx([policy_player.truth.mass[0].item()] * 3)
+    assert estimated.tolist() == pytest.approx([policy_player.estimate.mass[0].item()] * 3)
+    panel.update(1, 11)
+    assert panel._plot.data[1].tolist() == pytest.approx([policy_player.truth.mass[1].item()])
+
+
+def test_plot_goes_on_after_a_reset_of_the_step_count(policy_player, server):
+    panel = LoadPanel(server, policy_player, lambda: None)
+    for step in (100, 0, 5):
+        panel.update(0, step)
+    assert len(panel._plot.data[0]) == 3
+
+
+def test_slider_decides_what_the_policy_is_fed(policy_player, server):
+    panel = LoadPanel(server, policy_player, lambda: None)
+    panel.share.value = 0.25
+    assert policy_player.p_boot == 0.25
+    panel.share.value = 1.0
+    assert policy_player.p_boot == 1.0
