@@ -19,15 +19,17 @@ $(VENV)/.ready: constraints.txt source/rl_sim_env/pyproject.toml
 	touch $@
 
 # On a GPU the full task, elsewhere the flat preset within a quarter of an hour.
-train: setup
 ifeq ($(filter-out 0,$(HAS_GPU)),)
-	$(BIN)/python scripts/rsl_rl/train.py --task $(TASK)-Flat-v0 --headless --evaluate
+PRESET := $(TASK)-Flat
 else
-	$(BIN)/python scripts/rsl_rl/train.py --task $(TASK)-v0 --headless --evaluate
+PRESET := $(TASK)
 endif
 
+train: setup
+	$(BIN)/python scripts/rsl_rl/train.py --task $(PRESET)-v0 --headless --evaluate
+
 play: setup
-	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(TASK)-Play-v0
+	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(PRESET)-Play-v0
 
 test: setup
 	$(BIN)/python -m pytest -n 2

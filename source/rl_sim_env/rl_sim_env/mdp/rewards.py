@@ -102,6 +102,16 @@ def feet_slide(env: AmpVaeEnv, *, force_threshold: float) -> torch.Tensor:
     return (speed * carries).sum(dim=-1)
 
 
+def foot_clearance(env: AmpVaeEnv, *, target: float) -> torch.Tensor:
+    """Horizontal foot speed [m/s] times what the foot lacks to ``target`` [m] above the ground.
+
+    Feet that move without being lifted cost; feet at rest do not, whatever their height.
+    """
+    lack = (target - obs.foot_clearance(env)).clamp(min=0.0)
+    speed = env.robot.data.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
+    return (lack * speed).sum(dim=-1)
+
+
 def stand_still(env: AmpVaeEnv) -> torch.Tensor:
     """Distance of the legs from the default pose [rad], counted when the command is zero."""
     deviation = obs.joint_pos_rel(env).abs().sum(dim=-1)

@@ -63,6 +63,9 @@ MASS_SCALE = 0.2
 HEIGHT_SCALE = 5.0
 ACTION_SCALE = 0.35
 
+SWING_HEIGHT = 0.08
+"""Height above the ground that moving feet should reach [m]."""
+
 REFERENCE_START = 0.5
 """Share of training episodes that begin in the middle of a motion clip."""
 
@@ -138,7 +141,7 @@ def _observations(noise: bool) -> dict[str, ObservationGroupCfg]:
     }
 
 
-def _commands() -> TerrainVelocityCommandCfg:
+def _commands(rough: bool) -> TerrainVelocityCommandCfg:
     def ranges(
         vx_start: tuple[float, float],
         vx_final: tuple[float, float],
@@ -162,7 +165,9 @@ def _commands() -> TerrainVelocityCommandCfg:
             "random_rough": slope,
             "hf_pyramid_slope": slope,
             "hf_pyramid_slope_inv": slope,
-            "plane_run": ranges(both, (-1.2, 1.2), 0.25, 1.5),
+            "plane_run": ranges(both, (-1.2, 1.2), 0.25, 1.5)
+            if rough
+            else ranges(both, (-1.0, 1.0), 0.5, 1.0),
         }
     )
 
@@ -200,12 +205,15 @@ def _rewards() -> dict[str, RewardTerm]:
             weight=-0.1,
             params={"force_threshold": 1.0},
         ),
+        "foot_clearance": RewardTerm(
+            func=rewards.foot_clearance, weight=-2.0, params={"target": SWING_HEIGHT}
+        ),
         "stand_still": RewardTerm(func=rewards.stand_still, weight=-0.05),
         "is_terminated": RewardTerm(func=rewards.is_terminated, weight=-10.0),
     }
 
 
-def _events(play: bool, mjcf_path: Path | str) -> dict[str, EventTerm]:
+def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTerm]:
     def reset(func: Callable[..., Any], **params: Any) -> EventTerm:
         return EventTerm(func=func, mode="reset", params=params)
 
@@ -245,7 +253,7 @@ def _events(play: bool, mjcf_path: Path | str) -> dict[str, EventTerm]:
             func=events.push,
             mode="interval",
             interval_range_s=(10.0, 15.0),
-            params={"velocity": 1.0},
+            params={"velocity": 1.0 if rough else 0.5},
         ),
     }
 
@@ -271,7 +279,14 @@ def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
     terms = {
         "command_level": CurriculumTerm(
             func=curriculums.command_levels,
-            params={"raise_above": 0.75, "lower_below": 0.4, "step": 0.1, "min_steps": 250},
+            params={
+                "raise_above": 0.75,
+                "lower_below": 0.4,
+                # A robot of the flat preset lives through nine episodes, one of the full task
+                # through hundreds.
+                "step": 0.1 if rough else 0.5,
+                "min_steps": 250,
+            },
         )
     }
     if rough:
@@ -355,9 +370,9 @@ def amp_vae_env_cfg(
                 scale=ACTION_SCALE,
             )
         },
-        commands={"velocity": _commands()},
+        commands={"velocity": _commands(rough)},
         rewards=_rewards(),
-        events=_events(play, mjcf_path),
+        events=_events(rough, play, mjcf_path),
         terminations=_terminations(rough),
         curriculum={} if play else _curriculum(rough),
         style=StyleCfg(
@@ -411,4 +426,10 @@ def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
         cfg.amp.hidden_dims = (256, 128)
         cfg.amp.batch_size = 256
         cfg.amp.replay_size = 100_000
+        # A few hundred updates: larger steps, less noise, more guidance by the clips.
+        cfg.algorithm.desired_kl = 0.015
+        cfg.algorithm.entropy_coef = 0.005
+        cfg.actor.init_std = 0.8
+        cfg.amp.style_weight = 1.0
+        cfg.adaboot.window = 30
     return cfg

@@ -1,0 +1,133 @@
+"""The commands that users have in their notes, run as they stand from the parent folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CLONE_NAME = "rl_sim_env-amp_vae_vit"
+TRAIN = f"python {CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+# Added behind the users' words: two iterations, and as little work in each as can be.
+SHORT = (
+    "--max_iterations 2 agent.num_steps_per_env=2 agent.algorithm.num_learning_epochs=1 "
+    "agent.amp.batch_size=32 agent.amp.replay_size=1000"
+)
+FLAT = (
+    f"python {CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 "
+    "--num_envs 8 --headless --device cpu agent.num_steps_per_env=4 agent.save_interval=1"
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the checkout under the name the users know."""
+    folder = tmp_path_factory.mktemp("users")
+    (folder / CLONE_NAME).symlink_to(CHECKOUT)
+    return folder
+
+
+def start(command: str, folder: Path) -> subprocess.Popen[str]:
+    """Start a command line in a folder, with this python under the name ``python``."""
+    programs = Path(sys.executable).parent
+    assignments, words = [], shlex.split(command)
+    while re.fullmatch(r"\w+=\S*", words[0]):
+        assignments.append(words.pop(0).split("=", 1))
+    environment = os.environ | dict(assignments) | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command line to its good end and return what it printed."""
+    process = start(command, folder)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    return output
+
+
+def checkpoints(folder: Path, experiment: str) -> list[str]:
+    return sorted(path.name for path in (folder / "logs/rsl_rl" / experiment).glob("*/model_*.pt"))
+
+
+def test_train_then_play_the_experiment_folder(parent: Path) -> None:
+    run(f"{TRAIN} --run_name v2d3_arm_load_test --headless --num_envs 4096 {SHORT}", parent)
+    (run_folder,) = (parent / "logs/rsl_rl/grq20_v2d3_amp_vae").glob("*_v2d3_arm_load_test")
+    assert (run_folder / "model_1.pt").is_file()
+    output = run(
+        f"python {CLONE_NAME}/scripts/rsl_rl/play_amp_vae.py "
+        "--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0 --num_envs 25 "
+        "--checkpoint logs/rsl_rl/grq20_v2d3_amp_vae/ --duration 0.2",
+        parent,
+    )
+    assert "model_1.pt" in output
+    assert "robot-seconds" in output
+
+
+def test_train_with_torchrun(parent: Path) -> None:
+    run(
+        "CUDA_VISIBLE_DEVICES=0,1,2,3 torchrun --nproc_per_node=4 "
+        f"{CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0 "
+        "--run_name v2d3_arm_load_test_dist --distributed --headless --num_envs 2500 " + SHORT,
+        parent,
+    )
+    runs = list((parent / "logs/rsl_rl/grq20_v2d3_amp_vae").glob("*_v2d3_arm_load_test_dist"))
+    assert len(runs) == 1, "rank 0 alone writes"
+    assert (runs[0] / "model_1.pt").is_file()
+
+
+def test_killed_training_resumes_where_it_stopped(tmp_path: Path) -> None:
+    (tmp_path / CLONE_NAME).symlink_to(CHECKOUT)
+    experiment = "grq20_v2d3_amp_vae_flat"
+    process = start(f"{FLAT} --max_iterations 10000", tmp_path)
+    assert process.stdout is not None
+    with process:
+        printed = next((line for line in process.stdout if "iteration 11/" in line), None)
+        process.send_signal(signal.SIGKILL)
+    assert printed, "training ended by itself"
+    kept = [int(re.findall(r"\d+", name)[0]) for name in checkpoints(tmp_path, experiment)]
+    assert kept
+    last = max(kept)
+    run(f"{FLAT} --resume --max_iterations {last + 3}", tmp_path)
+    assert f"model_{last + 2}.pt" in checkpoints(tmp_path, experiment)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3", "did you mean"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --num_env 4", "num_env"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --num_envs 0", "at least 1"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --num_envs -3", "at least 1"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --device cuda:7", "cuda:7"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --motions /nowhere/*.npz", "/nowhere"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --checkpoint /nowhere.pt", "/nowhere.pt"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --distributed", "torchrun"),
+        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 agent.algorithm.gama=0.9", "gamma"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_leaves_nothing_behind(
+    words: str, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / CLONE_NAME).symlink_to(CHECKOUT)
+    process = start(f"python {CLONE_NAME}/scripts/rsl_rl/train.py {words}", tmp_path)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert complaint in line
+    assert not (tmp_path / "logs").exists()
