@@ -126,13 +126,28 @@ def test_the_state_dump_reproduces_the_next_step(make_env, env, tmp_path):
     env.dump_state(tmp_path / "dump.pt")
     dump = torch.load(tmp_path / "dump.pt", weights_only=True)
     other = make_env(3, edit=calm)
-    for name, values in dump.items():
+    for name, values in dump["present"].items():
         source = other.sim.data if name in ("qpos", "qvel", "ctrl") else other.sim.model
         if hasattr(source, name):
             getattr(source, name)[:] = values
     for each in (env, other):
         each.sim.step()
     torch.testing.assert_close(other.sim.data.qpos, env.sim.data.qpos, atol=1e-5, rtol=0.0)
+
+
+def test_the_state_dump_keeps_what_the_last_broken_robot_was_before_it_broke(env, tmp_path):
+    env.reset()
+    before = env.sim.data.qpos[1].clone()
+    mass = env.sim.model.body_mass[1].clone()
+    env.sim.data.qvel[1, 9] = 1e8
+    env.step(NO_ACTION)
+    env.step(NO_ACTION)
+    env.dump_state(tmp_path / "dump.pt")
+    broken = torch.load(tmp_path / "dump.pt", weights_only=True)["broken"]
+    assert broken["env_ids"].tolist() == [1]
+    torch.testing.assert_close(broken["qpos"][0], before)
+    torch.testing.assert_close(broken["body_mass"][0], mass)
+    assert broken["qvel"][0, 9] == 1e8
 
 
 @pytest.mark.parametrize("num_envs", (0, -3))

@@ -148,3 +148,15 @@ def test_rewards_are_weighted_sums_times_the_control_period(env, place):
         assert term.weight != 0.0, name
     torch.testing.assert_close(total, by_hand)
     assert total.max() < 2.0 * env.step_dt + 1e-6
+
+
+def test_feet_that_move_without_being_lifted_cost(env, place):
+    target = 0.08
+    place(env, height=TOUCHING, lin_vel=(0.3, -0.4, 0.0))
+    expect(rewards.foot_clearance(env, target=target), 4 * 0.5 * (target + 0.002))
+    place(env, height=TOUCHING + 0.05, lin_vel=(0.3, -0.4, 0.0))
+    expect(rewards.foot_clearance(env, target=target), 4 * 0.5 * (target - 0.048))
+    place(env, height=TOUCHING + 0.2, lin_vel=(0.3, -0.4, 0.0))
+    expect(rewards.foot_clearance(env, target=target), 0.0)
+    place(env, height=TOUCHING)
+    expect(rewards.foot_clearance(env, target=target), 0.0)

@@ -151,9 +151,9 @@ def train(options: TrainOptions) -> None:
 
 def evaluate(runner: AmpVaeRunner, options: TrainOptions) -> None:
     """Evaluate the trained policy for a short while and print the figures."""
-    env_cfg = evaluation_env_cfg(
-        make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
-    )
+    trained_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
+    apply_overrides(options.settings, {"env": trained_cfg, "agent": runner.cfg})
+    env_cfg = evaluation_env_cfg(trained_cfg)
     env_cfg.scene.num_envs = EVALUATION_ROBOTS
     env_cfg.seed = runner.cfg.seed
     with quiet():

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from rl_sim_env.simulation import NativeSimulation, WarpSimulation
 
 
+_STATE = ("qpos", "qvel", "ctrl")
+"""Fields of the physics state that a dump holds."""
+
+
 @dataclass(kw_only=True)
 class StyleCfg:
     """Where the style reward counts."""
@@ -143,6 +147,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot_names.foot_geoms],
             device=self.device,
         )
+        self._broken: dict[str, torch.Tensor] = {}
         self._broken_resets = torch.zeros((), dtype=torch.long, device=self.device)
         super().load_managers()
         self.observation_manager = StackedObservationManager(
@@ -173,6 +178,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             ``style_scale``: the factor of the style reward, shape (num_envs,).
         """
         self.extras["log"] = {}
+        self._state_before = {name: getattr(self.sim.data, name).clone() for name in _STATE}
         self.action_manager.process_action(action.to(self.device))
         for _ in range(self.cfg.decimation):
             self._sim_step_counter += 1
@@ -201,6 +207,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         command_dt = self._command_dt.fill_(self.step_dt)
         reset_ids = self.reset_buf.nonzero(as_tuple=False).squeeze(-1)
         if len(reset_ids) > 0:
+            self._remember_broken((~is_sound).nonzero(as_tuple=False).squeeze(-1))
             self.recorder_manager.record_pre_reset(reset_ids)
             self._reset_idx(reset_ids)
             self._write_first_controls()
@@ -220,6 +227,21 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.reset_time_outs,
             self.extras,
         )
+
+    def _remember_broken(self, env_ids: torch.Tensor) -> None:
+        """Keep what the robots that just broke looked like before the step that broke them."""
+        if len(env_ids) > 0:
+            self._broken = {"env_ids": env_ids.cpu(), **self._snapshot(env_ids)}
+            self._broken |= {name: self._state_before[name][env_ids].cpu() for name in _STATE}
+
+    def _snapshot(self, env_ids: torch.Tensor | slice) -> dict[str, torch.Tensor]:
+        data, model = self.sim.data, self.sim.model
+        snapshot = {name: getattr(data, name)[env_ids].cpu() for name in _STATE}
+        for name in sorted(self.sim.expanded_fields):
+            snapshot[name] = getattr(model, name)[env_ids].cpu()
+        snapshot["action"] = self.action_manager.action[env_ids].cpu()
+        snapshot["episode_length"] = self.episode_length_buf[env_ids].cpu()
+        return snapshot
 
     def _write_first_controls(self) -> None:
         """Let the drives of the robots just reset hold their pose.
@@ -270,13 +292,13 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         return count
 
     def dump_state(self, path: Path) -> None:
-        """Write what reproduces the present state: physics state and per-environment parameters."""
-        dump = {name: getattr(self.sim.data, name).cpu() for name in ("qpos", "qvel", "ctrl")}
-        for name in sorted(self.sim.expanded_fields):
-            dump[name] = getattr(self.sim.model, name).cpu()
-        dump["episode_length"] = self.episode_length_buf.cpu()
-        dump["action"] = self.action_manager.action.cpu()
-        torch.save(dump, path)
+        """Write what reproduces the present state, and the last breakdown of physics.
+
+        The file holds two dictionaries of tensors, ``present`` (all environments) and ``broken``
+        (the environments ``env_ids`` that broke down last, as they were before that control step;
+        empty if none did): physics state, per-environment model fields, the action, the age.
+        """
+        torch.save({"present": self._snapshot(slice(None)), "broken": self._broken}, path)
 
     def training_state(self) -> dict[str, Any]:
         """Curricula and counters that a resumed run continues from."""

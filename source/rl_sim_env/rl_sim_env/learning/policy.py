@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from rsl_rl.models import MLPModel
+from rsl_rl.modules.distribution import GaussianDistribution
 from tensordict import TensorDict
 from torch import nn
 
@@ -18,6 +19,14 @@ from rl_sim_env.learning.layout import ObservationLayout
 
 POLICY_INPUT = "policy_input"
 """Key of what the actor reads in a set of observations."""
+
+
+class _Gaussian(GaussianDistribution):
+    """rsl_rl's Gaussian, sampled without its check of the deviation, which reads the device."""
+
+    def sample(self) -> torch.Tensor:
+        """One sample of each action, shape (..., number of actions)."""
+        return self.mean + self.std * torch.randn_like(self.mean)
 
 
 class PolicyOutput(NamedTuple):
@@ -58,7 +67,7 @@ def build_actor(
         hidden_dims=cfg.actor.hidden_dims,
         activation=cfg.actor.activation,
         distribution_cfg={
-            "class_name": "GaussianDistribution",
+            "class_name": _Gaussian,
             "init_std": cfg.actor.init_std,
             "std_type": "log",
         },
