@@ -10,7 +10,10 @@ STEPS = 500
 
 @pytest.fixture(scope="module")
 def flat(make_env):
-    return make_env(4)
+    def edit(cfg):
+        cfg.curriculum["command_level"].params["step"] = 0.1
+
+    return make_env(4, edit=edit)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rl_sim_env.mdp import observations, rewards
-from rl_sim_env.robots.grq20_v2d3.constants import STANDING_HEIGHT
+from rl_sim_env.robots.grq20_v2d3.constants import FOOT_RADIUS, STANDING_HEIGHT
 
 NUM_ENVS = 2
 LEGS = 12
@@ -151,11 +151,12 @@ def test_rewards_are_weighted_sums_times_the_control_period(env, place):
 
 
 def test_feet_that_move_without_being_lifted_cost(env, place):
-    target = 0.08
-    place(env, height=TOUCHING, lin_vel=(0.3, -0.4, 0.0))
-    expect(rewards.foot_clearance(env, target=target), 4 * 0.5 * (target + 0.002))
-    place(env, height=TOUCHING + 0.05, lin_vel=(0.3, -0.4, 0.0))
-    expect(rewards.foot_clearance(env, target=target), 4 * 0.5 * (target - 0.048))
+    target, speed = 0.08, 0.5
+    for height in (0.0, 0.05):
+        place(env, height=TOUCHING + height, lin_vel=(0.3, -0.4, 0.0))
+        gap = float(env.robot.data.site_pos_w[0, env.index.foot_sites[0], 2]) - FOOT_RADIUS
+        assert gap == pytest.approx(height, abs=0.003)
+        expect(rewards.foot_clearance(env, target=target), 4 * speed * (target - gap))
     place(env, height=TOUCHING + 0.2, lin_vel=(0.3, -0.4, 0.0))
     expect(rewards.foot_clearance(env, target=target), 0.0)
     place(env, height=TOUCHING)

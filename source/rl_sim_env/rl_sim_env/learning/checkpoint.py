@@ -278,6 +278,8 @@ def resolve_checkpoint(
         return Path(name)
     if name is not None and Path(name).is_dir():
         root, name = Path(name), None
+    if name is not None and Path(name).name != name:
+        raise UserError(f"--checkpoint {name}: no such file or folder")
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
     runs = _run_folders(root, load_run)

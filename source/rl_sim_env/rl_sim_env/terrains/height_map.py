@@ -98,7 +98,7 @@ class HeightMap:
             World z, shape (...), m. Finite for any input, NaN included.
         """
         if len(self._flat_grid) == 1:
-            return self._flat_grid.expand(xy.shape[:-1])
+            return self._flat_grid[0].expand(xy.shape[:-1])
         cell = ((xy - self._corner) / self.resolution).floor().long()
         # Clamping the integers, not the floats, keeps NaN inside the map as well.
         cell = torch.minimum(cell.clamp(min=0), self._last_cell)
