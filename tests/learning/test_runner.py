@@ -194,13 +194,19 @@ def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
     assert not (tmp_path / "model_1.pt").exists()
 
 
-def test_trouble_in_the_physics_is_passed_on(tmp_path: Path) -> None:
+def test_physics_without_room_ends_training_and_loses_nothing(tmp_path: Path) -> None:
     class OverflowingEnv(ToyEnv):
-        def check_health(self) -> int:
-            raise UserError("contacts overflow: raise sim.nconmax")
+        checks = 0
 
-    with pytest.raises(UserError, match=r"sim\.nconmax"):
-        make_runner(tmp_path, OverflowingEnv()).learn(1)
+        def check_health(self) -> int:
+            self.checks += 1
+            if self.checks == 3:
+                raise UserError("contacts overflow: raise sim.nconmax")
+            return 0
+
+    with pytest.raises(UserError, match=r"sim\.nconmax.*--resume.*model_2\.pt"):
+        make_runner(tmp_path, OverflowingEnv(), save_interval=100).learn(5)
+    assert Checkpoint.load(tmp_path / "model_2.pt").iteration == 2
 
 
 def test_networks_of_another_size_are_refused(tmp_path: Path) -> None:

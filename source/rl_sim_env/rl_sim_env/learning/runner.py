@@ -138,8 +138,10 @@ class _Report:
 
     metrics: dict[str, tuple[float, int]]
     """Sum and number of what the environment logged."""
-    nan_resets: int
+    nan_resets: int = 0
     """Environments that were reset because their state was not finite."""
+    overflow: str | None = None
+    """What the physics had no room for."""
     losses: dict[str, float] = field(default_factory=dict)
     """What the update returned."""
     failure: str | None = None
@@ -251,6 +253,7 @@ class AmpVaeRunner:
                 self._require_finite(iteration, reports)
                 summary = self._advance(iteration, first, end, limit_s, reports)
                 log.record(summary, iteration)
+                self._require_room(reports)
                 stopped_by = next((each.signal for each in reports if each.signal), None)
                 if stopped_by is not None:
                     break
@@ -317,8 +320,12 @@ class AmpVaeRunner:
         if next_obs is None:
             return None
         # Reading what was logged waits for the device, so the two times are told apart rightly.
-        report = _Report(metrics=self._metrics.read(), nan_resets=self.env.check_health())
+        report = _Report(metrics=self._metrics.read())
         collected = time.monotonic()
+        try:
+            report.nan_resets = self.env.check_health()
+        except UserError as error:
+            report.overflow = str(error)
         try:
             self.alg.compute_returns(next_obs)
             report.losses = self.alg.update()
@@ -359,6 +366,13 @@ class AmpVaeRunner:
             reason = f"iteration {iteration}: {'; '.join(failures)}"
             dump = self._dump(iteration, reason)
             raise UserError(f"{reason}. What reproduces it is in {dump}")
+
+    def _require_room(self, reports: list[_Report]) -> None:
+        """End training, after saving it, if physics had to drop contacts or constraints."""
+        overflow = next((report.overflow for report in reports if report.overflow), None)
+        if overflow:
+            self._save_once()
+            raise UserError(f"{overflow}, and continue with --resume; saved: {self._last_saved}")
 
     def _advance(
         self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
