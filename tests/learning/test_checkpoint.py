@@ -64,14 +64,15 @@ def test_the_trained_configuration_comes_back_typed(tmp_path: Path) -> None:
     checkpoint = make_checkpoint()
     checkpoint.config = to_plain(cfg)
     checkpoint.save(tmp_path / "model_3.pt")
-    assert Checkpoint.load(tmp_path / "model_3.pt").runner_cfg() == cfg
+    path = tmp_path / "model_3.pt"
+    assert Checkpoint.load(path).runner_cfg(path) == cfg
 
 
 def test_a_setting_nobody_knows_is_refused_by_name() -> None:
     checkpoint = make_checkpoint()
     checkpoint.config["vae"]["depth"] = 3
     with pytest.raises(UserError, match=r"ContextVaeCfg.*depth"):
-        checkpoint.runner_cfg()
+        checkpoint.runner_cfg(Path("model_3.pt"))
 
 
 def test_random_numbers_continue_where_they_were_saved(tmp_path: Path) -> None:

@@ -1,4 +1,9 @@
-"""The one exception type whose message is meant for the user as it stands."""
+"""The one exception type whose message is meant for the user as it stands, and its wording."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
 
 
 class UserError(Exception):
@@ -7,3 +12,15 @@ class UserError(Exception):
     The message names what is wrong, where, and what to do about it. Command line programs print it
     without a traceback and exit with status 2.
     """
+
+
+def known_names(name: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
+    """Tell what could have been meant by an unknown name: the nearest names, or else all.
+
+    Args:
+        name: The unknown name.
+        known: The names there are.
+        cutoff: Similarity, in [0, 1], that a name needs to be near.
+    """
+    near = difflib.get_close_matches(name, known, n=3, cutoff=cutoff)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, known_names
 
 
 def apply_overrides(overrides: Iterable[str], roots: Mapping[str, Any]) -> None:
@@ -47,9 +46,7 @@ def _names(holder: Any) -> list[str]:
 def _get(holder: Any, name: str, path: str, text: str) -> Any:
     names = _names(holder)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
-        raise UserError(f"setting '{text}': '{path}' does not exist; {hint}")
+        raise UserError(f"setting '{text}': '{path}' does not exist; {known_names(name, names)}")
     return holder[name] if isinstance(holder, Mapping) else getattr(holder, name)
 
 

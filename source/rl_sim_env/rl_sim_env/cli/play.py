@@ -18,7 +18,6 @@ from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import PolicyPlayer, print_reports
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
-from rl_sim_env.learning.config import runner_cfg_from_dict
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.motions import load_clips
@@ -133,7 +132,7 @@ def _play_policy(options: PlayOptions) -> None:
         options.checkpoint, root=LOG_ROOT / experiment, load_run=options.load_run
     )
     checkpoint = Checkpoint.load(path)
-    cfg = runner_cfg_from_dict(checkpoint.config, str(path))
+    cfg = checkpoint.runner_cfg(path)
     vec_env = _make_env(options, num_envs=options.num_envs)
     checkpoint.require(
         path,

@@ -178,7 +178,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             ``style_scale``: the factor of the style reward, shape (num_envs,).
         """
         self.extras["log"] = {}
-        self._state_before = {name: getattr(self.sim.data, name).clone() for name in _STATE}
+        self._state_before = self._state()
         self.action_manager.process_action(action.to(self.device))
         for _ in range(self.cfg.decimation):
             self._sim_step_counter += 1
@@ -228,17 +228,25 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.extras,
         )
 
+    def _state(self) -> dict[str, torch.Tensor]:
+        """A copy of the physics state of all robots."""
+        return {name: getattr(self.sim.data, name).clone() for name in _STATE}
+
     def _remember_broken(self, env_ids: torch.Tensor) -> None:
         """Keep what the robots that just broke looked like before the step that broke them."""
         if len(env_ids) > 0:
-            self._broken = {"env_ids": env_ids.cpu(), **self._snapshot(env_ids)}
-            self._broken |= {name: self._state_before[name][env_ids].cpu() for name in _STATE}
+            self._broken = {
+                "env_ids": env_ids.cpu(),
+                **self._snapshot(env_ids, self._state_before),
+            }
 
-    def _snapshot(self, env_ids: torch.Tensor | slice) -> dict[str, torch.Tensor]:
-        data, model = self.sim.data, self.sim.model
-        snapshot = {name: getattr(data, name)[env_ids].cpu() for name in _STATE}
+    def _snapshot(
+        self, env_ids: torch.Tensor | slice, state: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Physics state as given, and everything else that the next step of some robots needs."""
+        snapshot = {name: value[env_ids].cpu() for name, value in state.items()}
         for name in sorted(self.sim.expanded_fields):
-            snapshot[name] = getattr(model, name)[env_ids].cpu()
+            snapshot[name] = getattr(self.sim.model, name)[env_ids].cpu()
         snapshot["action"] = self.action_manager.action[env_ids].cpu()
         snapshot["episode_length"] = self.episode_length_buf[env_ids].cpu()
         return snapshot
@@ -298,7 +306,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         (the environments ``env_ids`` that broke down last, as they were before that control step;
         empty if none did): physics state, per-environment model fields, the action, the age.
         """
-        torch.save({"present": self._snapshot(slice(None)), "broken": self._broken}, path)
+        present = self._snapshot(slice(None), self._state())
+        torch.save({"present": present, "broken": self._broken}, path)
 
     def training_state(self) -> dict[str, Any]:
         """Curricula and counters that a resumed run continues from."""

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.layout import ObservationLayout
 
 _FORMAT_VERSION = 1
@@ -112,13 +112,16 @@ class Checkpoint:
             )
         return cls(**content)
 
-    def runner_cfg(self) -> AmpVaeRunnerCfg:
+    def runner_cfg(self, path: Path) -> AmpVaeRunnerCfg:
         """Return the configuration that the run was trained with.
 
+        Args:
+            path: Where the checkpoint was read from, for the message.
+
         Raises:
-            UserError: It holds settings that this program does not know.
+            UserError: Settings are missing, or this program does not know them.
         """
-        return _restore(AmpVaeRunnerCfg, self.config)
+        return runner_cfg_from_dict(self.config, str(path))
 
     def config_differences(self, cfg: AmpVaeRunnerCfg) -> list[str]:
         """Return the settings of the learners that differ from ``cfg``, saved and present value."""
@@ -214,20 +217,6 @@ def to_plain(value: Any) -> Any:
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}:{value.__qualname__}"
     return str(value)
-
-
-def _restore(kind: Any, plain: Any) -> Any:
-    """Return what ``to_plain`` was given; ``kind`` is the type annotation of the value."""
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        return tuple(plain) if isinstance(plain, list) else plain
-    kinds = get_type_hints(kind)
-    unknown = plain.keys() - kinds
-    if unknown:
-        raise UserError(
-            f"{kind.__name__} of the checkpoint has settings that this program does not know: "
-            f"{_listing(unknown)}; use the rl_sim_env that wrote it"
-        )
-    return kind(**{name: _restore(kinds[name], value) for name, value in plain.items()})
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:

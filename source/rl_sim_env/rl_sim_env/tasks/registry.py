@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 import gymnasium
 
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg, amp_vae_runner_cfg
@@ -82,9 +81,7 @@ def find_task(task_id: str) -> Task:
     """
     if task_id in TASKS:
         return TASKS[task_id]
-    near = difflib.get_close_matches(task_id, TASKS, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(TASKS)}"
-    raise UserError(f"unknown task '{task_id}'; {hint}")
+    raise UserError(f"unknown task '{task_id}'; {known_names(task_id, TASKS, cutoff=0.5)}")
 
 
 def family_ids(family: str) -> tuple[str, ...]:
