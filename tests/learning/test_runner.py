@@ -18,7 +18,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, random_state
-from rl_sim_env.learning.log_writer import MetricSums, mean_metrics
+from rl_sim_env.learning.log_writer import mean_metrics
 from rl_sim_env.learning.runner import AmpVaeRunner, StopSignals
 
 PROGRAM = Path(__file__).parent / "toy_train.py"
@@ -299,13 +299,7 @@ def test_wandb_without_a_login_is_told_before_training(
     assert runner.current_learning_iteration == -1
 
 
-def test_metrics_are_means_over_the_steps_that_measured_something() -> None:
-    sums = MetricSums()
-    value = torch.tensor(1.0)
-    sums.add({"a": value, "b": torch.tensor(float("nan")), "c": 4})
-    value.fill_(3.0)
-    sums.add({"a": value, "b": torch.tensor(7)})
-    here, elsewhere = sums.read(), {"a": (5.0, 1)}
-    assert mean_metrics([here]) == {"a": 2.0, "b": 7.0, "c": 4.0}
-    assert mean_metrics([here, elsewhere])["a"] == 3.0
-    assert sums.read() == {}
+def test_metrics_are_means_over_all_samples_of_all_processes() -> None:
+    here, elsewhere = {"a": (4.0, 2), "b": (7.0, 1)}, {"a": (5.0, 1)}
+    assert mean_metrics([here]) == {"a": 2.0, "b": 7.0}
+    assert mean_metrics([here, elsewhere]) == {"a": 3.0, "b": 7.0}

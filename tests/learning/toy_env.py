@@ -6,6 +6,7 @@ under the same names, only fewer of each, and is fast enough for hundreds of ste
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class ToyEnv:
             "level": self._zeros(),
         }
         self.history = self._zeros(HISTORY, toy_layout().width("actor_obs"))
+        self.log: defaultdict[str, list[float]] = defaultdict(list)
         self._reset(torch.ones(num_envs, dtype=torch.bool, device=device))
 
     def get_observations(self) -> TensorDict:
@@ -125,15 +127,16 @@ class ToyEnv:
             "time_outs": time_outs,
             "terminal_obs": terminal_obs,
             "style_scale": (state["command"][:, 0].abs() > 0.1).float(),
-            "log": {
-                # The mean over the episodes that ended is NaN in a step in which none did.
-                "Episode_Reward/track_lin_vel": (returns * dones).sum() / dones.sum(),
-                "Metrics/velocity/error_vel_xy": error.mean(),
-                "Curriculum/terrain_level/mean": state["level"].mean(),
-            },
         }
+        self.log["Episode_Reward/track_lin_vel"] += [*returns[dones].tolist()]
+        self.log["Metrics/velocity/error_vel_xy"] += [*error[dones].tolist()]
         self._reset(dones)
         return self.get_observations(), rewards, dones.long(), extras
+
+    def read_log(self) -> dict[str, tuple[float, int]]:
+        totals = {name: (sum(values), len(values)) for name, values in self.log.items() if values}
+        self.log.clear()
+        return totals | {"Curriculum/terrain_level/mean": (self.state["level"].mean().item(), 1)}
 
     def training_state(self) -> dict[str, Any]:
         return {

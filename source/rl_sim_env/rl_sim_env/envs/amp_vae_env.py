@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,9 +11,22 @@ import torch
 from mjlab.actuator import IdealPdActuator
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
 from mjlab.envs.types import VecEnvStepReturn
+from mjlab.managers.action_manager import ActionManager
+from mjlab.managers.command_manager import CommandManager
+from mjlab.managers.metrics_manager import MetricsManager, NullMetricsManager
+from mjlab.managers.recorder_manager import NullRecorderManager, RecorderManager
+from mjlab.managers.reward_manager import RewardManager
 from mjlab.sensor import ContactSensor
 
+from rl_sim_env.envs.breakdowns import BreakdownRecord
+from rl_sim_env.envs.episode_log import EpisodeLog, Totals
+from rl_sim_env.envs.managers import (
+    DeviceCurriculumManager,
+    DeviceEventManager,
+    DeviceTerminationManager,
+)
 from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservationManager
+from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.robots import RobotIndex, RobotNames
@@ -24,10 +38,6 @@ if TYPE_CHECKING:
 
     from rl_sim_env.learning.layout import ObservationLayout
     from rl_sim_env.simulation import NativeSimulation, WarpSimulation
-
-
-_STATE = ("qpos", "qvel", "ctrl")
-"""Fields of the physics state that a dump holds."""
 
 
 @dataclass(kw_only=True)
@@ -71,6 +81,15 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """A joint or base that moves faster than this [m/s, rad/s] has left physics: its robot is reset
     before a reward of astronomical size reaches the learner."""
 
+    fixed_shapes: bool = False
+    """Whether every step runs the same operations on tensors of the same shapes and reads nothing
+    from the device, as GPUs want it. One spare environment is added, the last, which stands in
+    where fewer robots are due than there is room for; :class:`AmpVaeVecEnv` hides it."""
+
+    reset_share: float = 1.0 / 16.0
+    """Share of the robots that fixed shapes leave room for in one step, in (0, 1]: in resets and
+    in events at intervals. Others wait for the next step, and are counted."""
+
 
 class AmpVaeEnv(ManagerBasedRlEnv):
     """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
@@ -89,11 +108,13 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         default_leg_joint_pos: Default pose [rad]. Shape (num_envs, num_leg_joints).
         leg_drive: The actuators of the leg joints.
         foot_contact_order: Columns of the feet's contact sensor in the canonical order.
+        num_robots: Number of environments that count: all but the spare of fixed shapes.
     """
 
     cfg: AmpVaeEnvCfg
     sim: NativeSimulation | WarpSimulation
     observation_manager: StackedObservationManager
+    curriculum_manager: DeviceCurriculumManager
     episode_length_buf: torch.Tensor
 
     def __init__(
@@ -103,8 +124,19 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             raise UserError(f"num_envs is {cfg.scene.num_envs}; it must be at least 1")
         if not cfg.auto_reset:
             raise UserError("auto_reset is off; this environment resets by itself, leave it on")
+        if not 0.0 < cfg.reset_share <= 1.0:
+            raise UserError(f"reset_share is {cfg.reset_share}; it must be above 0 and at most 1")
+        self.num_robots = cfg.scene.num_envs
+        self._room: int | None = None
+        with_spare = cfg
+        if cfg.fixed_shapes:
+            self._room = math.ceil(cfg.reset_share * self.num_robots)
+            with_spare = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
         with use_simulation(simulation_class(device)):
-            super().__init__(cfg, device, render_mode, **kwargs)
+            super().__init__(with_spare, device, render_mode, **kwargs)
+        # What is saved beside a run is what was asked for.
+        cfg.seed = with_spare.seed
+        self.cfg = cfg
 
     # What the terms read.
 
@@ -147,17 +179,37 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot_names.foot_geoms],
             device=self.device,
         )
-        self._broken: dict[str, torch.Tensor] = {}
-        self._broken_resets = torch.zeros((), dtype=torch.long, device=self.device)
-        super().load_managers()
-        self.observation_manager = StackedObservationManager(
-            self.cfg.observations, self, self.cfg.frame_stacks, self.cfg.observation_clip
-        )
-        self._configure_gym_env_spaces()
+        self._load_managers()
+        self._breakdowns = BreakdownRecord(self)
+        self._episode_log = EpisodeLog()
+        self._waited = torch.zeros((), dtype=torch.long, device=self.device)
         style = self.cfg.style.terrain_scale
         self._style_scale_of_family = torch.tensor(
             [style.get(name, 1.0) for name in self.terrain_types.names], device=self.device
         )
+
+    def _load_managers(self) -> None:
+        """Build the managers, some of them ours, in mjlab's order: terms read earlier managers."""
+        cfg = self.cfg
+        self.event_manager = DeviceEventManager(cfg.events, self)
+        self.sim.expand_model_fields(self.event_manager.domain_randomization_fields)
+        self.command_manager = CommandManager(cfg.commands, self)
+        self.action_manager = ActionManager(cfg.actions, self)
+        self.observation_manager = StackedObservationManager(
+            cfg.observations, self, cfg.frame_stacks, cfg.observation_clip
+        )
+        self.termination_manager = DeviceTerminationManager(cfg.terminations, self)
+        self.reward_manager = RewardManager(cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt)
+        self.curriculum_manager = DeviceCurriculumManager(cfg.curriculum, self)
+        self.metrics_manager = (
+            MetricsManager(cfg.metrics, self) if cfg.metrics else NullMetricsManager()
+        )
+        self.recorder_manager = (
+            RecorderManager(cfg.recorders, self) if cfg.recorders else NullRecorderManager()
+        )
+        self._configure_gym_env_spaces()
+        if "startup" in self.event_manager.available_modes:
+            self.event_manager.apply(mode="startup")
 
     def _find_leg_drive(self) -> IdealPdActuator:
         legs = set(self.cfg.robot_names.leg_joints)
@@ -177,9 +229,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes, and
             ``style_scale``: the factor of the style reward, shape (num_envs,).
         """
-        self.extras["log"] = {}
-        self._state_before = self._state()
-        self.action_manager.process_action(action.to(self.device))
+        self._breakdowns.begin_step()
+        self.action_manager.process_action(self._with_spare(action.to(self.device)))
         for _ in range(self.cfg.decimation):
             self._sim_step_counter += 1
             self.action_manager.apply_action()
@@ -191,9 +242,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.common_step_counter += 1
 
         self.sim.forward()
-        self.reset_buf = self.termination_manager.compute()
+        due = self.termination_manager.compute()
+        reset_ids = self.select(due)
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
+        self.reset_buf = self._defer_the_rest(due, reset_ids)
         is_sound = self.is_sound()
         reward = self.reward_manager.compute(dt=self.step_dt)
         self.reward_buf = torch.where(is_sound, reward, 0.0)
@@ -205,9 +258,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         if "interval" in self.event_manager.available_modes:
             self.event_manager.apply(mode="interval", dt=self.step_dt)
         command_dt = self._command_dt.fill_(self.step_dt)
-        reset_ids = self.reset_buf.nonzero(as_tuple=False).squeeze(-1)
         if len(reset_ids) > 0:
-            self._remember_broken((~is_sound).nonzero(as_tuple=False).squeeze(-1))
+            self._breakdowns.end_step(~is_sound & self.reset_buf)
+            self._log_episodes()
             self.recorder_manager.record_pre_reset(reset_ids)
             self._reset_idx(reset_ids)
             self._write_first_controls()
@@ -228,28 +281,74 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.extras,
         )
 
-    def _state(self) -> dict[str, torch.Tensor]:
-        """A copy of the physics state of all robots."""
-        return {name: getattr(self.sim.data, name).clone() for name in _STATE}
+    def select(self, mask: torch.Tensor) -> torch.Tensor:
+        """Indices of the environments of a mask.
 
-    def _remember_broken(self, env_ids: torch.Tensor) -> None:
-        """Keep what the robots that just broke looked like before the step that broke them."""
-        if len(env_ids) > 0:
-            self._broken = {
-                "env_ids": env_ids.cpu(),
-                **self._snapshot(env_ids, self._state_before),
-            }
+        With fixed shapes there are always equally many: the spare environment fills the list, and
+        what finds no place is left out, without a read from the device.
 
-    def _snapshot(
-        self, env_ids: torch.Tensor | slice, state: dict[str, torch.Tensor]
-    ) -> dict[str, torch.Tensor]:
-        """Physics state as given, and everything else that the next step of some robots needs."""
-        snapshot = {name: value[env_ids].cpu() for name, value in state.items()}
-        for name in sorted(self.sim.expanded_fields):
-            snapshot[name] = getattr(self.sim.model, name)[env_ids].cpu()
-        snapshot["action"] = self.action_manager.action[env_ids].cpu()
-        snapshot["episode_length"] = self.episode_length_buf[env_ids].cpu()
-        return snapshot
+        Args:
+            mask: Shape (num_envs,).
+        """
+        if self._room is None:
+            return mask.nonzero().squeeze(-1)
+        return padded_ids(mask, self._room, fill=self.num_robots)[0]
+
+    def _with_spare(self, action: torch.Tensor) -> torch.Tensor:
+        """Actions of all environments: the spare's are zero."""
+        return torch.nn.functional.pad(action, (0, 0, 0, self.num_envs - len(action)))
+
+    def _defer_the_rest(self, due: torch.Tensor, reset_ids: torch.Tensor) -> torch.Tensor:
+        """Let episodes that find no place among the resets of this step go on until the next.
+
+        Returns:
+            Whose episode ends now. Shape (num_envs,).
+        """
+        if self._room is None:
+            return due
+        ends = torch.zeros_like(due)
+        ends[reset_ids] = True
+        ends &= due
+        self._waited += (due & ~ends).sum()
+        self.reset_terminated &= ends
+        self.reset_time_outs &= ends
+        return ends
+
+    def _log_episodes(self) -> None:
+        """Book the episodes that end in this step, before their sums are cleared."""
+        command = self.velocity_command
+        values = {
+            f"Episode_Reward/{name}": total / self.max_episode_length_s
+            for name, total in self.reward_manager._episode_sums.items()
+        }
+        for name in self.termination_manager.active_terms:
+            values[f"Episode_Termination/{name}"] = self.termination_manager.get_term(name)
+        for name, total in command.metrics.items():
+            values[f"Metrics/{self.cfg.command_name}/{name}"] = total / command.steps.clamp(min=1.0)
+        self._episode_log.add(values, self.reset_buf)
+
+    def _reset_idx(self, env_ids: torch.Tensor | None = None) -> None:
+        """Begin new episodes, in mjlab's order."""
+        assert env_ids is not None
+        self.curriculum_manager.compute(env_ids=env_ids)
+        self.sim.reset(env_ids)
+        self.scene.reset(env_ids)
+        if "reset" in self.event_manager.available_modes:
+            self.event_manager.apply(
+                mode="reset", env_ids=env_ids, global_env_step_count=self.common_step_counter
+            )
+        for manager in (
+            self.observation_manager,
+            self.action_manager,
+            self.reward_manager,
+            self.metrics_manager,
+            self.curriculum_manager,
+            self.command_manager,
+            self.event_manager,
+            self.termination_manager,
+        ):
+            manager.reset(env_ids)
+        self.episode_length_buf[env_ids] = 0
 
     def _write_first_controls(self) -> None:
         """Let the drives of the robots just reset hold their pose.
@@ -262,7 +361,6 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.sim.data.ctrl[:] = torch.where(self.reset_buf[:, None], self.sim.data.ctrl[:], last)
 
     def _report_transition(self, is_sound: torch.Tensor) -> None:
-        self._broken_resets += (~is_sound).sum()
         # A broken state must not reach the networks; its environment starts anew in this step.
         self.extras["terminal_obs"] = {
             group: torch.where(
@@ -295,19 +393,26 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             UserError: Contacts or constraints did not fit into the simulation's buffers.
         """
         self.sim.check_overflow()
-        count = int(self._broken_resets)
-        self._broken_resets.zero_()
-        return count
+        return self._breakdowns.count()
+
+    def read_log(self) -> Totals:
+        """What was logged since the last call: sum and number of samples by name.
+
+        ``Episode_Reward/*``: reward per second of the longest episode; ``Episode_Termination/*``:
+        share of the episodes that ended so; ``Metrics/*``: means over episodes; ``Curriculum/*``:
+        what the curricula reported last; ``Perf/waiting_resets``: resets that found no room.
+        """
+        totals = self._episode_log.read()
+        for name, value in self.curriculum_manager.reports().items():
+            totals[f"Curriculum/{name}"] = (float(value), 1)
+        if self._room is not None:
+            totals["Perf/waiting_resets"] = (int(self._waited), 1)
+            self._waited.zero_()
+        return totals
 
     def dump_state(self, path: Path) -> None:
-        """Write what reproduces the present state, and the last breakdown of physics.
-
-        The file holds two dictionaries of tensors, ``present`` (all environments) and ``broken``
-        (the environments ``env_ids`` that broke down last, as they were before that control step;
-        empty if none did): physics state, per-environment model fields, the action, the age.
-        """
-        present = self._snapshot(slice(None), self._state())
-        torch.save({"present": present, "broken": self._broken}, path)
+        """Write what reproduces the present state; see :meth:`BreakdownRecord.dump`."""
+        self._breakdowns.dump(path)
 
     def training_state(self) -> dict[str, Any]:
         """Curricula and counters that a resumed run continues from."""
@@ -318,11 +423,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         }
         terrain = self.scene.terrain
         if terrain is not None and terrain.terrain_origins is not None:
-            state["terrain_levels"] = terrain.terrain_levels
+            state["terrain_levels"] = terrain.terrain_levels[: self.num_robots]
         return state
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Restore :meth:`training_state`; terrain levels only for the same number of robots."""
+        """Restore :meth:`training_state`, also that of another number of robots."""
         self.common_step_counter = state["common_step_counter"]
         self._sim_step_counter = state["sim_step_counter"]
         self.velocity_command.load_training_state(state["command"])
@@ -330,11 +435,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         terrain = self.scene.terrain
         if levels is None or terrain is None or terrain.terrain_origins is None:
             return
-        levels = levels.to(self.device)
-        if len(levels) != self.num_envs:
-            # Another number of robots: keep the distribution of levels, robot by robot.
-            pick = torch.arange(self.num_envs, device=self.device) * len(levels) // self.num_envs
-            levels = levels[pick]
-        terrain.terrain_levels[:] = levels
-        terrain.env_origins[:] = terrain.terrain_origins[levels, terrain.terrain_types]
+        # Another number of robots: keep the distribution of levels, robot by robot.
+        robots = torch.arange(self.num_robots, device=self.device)
+        picked = levels.to(self.device)[robots * len(levels) // self.num_robots]
+        terrain.terrain_levels[: self.num_robots] = picked
+        terrain.env_origins[:] = terrain.terrain_origins[
+            terrain.terrain_levels, terrain.terrain_types
+        ]
         self.reset()

@@ -70,7 +70,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
         Returns:
             Observations by group, rewards, terminations, truncations, shape (num_envs,) each, and
             infos: ``final_obs`` with the groups of ``cfg.terminal_groups`` before resets,
-            ``_final_obs`` telling whose episode has ended, ``style_scale`` and ``log``.
+            ``_final_obs`` telling whose episode has ended, and ``style_scale``.
         """
         actions = torch.as_tensor(actions, dtype=torch.float, device=self.env.device)
         obs, reward, terminated, truncated, extras = self.env.step(actions)

@@ -10,11 +10,14 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv, AmpVaeEnvCfg
+from rl_sim_env.envs.episode_log import Totals
 from rl_sim_env.learning.layout import ObservationLayout
 
 
 class AmpVaeVecEnv(VecEnv):
     """Adapter from :class:`AmpVaeEnv` to rsl_rl's vectorised environment.
+
+    It shows the robots that count: the spare environment of fixed shapes stays hidden.
 
     Args:
         env: The environment; it is reset.
@@ -22,7 +25,7 @@ class AmpVaeVecEnv(VecEnv):
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self.env = env
-        self.num_envs = env.num_envs
+        self.num_envs = env.num_robots
         self.num_actions = env.action_manager.total_action_dim
         self.max_episode_length = env.max_episode_length
         self.device = env.device
@@ -51,11 +54,11 @@ class AmpVaeVecEnv(VecEnv):
     @property
     def episode_length_buf(self) -> torch.Tensor:  # type: ignore[override]
         """Steps of the running episodes. Shape (num_envs,)."""
-        return self.env.episode_length_buf
+        return self.env.episode_length_buf[: self.num_envs]
 
     @episode_length_buf.setter
     def episode_length_buf(self, value: torch.Tensor) -> None:
-        self.env.episode_length_buf = value
+        self.env.episode_length_buf[: self.num_envs] = value
 
     def get_observations(self) -> TensorDict:
         """Observations of the present state, one entry per group."""
@@ -76,13 +79,22 @@ class AmpVaeVecEnv(VecEnv):
 
         Returns:
             Observations, rewards (num_envs,), dones (num_envs,), and extras with ``time_outs``,
-            ``terminal_obs``, ``style_scale`` and ``log``.
+            ``terminal_obs`` and ``style_scale``.
         """
         obs, reward, terminated, time_outs, extras = self.env.step(actions)
+        count = self.num_envs
         # A robot that fell in its last step has fallen: there is nothing to bootstrap from.
-        extras["time_outs"] = time_outs & ~terminated
-        extras["terminal_obs"] = self._tensordict(extras["terminal_obs"])
-        return self._tensordict(obs), reward, (terminated | time_outs).long(), extras
+        seen = {
+            "time_outs": (time_outs & ~terminated)[:count],
+            "terminal_obs": self._tensordict(extras["terminal_obs"]),
+            "style_scale": extras["style_scale"][:count],
+        }
+        dones = (terminated | time_outs)[:count].long()
+        return self._tensordict(obs), reward[:count], dones, seen
+
+    def read_log(self) -> Totals:
+        """See :meth:`AmpVaeEnv.read_log`."""
+        return self.env.read_log()
 
     def check_health(self) -> int:
         """See :meth:`AmpVaeEnv.check_health`."""
@@ -105,4 +117,5 @@ class AmpVaeVecEnv(VecEnv):
         self.env.close()
 
     def _tensordict(self, groups: Any) -> TensorDict:
-        return TensorDict(dict(groups), batch_size=[self.num_envs])
+        count = self.num_envs
+        return TensorDict({k: group[:count] for k, group in groups.items()}, batch_size=[count])

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import math
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import to_plain
 from rl_sim_env.learning.console import IterationSummary, TrainingConsole
+
+_PARAMS = "params"
+_CODE_STATE = "git.diff"
+_GIT_COMMANDS = (("rev-parse", "HEAD"), ("status", "--short"), ("diff", "HEAD"))
+_SECTION = re.compile(r"^--- git .*$", re.MULTILINE)
+"""Heading of what one git command said."""
 
 
 class ScalarWriter(Protocol):
@@ -143,21 +149,59 @@ def write_run_files(log_dir: Path, *, env_cfg: Any, agent_cfg: Any) -> dict[str,
         Both configurations as plain values, under "env" and "agent".
     """
     config = {"env": to_plain(env_cfg), "agent": to_plain(agent_cfg)}
-    folder = log_dir / "params"
+    folder = log_dir / _PARAMS
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in config.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     code_state = _git_state()
     if code_state is not None:
-        (log_dir / "git.diff").write_text(code_state)
+        (log_dir / _CODE_STATE).write_text(code_state)
     return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFiles:
+    """What :func:`write_run_files` left in the folder of a run, as far as it is there."""
+
+    env: dict[str, Any] | None
+    """The environment's configuration as plain values; None where it is missing."""
+
+    commit: str
+    """Commit of the code that trained, with "+ changes" where there were any; empty where it was
+    not recorded."""
+
+    @staticmethod
+    def read(log_dir: Path) -> RunFiles:
+        """Read the files of a run.
+
+        Raises:
+            UserError: A file is there and cannot be read.
+        """
+        params, code_state = log_dir / _PARAMS / "env.yaml", log_dir / _CODE_STATE
+        try:
+            env = yaml.safe_load(params.read_text()) if params.is_file() else None
+            code = code_state.read_text(errors="replace") if code_state.is_file() else ""
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UserError(
+                f"{log_dir}: {_PARAMS} or {_CODE_STATE} cannot be read ({error}); restore them, "
+                "or move the checkpoint away from them"
+            ) from error
+        return RunFiles(env=env, commit=_commit(code))
+
+
+def _commit(code_state: str) -> str:
+    """Commit in what :func:`_git_state` returned, and whether there were changes to it."""
+    sections = _SECTION.split(code_state)
+    if len(sections) <= len(_GIT_COMMANDS):
+        return ""
+    _, commit, status, *_ = (section.strip() for section in sections)
+    return f"{commit} + changes" if status else commit
 
 
 def _git_state() -> str | None:
     """Return commit, status and changes of the package's repository; None without one."""
-    commands = (("rev-parse", "HEAD"), ("status", "--short"), ("diff", "HEAD"))
     sections = []
-    for command in commands:
+    for command in _GIT_COMMANDS:
         try:
             output = subprocess.run(
                 ("git", *command),
@@ -173,40 +217,8 @@ def _git_state() -> str | None:
     return "\n".join(sections)
 
 
-class MetricSums:
-    """Gathers what the environment logs in the steps of an iteration, read from the device once.
-
-    A value that is not finite says that there was nothing to measure in that step.
-    """
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._values: list[torch.Tensor] = []
-        self._host: list[tuple[str, float]] = []
-
-    def add(self, log: Mapping[str, torch.Tensor | float]) -> None:
-        """Take the values of one step: scalars, on the device or not. Nothing is read back."""
-        on_device = {name: value for name, value in log.items() if torch.is_tensor(value)}
-        if on_device:
-            self._names += on_device
-            # The environment may go on writing to its tensors; stacking them is the copy we need.
-            self._values.append(torch.stack([v.float().reshape(()) for v in on_device.values()]))
-        self._host += [(name, float(log[name])) for name in log if name not in on_device]
-
-    def read(self) -> dict[str, tuple[float, int]]:
-        """Return sum and number of the finite values of each name, and start anew."""
-        values = torch.cat(self._values).tolist() if self._values else []
-        sums: dict[str, tuple[float, int]] = {}
-        for name, value in [*zip(self._names, values, strict=True), *self._host]:
-            if math.isfinite(value):
-                total, count = sums.get(name, (0.0, 0))
-                sums[name] = (total + value, count + 1)
-        self._names, self._values, self._host = [], [], []
-        return sums
-
-
 def mean_metrics(sums_by_process: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, float]:
-    """Return the mean of each metric over the steps of all processes that measured it."""
+    """Return the mean of each metric over all samples of all processes."""
     totals: dict[str, tuple[float, int]] = {}
     for sums in sums_by_process:
         for name, (part, number) in sums.items():

@@ -33,7 +33,6 @@ from rl_sim_env.learning.console import IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.log_writer import (
-    MetricSums,
     RunLog,
     mean_metrics,
     open_writers,
@@ -78,6 +77,10 @@ class TrainingEnv(Protocol):
         self, actions: torch.Tensor
     ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Run one control step; returns observations, rewards, dones, extras."""
+        ...
+
+    def read_log(self) -> dict[str, tuple[float, int]]:
+        """Return sum and number of samples, by name, of what was logged since the last call."""
         ...
 
     def check_health(self) -> int:
@@ -203,7 +206,6 @@ class AmpVaeRunner:
             device,
             self.processes.multi_gpu_cfg,
         )
-        self._metrics = MetricSums()
         self._last_saved: Path | None = None
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
@@ -320,7 +322,7 @@ class AmpVaeRunner:
         if next_obs is None:
             return None
         # Reading what was logged waits for the device, so the two times are told apart rightly.
-        report = _Report(metrics=self._metrics.read())
+        report = _Report(metrics=self.env.read_log())
         collected = time.monotonic()
         try:
             report.nan_resets = self.env.check_health()
@@ -350,7 +352,6 @@ class AmpVaeRunner:
             actions = self.alg.act(obs)
             obs, rewards, dones, extras = self.env.step(actions)
             self.alg.process_env_step(obs, rewards, dones, extras)
-            self._metrics.add(extras["log"])
         return obs
 
     def _require_finite(self, iteration: int, reports: list[_Report]) -> None:

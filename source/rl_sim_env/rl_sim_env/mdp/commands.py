@@ -153,17 +153,13 @@ class TerrainVelocityCommand(CommandTerm):
         """Ranges at the current levels. Shape (num_families, 3, 2): vx, vy, yaw rate; low, high."""
         return torch.lerp(self._start, self._final, self.level[:, None, None])
 
-    def reset(self, env_ids: torch.Tensor | slice | None) -> dict[str, torch.Tensor]:  # type: ignore[override]
-        """Close the episode's statistics and draw anew."""
+    def reset(self, env_ids: torch.Tensor | slice | None) -> dict[str, float]:
+        """Clear the episode's statistics and draw anew."""
         assert isinstance(env_ids, torch.Tensor)
-        extras = {}
-        steps = self.steps[env_ids].clamp(min=1.0)
-        for name, value in self.metrics.items():
-            extras[name] = (value[env_ids] / steps).mean()
         self._clear_statistics(env_ids)
         self.command_counter[env_ids] = 0
         self._resample(env_ids)
-        return extras
+        return {}
 
     def _clear_statistics(self, env_ids: torch.Tensor | slice) -> None:
         sums = (self.steps, self.commanded_distance, self.progress, self.tracking)
@@ -186,25 +182,39 @@ class TerrainVelocityCommand(CommandTerm):
         self.progress += counts * torch.minimum(along, speed) * self._env.step_dt
         self.tracking += counts * torch.exp(-error.square() / self.cfg.tracking_std**2)
 
-    def _resample_command(self, env_ids: torch.Tensor) -> None:
-        low, high = self.ranges[self.family[env_ids]].unbind(dim=-1)
-        self._command[env_ids] = low + (high - low) * torch.rand_like(low)
-        draw = torch.rand(4, len(env_ids), device=self.device)
+    def _resample(self, env_ids: torch.Tensor) -> None:
+        due = torch.zeros_like(self._is_heading)
+        due[env_ids] = True
+        self._resample_command(due)
+
+    def _resample_command(self, due: torch.Tensor) -> None:
+        """Draw anew where it is due, a mask: all draw, so that nothing waits for the device."""
+        low, high = self.ranges[self.family].unbind(dim=-1)
+        command = low + (high - low) * torch.rand_like(low)
+        heading, *shares, duration = torch.rand(5, self.num_envs, device=self.device)
         heading_low, heading_high = self.cfg.heading
-        target = self._env.robot_heading()[env_ids] + torch.lerp(
-            draw.new_tensor(heading_low), draw.new_tensor(heading_high), draw[0]
+        target = self._env.robot_heading() + heading_low + (heading_high - heading_low) * heading
+        probabilities = (self.cfg.heading_prob, self.cfg.yaw_only_prob, self.cfg.standing_prob)
+        is_heading, is_yaw_only, is_standing = (
+            share < probability for share, probability in zip(shares, probabilities, strict=True)
         )
-        self._heading_target[env_ids] = wrap_to_pi(target)
-        self._is_heading[env_ids] = draw[1] < self.cfg.heading_prob
-        self._is_yaw_only[env_ids] = draw[2] < self.cfg.yaw_only_prob
-        self._is_standing[env_ids] = draw[3] < self.cfg.standing_prob
         # What does not change until the next draw is settled here, the heading in every step.
-        command = self._command[env_ids]
         slow = command[:, :2].norm(dim=-1) < self.cfg.min_lin_vel
-        no_translation = slow | self._is_yaw_only[env_ids] | self._is_standing[env_ids]
+        no_translation = slow | is_yaw_only | is_standing
         command[:, :2] = torch.where(no_translation[:, None], 0.0, command[:, :2])
-        command[:, 2] = torch.where(self._is_standing[env_ids], 0.0, command[:, 2])
-        self._command[env_ids] = command
+        command[:, 2] = torch.where(is_standing, 0.0, command[:, 2])
+        shortest, longest = self.cfg.resampling_time_range
+        for value, drawn in (
+            (self._command, command),
+            (self._heading_target, wrap_to_pi(target)),
+            (self._is_heading, is_heading),
+            (self._is_yaw_only, is_yaw_only),
+            (self._is_standing, is_standing),
+            (self.time_left, shortest + (longest - shortest) * duration),
+            (self.command_counter, self.command_counter + 1),
+        ):
+            where = due[:, None] if value.ndim > 1 else due
+            value.copy_(torch.where(where, drawn, value))
 
     def _update_command(self, env_ids: torch.Tensor | None) -> None:
         del env_ids  # A function of the present state: harmless for all.
@@ -270,7 +280,10 @@ class TerrainVelocityCommand(CommandTerm):
 
     def compute(self, dt: float | torch.Tensor, env_ids: torch.Tensor | None = None) -> None:
         """Advance by ``dt`` [s]; the viewer's joystick has the last word."""
-        super().compute(dt, env_ids)
+        self._update_metrics()
+        self.time_left[slice(None) if env_ids is None else env_ids] -= dt
+        self._resample_command(self.time_left <= 0.0)
+        self._update_command(env_ids)
         if self._joystick is not None and (reading := self._joystick()) is not None:
             env_id, command = reading
             self._command[env_id] = command

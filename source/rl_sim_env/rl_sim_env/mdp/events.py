@@ -68,9 +68,16 @@ def randomize_base_mass_and_com(
 @requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
 def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range) -> None:
     """Hang a load [kg], uniform within the range, on the boom's carrier."""
+    set_load(env, env_ids, _uniform(mass, len(env_ids), device=env.device))
+
+
+def set_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
+    """Hang a load [kg], shape (len(env_ids),), on the boom's carrier.
+
+    Outside of an event, ``env.sim.recompute_constants`` has to follow.
+    """
     body = env.index.load_body_global
     carrier = env.sim.get_default_field("body_mass")[body]
-    load = _uniform(mass, len(env_ids), device=env.device)
     _set_mass(env, env_ids, body, carrier + load)
 
 
@@ -149,7 +156,7 @@ def reset_leg_joints(env: AmpVaeEnv, env_ids: torch.Tensor, *, offset: float) ->
     default = env.default_leg_joint_pos[env_ids]
     position = default + _uniform((-offset, offset), *default.shape, device=env.device)
     low, high = env.robot.data.soft_joint_pos_limits[env_ids[:, None], joints].unbind(dim=-1)
-    _hold_joints(env, env_ids, joints, torch.clamp(position, low, high))
+    hold_joints(env, env_ids, joints, torch.clamp(position, low, high))
 
 
 def reset_arm(env: AmpVaeEnv, env_ids: torch.Tensor, *, angle: Range, length: Range) -> None:
@@ -158,10 +165,10 @@ def reset_arm(env: AmpVaeEnv, env_ids: torch.Tensor, *, angle: Range, length: Ra
     position = torch.stack(
         (_uniform(angle, num, device=env.device), _uniform(length, num, device=env.device)), dim=-1
     )
-    _hold_joints(env, env_ids, env.index.arm_joints, position)
+    hold_joints(env, env_ids, env.index.arm_joints, position)
 
 
-def _hold_joints(
+def hold_joints(
     env: AmpVaeEnv, env_ids: torch.Tensor, joints: torch.Tensor, position: torch.Tensor
 ) -> None:
     """Put joints at rest at ``position``, which is their drives' target, too."""
@@ -173,11 +180,14 @@ def _hold_joints(
 
 def push(env: AmpVaeEnv, env_ids: torch.Tensor, *, velocity: float) -> None:
     """Add up to ``velocity`` [m/s] to the base's world x and y velocity."""
-    robot = env.robot
-    qvel = robot.data.data.qvel
-    xy = robot.indexing.free_joint_v_adr[:2]
-    kick = _uniform((-velocity, velocity), len(env_ids), 2, device=env.device)
-    qvel[env_ids[:, None], xy] = qvel[env_ids[:, None], xy] + kick
+    kick(env, env_ids, _uniform((-velocity, velocity), len(env_ids), 2, device=env.device))
+
+
+def kick(env: AmpVaeEnv, env_ids: torch.Tensor, velocity: torch.Tensor) -> None:
+    """Add a velocity [m/s], shape (len(env_ids), 2), to the base's world x and y velocity."""
+    qvel = env.robot.data.data.qvel
+    xy = env.robot.indexing.free_joint_v_adr[:2]
+    qvel[env_ids[:, None], xy] = qvel[env_ids[:, None], xy] + velocity
 
 
 class ResetToMotion:
@@ -210,9 +220,13 @@ class ResetToMotion:
             mjcf_path: Robot that the generated clips are for.
         """
         del motion_paths, mjcf_path
-        env_ids = env_ids[torch.rand(len(env_ids), device=env.device) < probability]
+        # All are drawn and written, and most put back: a list of those drawn would have a length
+        # that only the device knows.
+        chosen = torch.rand(len(env_ids), 1, device=env.device) < probability
         state = self._sampler.sample_states(len(env_ids))
         robot, indexing = env.robot.data.data, env.robot.indexing
+        fields = (robot.qpos, robot.qvel, env.robot.data.joint_pos_target)
+        before = [field[env_ids] for field in fields]
         pose = robot.qpos[env_ids[:, None], indexing.free_joint_q_adr]
         pose[:, 2] = env.height_map.heights(pose[:, :2]) + state["root_height"]
         pose[:, 3:7] = quat_mul(yaw_quat(pose[:, 3:7]), state["root_quat"])
@@ -224,3 +238,5 @@ class ResetToMotion:
             state["joint_pos"], state["joint_vel"], joint_ids=joints, env_ids=env_ids
         )
         env.robot.set_joint_position_target(state["joint_pos"], joint_ids=joints, env_ids=env_ids)
+        for field, old in zip(fields, before, strict=True):
+            field[env_ids] = torch.where(chosen, field[env_ids], old)

@@ -1,0 +1,92 @@
+"""mjlab's managers without the reads that make the host wait for the device in every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from mjlab.managers.curriculum_manager import CurriculumManager
+from mjlab.managers.event_manager import EventManager, EventMode, EventTermCfg, RecomputeLevel
+from mjlab.managers.termination_manager import TerminationManager
+
+from rl_sim_env.errors import UserError
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
+
+_TIME_TOLERANCE = 1e-6
+"""A timer with less left than this [s] has run out."""
+
+
+class DeviceEventManager(EventManager):
+    """Event manager whose interval events find their environments as resets do.
+
+    Raises:
+        UserError: An interval event has one timer for all environments.
+    """
+
+    def __init__(self, cfg: dict[str, EventTermCfg], env: AmpVaeEnv) -> None:
+        for name, term in cfg.items():
+            if term.mode == "interval" and term.is_global_time:
+                raise UserError(
+                    f"env.events.{name}: is_global_time is not supported; leave it off, and each "
+                    "robot has its own timer"
+                )
+        super().__init__(cfg, env)
+
+    def apply(
+        self,
+        mode: EventMode,
+        env_ids: torch.Tensor | slice | None = None,
+        dt: float | None = None,
+        global_env_step_count: int | None = None,
+    ) -> None:
+        """Trigger the events of a mode; see mjlab's manager for the arguments."""
+        if mode != "interval":
+            super().apply(mode, env_ids, dt, global_env_step_count)
+            return
+        assert dt is not None, "interval events need the time step"
+        env = cast("AmpVaeEnv", self._env)
+        recompute = RecomputeLevel.none
+        timers = zip(self._mode_term_cfgs[mode], self._interval_term_time_left, strict=True)
+        for term, time_left in timers:
+            time_left -= dt
+            due = env.select(time_left < _TIME_TOLERANCE)
+            if len(due) == 0:
+                continue
+            low, high = cast("tuple[float, float]", term.interval_range_s)
+            time_left[due] = low + (high - low) * torch.rand(len(due), device=self.device)
+            term.func(env, due, **term.params)
+            recompute = max(recompute, getattr(term.func, "recompute", RecomputeLevel.none))
+        env.sim.recompute_constants(recompute)
+
+
+class DeviceTerminationManager(TerminationManager):
+    """Termination manager that counts nothing at resets; the environment's log does."""
+
+    def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
+        """Reset the terms that have a state."""
+        for term in self._class_term_cfgs:
+            term.func.reset(env_ids=env_ids)
+        return {}
+
+
+class DeviceCurriculumManager(CurriculumManager):
+    """Curriculum manager that leaves what its terms report on the device."""
+
+    def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, float]:
+        """Reset the terms that have a state."""
+        for term in self._class_term_cfgs:
+            term.func.reset(env_ids=env_ids)
+        return {}
+
+    def reports(self) -> dict[str, torch.Tensor | float]:
+        """What the terms reported last, by name; empty before the first reset."""
+        reports: dict[str, Any] = {}
+        for name, state in self._curriculum_state.items():
+            if isinstance(state, Mapping):
+                reports |= {f"{name}/{key}": value for key, value in state.items()}
+            elif state is not None:
+                reports[name] = state
+        return reports
