@@ -49,7 +49,7 @@ def lags_of_a_new_action(env, action: float, torque: torch.Tensor) -> torch.Tens
 
 @pytest.fixture(scope="module")
 def env(make_env):
-    return make_env(16)
+    return make_env(48)
 
 
 def test_command_delay_is_drawn_per_episode(env):

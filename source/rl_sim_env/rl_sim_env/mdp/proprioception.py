@@ -119,8 +119,8 @@ class Proprioception(Sensor[ProprioceptionData]):
 
     def _compute_data(self) -> ProprioceptionData:
         # An episode starts with what is measured after the reset, at every delay.
-        self._frames = torch.where(self._just_reset[:, None], self._measure(), self._frames)
-        self._just_reset = torch.zeros_like(self._just_reset)
+        self._frames.copy_(torch.where(self._just_reset[:, None], self._measure(), self._frames))
+        self._just_reset.fill_(False)
         if self._frames.shape[0] == 1:
             delayed = self._frames[0]
         else:

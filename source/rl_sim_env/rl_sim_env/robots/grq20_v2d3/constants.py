@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import mujoco
-from mjlab.actuator import BuiltinPositionActuatorCfg, DcMotorActuatorCfg
+from mjlab.actuator import BuiltinPositionActuatorCfg
 from mjlab.actuator.actuator import ActuatorCfg
 from mjlab.entity import EntityArticulationInfoCfg, EntityCfg
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.robots.leg_drive import LegDriveCfg
 from rl_sim_env.robots.names import RobotNames, check_robot_model
 
 MJCF_PATH = Path(__file__).parent / "grq20_v2d3.xml"
@@ -134,17 +135,14 @@ def grq20_v2d3_cfg(
     """
     if arm not in get_args(ArmMode):
         raise UserError(f"arm '{arm}'; there are {', '.join(get_args(ArmMode))}")
-    legs = DcMotorActuatorCfg(
+    legs = LegDriveCfg(
         target_names_expr=names.leg_joints,
         stiffness=STIFFNESS,
         damping=DAMPING,
         effort_limit=EFFORT_LIMIT,
         saturation_effort=STALL_TORQUE,
         velocity_limit=VELOCITY_LIMIT,
-        delay_min_lag=0,
         delay_max_lag=round(MAX_COMMAND_DELAY / physics_dt),
-        # The lag is drawn once per episode by an event; the buffer must not draw its own.
-        delay_hold_prob=1.0,
     )
     joint_pos = dict(zip(names.leg_joints, DEFAULT_LEG_JOINT_POS, strict=True))
     joint_pos |= {names.arm_angle_joint: 0.0, names.arm_length_joint: DEFAULT_ARM_LENGTH}
