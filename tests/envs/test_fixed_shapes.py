@@ -67,6 +67,53 @@ def test_the_check_for_reads_finds_them(make_env):
     assert any("nonzero" in place and "amp_vae_env" in place for place in reads.places)
 
 
+OUTPUTS = {
+    *("extras", "obs_buf", "reward_buf", "reset_buf", "_obs_buffer", "_latest", "_cached_data"),
+    *("_before", "_processed_actions", "common_step_counter", "_sim_step_counter"),
+}
+"""What a step computes anew before it is read, and what counts steps on the host."""
+
+
+def state_of(env) -> dict[str, object]:
+    """Where every tensor that the environment holds lives, and every number, by path."""
+    found: dict[str, object] = {}
+    seen: set[int] = set()
+
+    def walk(value: object, path: str) -> None:
+        if isinstance(value, torch.Tensor):
+            found[path] = value.data_ptr()
+        elif isinstance(value, int | float):
+            found[path] = value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, dict):
+                children = {str(key): child for key, child in value.items()}
+            elif isinstance(value, list | tuple):
+                children = {str(key): child for key, child in enumerate(value)}
+            elif type(value).__module__.split(".")[0] in ("mjlab", "rl_sim_env"):
+                children = dict(getattr(value, "__dict__", {}))
+            else:
+                return
+            for name, child in children.items():
+                if name not in OUTPUTS:
+                    walk(child, f"{path}.{name}")
+
+    walk(env, "env")
+    return found
+
+
+def test_a_step_keeps_its_state_in_the_same_tensors(vec_env):
+    env = vec_env.unwrapped
+    for _ in range(2):
+        vec_env.step(torch.zeros(NUM_ROBOTS, 12))
+    before = state_of(env)
+    assert len(before) > 200
+    lay_on_side(env, [1])
+    vec_env.step(torch.zeros(NUM_ROBOTS, 12))
+    after = state_of(env)
+    assert {path for path in before | after if before.get(path) != after.get(path)} == set()
+
+
 def test_the_spare_environment_is_hidden(vec_env):
     assert vec_env.num_envs == NUM_ROBOTS and vec_env.unwrapped.num_envs == NUM_ROBOTS + 1
     obs, reward, dones, extras = vec_env.step(torch.zeros(NUM_ROBOTS, 12))
