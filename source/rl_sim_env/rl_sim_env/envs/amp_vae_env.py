@@ -19,6 +19,7 @@ from mjlab.managers.reward_manager import RewardManager
 from mjlab.sensor import ContactSensor
 
 from rl_sim_env.envs.breakdowns import BreakdownRecord
+from rl_sim_env.envs.captured_step import CapturedStep
 from rl_sim_env.envs.episode_log import EpisodeLog, Totals
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
@@ -30,6 +31,7 @@ from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.robots import RobotIndex, RobotNames
+from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.simulation.backend import simulation_class, use_simulation
 from rl_sim_env.terrains import HeightMap, TerrainTypes
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from mjlab.entity import Entity
 
     from rl_sim_env.learning.layout import ObservationLayout
-    from rl_sim_env.simulation import NativeSimulation, WarpSimulation
+    from rl_sim_env.simulation import NativeSimulation
 
 
 @dataclass(kw_only=True)
@@ -90,6 +92,9 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """Share of the robots that fixed shapes leave room for in one step, in (0, 1]: in resets and
     in events at intervals. Others wait for the next step, and are counted."""
 
+    capture_step: bool = False
+    """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
+
 
 class AmpVaeEnv(ManagerBasedRlEnv):
     """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
@@ -124,6 +129,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             raise UserError(f"num_envs is {cfg.scene.num_envs}; it must be at least 1")
         if not cfg.auto_reset:
             raise UserError("auto_reset is off; this environment resets by itself, leave it on")
+        if cfg.capture_step and not cfg.fixed_shapes:
+            raise UserError("capture_step needs fixed_shapes; set both, or neither")
         if not 0.0 < cfg.reset_share <= 1.0:
             raise UserError(f"reset_share is {cfg.reset_share}; it must be above 0 and at most 1")
         self.num_robots = cfg.scene.num_envs
@@ -134,6 +141,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             with_spare = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
         with use_simulation(simulation_class(device)):
             super().__init__(with_spare, device, render_mode, **kwargs)
+        self._run_step = self._step
+        if cfg.capture_step and isinstance(self.sim, WarpSimulation):
+            self._run_step = CapturedStep(self._step, self.sim)
         # What is saved beside a run is what was asked for.
         cfg.seed = with_spare.seed
         self.cfg = cfg
@@ -229,17 +239,21 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes, and
             ``style_scale``: the factor of the style reward, shape (num_envs,).
         """
+        self._sim_step_counter += self.cfg.decimation
+        self.common_step_counter += 1
+        return self._run_step(self._with_spare(action.to(self.device)))
+
+    def _step(self, action: torch.Tensor) -> VecEnvStepReturn:
+        """What a step does on the device; nothing else may change from step to step."""
         self._breakdowns.begin_step()
-        self.action_manager.process_action(self._with_spare(action.to(self.device)))
+        self.action_manager.process_action(action)
         for _ in range(self.cfg.decimation):
-            self._sim_step_counter += 1
             self.action_manager.apply_action()
             self.scene.write_data_to_sim()
             self.sim.step()
             self.scene.update(dt=self.physics_dt)
             self.metrics_manager.compute_substep()
         self.episode_length_buf += 1
-        self.common_step_counter += 1
 
         self.sim.forward()
         due = self.termination_manager.compute()

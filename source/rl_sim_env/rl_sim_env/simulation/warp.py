@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import mujoco_warp
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 import warp as wp
 from mjlab.managers.event_manager import RecomputeLevel
 from mjlab.sim.sim import Simulation, _suspend_gc
+from mjlab.sim.sim_data import TorchArray
 from mujoco_warp._src.types import OverflowType
 
 from rl_sim_env.errors import UserError
@@ -78,6 +81,29 @@ class WarpSimulation(Simulation):
                 assert capture.graph is not None
                 self._constants_graphs[level] = capture.graph
             wp.capture_launch(self._constants_graphs[level])
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Launch kernels one by one on torch's current stream, which is being recorded.
+
+        A graph of a whole control step holds the kernels of physics, not graphs of its own.
+        """
+        # Otherwise writes to a field go to Warp's own stream, which is not recorded.
+        arrays = [self._reset_mask]
+        for bridge in (self._model_bridge, self._data_bridge):
+            arrays += [a for a in bridge._wrapped_cache.values() if isinstance(a, TorchArray)]
+        for array in arrays:
+            array._torch_stream = None
+        stream = wp.stream_from_torch(torch.cuda.current_stream(torch.device(self.device)))
+        uses_graphs, self.use_cuda_graph = self.use_cuda_graph, False
+        try:
+            with (
+                wp.ScopedStream(stream, sync_enter=False),
+                wp.ScopedCapture(stream=stream, external=True),
+            ):
+                yield
+        finally:
+            self.use_cuda_graph = uses_graphs
 
     def check_overflow(self) -> None:
         """Report contacts or constraints that were dropped since the simulation began.

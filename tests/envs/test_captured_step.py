@@ -1,0 +1,58 @@
+"""A control step recorded as a CUDA graph does what the step does."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+import pytest
+import torch
+
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+from rl_sim_env.envs.captured_step import CapturedStep
+from rl_sim_env.errors import UserError
+from rl_sim_env.simulation import WarpSimulation
+from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+
+NO_PHYSICS = cast("WarpSimulation", None)
+
+
+def test_a_step_that_waits_for_the_host_goes_on_unrecorded_and_says_where_once(caplog):
+    def body(action: torch.Tensor) -> torch.Tensor:
+        return action * len(action.nonzero())  # the line to be named
+
+    step = CapturedStep(body, NO_PHYSICS)
+    with caplog.at_level(logging.WARNING):
+        results = [step(torch.ones(2)) for _ in range(6)]
+    assert all(torch.equal(result, torch.full((2,), 2.0)) for result in results)
+    (warning,) = caplog.messages
+    assert "nonzero" in warning and "test_captured_step.py:" in warning
+
+
+def test_recording_needs_fixed_shapes(make_env):
+    def edit(cfg):
+        cfg.capture_step = True
+
+    with pytest.raises(UserError, match="fixed_shapes"):
+        make_env(2, edit=edit)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("terrain", ("flat", "rough"))
+def test_recorded_steps_give_the_numbers_of_steps_that_run(terrain):
+    num_envs, runs = 64, []
+    for capture in (False, True):
+        cfg = amp_vae_env_cfg(terrain=terrain)
+        cfg.scene.num_envs = num_envs
+        cfg.seed = 0
+        cfg.fixed_shapes, cfg.capture_step = True, capture
+        env = AmpVaeVecEnv(AmpVaeEnv(cfg, "cuda:0"))
+        torch.manual_seed(1)
+        actions = 0.5 * torch.randn(100, num_envs, 12, device="cuda:0")
+        runs.append([env.step(action) for action in actions])
+    for (obs, reward, dones, _), (again, same_reward, same_dones, _) in zip(*runs, strict=True):
+        assert torch.equal(dones, same_dones)
+        torch.testing.assert_close(reward, same_reward)
+        for group in obs.keys():  # noqa: SIM118
+            torch.testing.assert_close(obs[group], again[group])
