@@ -1,4 +1,4 @@
-# make train | make test | make play | make lint: each sets up what it needs.
+# make train | make play | make evaluate | make test | make lint: each sets up what it needs.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TASK := Rl-Sim-Env-AmpVae-Grq20-V2d3
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
 
-.PHONY: setup train test play lint format clean
+.PHONY: setup train play evaluate test lint format clean
 
 setup: $(VENV)/.ready
 
@@ -30,6 +30,9 @@ train: setup
 
 play: setup
 	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(PRESET)-Play-v0
+
+evaluate: setup
+	$(BIN)/python scripts/rsl_rl/evaluate.py --task $(PRESET)-v0
 
 test: setup
 	$(BIN)/python -m pytest -n 2

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rl_sim_env.cli import play
+from rl_sim_env.cli.train import LOG_ROOT
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import PolicyPlayer
 from small_policy import TASK, save, small_checkpoint
@@ -26,7 +27,7 @@ def vec_env(make_env) -> AmpVaeVecEnv:
 def run_folder(vec_env, tmp_path, monkeypatch):
     """A working directory with one run of the flat experiment."""
     monkeypatch.chdir(tmp_path)
-    folder = play.LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
+    folder = LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
     save(small_checkpoint(vec_env), folder)
     return folder
 

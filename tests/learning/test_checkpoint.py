@@ -20,7 +20,6 @@ from rl_sim_env.learning.checkpoint import (
     resolve_checkpoint,
     restore_random_state,
     to_plain,
-    write_atomically,
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 
@@ -116,7 +115,7 @@ def test_a_file_that_does_not_fit_on_the_disk_is_told_and_harms_nothing(tmp_path
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(UserError, match=r"model_3\.pt: could not be written.*--resume"):
-            write_atomically(path, bytes(5000))
+            make_checkpoint(4).save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert Checkpoint.load(path).iteration == 3

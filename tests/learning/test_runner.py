@@ -74,6 +74,14 @@ def test_checkpoints_appear_at_the_interval_and_at_the_end(tmp_path: Path) -> No
     assert last.total_steps == 4 * 8 * 8
 
 
+def test_whoever_asked_is_told_of_each_saved_checkpoint(tmp_path: Path) -> None:
+    runner = make_runner(tmp_path, save_interval=2)
+    told: list[tuple[str, bool]] = []
+    runner.on_save = lambda path: told.append((path.name, path.is_file()))
+    runner.learn(4)
+    assert told == [("model_0.pt", True), ("model_2.pt", True), ("model_3.pt", True)]
+
+
 def test_the_plan_of_a_longer_resume_never_goes_back(tmp_path: Path) -> None:
     runner = make_runner(tmp_path, max_iterations=2)
     runner.learn(2)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("rl_sim_env.cli.train", "train a policy"),
     "play": ("rl_sim_env.cli.play", "watch a policy"),
+    "export": ("rl_sim_env.cli.export", "write a policy as ONNX files"),
+    "evaluate": ("rl_sim_env.cli.evaluate", "measure a policy and write a report"),
     "curves": ("rl_sim_env.cli.curves", "draw the training curves of a run"),
     "motions": ("rl_sim_env.cli.motions", "make, inspect, import and replay motion clips"),
     "tasks": ("rl_sim_env.cli.tasks", "list the tasks"),

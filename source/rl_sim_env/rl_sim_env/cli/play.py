@@ -13,16 +13,15 @@ import viser
 
 from rl_sim_env.cli.overrides import apply_overrides
 from rl_sim_env.cli.program import quiet, run_program
-from rl_sim_env.cli.train import LOG_ROOT
+from rl_sim_env.cli.saved_policy import build_policy, find_checkpoint
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import PolicyPlayer, print_reports
-from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
+from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
-from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.motions import load_clips
 from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
-from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
+from rl_sim_env.tasks import find_task, make_env_cfg
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
@@ -126,26 +125,10 @@ def play(options: PlayOptions) -> None:
 
 
 def _play_policy(options: PlayOptions) -> None:
-    task = find_task(options.task)
-    experiment = options.experiment_name or task.runner_cfg().experiment_name
-    path = resolve_checkpoint(
-        options.checkpoint, root=LOG_ROOT / experiment, load_run=options.load_run
-    )
+    path = find_checkpoint(options)
     checkpoint = Checkpoint.load(path)
-    cfg = checkpoint.runner_cfg(path)
     vec_env = _make_env(options, num_envs=options.num_envs)
-    checkpoint.require(
-        path,
-        tasks=family_ids(task.family),
-        layout=vec_env.observation_layout,
-    )
-    policy = AmpVaePolicy.from_saved(
-        checkpoint.algorithm,
-        vec_env.observation_layout,
-        vec_env.num_actions,
-        cfg,
-        resolve_device(options.device),
-    )
+    policy = build_policy(checkpoint, path, options.task, vec_env)
     # Commands as far as training got.
     trained = checkpoint.processes[0]["env"]
     vec_env.unwrapped.velocity_command.load_training_state(trained["command"])

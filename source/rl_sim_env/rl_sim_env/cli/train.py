@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ import tyro
 
 from rl_sim_env.cli.overrides import apply_overrides
 from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.deploy.export import export_folder, export_policy
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
@@ -92,6 +94,10 @@ class TrainOptions:
     evaluate: bool = False
     """End with a short evaluation."""
 
+    export_on_save: bool = False
+    """Export each saved checkpoint to ONNX, below exported/ in the run's folder; each takes a few
+    seconds of the training time."""
+
     settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Further settings, as env.path=value or agent.path=value."""
 
@@ -142,6 +148,7 @@ def train(options: TrainOptions) -> None:
             processes.device,
             task_id=options.task,
             processes=processes,
+            on_save=_export_or_warn if options.export_on_save else None,
         )
         if checkpoint_path is not None:
             runner.load(checkpoint_path, tasks=family_ids(task.family))
@@ -163,6 +170,15 @@ def evaluate(runner: AmpVaeRunner, options: TrainOptions) -> None:
     policy = runner.alg.get_inference_policy()
     print_reports(evaluate_walking(env, policy, seconds=EVALUATION_SECONDS))
     env.close()
+
+
+def _export_or_warn(checkpoint_path: Path) -> None:
+    """Export a checkpoint; whatever the exporter trips over, training goes on."""
+    try:
+        export_policy(checkpoint_path, export_folder(checkpoint_path))
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or repr(error)
+        print(f"warning: {checkpoint_path}: not exported: {reason}", file=sys.stderr, flush=True)
 
 
 def _set_runner_options(cfg: AmpVaeRunnerCfg, options: TrainOptions) -> None:

@@ -9,7 +9,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rl_sim_env.mdp import observations
+from rl_sim_env.evaluation.gait import FeetWatch
+from rl_sim_env.evaluation.sums import Sums
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ MAX_FORWARD_SPEED = 1.0
 MAX_LATERAL_SPEED = 0.5
 MAX_YAW_RATE = 1.0
 """Commands of the evaluation [m/s, m/s, rad/s]."""
+
+_TERRAIN = "terrain"
 
 
 def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
@@ -88,28 +91,6 @@ class WalkingReport:
     """Standard deviation of the true centre of mass, x and y [m]."""
 
 
-class _Sums:
-    """Running sums per group of robots, kept on the device until the end."""
-
-    def __init__(self, group: torch.Tensor, num_groups: int) -> None:
-        self._group = group
-        self._num_groups = num_groups
-        self._sums: dict[str, torch.Tensor] = {}
-
-    def add(self, **values: torch.Tensor) -> None:
-        """Add one value per robot, shape (num_envs,), to each named sum."""
-        for name, value in values.items():
-            if name not in self._sums:
-                self._sums[name] = torch.zeros(
-                    self._num_groups, dtype=torch.double, device=self._group.device
-                )
-            self._sums[name].index_add_(0, self._group, value.double())
-
-    def of(self, group: slice | int) -> dict[str, float]:
-        """Sums of one group, or of several together; empty before the first step."""
-        return {name: float(value[group].sum()) for name, value in self._sums.items()}
-
-
 class WalkingMeter:
     """Adds up, on the device, how robots walk and what they believe.
 
@@ -122,10 +103,9 @@ class WalkingMeter:
         self._env = env
         self._layout = vec_env.observation_layout
         self._names = env.terrain_types.names
-        self._sums = _Sums(env.terrain_types.ids.clone(), len(self._names))
-        self._swing_peak = torch.zeros(
-            env.num_envs, len(env.cfg.robot_names.feet), device=env.device
-        )
+        self._at = {_TERRAIN: env.terrain_types.ids.clone()}
+        self._sums = Sums({_TERRAIN: len(self._names)}, env.num_envs, env.device)
+        self._feet = FeetWatch(env)
 
     def add(
         self,
@@ -152,14 +132,18 @@ class WalkingMeter:
     def reports(self) -> dict[str, WalkingReport]:
         """Reports by terrain family, where robots walked, and of all robots under ``all``."""
         step_dt = self._env.step_dt
-        sums = {name: self._sums.of(i) for i, name in enumerate(self._names)}
-        reports = {name: _report(of, step_dt) for name, of in sums.items() if of.get("steps")}
-        return reports | {"all": _report(self._sums.of(slice(None)), step_dt)} if reports else {}
+        sums = {name: self._totals(i) for i, name in enumerate(self._names)}
+        sums["all"] = self._totals(range(len(self._names)))
+        return {name: _report(of, step_dt) for name, of in sums.items() if of.get("steps")}
+
+    def _totals(self, terrain: int | range) -> dict[str, float]:
+        return {name: float(self._sums.total(name, terrain=terrain)) for name in self._sums.names}
 
     def _add_estimation(self, true: Estimate, guess: Estimate) -> None:
         com, com_guess = true.com[:, :2], guess.com[:, :2]
         mass, mass_guess = true.mass.squeeze(-1), guess.mass.squeeze(-1)
         self._sums.add(
+            self._at,
             velocity_se=(true.velocity - guess.velocity).square().mean(dim=-1),
             mass_se=(mass - mass_guess).square(),
             mass=mass,
@@ -176,6 +160,7 @@ class WalkingMeter:
         velocity = amp[:, self._layout.slice("amp_obs", "base_lin_vel_xy")]
         yaw_rate = amp[:, self._layout.slice("amp_obs", "base_ang_vel_z")].squeeze(-1)
         self._sums.add(
+            self._at,
             steps=torch.ones_like(yaw_rate),
             velocity_error=(command[:, :2] - velocity).norm(dim=-1),
             yaw_rate_error=(command[:, 2] - yaw_rate).abs(),
@@ -183,19 +168,15 @@ class WalkingMeter:
         )
 
     def _add_gait(self, command: torch.Tensor, done: torch.Tensor) -> None:
-        env, swing_peak = self._env, self._swing_peak
-        sensor = env.scene[env.cfg.feet_contact_sensor]
-        moving = command[:, :2].any(dim=-1) & ~done
-        contact = (sensor.data.found > 0) & moving[:, None]
-        landed = sensor.compute_first_contact(env.step_dt) & moving[:, None]
-        clearance = observations.foot_clearance(env)[:, env.foot_contact_order.argsort()]
+        moving = command[:, :2].any(dim=-1)
+        feet = self._feet.observe()
         self._sums.add(
-            moving_feet=moving * float(contact.shape[1]),
-            contacts=contact.sum(dim=-1),
-            touchdowns=landed.sum(dim=-1),
-            swing_height=(swing_peak * landed).sum(dim=-1),
+            self._at,
+            moving_feet=moving * ~done * float(feet.contact.shape[1]),
+            contacts=moving * feet.contact.sum(dim=-1),
+            touchdowns=moving * feet.landed.sum(dim=-1),
+            swing_height=moving * feet.swing_height.sum(dim=-1),
         )
-        swing_peak.copy_(torch.where(contact | done[:, None], 0.0, swing_peak.maximum(clearance)))
 
 
 class PolicyPlayer:

@@ -82,7 +82,12 @@ class Checkpoint:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         buffer = io.BytesIO()
         torch.save({"format_version": _FORMAT_VERSION, **fields}, buffer)
-        write_atomically(path, buffer.getbuffer())
+        try:
+            write_atomically(path, buffer.getbuffer())
+        except UserError as error:
+            raise UserError(
+                f"{error} and continue from the last checkpoint, which is intact, with --resume"
+            ) from error
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -145,18 +150,41 @@ class Checkpoint:
         Raises:
             UserError: It was trained on another task or on other observations.
         """
-        if self.task not in tasks:
-            raise UserError(
-                f"{path}: trained on task {self.task}, wanted {' or '.join(sorted(tasks))}; "
-                f"give --task {self.task} or another checkpoint"
-            )
-        trained = ObservationLayout.from_dict(self.layout)
-        if trained != layout:
-            raise UserError(
-                f"{path}: the observations that this policy was trained on (left) differ from "
-                f"those of the environment (right):\n{trained.diff(layout)}\n"
-                "Restore the observation terms it was trained with, or train anew"
-            )
+        require_fit(path, task=self.task, layout=self.layout, tasks=tasks, present=layout)
+
+
+def require_fit(
+    path: Path,
+    *,
+    task: str,
+    layout: Mapping[str, Any],
+    tasks: Collection[str],
+    present: ObservationLayout,
+) -> None:
+    """Check that a saved policy, whatever its format, fits what it is wanted for.
+
+    Args:
+        path: Where it was read from, for the message.
+        task: Id of the task it was trained on.
+        layout: The layout it was trained with, as plain values.
+        tasks: Ids of the tasks whose policies fit.
+        present: The layout of the environment at hand.
+
+    Raises:
+        UserError: It was trained on another task or on other observations.
+    """
+    if task not in tasks:
+        raise UserError(
+            f"{path}: trained on task {task}, wanted {' or '.join(sorted(tasks))}; "
+            f"give --task {task} or another policy"
+        )
+    trained = ObservationLayout.from_dict(layout)
+    if trained != present:
+        raise UserError(
+            f"{path}: the observations that this policy was trained on (left) differ from "
+            f"those of the environment (right):\n{trained.diff(present)}\n"
+            "Restore the observation terms it was trained with, or train anew"
+        )
 
 
 def package_versions() -> dict[str, str]:
@@ -238,10 +266,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder"
-        raise UserError(
-            f"{path}: could not be written ({error.strerror}); {remedy} and continue from the "
-            "last checkpoint, which is intact, with --resume"
-        ) from error
+        raise UserError(f"{path}: could not be written ({error.strerror}); {remedy}") from error
 
 
 def resolve_checkpoint(

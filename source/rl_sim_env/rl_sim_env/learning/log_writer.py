@@ -189,6 +189,11 @@ class RunFiles:
         return RunFiles(env=env, commit=_commit(code))
 
 
+def code_commit() -> str:
+    """Commit of the code that runs, with "+ changes" where there are any; empty without one."""
+    return _commit(_git_state() or "")
+
+
 def _commit(code_state: str) -> str:
     """Commit in what :func:`_git_state` returned, and whether there were changes to it."""
     sections = _SECTION.split(code_state)

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,6 +170,7 @@ class AmpVaeRunner:
         device: Device of the learners; that of the environment.
         task_id: Id of the task, kept in checkpoints.
         processes: The processes that train together; by default this one alone.
+        on_save: Called by rank 0 with the path of each checkpoint that training has saved.
     """
 
     def __init__(
@@ -182,6 +183,7 @@ class AmpVaeRunner:
         *,
         task_id: str,
         processes: Distributed | None = None,
+        on_save: Callable[[Path], None] | None = None,
     ) -> None:
         self.env = env
         self.cfg = cfg
@@ -189,6 +191,7 @@ class AmpVaeRunner:
         self.device = device
         self.task_id = task_id
         self.processes = processes or Distributed(device=device)
+        self.on_save = on_save
         self.current_learning_iteration = -1
         """Index of the last completed iteration; -1 before the first."""
         self.total_steps = 0
@@ -428,6 +431,8 @@ class AmpVaeRunner:
         if path != self._last_saved:
             self.save(path)
             self._last_saved = path
+            if self.on_save is not None and self.processes.is_main:
+                self.on_save(path)
 
     def _checkpoint(self, processes: list[dict[str, Any]]) -> Checkpoint:
         return Checkpoint(

@@ -1,0 +1,145 @@
+"""What all benchmarks leave: a record that says where it was measured, and a table of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+import warp
+from rich.console import Console
+from rich.table import Table
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import package_versions
+from rl_sim_env.learning.log_writer import code_commit
+
+Figures = Mapping[str, Any]
+"""What was measured of one subject: numbers, groups of numbers, repeats; None: not available."""
+
+NOT_RECORDED = "not recorded"
+NO_FIGURE = "-"
+GIB = 2.0**30
+WHOLE_FROM = 100.0
+"""Numbers from here on are printed without decimals."""
+
+
+def prepare_output(path: Path) -> None:
+    """Make sure that a record can be written before anything is measured.
+
+    Raises:
+        UserError: It cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(
+            f"--output {path}: {error.strerror}; give a file in a folder of yours"
+        ) from error
+
+
+def make_record(
+    options: Mapping[str, Any], device: str, subjects: Mapping[str, Figures]
+) -> Figures:
+    """Put together what was measured, with what, where and when.
+
+    Args:
+        options: What was asked for.
+        device: Torch device.
+        subjects: Figures by the name of what was measured.
+    """
+    return {
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": code_commit() or NOT_RECORDED,
+        "hardware": hardware(device),
+        "packages": {**package_versions(), "warp-lang": warp.config.version},
+        "options": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in options.items()
+        },
+        "subjects": subjects,
+    }
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """Processor, and for a GPU its name, memory, driver and CUDA version."""
+    facts: dict[str, Any] = {
+        "device": device,
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+    }
+    if device != "cpu":
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {
+            "gpu": properties.name,
+            "gpu_memory_gib": properties.total_memory / GIB,
+            "driver": _driver(),
+            "cuda": torch.version.cuda,
+        }
+    return facts
+
+
+def write_record(record: Figures, path: Path) -> None:
+    """Write a record as JSON."""
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"record: {path}")
+
+
+def print_record(title: str, record: Figures) -> None:
+    """Print the figures of a record, one column for each subject; repeats stay in the file."""
+    subjects = {name: _flatten(figures) for name, figures in record["subjects"].items()}
+    table = Table(title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in subjects:
+        table.add_column(name, justify="right", overflow="fold")
+    for label in dict.fromkeys(label for figures in subjects.values() for label in figures):
+        table.add_row(label, *(_text(figures.get(label)) for figures in subjects.values()))
+    facts = record["hardware"]
+    print(f"{facts.get('gpu', facts['cpu'])}, commit {record['commit']}, {record['date']}")
+    Console().print(table)
+
+
+def _flatten(figures: Figures) -> dict[str, Any]:
+    """Figures and, indented below its name, each group of figures."""
+    rows: dict[str, Any] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            rows[name] = ""
+            rows |= {f"  {part}": number for part, number in value.items()}
+        elif not isinstance(value, list):
+            rows[name] = value
+    return rows
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return NO_FIGURE
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= WHOLE_FROM else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _processor() -> str:
+    names = Path("/proc/cpuinfo")
+    lines = names.read_text().splitlines() if names.is_file() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or NOT_RECORDED)
+
+
+def _driver() -> str:
+    query = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
+    try:
+        answer = subprocess.run(query, capture_output=True, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return NOT_RECORDED
+    return answer.split()[0]

@@ -1,0 +1,164 @@
+"""What is measured: a task of this package and, beside it, one of mjlab's, both as they train."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import mjlab.tasks  # noqa: F401 (makes mjlab's tasks known)
+import tyro
+from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
+from mjlab.tasks.registry import list_tasks, load_env_cfg
+
+from gauges import MemoryGauge, Part, synchronize
+from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.program import quiet
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
+from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.tasks import find_task
+
+NO_STOCK = "none"
+
+STOCK_TASKS = {
+    "generator": "Mjlab-Velocity-Rough-Unitree-Go1",
+    "plane": "Mjlab-Velocity-Flat-Unitree-Go1",
+}
+"""mjlab's task on the same kind of ground."""
+
+Built = TypeVar("Built")
+
+
+@dataclass(kw_only=True)
+class SubjectOptions:
+    """What is measured, and where."""
+
+    task: str = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+    """Id of the task."""
+
+    stock: str | None = None
+    """Id of mjlab's task to measure in turns with it, or none; default: its Go1 on the same kind of
+    ground on a GPU, none on a CPU, where Warp takes minutes."""
+
+    num_envs: int | None = None
+    """Robots, the same number for both; default: the task's own."""
+
+    device: str | None = None
+    """cpu, cuda or cuda:N; default: CUDA if there is one."""
+
+    seed: int = 0
+    """Seed of all random numbers."""
+
+    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Further settings of the task, as env.path=value or agent.path=value."""
+
+
+def our_cfgs(options: SubjectOptions, device: str) -> tuple[AmpVaeEnvCfg, AmpVaeRunnerCfg]:
+    """Environment and trainer of the task, configured as training does.
+
+    Raises:
+        UserError: There is no such task or setting.
+    """
+    task = find_task(options.task)
+    env_cfg, runner_cfg = task.env_cfg(), task.runner_cfg()
+    if options.num_envs is not None:
+        env_cfg.scene.num_envs = options.num_envs
+    env_cfg.fixed_shapes = device != "cpu"
+    apply_overrides(options.settings, {"env": env_cfg, "agent": runner_cfg})
+    env_cfg.seed = runner_cfg.seed = options.seed
+    return env_cfg, runner_cfg
+
+
+def stock_task(options: SubjectOptions, env_cfg: AmpVaeEnvCfg, device: str) -> str | None:
+    """Id of mjlab's task to measure beside the task; None for no such.
+
+    Raises:
+        UserError: mjlab has no such task.
+    """
+    if options.stock is None:
+        assert env_cfg.scene.terrain is not None, "the task needs ground"
+        return None if device == "cpu" else STOCK_TASKS[env_cfg.scene.terrain.terrain_type]
+    if options.stock.lower() == NO_STOCK:
+        return None
+    if options.stock not in list_tasks():
+        raise UserError(f"--stock {options.stock}; {known_names(options.stock, list_tasks())}")
+    return options.stock
+
+
+def stock_env_cfg(task_id: str, ours: AmpVaeEnvCfg) -> ManagerBasedRlEnvCfg:
+    """Environment of one of mjlab's tasks, of as many robots and the same seed as ours."""
+    env_cfg = load_env_cfg(task_id)
+    env_cfg.scene.num_envs = ours.scene.num_envs
+    env_cfg.seed = ours.seed
+    return env_cfg
+
+
+def build(
+    name: str, make: Callable[[], Built], device: str, memory: MemoryGauge
+) -> tuple[Built, float]:
+    """Build something, and say so.
+
+    Returns:
+        What was built, and the time it took [s].
+    """
+    once = "" if device == "cpu" else "; the first time, kernels are compiled for minutes"
+    print(f"building {name}{once}", flush=True)
+    begin = time.perf_counter()
+    with quiet(), memory:
+        built = make()
+        synchronize(device)
+    return built, time.perf_counter() - begin
+
+
+def step_parts(env: ManagerBasedRlEnv) -> tuple[Part, ...]:
+    """The parts that a step is taken apart into."""
+    written = "actions, write_data_to_sim"
+    return (
+        Part("Simulation.step", env.sim, "step"),
+        Part("Simulation.forward", env.sim, "forward"),
+        Part("Simulation.sense", env.sim, "sense"),
+        Part("Scene.update", env.scene, "update"),
+        Part(written, env.action_manager, "process_action"),
+        Part(written, env.action_manager, "apply_action"),
+        Part(written, env.scene, "write_data_to_sim"),
+        Part("TerminationManager.compute", env.termination_manager, "compute"),
+        Part("RewardManager.compute", env.reward_manager, "compute"),
+        Part("EventManager.apply", env.event_manager, "apply"),
+        Part("_reset_idx", env, "_reset_idx"),
+        Part("CommandManager.compute", env.command_manager, "compute"),
+        Part("ObservationManager.compute", env.observation_manager, "compute"),
+        # The observations of the state before resets.
+        Part("ObservationManager.compute", env.observation_manager, "compute_group"),
+    )
+
+
+@contextmanager
+def as_written(env: ManagerBasedRlEnv) -> Iterator[None]:
+    """Let a step run as it is written, not from a recording, which has no parts."""
+    if not isinstance(env, AmpVaeEnv):
+        yield
+        return
+    recorded, env._run_step = env._run_step, env._step
+    yield
+    env._run_step = recorded
+
+
+def in_turns(turns: int, what: str) -> Iterator[int]:
+    """Count the turns in which all that is built is measured, and say so."""
+    for turn in range(turns):
+        print(f"{what} {turn + 1} of {turns}", flush=True)
+        yield turn
+
+
+def check_positive(**numbers: int) -> None:
+    """Refuse numbers below 1.
+
+    Raises:
+        UserError: One is; the message names it as an option.
+    """
+    for name, number in numbers.items():
+        if number < 1:
+            raise UserError(f"--{name} {number}: must be at least 1")

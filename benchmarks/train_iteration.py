@@ -1,0 +1,215 @@
+"""Time of a training iteration and of the start; ``--help`` lists the options."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
+from mjlab.rl import MjlabOnPolicyRunner, RslRlVecEnvWrapper
+from mjlab.tasks.registry import load_rl_cfg, load_runner_cls
+
+from gauges import MemoryGauge
+from record import make_record, prepare_output, print_record, write_record
+from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.distributed import resolve_device
+from rl_sim_env.learning.log_writer import RunLog
+from rl_sim_env.learning.runner import AmpVaeRunner
+from rl_sim_env.motions import MotionSampler, load_clips
+from subjects import (
+    SubjectOptions,
+    build,
+    check_positive,
+    in_turns,
+    our_cfgs,
+    stock_env_cfg,
+    stock_task,
+)
+
+START_FIELD = 19
+"""Place of the start time [clock ticks since boot] in /proc/self/stat, counted from behind the
+process's name."""
+
+
+@dataclass(kw_only=True)
+class TrainIterationOptions(SubjectOptions):
+    """Measure training iterations, and the time from the start to the first of them."""
+
+    iterations: int = 5
+    """Iterations that count."""
+
+    warm_up: int = 2
+    """Iterations before them, at least 1: the first ones load kernels and take memory."""
+
+    output: Path = Path("train_iteration.json")
+    """Where the record goes."""
+
+
+class Iteration(NamedTuple):
+    """Times of one iteration."""
+
+    collection_s: float
+    """The rollout [s]."""
+
+    learning_s: float
+    """The update [s]."""
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A training that is ready to begin."""
+
+    learn: Callable[[int, bool], None]
+    """Trains some iterations more; says whether episodes are given random ages first."""
+
+    env_cfg: ManagerBasedRlEnvCfg
+    """Environment."""
+
+    num_steps_per_env: int
+    """Control steps of one rollout."""
+
+    iterations: list[Iteration] = field(default_factory=list)
+    """Times of the iterations so far."""
+
+
+class TimedRunner(AmpVaeRunner):
+    """Our trainer; its log goes to a function instead of the console."""
+
+    note: Callable[[Iteration], None]
+    """Told the times of each iteration."""
+
+    def _open_log(self) -> RunLog:
+        return RunLog(writers=(self,))
+
+    def write(self, scalars: Mapping[str, float], iteration: int) -> None:
+        """Pass the times of an iteration on."""
+        self.note(Iteration(scalars["Perf/collection_time"], scalars["Perf/learning_time"]))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def our_training(
+    task_id: str, env_cfg: AmpVaeEnvCfg, cfg: AmpVaeRunnerCfg, device: str
+) -> Training:
+    """Training of a task, as the training program sets it up."""
+    env = AmpVaeVecEnv(AmpVaeEnv(env_cfg, device))
+    names = env.observation_layout.names("amp_obs")
+    expert = MotionSampler(load_clips(cfg.amp.motion_paths), names, env.step_dt, device)
+    runner = TimedRunner(env, cfg, expert, None, device, task_id=task_id)
+    training = Training(
+        learn=runner.learn, env_cfg=env_cfg, num_steps_per_env=cfg.num_steps_per_env
+    )
+    runner.note = training.iterations.append
+    return training
+
+
+def stock_training(task_id: str, env_cfg: ManagerBasedRlEnvCfg, device: str) -> Training:
+    """Training of one of mjlab's tasks: its own trainer and configuration, nothing written."""
+    cfg = load_rl_cfg(task_id)
+    env = RslRlVecEnvWrapper(ManagerBasedRlEnv(env_cfg, device), clip_actions=cfg.clip_actions)
+    runner = (load_runner_cls(task_id) or MjlabOnPolicyRunner)(env, asdict(cfg), None, device)
+    training = Training(
+        learn=runner.learn, env_cfg=env_cfg, num_steps_per_env=cfg.num_steps_per_env
+    )
+
+    def note(*, collect_time: float, learn_time: float, **_: Any) -> None:
+        training.iterations.append(Iteration(collect_time, learn_time))
+
+    runner.logger.log = note  # type: ignore[method-assign]
+    return training
+
+
+class Subject:
+    """A training that runs iteration by iteration.
+
+    Args:
+        name: Name of the task.
+        make: Sets it up.
+        device: Torch device.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Training], device: str) -> None:
+        self._memory = MemoryGauge(device)
+        self._training, self._build_s = build(name, make, device, self._memory)
+        self.startup_s = seconds_since_start()
+        """Time from the start of the process until the first iteration can begin [s]."""
+
+    def iterate(self) -> None:
+        """Run one iteration."""
+        is_first = not self._training.iterations
+        with quiet(), self._memory:
+            self._training.learn(1, is_first)
+
+    def figures(self, warm_up: int) -> dict[str, Any]:
+        """Medians over the iterations after the warm-up."""
+        first, counted = self._training.iterations[0], self._training.iterations[warm_up:]
+        iteration_s = statistics.median(sum(iteration) for iteration in counted)
+        learning_s = statistics.median(iteration.learning_s for iteration in counted)
+        num_envs = self._training.env_cfg.scene.num_envs
+        return {
+            "build_s": self._build_s,
+            "first_iteration_s": sum(first),
+            "num_envs": num_envs,
+            "decimation": self._training.env_cfg.decimation,
+            "num_steps_per_env": self._training.num_steps_per_env,
+            "collection_s": statistics.median(iteration.collection_s for iteration in counted),
+            "learning_s": learning_s,
+            "iteration_s": iteration_s,
+            "transitions_per_s": num_envs * self._training.num_steps_per_env / iteration_s,
+            "learning_per_iteration": learning_s / iteration_s,
+            "memory_gib": self._memory.gib,
+            "iterations": [iteration._asdict() for iteration in counted],
+        }
+
+
+def seconds_since_start() -> float | None:
+    """Age of this process [s]; None where the system does not tell (it is Linux that does)."""
+    try:
+        # The name before it, in parentheses, may hold blanks.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    start_s = int(fields[START_FIELD]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start_s
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_program(TrainIterationOptions, benchmark, argv)
+
+
+def benchmark(options: TrainIterationOptions) -> None:
+    """Measure as the options say, print the table and write the record."""
+    check_positive(iterations=options.iterations, warm_up=options.warm_up)
+    prepare_output(options.output)
+    device = resolve_device(options.device)
+    torch.set_float32_matmul_precision("high")
+    env_cfg, cfg = our_cfgs(options, device)
+    stock = stock_task(options, env_cfg, device)
+    # Ours first: the time from the start of the process to its first iteration is a figure.
+    make = {options.task: partial(our_training, options.task, env_cfg, cfg, device)}
+    if stock is not None:
+        make[stock] = partial(stock_training, stock, stock_env_cfg(stock, env_cfg), device)
+    subjects = {name: Subject(name, of, device) for name, of in make.items()}
+    for _ in in_turns(options.warm_up + options.iterations, "iteration"):
+        for subject in subjects.values():
+            subject.iterate()
+    figures = {name: subject.figures(options.warm_up) for name, subject in subjects.items()}
+    startup_s = subjects[options.task].startup_s
+    figures[options.task] = {"startup_s": startup_s, **figures[options.task]}
+    record = make_record(asdict(options), device, figures)
+    print_record("Training iteration", record)
+    write_record(record, options.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""Evaluation from the command line: a checkpoint or an ONNX file in, a report out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+
+from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.saved_policy import DEFAULT_TASK, build_policy, find_checkpoint
+from rl_sim_env.deploy import open_session
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step, Trial, arena_env_cfg
+from rl_sim_env.evaluation.protocols import Protocol, choose_protocols
+from rl_sim_env.evaluation.rendering import (
+    HTML_NAME,
+    MARKDOWN_NAME,
+    check_writable,
+    figure_text,
+    write_report,
+)
+from rl_sim_env.evaluation.report import Report, Section
+from rl_sim_env.evaluation.subject import OnnxSubject, Subject
+from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
+from rl_sim_env.learning.distributed import resolve_device
+from rl_sim_env.learning.log_writer import RunFiles, code_commit
+from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
+
+NOT_RECORDED = "not recorded"
+
+SPEED_WINDOW = 120.0
+"""Time over which the progress bar takes the speed [s]."""
+
+SUMMARY_FIGURES = 3
+"""Figures of each section on the console."""
+
+
+@dataclass(kw_only=True)
+class EvaluateOptions:
+    """Measure a trained policy and write a report: figures, plots and a web page."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task to evaluate on."""
+
+    checkpoint: str | None = None
+    """Checkpoint to evaluate: file, run folder or experiment folder, or an ONNX file without
+    history; default: the newest run's."""
+
+    load_run: str | None = None
+    """Run to evaluate: folder name or regular expression."""
+
+    experiment_name: str | None = None
+    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
+
+    output: Path | None = None
+    """Folder of the report; an earlier report there is replaced. Default: report, beside the
+    checkpoint."""
+
+    protocols: tuple[str, ...] = ()
+    """What to measure, by name; default: everything."""
+
+    seeds: tuple[int, ...] | None = None
+    """Seeds of the walks, over which figures spread; default: 0 to 4."""
+
+    robots: int | None = None
+    """Robots in each walk; default: what suits the device."""
+
+    quick: bool = False
+    """A minute's try with a few robots; its figures mean little."""
+
+    device: str | None = None
+    """cpu, cuda or cuda:N; default: CUDA if there is one."""
+
+    mjcf: Path = MJCF_PATH
+    """The robot's model."""
+
+    arm: ArmMode = "locked"
+    """Whether the boom is held where it was drawn."""
+
+    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Further settings, as env.path=value."""
+
+    def __post_init__(self) -> None:
+        if self.robots is not None and self.robots < 1:
+            raise UserError(f"--robots {self.robots}: must be at least 1")
+        if self.seeds is not None and (
+            not self.seeds or min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds)
+        ):
+            given = " ".join(map(str, self.seeds))
+            raise UserError(f"--seeds {given}: give different whole numbers from 0")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the evaluation program."""
+    run_program(EvaluateOptions, evaluate, argv)
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Evaluate as the options say.
+
+    Raises:
+        UserError: Something in the options or the surroundings is wrong.
+    """
+    protocols = choose_protocols(options.protocols)
+    device = resolve_device(options.device)
+    cfg = _sizes(options, device)
+    path = find_checkpoint(options)
+    output = path.parent / "report" if options.output is None else options.output
+    check_writable(output)
+    policy = _open_policy(path, options.task)
+    vec_env = _make_env(options, cfg, device)
+    subject = policy.build(vec_env)
+    begin = time.monotonic()
+    sections = _run(protocols, vec_env, subject, cfg)
+    vec_env.close()
+    facts = {
+        **policy.facts,
+        "Evaluated on": options.task,
+        "Seeds": ", ".join(map(str, cfg.seeds)),
+        "Robots": f"{cfg.robots} in each walk",
+        "Hardware": _hardware(device),
+        "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
+        "Evaluated at commit": code_commit() or NOT_RECORDED,
+        "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "Duration": _duration(begin),
+    }
+    report = Report(facts=facts, sections=tuple(sections))
+    write_report(report, output)
+    _print_summary(report)
+    print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedPolicy:
+    """A policy that was read from a file and has no environment yet."""
+
+    facts: Mapping[str, str]
+    """Where it comes from."""
+
+    build: Callable[[AmpVaeVecEnv], Subject]
+    """Makes it fit an environment."""
+
+
+def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
+    if path.suffix == ".onnx":
+        return _open_onnx(path, task_id)
+    checkpoint = Checkpoint.load(path)
+    minutes = checkpoint.total_seconds / 60.0
+    facts = {
+        "Policy": path.name,
+        "Trained on": checkpoint.task,
+        "Training": f"{checkpoint.iteration + 1} iterations, {checkpoint.total_steps:,} "
+        f"environment steps, {minutes:.1f} minutes",
+        "Trained at commit": RunFiles.read(path.parent).commit or NOT_RECORDED,
+    }
+    return _SavedPolicy(
+        facts=facts, build=lambda vec_env: build_policy(checkpoint, path, task_id, vec_env)
+    )
+
+
+def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
+    _, metadata = open_session(path)
+    facts = {
+        "Policy": f"{path.name}, exported from {metadata.checkpoint}",
+        "Trained on": metadata.task,
+        "Training": f"{metadata.iteration + 1} iterations",
+        "Trained at commit": metadata.training_commit or NOT_RECORDED,
+    }
+
+    def build(vec_env: AmpVaeVecEnv) -> Subject:
+        layout = vec_env.observation_layout
+        require_fit(
+            path,
+            task=metadata.task,
+            layout=metadata.layout,
+            tasks=family_ids(find_task(task_id).family),
+            present=layout,
+        )
+        return OnnxSubject(path, layout)
+
+    return _SavedPolicy(facts=facts, build=build)
+
+
+def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
+    cfg = EvaluationCfg.quick() if options.quick else EvaluationCfg.for_device(device)
+    given = {"seeds": options.seeds, "robots": options.robots}
+    return replace(cfg, **{name: value for name, value in given.items() if value is not None})
+
+
+def _make_env(options: EvaluateOptions, cfg: EvaluationCfg, device: str) -> AmpVaeVecEnv:
+    task_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
+    apply_overrides(options.settings, {"env": task_cfg})
+    env_cfg = arena_env_cfg(task_cfg, cfg.robots)
+    env_cfg.seed = cfg.seeds[0]
+    with quiet():
+        return AmpVaeVecEnv(AmpVaeEnv(env_cfg, device))
+
+
+class _WatchedArena(Arena):
+    """Tells of each control step.
+
+    Args:
+        vec_env: The environment.
+        subject: The policy.
+        on_step: Called after each step.
+    """
+
+    def __init__(
+        self, vec_env: AmpVaeVecEnv, subject: Subject, on_step: Callable[[], None]
+    ) -> None:
+        super().__init__(vec_env, subject)
+        self._on_step = on_step
+
+    def walk(
+        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
+    ) -> Iterator[Step]:
+        """Begin anew everywhere and walk."""
+        for step in super().walk(trial, seconds=seconds, seed=seed, p_boot=p_boot):
+            yield step
+            self._on_step()
+
+
+def _run(
+    protocols: Mapping[str, Protocol], vec_env: AmpVaeVecEnv, subject: Subject, cfg: EvaluationCfg
+) -> list[Section]:
+    """Run the protocols one by one, with a bar that shows which, and the time left."""
+    expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
+    sections = []
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        speed_estimate_period=SPEED_WINDOW,
+    ) as progress:
+        bar = progress.add_task("", total=sum(expected))
+        arena = _WatchedArena(vec_env, subject, lambda: progress.advance(bar))
+        for number, (name, protocol) in enumerate(protocols.items(), start=1):
+            progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
+            begin = time.monotonic()
+            sections.append(protocol.run(arena, cfg))
+            progress.update(bar, completed=sum(expected[:number]))
+            progress.console.print(f"{name}: done in {_duration(begin)}")
+    return sections
+
+
+def _duration(begin: float) -> str:
+    """Time since ``begin``, of the monotonic clock, as h:mm:ss."""
+    return str(timedelta(seconds=round(time.monotonic() - begin)))
+
+
+def _hardware(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    names = Path("/proc/cpuinfo")
+    lines = names.read_text().splitlines() if names.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores (cpu)"
+
+
+def _print_summary(report: Report) -> None:
+    """Print the last row of each section's first table, which tells most, as far as it fits."""
+    summary = Grid.grid(padding=(0, 2, 0, 0))
+    for section in report.sections:
+        for table in section.tables[:1]:
+            row = table.rows[-1]
+            figures = [
+                f"{column.title} {figure_text(figure, column)} {column.unit}".rstrip()
+                for figure, column in zip(row.cells, table.columns, strict=True)
+            ]
+            summary.add_row(section.title, row.label, ", ".join(figures[:SUMMARY_FIGURES]))
+    Console().print(summary)

@@ -1,0 +1,151 @@
+"""What an exported policy says about itself: which robot it drives, and how it was trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rl_sim_env.errors import UserError
+
+METADATA_KEY = "rl_sim_env"
+"""Key of the ONNX file's properties under which the metadata stand."""
+
+FORMAT_VERSION = 1
+
+_REMEDY = "export the policy with scripts/rsl_rl/export_policy.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateColumns:
+    """Some columns of the output ``estimates``."""
+
+    name: str
+    width: int
+    """Number of columns."""
+    unit: str
+
+
+ESTIMATES = (
+    EstimateColumns(name="velocity", width=3, unit="m/s"),
+    EstimateColumns(name="mass", width=1, unit="kg"),
+    EstimateColumns(name="com", width=3, unit="m"),
+)
+"""Columns of ``estimates`` in order: velocity of the base in the base frame, mass above that of the
+robot without load, centre of mass of robot and load in the base link frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotParts:
+    """Names of parts of the robot's model; those of feet in the order of the legs."""
+
+    base_body: str
+    feet: tuple[str, ...]
+    """Bodies of the feet, which are sites, too."""
+    foot_geoms: tuple[str, ...]
+    arm_angle_joint: str
+    arm_length_joint: str
+    load_body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyMetadata:
+    """Facts of an exported policy, at full precision.
+
+    Values by joint are in the order of ``joint_names``, which is the order of every vector of
+    joints that the policy takes or gives.
+    """
+
+    task: str
+    """Id of the task it was trained on."""
+    iteration: int
+    """Index of the last training iteration."""
+    checkpoint: str
+    """File name of the checkpoint it was exported from."""
+    training_commit: str
+    """Git commit of the code that trained it, ``+ changes`` appended if there were any; empty where
+    it was not recorded."""
+    joint_names: tuple[str, ...]
+    """Driven joints."""
+    default_joint_pos: tuple[float, ...]
+    """Pose that actions are offsets from [rad]."""
+    stiffness: tuple[float, ...]
+    """Gain kp of the joint controllers [N m/rad]."""
+    damping: tuple[float, ...]
+    """Gain kd of the joint controllers [N m s/rad]; the velocity target is zero."""
+    effort_limit: tuple[float, ...]
+    """Greatest torque [N m]."""
+    stall_torque: tuple[float, ...]
+    """Where the drive's torque-speed line meets zero speed [N m]."""
+    velocity_limit: tuple[float, ...]
+    """No-load speed of the drive [rad/s]."""
+    action_scale: tuple[float, ...]
+    """Factor from actions to offsets of the joint targets [rad]."""
+    target_limits: tuple[tuple[float, float], ...] | None
+    """Least and greatest joint target [rad]; None where targets are not limited."""
+    control_period: float
+    """Time between two steps of the policy [s]."""
+    observation_clip: float
+    """Scaled observations are clipped to plus or minus this."""
+    layout: Mapping[str, Any]
+    """Groups by name: terms of one frame in order, each with name, width and scale, and the number
+    of frames, which are stacked frame after frame, oldest first."""
+    slices: Mapping[str, Mapping[str, tuple[int, int]]]
+    """First column and the one after the last of every term, by group; of the newest frame where
+    frames are stacked."""
+    robot: RobotParts
+    """Names in the robot's model."""
+    estimates: tuple[EstimateColumns, ...] = ESTIMATES
+    """Columns of the output ``estimates``, in order."""
+    quaternion_order: str = "wxyz"
+    """Order of quaternions wherever one is turned into ``projected_gravity``."""
+    format_version: int = FORMAT_VERSION
+    """Version of this set of facts."""
+
+    def to_json(self) -> str:
+        """The facts as JSON; :meth:`from_properties` rebuilds them without loss."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_properties(properties: Mapping[str, str], source: str) -> PolicyMetadata:
+        """Read the facts from the properties of an ONNX file.
+
+        Args:
+            properties: ``session.get_modelmeta().custom_metadata_map`` in onnxruntime.
+            source: Where the file is, for the message.
+
+        Raises:
+            UserError: There are none, or they are of another version.
+        """
+        if METADATA_KEY not in properties:
+            raise UserError(f"{source}: an ONNX file without metadata of rl_sim_env; {_REMEDY}")
+        try:
+            data = json.loads(properties[METADATA_KEY])
+            version = data["format_version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{source}: its metadata cannot be read; {_REMEDY} anew") from error
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{source}: metadata format {version}, this program reads {FORMAT_VERSION}; "
+                f"{_REMEDY} of this version"
+            )
+        expected = {field.name for field in fields(PolicyMetadata)}
+        if data.keys() != expected:
+            unfit = ", ".join(sorted(expected ^ data.keys()))
+            raise UserError(
+                f"{source}: metadata with missing or unknown facts ({unfit}); {_REMEDY} anew"
+            )
+        facts = _tuples(data)
+        facts["robot"] = RobotParts(**facts["robot"])
+        facts["estimates"] = tuple(EstimateColumns(**columns) for columns in facts["estimates"])
+        return PolicyMetadata(**facts)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON knows lists only; the facts are immutable."""
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {name: _tuples(item) for name, item in value.items()}
+    return value

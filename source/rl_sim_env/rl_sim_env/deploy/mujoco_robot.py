@@ -1,0 +1,322 @@
+"""The robot in plain MuJoCo, as a second opinion on the trainer's simulation.
+
+It shares the robot's model file with the trainer and nothing else: another time step, integrator,
+friction cone and solver budget, a rigid boom in place of a stiff servo, and a drive written anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from rl_sim_env.deploy.metadata import PolicyMetadata
+from rl_sim_env.deploy.policy import projected_gravity
+from rl_sim_env.errors import UserError, known_names
+
+Vector = NDArray[np.float64]
+
+TIME_STEP = 0.002
+"""Physics time step [s]."""
+
+SOLVER_ITERATIONS = 100
+
+FALL_ANGLE = math.radians(75.0)
+"""A base that is tilted further has fallen."""
+
+GROUND_AHEAD = 0.8
+"""Where slope and stairs begin, in front of the robot's start [m]."""
+
+_GROUND_LENGTH = 40.0
+_GROUND_HALF_WIDTH = 20.0
+_GROUND_THICKNESS = 0.5
+_STEP_DEPTH = 0.3
+"""Sizes of slopes and stairs, and the depth of a tread [m]."""
+
+
+def _add_plane(world: mujoco.MjsBody) -> None:
+    world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0.0, 0.0, 1.0))
+
+
+def _add_slope(world: mujoco.MjsBody, *, angle: float) -> None:
+    """A plane, and ahead a slope that rises by ``angle`` [rad]."""
+    _add_plane(world)
+    along = np.array((math.cos(angle), 0.0, math.sin(angle)))
+    normal = np.array((-math.sin(angle), 0.0, math.cos(angle)))
+    half_length, half_thickness = _GROUND_LENGTH / 2.0, _GROUND_THICKNESS / 2.0
+    world.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=(half_length, _GROUND_HALF_WIDTH, half_thickness),
+        pos=(GROUND_AHEAD, 0.0, 0.0) + half_length * along - half_thickness * normal,
+        quat=(math.cos(angle / 2.0), 0.0, -math.sin(angle / 2.0), 0.0),
+    )
+
+
+def _add_stairs(world: mujoco.MjsBody, *, step_height: float) -> None:
+    """A plane, and ahead stairs up with steps of ``step_height`` [m]."""
+    _add_plane(world)
+    for step in range(round(_GROUND_LENGTH / _STEP_DEPTH)):
+        half_height = (step + 1) * step_height / 2.0
+        world.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=(_STEP_DEPTH / 2.0, _GROUND_HALF_WIDTH, half_height),
+            pos=(GROUND_AHEAD + (step + 0.5) * _STEP_DEPTH, 0.0, half_height),
+        )
+
+
+GROUNDS: dict[str, Callable[[mujoco.MjsBody], None]] = {
+    "flat": _add_plane,
+    "slope 10 deg": partial(_add_slope, angle=math.radians(10.0)),
+    "stairs 10 cm": partial(_add_stairs, step_height=0.10),
+    "stairs 15 cm": partial(_add_stairs, step_height=0.15),
+}
+"""What adds the ground to the world, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Where the robot walks, and what it carries."""
+
+    ground: str
+    """Name in :data:`GROUNDS`."""
+    load: float
+    """Load on the boom's carrier [kg]; >= 0."""
+    boom_length: float
+    """Distance of the load from the boom's axis [m]."""
+    boom_angle: float
+    """Direction of the boom about the vertical [rad]; 0 ahead."""
+    friction: float
+    """Sliding friction of the feet; > 0."""
+    yaw: float
+    """Heading at the start [rad]; 0 towards slope and stairs."""
+
+
+def drive_torque(
+    target: NDArray[np.floating],
+    joint_pos: Vector,
+    joint_vel: Vector,
+    *,
+    stiffness: Vector,
+    damping: Vector,
+    effort_limit: Vector,
+    stall_torque: Vector,
+    velocity_limit: Vector,
+) -> Vector:
+    """Torque of a position-controlled drive whose motor weakens with speed.
+
+    Args:
+        target: Joint targets [rad]; all arguments have one value for each joint.
+        joint_pos: Joint positions [rad].
+        joint_vel: Joint velocities [rad/s].
+        stiffness: Gain kp [N m/rad].
+        damping: Gain kd [N m s/rad].
+        effort_limit: Greatest torque [N m].
+        stall_torque: Where the torque-speed line meets zero speed [N m].
+        velocity_limit: No-load speed, where the line meets zero torque [rad/s].
+
+    Returns:
+        Torques [N m].
+    """
+    speed = joint_vel / velocity_limit
+    highest = np.clip(stall_torque * (1.0 - speed), -effort_limit, effort_limit)
+    lowest = np.clip(stall_torque * (-1.0 - speed), -effort_limit, effort_limit)
+    return np.clip(stiffness * (target - joint_pos) - damping * joint_vel, lowest, highest)
+
+
+class MujocoRobot:
+    """One robot in one world, standing in its default pose.
+
+    Args:
+        mjcf_path: The robot's model.
+        metadata: Names, gains and limits of the robot.
+        world: Where it stands.
+
+    Raises:
+        UserError: There is no such ground, or the model cannot be read or lacks a part.
+    """
+
+    def __init__(self, mjcf_path: Path, metadata: PolicyMetadata, world: World) -> None:
+        if world.ground not in GROUNDS:
+            raise UserError(f"ground '{world.ground}'; {known_names(world.ground, GROUNDS)}")
+        spec = _read_model(mjcf_path)
+        _check_parts(spec, metadata, mjcf_path)
+        self.nominal_mass = sum(body.mass for body in spec.bodies)
+        """Mass of the robot without load [kg]."""
+        _fix_boom(spec, metadata, world)
+        load_body = spec.body(metadata.robot.load_body)
+        load_body.inertia *= 1.0 + world.load / load_body.mass
+        load_body.mass += world.load
+        for name in metadata.robot.foot_geoms:
+            spec.geom(name).friction[0] = world.friction
+        GROUNDS[world.ground](spec.worldbody)
+        spec.option.timestep = TIME_STEP
+        spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+        spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+        spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON
+        spec.option.iterations = SOLVER_ITERATIONS
+        self.model = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        self._drive = {
+            name: np.array(getattr(metadata, name))
+            for name in ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
+        }
+        joints = [self.model.joint(name).id for name in metadata.joint_names]
+        self._q_adr = self.model.jnt_qposadr[joints]
+        self._v_adr = self.model.jnt_dofadr[joints]
+        self._base = self.model.body(metadata.robot.base_body).id
+        base_joint = self.model.body_jntadr[self._base]
+        self._base_q = self.model.jnt_qposadr[base_joint]
+        self._base_v = self.model.jnt_dofadr[base_joint]
+        self._untouchable = {self._base, self.model.body(metadata.robot.load_body).id}
+        self._stand(np.array(metadata.default_joint_pos), metadata.robot.foot_geoms, world.yaw)
+
+    def _stand(self, joint_pos: Vector, foot_geoms: tuple[str, ...], yaw: float) -> None:
+        """Put the robot on the ground."""
+        self.data.qpos[self._q_adr] = joint_pos
+        self.base_pos[:] = 0.0
+        self.quaternion[:] = (math.cos(yaw / 2.0), 0.0, 0.0, math.sin(yaw / 2.0))
+        mujoco.mj_kinematics(self.model, self.data)
+        feet = [self.model.geom(name).id for name in foot_geoms]
+        lowest = min(self.data.geom_xpos[feet, 2] - self.model.geom_size[feet, 0])
+        self.base_pos[2] = -lowest
+        self._target = joint_pos.copy()
+        mujoco.mj_forward(self.model, self.data)
+
+    # State.
+
+    @property
+    def base_pos(self) -> Vector:
+        """Position of the base in the world [m]. Shape (3,)."""
+        return self.data.qpos[self._base_q : self._base_q + 3]
+
+    @property
+    def quaternion(self) -> Vector:
+        """Orientation of the base in the world, w first. Shape (4,)."""
+        return self.data.qpos[self._base_q + 3 : self._base_q + 7]
+
+    @property
+    def joint_pos(self) -> Vector:
+        """Leg joint positions [rad]."""
+        return self.data.qpos[self._q_adr]
+
+    @property
+    def joint_vel(self) -> Vector:
+        """Leg joint velocities [rad/s]."""
+        return self.data.qvel[self._v_adr]
+
+    @property
+    def joint_torques(self) -> Vector:
+        """Torques that the drives apply [N m]."""
+        return self.data.qfrc_applied[self._v_adr]
+
+    @property
+    def projected_gravity(self) -> Vector:
+        """Direction of gravity in the base frame. Shape (3,)."""
+        return projected_gravity(self.quaternion)
+
+    @property
+    def base_lin_vel(self) -> Vector:
+        """Velocity of the base's origin, base frame [m/s]. Shape (3,)."""
+        return self._to_base(self.data.qvel[self._base_v : self._base_v + 3])
+
+    @property
+    def base_ang_vel(self) -> Vector:
+        """Angular velocity of the base, base frame [rad/s]. Shape (3,)."""
+        return self.data.qvel[self._base_v + 3 : self._base_v + 6]
+
+    @property
+    def mass(self) -> float:
+        """Mass above that of the robot without load [kg]."""
+        return float(self.model.body_subtreemass[self._base]) - self.nominal_mass
+
+    @property
+    def com(self) -> Vector:
+        """Centre of mass of robot and load, base frame [m]. Shape (3,)."""
+        return self._to_base(self.data.subtree_com[self._base] - self.data.xpos[self._base])
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether trunk or load touch something, or the base is tilted too far."""
+        if self.projected_gravity[2] > -math.cos(FALL_ANGLE):
+            return True
+        bodies = self.model.geom_bodyid[self.data.contact.geom]
+        return not self._untouchable.isdisjoint(bodies.flat)
+
+    def _to_base(self, vector: Vector) -> Vector:
+        base_from_world, rotated = np.empty(4), np.empty(3)
+        mujoco.mju_negQuat(base_from_world, self.quaternion)
+        mujoco.mju_rotVecQuat(rotated, vector, base_from_world)
+        return rotated
+
+    # Time.
+
+    def advance(self, target: NDArray[np.floating], *, seconds: float, delay: float = 0.0) -> None:
+        """Let time pass.
+
+        Args:
+            target: Joint targets [rad].
+            seconds: How long [s].
+            delay: Time until the drives learn of the targets; until then they keep the last ones
+                [s]; at most ``seconds``.
+        """
+        late_steps = round(delay / TIME_STEP)
+        for step in range(round(seconds / TIME_STEP)):
+            known = self._target if step < late_steps else target
+            self.data.qfrc_applied[self._v_adr] = drive_torque(
+                known, self.joint_pos, self.joint_vel, **self._drive
+            )
+            mujoco.mj_step(self.model, self.data)
+        self._target = target
+        # A step ends with a new state, but with contacts and centres of mass of the old one.
+        mujoco.mj_fwdPosition(self.model, self.data)
+
+
+def _read_model(path: Path) -> mujoco.MjSpec:
+    try:
+        return mujoco.MjSpec.from_file(str(path))
+    except (ValueError, OSError) as error:
+        raise UserError(f"cannot read robot model {path}: {error}") from error
+
+
+def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata, path: Path) -> None:
+    robot = metadata.robot
+    needed: Mapping[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
+        "joint": (
+            spec.joint,
+            (*metadata.joint_names, robot.arm_angle_joint, robot.arm_length_joint),
+        ),
+        "body": (spec.body, (robot.base_body, robot.load_body)),
+        "geom": (spec.geom, robot.foot_geoms),
+    }
+    missing = [
+        f"{kind} '{name}'"
+        for kind, (find, names) in needed.items()
+        for name in names
+        if find(name) is None
+    ]
+    if missing:
+        raise UserError(
+            f"robot model {path} lacks {', '.join(missing)}, which the policy was trained with; "
+            "give the model of that robot"
+        )
+
+
+def _fix_boom(spec: mujoco.MjSpec, metadata: PolicyMetadata, world: World) -> None:
+    """Put the boom where it shall be and make it rigid by taking its joints away."""
+    swivel = spec.joint(metadata.robot.arm_angle_joint)
+    turned, turn = np.empty(4), np.empty(4)
+    mujoco.mju_axisAngle2Quat(turn, swivel.axis, world.boom_angle)
+    mujoco.mju_mulQuat(turned, swivel.parent.quat, turn)
+    swivel.parent.quat = turned
+    slide = spec.joint(metadata.robot.arm_length_joint)
+    shift = np.empty(3)
+    mujoco.mju_rotVecQuat(shift, slide.axis * world.boom_length, slide.parent.quat)
+    slide.parent.pos += shift
+    spec.delete(swivel)
+    spec.delete(slide)

@@ -1,0 +1,237 @@
+"""A trained policy on a robot: onnxruntime and numpy, nothing else.
+
+The robot's program reads its sensors and steps the policy once per control period::
+
+    policy = DeployedPolicy.load(
+        "policy.onnx", joint_names=robot.joint_names, stiffness=70.0, damping=2.0
+    )
+    policy.reset()
+    while robot.is_walking:
+        reading = SensorReading(
+            base_ang_vel=imu.gyro,
+            projected_gravity=projected_gravity(imu.quaternion_wxyz),
+            joint_pos=robot.joint_pos,
+            joint_vel=robot.joint_vel,
+            joint_torques=robot.joint_torques,
+            velocity_commands=remote.velocity,
+        )
+        output = policy.step(reading)
+        robot.set_joint_targets(output.joint_targets)
+        robot.wait(policy.metadata.control_period)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import accumulate, zip_longest
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+
+from rl_sim_env.deploy.metadata import PolicyMetadata
+from rl_sim_env.errors import UserError
+
+FloatArray = NDArray[np.float32]
+
+HISTORY = "history"
+LAST_ACTION = "last_action"
+STATE = (HISTORY, LAST_ACTION)
+"""Inputs that hold what the policy remembers. NaN means that there is nothing to remember yet."""
+
+JOINT_TARGETS = "joint_targets"
+ESTIMATES = "estimates"
+OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
+"""Outputs of the exported policy; the last become the inputs of :data:`STATE` in the next step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorReading:
+    """What the robot measures, and what it is told; joints in the order of the metadata."""
+
+    base_ang_vel: ArrayLike
+    """Angular velocity of the base, base frame [rad/s]. Shape (3,)."""
+    projected_gravity: ArrayLike
+    """Direction of gravity in the base frame, unit length; (0, 0, -1) when level. Shape (3,)."""
+    joint_pos: ArrayLike
+    """Joint positions [rad]. Shape (joints,)."""
+    joint_vel: ArrayLike
+    """Joint velocities [rad/s]. Shape (joints,)."""
+    joint_torques: ArrayLike
+    """Torques that the drives apply [N m]. Shape (joints,)."""
+    velocity_commands: ArrayLike
+    """Wanted velocity forwards and to the left [m/s] and yaw rate [rad/s], base frame.
+    Shape (3,)."""
+
+
+SENSORS = tuple(field.name for field in fields(SensorReading))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyStep:
+    """What the policy wants and believes. Arrays are the caller's to keep."""
+
+    joint_targets: FloatArray
+    """Targets of the joint controllers [rad]. Shape (joints,)."""
+    velocity: FloatArray
+    """Estimated velocity of the base, base frame [m/s]. Shape (3,)."""
+    mass: float
+    """Estimated mass above that of the robot without load [kg]."""
+    com: FloatArray
+    """Estimated centre of mass of robot and load, base link frame [m]. Shape (3,)."""
+
+
+def projected_gravity(quaternion_wxyz: ArrayLike) -> NDArray[np.float64]:
+    """Direction of gravity in the frame of a body.
+
+    Args:
+        quaternion_wxyz: Orientation of the body in the world, w first, unit length. Shape (4,).
+
+    Returns:
+        Unit vector. Shape (3,).
+    """
+    w, x, y, z = np.asarray(quaternion_wxyz, dtype=np.float64)
+    return np.array(
+        (2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0),
+    )
+
+
+def open_session(path: Path | str) -> tuple[onnxruntime.InferenceSession, PolicyMetadata]:
+    """Open an exported policy for one core.
+
+    Raises:
+        UserError: There is no such file, it is no ONNX file, or it lacks our metadata.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: no such file; give an exported policy")
+    options = onnxruntime.SessionOptions()
+    # The networks are small: handing work to other threads takes longer than the work.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        raise UserError(f"{path}: not an ONNX file, or a damaged one") from error
+    properties = session.get_modelmeta().custom_metadata_map
+    return session, PolicyMetadata.from_properties(properties, str(path))
+
+
+class DeployedPolicy:
+    """An exported policy with its memory.
+
+    Made by itself it trusts its user to drive the joints as ``metadata`` say; :meth:`load` checks
+    that a robot does.
+
+    Args:
+        path: ``policy.onnx`` as exported.
+
+    Attributes:
+        metadata: Facts of the policy: gains, limits, control period, how it was trained.
+
+    Raises:
+        UserError: The file is no such policy.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._session, self.metadata = open_session(path)
+        if {node.name for node in self._session.get_outputs()} != set(OUTPUTS):
+            raise UserError(
+                f"{path}: this file holds the networks without history and scaling; give the "
+                "policy.onnx that was exported beside it"
+            )
+        self._inputs: dict[str, FloatArray] = {
+            node.name: np.zeros((1, *node.shape[1:]), dtype=np.float32)
+            for node in self._session.get_inputs()
+        }
+        self._sensors = [name for name in SENSORS if name in self._inputs]
+        ends = list(accumulate(columns.width for columns in self.metadata.estimates))
+        self._estimate_ends = ends[:-1]
+        self.reset()
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,
+        *,
+        joint_names: Sequence[str],
+        stiffness: float | Sequence[float],
+        damping: float | Sequence[float],
+    ) -> DeployedPolicy:
+        """Load a policy for a robot.
+
+        Args:
+            path: ``policy.onnx`` as exported.
+            joint_names: The robot's driven joints in the order of its readings and targets.
+            stiffness: Gain kp of its joint controllers [N m/rad]: one, or one for each joint.
+            damping: Gain kd of its joint controllers [N m s/rad]: one, or one for each joint.
+
+        Raises:
+            UserError: The file is no such policy, or the robot has other joints, another order of
+                joints, or other gains.
+        """
+        policy = cls(path)
+        metadata = policy.metadata
+        if tuple(joint_names) != metadata.joint_names:
+            raise _misfit(path, "joints", metadata.joint_names, joint_names)
+        gains = (("kp", metadata.stiffness, stiffness), ("kd", metadata.damping, damping))
+        for name, trained, given in gains:
+            present = np.ravel(given if np.ndim(given) else (given,) * len(trained)).tolist()
+            if len(present) != len(trained) or not np.allclose(present, trained, rtol=1e-6):
+                raise _misfit(path, f"gains {name}", trained, present)
+        return policy
+
+    def reset(self) -> None:
+        """Forget: the next step begins an episode, its frame filling the whole history."""
+        for name in STATE:
+            self._inputs[name] = np.full_like(self._inputs[name], np.nan)
+
+    def step(self, reading: SensorReading) -> PolicyStep:
+        """Decide what the joints do until the next control period.
+
+        Args:
+            reading: What the sensors say now.
+
+        Raises:
+            UserError: A sensor delivers another number of values, or values that are not finite.
+                The policy's memory is as before.
+        """
+        for name in self._sensors:
+            self._take(name, getattr(reading, name))
+        outputs = cast("list[FloatArray]", self._session.run(OUTPUTS, self._inputs))
+        targets, estimates, *state = outputs
+        self._inputs.update(zip(STATE, state, strict=True))
+        velocity, mass, com = np.split(estimates[0], self._estimate_ends)
+        return PolicyStep(joint_targets=targets[0], velocity=velocity, mass=float(mass[0]), com=com)
+
+    def _take(self, name: str, values: ArrayLike) -> None:
+        """Put the values of one sensor where the session reads them."""
+        place = self._inputs[name][0]
+        given = np.asarray(values)
+        if given.shape != place.shape:
+            raise UserError(
+                f"{name}: the robot gives values of shape {given.shape}, the policy takes "
+                f"{place.shape}; see rl_sim_env.deploy.SensorReading"
+            )
+        place[:] = given
+        if not np.isfinite(place).all():
+            raise UserError(f"{name}: not finite ({given}); stop the robot and check the sensor")
+
+
+def _misfit(
+    path: Path | str, what: str, trained: Sequence[object], present: Sequence[object]
+) -> UserError:
+    """The complaint about a robot that the policy does not fit, with both lists side by side."""
+    pairs = [("policy", "robot"), *zip_longest(map(str, trained), map(str, present), fillvalue="")]
+    width = max(len(left) for left, _ in pairs)
+    lines = [f"{'!' if i and a != b else ' '} {a:<{width}}  {b}" for i, (a, b) in enumerate(pairs)]
+    return UserError(
+        f"{path}: the robot has other {what} than the policy was trained with; reorder or set "
+        f"them as the policy has them:\n" + "\n".join(lines)
+    )

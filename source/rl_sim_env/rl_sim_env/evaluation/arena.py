@@ -1,0 +1,379 @@
+"""The arena: one environment in which every protocol lets a policy walk under its own conditions.
+
+A protocol describes a :class:`Trial`, what is fixed robot by robot, and iterates over the steps of
+a walk::
+
+    for seed in cfg.seeds:
+        for step in arena.walk(Trial(load=load), seconds=cfg.seconds, seed=seed):
+            sums.add(..., error=step.velocity_error)
+
+Between two steps it may change the world: hang another load on, push. Nothing in a walk is read
+from the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mjlab.managers.event_manager import EventTermCfg, RecomputeLevel, requires_model_fields
+from mjlab.managers.termination_manager import TerminationTermCfg
+from mjlab.tasks.velocity.mdp import terrain_edge_reached
+from mjlab.utils.random import seed_rng
+from tensordict import TensorDict
+
+from rl_sim_env.evaluation.subject import Subject
+from rl_sim_env.evaluation.walking import evaluation_env_cfg
+from rl_sim_env.learning.estimation import Estimate
+from rl_sim_env.mdp import events
+from rl_sim_env.mdp.commands import (
+    TerrainCommandRanges,
+    TerrainVelocityCommand,
+    TerrainVelocityCommandCfg,
+)
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
+
+MAX_COMMAND = (1.0, 1.0, 1.0)
+"""Largest magnitudes of drawn commands [m/s, m/s, rad/s], as in HIM (Long et al., ICLR 2024)."""
+
+COMMAND_PERIOD = 5.0
+"""Time between two draws of a command [s]."""
+
+_TRIAL = "trial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationCfg:
+    """Size of an evaluation."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds of the walks; the spread of every figure is over them."""
+
+    robots: int = 2048
+    """Robots in each walk; at least 1."""
+
+    seconds: float = 20.0
+    """Length of a walk [s]."""
+
+    survival_seconds: float = 600.0
+    """Length of a survival walk [s]."""
+
+    levels: tuple[int, ...] = (1, 2, 3, 4)
+    """Rows of the terrain grid that robots stand on in equal shares, from 0, the easiest; the
+    default is HIM's."""
+
+    @classmethod
+    def for_device(cls, device: str) -> EvaluationCfg:
+        """The size that suits a device: on a CPU, a report of the flat task in some minutes."""
+        if torch.device(device).type == "cpu":
+            return cls(robots=128, seconds=10.0, survival_seconds=60.0)
+        return cls()
+
+    @classmethod
+    def quick(cls) -> EvaluationCfg:
+        """The smallest size that fills every table of the flat task; its figures mean little."""
+        return cls(seeds=(0, 1), robots=24, seconds=2.0, survival_seconds=4.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What is fixed robot by robot; all else varies as in training.
+
+    A robot that falls begins anew under the same conditions.
+    """
+
+    family: torch.Tensor | None = None
+    """Terrain: index into ``env.terrain_types.names``. Shape (num_robots,), long. None: the task's
+    shares. Without meaning on a plane."""
+
+    row: torch.Tensor | None = None
+    """Level of the terrain, from 0. Shape (num_robots,), long. None: drawn. Without meaning on a
+    plane."""
+
+    load: torch.Tensor | None = None
+    """Load on the carrier [kg]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
+
+    boom_length: torch.Tensor | None = None
+    """Length of the boom [m]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
+
+    command: torch.Tensor | None = None
+    """Velocity command (vx, vy, yaw rate) [m/s, m/s, rad/s]. Shape (num_robots, 3). Where it is NaN
+    the component is drawn uniformly up to ``MAX_COMMAND`` every ``COMMAND_PERIOD``; None: all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one control step showed."""
+
+    obs: TensorDict
+    """What the policy saw when it acted, all groups."""
+
+    command: torch.Tensor
+    """Velocity command (vx, vy, yaw rate) during the step. Shape (num_robots, 3)."""
+
+    truth: Estimate
+    """What was true when the policy acted; SI units."""
+
+    estimate: Estimate
+    """What the policy believed then; SI units."""
+
+    velocity: torch.Tensor
+    """Horizontal velocity that the step led to, base frame [m/s]. Shape (num_robots, 2)."""
+
+    yaw_rate: torch.Tensor
+    """Yaw rate that the step led to, base frame [rad/s]. Shape (num_robots,)."""
+
+    reached: TensorDict
+    """Privileged groups in the state that the step led to, before any reset."""
+
+    dones: torch.Tensor
+    """Whose episode ended in the step. Shape (num_robots,), bool."""
+
+    fell: torch.Tensor
+    """Whose episode ended in a fall. Shape (num_robots,), bool."""
+
+    time_outs: torch.Tensor
+    """Whose episode ended without one: it left its terrain. Shape (num_robots,), bool."""
+
+    extras: dict[str, Any]
+    """What else the environment's step reported."""
+
+
+class Arena:
+    """A policy in an environment that protocols set up as they need.
+
+    Args:
+        vec_env: The environment, configured by :func:`arena_env_cfg`.
+        subject: The policy; it acts without exploration noise.
+    """
+
+    def __init__(self, vec_env: AmpVaeVecEnv, subject: Subject) -> None:
+        self.vec_env = vec_env
+        self.subject = subject
+        self._layout = vec_env.observation_layout
+        self._families = self.env.terrain_types.ids.clone()
+        command = self.env.velocity_command
+        assert isinstance(command, _TrialCommand), "configure the environment by arena_env_cfg"
+        self._command = command
+        self._load, self._boom_length = torch.full(
+            (2, self.num_robots), torch.nan, device=self.device
+        )
+        self.env.event_manager.get_term_cfg(_TRIAL).params |= {
+            "load": self._load,
+            "boom_length": self._boom_length,
+        }
+
+    @property
+    def env(self) -> AmpVaeEnv:
+        """The environment itself."""
+        return self.vec_env.unwrapped
+
+    @property
+    def num_robots(self) -> int:
+        """Number of robots."""
+        return self.vec_env.num_envs
+
+    @property
+    def device(self) -> str:
+        """Where the tensors live."""
+        return self.env.device
+
+    @property
+    def step_dt(self) -> float:
+        """Control period [s]."""
+        return self.vec_env.step_dt
+
+    def num_steps(self, seconds: float) -> int:
+        """Number of control steps in a time [s]; at least 1."""
+        return max(round(seconds / self.step_dt), 1)
+
+    def walk(
+        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
+    ) -> Iterator[Step]:
+        """Begin anew everywhere and walk.
+
+        The same trial and seed give the same walk on the CPU; MuJoCo Warp is not deterministic.
+
+        Args:
+            trial: What is fixed.
+            seconds: Simulated time [s].
+            seed: Seed of all that is drawn.
+            p_boot: 1 feeds the policy its own estimates, 0 the truth.
+
+        Yields:
+            Each control step once it is done; what the caller changes before asking for the next
+            is seen by it. Observations show it one step later, as a sensor would.
+        """
+        seed_rng(seed)
+        self._apply(trial)
+        obs = self.vec_env.reset()
+        for _ in range(self.num_steps(seconds)):
+            obs, step = self._advance(obs, p_boot)
+            yield step
+
+    def set_load(self, load: torch.Tensor, robots: torch.Tensor | None = None) -> None:
+        """Change loads, in mid-walk and for all episodes that follow in it.
+
+        Args:
+            load: Loads on the carrier [kg]. Shape (len(robots),).
+            robots: Their indices; None for all.
+        """
+        ids = self._all if robots is None else robots
+        self._load[ids] = load
+        events.set_load(self.env, ids, load)
+        self.env.sim.recompute_constants(RecomputeLevel.set_const)
+
+    def push(self, velocity_xy: torch.Tensor) -> None:
+        """Add to the velocity of the bases, world frame [m/s]. Shape (num_robots, 2)."""
+        events.kick(self.env, self._all, velocity_xy)
+
+    @property
+    def _all(self) -> torch.Tensor:
+        return torch.arange(self.num_robots, device=self.device)
+
+    def _apply(self, trial: Trial) -> None:
+        terrain = self.env.scene.terrain
+        assert terrain is not None
+        if terrain.terrain_origins is not None:
+            num_rows = terrain.terrain_origins.shape[0]
+            drawn = torch.randint(num_rows, (self.num_robots,), device=self.device)
+            family = self._families if trial.family is None else trial.family
+            row = drawn if trial.row is None else trial.row
+            terrain.terrain_types[:], terrain.terrain_levels[:] = family, row
+            terrain.env_origins[:] = terrain.terrain_origins[row, family]
+        for wanted, fixed in (
+            (trial.load, self._load),
+            (trial.boom_length, self._boom_length),
+            (trial.command, self._command.fixed),
+        ):
+            fixed[:] = torch.nan if wanted is None else wanted
+
+    @torch.no_grad()
+    def _advance(self, obs: TensorDict, p_boot: float) -> tuple[TensorDict, Step]:
+        targets = self.subject.targets
+        code = targets.from_critic(obs["critic_obs"])
+        actions, estimate = self.subject(obs["actor_obs"], obs["vae_obs"], code, p_boot)
+        command = self._command.command.clone()
+        next_obs, _, dones, extras = self.vec_env.step(actions)
+        reached, time_outs = extras["terminal_obs"], extras["time_outs"]
+        done = dones.bool()
+        amp = reached["amp_obs"]
+        step = Step(
+            obs=obs,
+            command=command,
+            truth=targets.to_si(code),
+            estimate=estimate,
+            velocity=amp[:, self._layout.slice("amp_obs", "base_lin_vel_xy")],
+            yaw_rate=amp[:, self._layout.slice("amp_obs", "base_ang_vel_z")].squeeze(-1),
+            reached=reached,
+            dones=done,
+            fell=done & ~time_outs,
+            time_outs=time_outs,
+            extras=extras,
+        )
+        return next_obs, step
+
+
+def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:
+    """Turn a training configuration into the arena's.
+
+    Robots, sensor noise and delays vary as in training. Episodes begin from standing, on the
+    terrain that the trial says, and end by a fall or where a robot leaves its tile of the terrain,
+    which counts as a time-out; there are no pushes, no curricula and no limit of time.
+
+    Args:
+        cfg: A task's configuration; it is changed.
+        num_robots: Number of robots.
+    """
+    cfg = evaluation_env_cfg(cfg)
+    cfg.scene.num_envs = num_robots
+    # Whoever falls begins anew at once; fixed shapes would let some lie.
+    cfg.fixed_shapes = cfg.capture_step = False
+    cfg.terminations.pop("time_out", None)
+    if cfg.terminations.pop("left_terrain", None) is not None:
+        cfg.terminations["left_tile"] = TerminationTermCfg(
+            func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
+        )
+    # Last, so that it overrules what the task has drawn.
+    cfg.events[_TRIAL] = EventTermCfg(
+        func=_apply_conditions, mode="reset", params={"load": None, "boom_length": None}
+    )
+    command = cfg.commands[cfg.command_name]
+    assert isinstance(command, TerrainVelocityCommandCfg)
+    vx, vy, yaw_rate = ((-limit, limit) for limit in MAX_COMMAND)
+    span = TerrainCommandRanges(
+        lin_vel_x_start=vx,
+        lin_vel_x_final=vx,
+        lin_vel_y=vy,
+        ang_vel_z_start=yaw_rate,
+        ang_vel_z_final=yaw_rate,
+    )
+    cfg.commands[cfg.command_name] = _TrialCommandCfg(
+        terrains=dict.fromkeys(command.terrains, span),
+        heading_prob=0.0,
+        yaw_only_prob=0.0,
+        standing_prob=0.0,
+        min_lin_vel=0.0,
+        min_ang_vel=0.0,
+        resampling_time_range=(COMMAND_PERIOD, COMMAND_PERIOD),
+    )
+    return cfg
+
+
+@requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
+def _apply_conditions(
+    env: AmpVaeEnv,
+    env_ids: torch.Tensor,
+    *,
+    load: torch.Tensor | None,
+    boom_length: torch.Tensor | None,
+) -> None:
+    """Put the trial's load [kg] and boom [m] in place of those that were drawn.
+
+    Args:
+        env: The environment.
+        env_ids: Environments that begin anew.
+        load: Shape (num_envs,); NaN: as drawn. None before there is an arena.
+        boom_length: The same for the boom.
+    """
+    if load is None or boom_length is None:
+        return
+    body = env.index.load_body_global
+    drawn = env.sim.model.body_mass[env_ids, body] - env.sim.get_default_field("body_mass")[body]
+    wanted = load[env_ids]
+    events.set_load(env, env_ids, torch.where(wanted.isnan(), drawn, wanted))
+    joints = env.index.arm_joints
+    address = env.robot.indexing.joint_q_adr[joints]
+    angle, drawn = env.robot.data.data.qpos[env_ids[:, None], address].unbind(dim=-1)
+    wanted = boom_length[env_ids]
+    position = torch.stack((angle, torch.where(wanted.isnan(), drawn, wanted)), dim=-1)
+    events.hold_joints(env, env_ids, joints, position)
+
+
+@dataclass(kw_only=True)
+class _TrialCommandCfg(TerrainVelocityCommandCfg):
+    """Commands of a trial."""
+
+    def build(self, env: AmpVaeEnv) -> _TrialCommand:  # type: ignore[override]
+        """Build the term."""
+        return _TrialCommand(self, env)
+
+
+class _TrialCommand(TerrainVelocityCommand):
+    """Holds the components that the trial fixes; the others are as drawn.
+
+    Attributes:
+        fixed: (vx, vy, yaw rate) [m/s, m/s, rad/s]; NaN: drawn. Shape (num_envs, 3).
+    """
+
+    def __init__(self, cfg: TerrainVelocityCommandCfg, env: AmpVaeEnv) -> None:
+        super().__init__(cfg, env)
+        self.fixed = torch.full_like(self.command, torch.nan)
+
+    def _update_command(self, env_ids: torch.Tensor | None) -> None:
+        super()._update_command(env_ids)
+        self.command.copy_(torch.where(self.fixed.isnan(), self.command, self.fixed))

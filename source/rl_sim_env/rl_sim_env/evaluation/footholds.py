@@ -1,0 +1,95 @@
+"""Where feet touch down: beside edges, or on even ground."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from rl_sim_env.evaluation.gait import FeetWatch
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv
+    from rl_sim_env.terrains import HeightMap
+
+EDGE_DISTANCE = 0.03
+"""A foothold nearer to an edge than this is at the edge [m]."""
+
+EDGE_HEIGHT = 0.03
+"""Smallest height difference that is an edge [m]: less than the lowest step."""
+
+JITTER = 0.15
+"""Random footholds are displaced by up to this in x and y [m]."""
+
+_DISC_STEPS = 3
+"""Sampled points from the middle of a disc to its rim."""
+
+
+def _disc(radius: float, device: torch.device) -> torch.Tensor:
+    """Points of a grid within a disc around the origin, rim included. Shape (num_points, 2)."""
+    line = torch.arange(-_DISC_STEPS, _DISC_STEPS + 1, device=device) / _DISC_STEPS
+    points = torch.cartesian_prod(line, line)
+    return radius * points[points.norm(dim=-1) <= 1.0]
+
+
+def ground_around(height_map: HeightMap, xy: torch.Tensor, radius: float) -> torch.Tensor:
+    """Heights of the ground on a disc around each place.
+
+    Args:
+        height_map: The ground.
+        xy: Places in the world [m], shape (..., 2).
+        radius: Radius of the disc [m].
+
+    Returns:
+        Heights [m]. Shape (..., num_points).
+    """
+    return height_map.heights(xy[..., None, :] + _disc(radius, xy.device))
+
+
+def is_at_edge(height_map: HeightMap, xy: torch.Tensor) -> torch.Tensor:
+    """Whether the ground within :data:`EDGE_DISTANCE` varies by more than :data:`EDGE_HEIGHT`.
+
+    It is as exact as the map's cells are small. Steep slopes (more than 27 degrees) count as edges.
+
+    Args:
+        height_map: The ground.
+        xy: Places in the world [m], shape (..., 2).
+
+    Returns:
+        Shape (...).
+    """
+    around = ground_around(height_map, xy, EDGE_DISTANCE)
+    return around.amax(dim=-1) - around.amin(dim=-1) > EDGE_HEIGHT
+
+
+class FootholdMeter:
+    """Where feet touch down, and where they would if they did so at random.
+
+    Args:
+        env: The environment that is watched.
+    """
+
+    def __init__(self, env: AmpVaeEnv) -> None:
+        self._env = env
+        self._feet = FeetWatch(env)
+
+    def sample(self) -> dict[str, torch.Tensor]:
+        """Sums of one control step over the feet that touched down, each of shape (num_envs,).
+
+        ``edges`` counts footholds at an edge, see :func:`is_at_edge`; ``variance`` adds up the
+        variance of the ground's height under the feet [m^2]; ``random_edges`` and
+        ``random_variance`` are the same for the footholds displaced at random by up to
+        :data:`JITTER`.
+        """
+        env = self._env
+        landed = self._feet.observe().landed
+        xy = env.robot.data.site_pos_w[:, env.index.foot_sites, :2]
+        random_xy = xy + JITTER * (2.0 * torch.rand_like(xy) - 1.0)
+        values = {"touchdowns": landed.sum(dim=-1)}
+        for prefix, places in (("", xy), ("random_", random_xy)):
+            at_edge = is_at_edge(env.height_map, places) & landed
+            under = ground_around(env.height_map, places, env.index.foot_radius)
+            variance = under.var(dim=-1, correction=0) * landed
+            values[f"{prefix}edges"] = at_edge.sum(dim=-1)
+            values[f"{prefix}variance"] = variance.sum(dim=-1)
+        return values

@@ -1,0 +1,134 @@
+"""What the feet do, and what walking costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from rl_sim_env.mdp import observations
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv
+
+LEFT, RIGHT = [0, 2], [1, 3]
+"""Feet in the canonical order front left, front right, rear left, rear right."""
+
+
+MIN_LIFT = 0.005
+"""Swings that do not get higher are none [m]: a foot that hardly carries comes and goes."""
+
+
+class FeetStep(NamedTuple):
+    """The feet at the end of one control step, in canonical order.
+
+    Robots that have just been reset have no foot in contact and none that landed.
+    """
+
+    contact: torch.Tensor
+    """Whether each foot touches the ground. Shape (num_envs, num_feet)."""
+
+    landed: torch.Tensor
+    """Whether each foot ended a swing in this step. Shape (num_envs, num_feet)."""
+
+    swing_height: torch.Tensor
+    """Largest gap between foot and ground in the swing that just ended [m]; 0 for a foot that did
+    not land. Shape (num_envs, num_feet)."""
+
+
+class FeetWatch:
+    """Follows the feet of all robots from swing to touchdown, as seen once in each control step.
+
+    Args:
+        env: The environment that is watched.
+    """
+
+    def __init__(self, env: AmpVaeEnv) -> None:
+        self._env = env
+        shape = (env.num_envs, len(env.cfg.robot_names.feet))
+        self._swing_peak = torch.zeros(shape, device=env.device)
+        self._contact = torch.zeros(shape, dtype=torch.bool, device=env.device)
+        self._swings = torch.zeros_like(self._contact)
+
+    def observe(self) -> FeetStep:
+        """Look at the feet after a control step; to be called after each."""
+        env = self._env
+        age = env.episode_length_buf[:, None]
+        sensor = env.scene[env.cfg.feet_contact_sensor]
+        contact = (sensor.data.found > 0)[:, env.foot_contact_order] & (age > 0)
+        # A foot that has not been down in this episode falls; it does not swing.
+        was_down, swung = (seen & (age > 1) for seen in (self._contact, self._swings))
+        landed = contact & swung & (self._swing_peak > MIN_LIFT)
+        swing_height = self._swing_peak * landed
+        self._contact, self._swings = contact, (was_down | swung) & ~contact
+        peak = self._swing_peak.maximum(observations.foot_clearance(env))
+        self._swing_peak = torch.where(self._swings, peak, 0.0)
+        return FeetStep(contact, landed, swing_height)
+
+
+class GaitMeter:
+    """What walking costs, and how even it is.
+
+    Args:
+        env: The environment that is watched.
+    """
+
+    def __init__(self, env: AmpVaeEnv) -> None:
+        self._env = env
+        self._feet = FeetWatch(env)
+        self._gravity = float(np.linalg.norm(env.sim.mj_model.opt.gravity))
+
+    def sample(self, command: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Sums of one control step over the robots that are told to move; 0 for the others.
+
+        Args:
+            command: Velocity command during the step. Shape (num_envs, 3).
+
+        Returns:
+            Sums by name [s, m, J, N m], each of shape (num_envs,); ``stance``, the time in contact,
+            of shape (num_envs, num_feet).
+        """
+        env, robot = self._env, self._env.robot.data
+        counted = command[:, :2].any(dim=-1) & (env.episode_length_buf > 0)
+        feet = self._feet.observe()
+        power = observations.joint_torques(env) * observations.joint_vel(env)
+        mass = env.nominal_mass + observations.system_mass_delta(env).squeeze(-1)
+        distance = robot.root_link_lin_vel_w[:, :2].norm(dim=-1) * env.step_dt
+        slip = robot.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
+        contact = feet.contact
+        values = {
+            "seconds": torch.full_like(distance, env.step_dt),
+            "distance": distance,
+            "weight_distance": mass * self._gravity * distance,
+            "work": power.abs().sum(dim=-1) * env.step_dt,
+            "positive_work": power.clamp(min=0.0).sum(dim=-1) * env.step_dt,
+            "foot_seconds": torch.full_like(distance, contact.shape[1] * env.step_dt),
+            "stance": contact * env.step_dt,
+            "slip": (slip * contact).sum(dim=-1) * env.step_dt,
+            "touchdowns": feet.landed.sum(dim=-1),
+            "swing_height": feet.swing_height.sum(dim=-1),
+            # The canonical order reversed is that of the diagonally opposite feet.
+            "diagonal": (contact == contact.flip(-1)).float().mean(dim=-1) * env.step_dt,
+        }
+        return {
+            name: torch.where(counted if value.dim() == 1 else counted[:, None], value, 0.0)
+            for name, value in values.items()
+        }
+
+
+def left_right_asymmetry(stance: torch.Tensor) -> torch.Tensor:
+    """How much longer the feet of one side carry than those of the other, in per cent.
+
+    Robinson's symmetry index (Journal of Manipulative and Physiological Therapeutics, 1987):
+    the difference over the mean, here of a pair's stance times, averaged over the front and the
+    rear pair. Commands must be symmetric; over many robots turns and sideways steps then cancel.
+
+    Args:
+        stance: Time in contact in canonical order of the feet. Shape (..., num_feet).
+
+    Returns:
+        0 for an even gait, 200 where one side never touches the ground. Shape (...).
+    """
+    left, right = stance[..., LEFT], stance[..., RIGHT]
+    return 100.0 * (2.0 * (left - right).abs() / (left + right)).mean(dim=-1)

@@ -1,0 +1,132 @@
+"""Walks over all terrains, loads and kinds of commands, which several protocols watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import nan, prod
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Trial
+from rl_sim_env.evaluation.groups import spread_evenly
+from rl_sim_env.evaluation.sums import SEED
+from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
+
+if TYPE_CHECKING:
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step
+
+TERRAIN = "terrain"
+LOAD = "load"
+TOLD = "told"
+"""Axes of the grid, beside the seeds."""
+
+LOADS = (0.0, 2.0, 4.0, 6.0)
+"""Loads on the carrier [kg]."""
+
+TOLD_VELOCITY, TOLD_YAW_RATE, TOLD_BOTH = range(3)
+_TOLD_COMPONENTS = ((nan, nan, 0.0), (0.0, 0.0, nan), (nan, nan, nan))
+"""What robots are told: the components that are drawn (NaN), the others being zero."""
+
+TERRAINS = {
+    "flat": (PLANE_FAMILY,),
+    "slopes": ("hf_pyramid_slope", "hf_pyramid_slope_inv"),
+    "rough ground": ("random_rough",),
+    # From the bottom of a pit there is only the way up, from the top of a pyramid the way down.
+    "stairs up": ("pyramid_stairs_inv",),
+    "stairs down": ("pyramid_stairs",),
+    "stairs": ("pyramid_stairs", "pyramid_stairs_inv"),
+    "discrete obstacles": ("boxes",),
+}
+"""Terrains of the report, and the families of the terrain grid that they are made of."""
+
+
+class GridStep(NamedTuple):
+    """A control step, and where on the grid the robots stand."""
+
+    seed: int
+    """Which of the seeds, by index."""
+
+    place: dict[str, torch.Tensor | int]
+    """Index on each axis: shape (num_robots,), or one for all."""
+
+    step: Step
+    """What the step showed."""
+
+    begins: bool
+    """Whether it is the first of its walk."""
+
+
+def report_terrains(families: tuple[str, ...]) -> dict[str, list[int]]:
+    """The terrains of the report that there are, as indices of families; ``all`` if several."""
+    terrains = {
+        label: [families.index(name) for name in names]
+        for label, names in TERRAINS.items()
+        if set(names) <= set(families)
+    }
+    return terrains if len(families) == 1 else terrains | {"all": list(range(len(families)))}
+
+
+def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
+    """Lengths of the axes: seeds, families of terrain, loads, what robots are told."""
+    return {
+        SEED: len(cfg.seeds),
+        TERRAIN: len(arena.env.terrain_types.names),
+        TOLD: len(_TOLD_COMPONENTS),
+        LOAD: len(LOADS),
+    }
+
+
+def walk_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Iterator[GridStep]:
+    """One walk for each seed, robots spread evenly over the grid.
+
+    Args:
+        arena: Where to walk.
+        cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
+        p_boot: 1 feeds the policy its own estimates, 0 the truth.
+    """
+    axes = grid_axes(arena, cfg)
+    del axes[SEED]
+    device = arena.device
+    num_cells = prod(axes.values())
+    cells = spread_evenly(num_cells, axes, device)
+    # In mixed order, so that few robots, too, are of all kinds.
+    order = torch.randperm(num_cells, generator=torch.Generator().manual_seed(0)).to(device)
+    levels = torch.tensor(cfg.levels, device=device)
+    for index, seed in enumerate(cfg.seeds):
+        # Where one seed's robots end the next one's go on: all groups are equal in the end.
+        robots = torch.arange(arena.num_robots, device=device) + index * arena.num_robots
+        cell = order[robots % num_cells]
+        place = {name: which[cell] for name, which in cells.items()}
+        draw = torch.Generator().manual_seed(seed)
+        level = torch.randperm(arena.num_robots, generator=draw).to(device) % len(levels)
+        trial = Trial(
+            family=place[TERRAIN],
+            row=levels[level],
+            load=torch.tensor(LOADS, device=device)[place[LOAD]],
+            command=torch.tensor(_TOLD_COMPONENTS, device=device)[place[TOLD]],
+        )
+        walk = arena.walk(trial, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
+        for number, step in enumerate(walk):
+            yield GridStep(index, {SEED: index, **place}, step, begins=number == 0)
+
+
+def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
+    """What :func:`walk_grid` does, in words."""
+    families = arena.env.terrain_types.names
+    ground = (
+        f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares; robots begin in the "
+        "middle of a tile, on most terrains a level platform, and are put back there when they "
+        "leave the tile"
+        if len(families) > 1
+        else " on a plane"
+    )
+    return (
+        f"{arena.num_robots} robots for {cfg.seconds:g} s and each of {len(cfg.seeds)} seeds"
+        f"{ground}. Loads of {', '.join(f'{load:g}' for load in LOADS)} kg in equal shares, the "
+        "rest of the robot, sensor noise and delays as in training, no pushes. Commands are drawn "
+        f"every {COMMAND_PERIOD:g} s, uniform up to {MAX_COMMAND[0]:g} m/s forward and sideways "
+        f"and {MAX_COMMAND[2]:g} rad/s; a third of the robots is told velocities without turning, "
+        "a third to turn on the spot, a third both. All steps count, also those just after a "
+        "change of the command or a fall, which a robot goes on from by beginning anew."
+    )

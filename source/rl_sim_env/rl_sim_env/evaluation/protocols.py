@@ -1,0 +1,69 @@
+"""The protocols by name: what an evaluation measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.evaluation import settling
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+from rl_sim_env.evaluation.estimation import estimation
+from rl_sim_env.evaluation.motion import footholds, gait, violations
+from rl_sim_env.evaluation.report import Section
+from rl_sim_env.evaluation.robustness import (
+    LOAD_WALK,
+    TRIALS_TIME,
+    load_limits,
+    pushes,
+    survival,
+)
+from rl_sim_env.evaluation.tracking import tracking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A way to measure a policy."""
+
+    run: Callable[[Arena, EvaluationCfg], Section]
+    """Measures; the section has the protocol's name."""
+
+    seconds: Callable[[EvaluationCfg], float]
+    """About how much time each seed simulates [s], to estimate the time left."""
+
+
+def _one_walk(cfg: EvaluationCfg) -> float:
+    return cfg.seconds
+
+
+def _repeated_trials(cfg: EvaluationCfg) -> float:
+    return TRIALS_TIME * cfg.seconds
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "tracking": Protocol(run=tracking, seconds=lambda cfg: 2.0 * cfg.seconds),
+    "estimation": Protocol(
+        run=estimation, seconds=lambda cfg: cfg.seconds + settling.BEFORE + settling.AFTER
+    ),
+    "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),
+    "pushes": Protocol(run=pushes, seconds=_repeated_trials),
+    "load_limits": Protocol(
+        run=load_limits, seconds=lambda cfg: max(_repeated_trials(cfg), LOAD_WALK)
+    ),
+    "violations": Protocol(run=violations, seconds=_one_walk),
+    "footholds": Protocol(run=footholds, seconds=_one_walk),
+    "gait": Protocol(run=gait, seconds=_one_walk),
+}
+"""In the order of the report."""
+
+
+def choose_protocols(names: Sequence[str]) -> dict[str, Protocol]:
+    """Look protocols up; all of them where no name is given.
+
+    Raises:
+        UserError: There is no protocol of a name; the message tells the nearest.
+    """
+    for name in names:
+        if name not in PROTOCOLS:
+            raise UserError(f"unknown protocol '{name}'; {known_names(name, PROTOCOLS)}")
+    return {name: of for name, of in PROTOCOLS.items() if not names or name in names}

@@ -1,0 +1,157 @@
+"""What an evaluation found, as plain data: facts, and sections of tables and plots."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number with its spread."""
+
+    mean: float
+    """Mean over seeds."""
+
+    spread: float
+    """Standard deviation over seeds; NaN for a single seed."""
+
+    seeds: int
+    """Number of seeds."""
+
+    robots: int
+    """Number of robots behind it in each seed."""
+
+    @staticmethod
+    def over_seeds(values: Iterable[float], *, robots: int) -> Figure:
+        """Summarise one value per seed."""
+        seeds = tuple(values)
+        mean = math.fsum(seeds) / len(seeds)
+        squares = math.fsum((value - mean) ** 2 for value in seeds)
+        spread = math.sqrt(squares / (len(seeds) - 1)) if len(seeds) > 1 else math.nan
+        return Figure(mean=mean, spread=spread, seeds=len(seeds), robots=robots)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What one column of a table holds."""
+
+    title: str
+    unit: str = ""
+    """Unit as printed; empty for counts."""
+
+    decimals: int = 2
+    """Digits after the point that are worth printing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    cells: tuple[Figure | None, ...]
+    """One per column; None where nothing was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Figures by row and column."""
+
+    title: str
+    rows_title: str
+    """What the rows are, say ``terrain``."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One line of a plot."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    spread: tuple[float, ...] = ()
+    """Half height of a band around ``y``; empty for none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """Lines over a common axis."""
+
+    name: str
+    """File name without ending; unique in a report."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """What one protocol found."""
+
+    name: str
+    """Short name, as on the command line; unique in a report."""
+
+    title: str
+    method: str
+    """How it was measured, and after whom."""
+
+    tables: tuple[Table, ...] = ()
+    plots: tuple[Plot, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that an evaluation found.
+
+    ``facts`` tell what was evaluated, on which hardware, with which packages.
+    """
+
+    facts: Mapping[str, str]
+    sections: tuple[Section, ...]
+
+    def to_json(self) -> str:
+        """The report as JSON; :meth:`from_json` rebuilds it."""
+        return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Report:
+        """Rebuild a report from :meth:`to_json`."""
+        data = json.loads(text)
+        sections = tuple(_section(section) for section in data["sections"])
+        return Report(facts=data["facts"], sections=sections)
+
+
+def _section(data: Mapping[str, Any]) -> Section:
+    return Section(
+        **{
+            **data,
+            "tables": tuple(_table(table) for table in data["tables"]),
+            "plots": tuple(_plot(plot) for plot in data["plots"]),
+        }
+    )
+
+
+def _table(data: Mapping[str, Any]) -> Table:
+    def row(row: Mapping[str, Any]) -> Row:
+        cells = (Figure(**cell) if cell is not None else None for cell in row["cells"])
+        return Row(label=row["label"], cells=tuple(cells))
+
+    columns = tuple(Column(**column) for column in data["columns"])
+    rows = tuple(row(line) for line in data["rows"])
+    return Table(**{**data, "columns": columns, "rows": rows})
+
+
+def _plot(data: Mapping[str, Any]) -> Plot:
+    def series(line: Mapping[str, Any]) -> Series:
+        numbers = {key: tuple(line[key]) for key in ("x", "y", "spread")}
+        return Series(label=line["label"], **numbers)
+
+    return Plot(**{**data, "series": tuple(series(line) for line in data["series"])})

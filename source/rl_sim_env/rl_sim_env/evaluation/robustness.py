@@ -1,0 +1,338 @@
+"""How much the robot bears: minutes of pushes, one hard push, a heavy load, a long boom."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Trial
+from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
+from rl_sim_env.evaluation.groups import spread_evenly
+from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
+from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
+from rl_sim_env.evaluation.sweep import SEVERITY, Sweep, count_trials
+from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
+
+if TYPE_CHECKING:
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+
+PUSH_PERIOD = (10.0, 15.0)
+"""Time between two pushes of a robot in the survival protocol [s]: as in training."""
+
+PUSH_SPEED = 1.0
+"""Largest velocity change in x and in y of those pushes [m/s]: as in training on rough ground."""
+
+PUSH_SWEEP = tuple(0.2 * step for step in range(13))
+"""Sudden velocity changes [m/s] of the push protocol; 0 is what happens without a push."""
+
+PUSH_SURVIVAL = 0.9
+"""Share of robots that must survive a push."""
+
+STRIDE = 3.0
+"""How long a robot walks before it is pushed, and is watched afterwards [s]."""
+
+LOAD_SWEEP = tuple(3.0 * step for step in range(8))
+"""Loads [kg]; training ends at 6 kg."""
+
+BOOM_LENGTHS = 5
+"""Number of boom lengths from one end of the joint's range to the other."""
+
+BOOM_LOAD = 6.0
+"""Load at which the boom grows [kg]."""
+
+LOAD_SURVIVAL = 0.95
+"""Share of robots that must survive a walk with a load."""
+
+LOAD_WALK = 20.0
+"""Length of that walk [s]."""
+
+TRIALS_TIME = 3.0
+"""Repeated trials last about this many walks of :attr:`EvaluationCfg.seconds`."""
+
+LEVEL = "level"
+KIND = "kind"
+
+_COMMANDS = (
+    f"commands drawn every {COMMAND_PERIOD:g} s up to {MAX_COMMAND[0]:g} m/s forward and sideways "
+    f"and {MAX_COMMAND[2]:g} rad/s"
+)
+
+
+def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
+    """Who stands up to minutes of walking and pushes.
+
+    After DreamWaQ (Nahrendra et al., ICRA 2023, table III): 10 minutes of commands within +-1 and
+    pushes. What that paper does not tell is chosen here: each robot is pushed every 10 to 15 s with
+    a velocity change of up to 1 m/s in x and in y, as in training, and one that walks off its tile
+    is put back into its middle. A survivor has not fallen once.
+
+    Args:
+        arena: Where to walk.
+        cfg: Its ``survival_seconds`` and ``levels`` count.
+    """
+    names = arena.env.terrain_types.names
+    at = spread_evenly(
+        arena.num_robots, {TERRAIN: len(names), LEVEL: len(cfg.levels)}, arena.device
+    )
+    trial = Trial(family=at[TERRAIN], row=_rows(cfg, at[LEVEL]))
+    sums = Sums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
+    steps_per_second = round(1.0 / arena.step_dt)
+    curves = []
+    for index, seed in enumerate(cfg.seeds):
+        place = {SEED: index, TERRAIN: at[TERRAIN]}
+        alive = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
+        curve = [alive.float().mean()]
+        draw = torch.Generator(arena.device).manual_seed(seed)
+        until_push = _between_pushes(arena, draw)
+        walk = arena.walk(trial, seconds=cfg.survival_seconds, seed=seed)
+        for number, step in enumerate(walk, start=1):
+            alive = alive & ~step.fell
+            sums.add(place, falls=step.fell, seconds=torch.full_like(until_push, arena.step_dt))
+            if number % steps_per_second == 0:
+                curve.append(alive.float().mean())
+            until_push = until_push - arena.step_dt
+            due = until_push <= 0.0
+            share = torch.rand(len(due), 2, device=arena.device, generator=draw)
+            arena.push(PUSH_SPEED * (2.0 * share - 1.0) * due[:, None])
+            until_push = torch.where(due, _between_pushes(arena, draw), until_push)
+        sums.add(place, survivors=alive, robots=torch.ones_like(alive))
+        curves.append(torch.stack(curve))
+
+    def row(label: str, **where: Index) -> Row:
+        of = {name: sums.total(name, **where) for name in sums.names}
+        robots = sums.robots(**where)
+        values = (
+            100.0 * of["survivors"] / of["robots"],
+            1000.0 * of["falls"] / of["seconds"],
+        )
+        return Row(label=label, cells=tuple(figure(value, robots=robots) for value in values))
+
+    terrains = report_terrains(names)
+    rows = [row(label, **{TERRAIN: families}) for label, families in terrains.items()]
+    duration = f"{cfg.survival_seconds:g} s"
+    shares = 100.0 * torch.stack(curves).cpu()
+    return Section(
+        name="survival",
+        title="Survival",
+        method=(
+            f"After DreamWaQ (Nahrendra et al., ICRA 2023, table III, 10 minutes): {duration} "
+            f"of {_COMMANDS}, each robot pushed every {PUSH_PERIOD[0]:g} to "
+            f"{PUSH_PERIOD[1]:g} s by a sudden velocity change of up to {PUSH_SPEED:g} m/s in x "
+            "and in y (world frame, uniform), loads as in training. A survivor has not fallen "
+            "once; robots that leave their tile are put back into its middle, those that fall "
+            "begin anew and can add to the rate of falls."
+        ),
+        tables=(
+            Table(
+                title=f"Survivors of {duration}",
+                rows_title="terrain",
+                columns=(
+                    Column(title="survivors", unit="%", decimals=1),
+                    Column(title="falls", unit="per 1000 s", decimals=2),
+                ),
+                rows=tuple(rows),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="survival",
+                title="Robots that have not fallen yet",
+                x_label="time [s]",
+                y_label="share [%]",
+                series=(
+                    Series(
+                        label="all robots",
+                        x=tuple(float(second) for second in range(shares.size(1))),
+                        y=tuple(shares.mean(dim=0).tolist()),
+                        spread=tuple(shares.std(dim=0).tolist()) if len(cfg.seeds) > 1 else (),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
+    """The hardest push that most robots survive.
+
+    After the largest push of DreamWaQ (Nahrendra et al., ICRA 2023, table III). Robots walk, are
+    pushed in a random direction and watched; one that does not fall meanwhile has survived. Each
+    robot goes through the speeds in turn; pushes of robots that have not walked long enough, stand
+    or leave their tile while they are watched do not count.
+
+    Args:
+        arena: Where to walk.
+        cfg: Its ``seconds`` and ``levels`` count.
+    """
+    names = arena.env.terrain_types.names
+    at = spread_evenly(
+        arena.num_robots, {TERRAIN: len(names), LEVEL: len(cfg.levels)}, arena.device
+    )
+    trial = Trial(family=at[TERRAIN], row=_rows(cfg, at[LEVEL]))
+    sums = Sums(
+        {SEED: len(cfg.seeds), TERRAIN: len(names), SEVERITY: len(PUSH_SWEEP)},
+        arena.num_robots,
+        arena.device,
+    )
+    speeds = torch.tensor(PUSH_SWEEP, device=arena.device)
+    stride = arena.num_steps(STRIDE)
+    rounds = _rounds(2.0 * STRIDE, cfg)
+    for index, seed in enumerate(cfg.seeds):
+        # In equal shares and shuffled, so that no speed belongs to a terrain.
+        draw = torch.Generator().manual_seed(seed)
+        severity = torch.randperm(arena.num_robots, generator=draw).to(arena.device)
+        severity = severity % len(PUSH_SWEEP)
+        age = torch.zeros(arena.num_robots, dtype=torch.long, device=arena.device)
+        takes_part = survives = torch.zeros_like(age, dtype=torch.bool)
+        walk = arena.walk(trial, seconds=2.0 * STRIDE * rounds, seed=seed)
+        for number, step in enumerate(walk, start=1):
+            age = torch.where(step.dones, 0, age + 1)
+            survives = survives & ~step.fell
+            takes_part = takes_part & ~(step.time_outs & survives)
+            if number % (2 * stride) == stride:
+                takes_part = (age >= stride) & step.command[:, :2].any(dim=-1)
+                survives = torch.ones_like(survives)
+                angle = 2.0 * math.pi * torch.rand(len(age), device=arena.device)
+                direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
+                arena.push(speeds[severity, None] * direction)
+            elif number % (2 * stride) == 0:
+                place = {SEED: index, TERRAIN: at[TERRAIN], SEVERITY: severity}
+                count_trials(sums, place, takes_part, survives)
+                severity = (severity + 1) % len(PUSH_SWEEP)
+    sweeps = {
+        label: Sweep(sums, PUSH_SWEEP, **{TERRAIN: families})
+        for label, families in report_terrains(names).items()
+    }
+    return Section(
+        name="pushes",
+        title="Largest push",
+        method=(
+            "After DreamWaQ (Nahrendra et al., ICRA 2023, table III): while walking "
+            f"({_COMMANDS}; loads as in training) the base's horizontal velocity is changed at "
+            f"once, in a random direction, after at least {STRIDE:g} s on its legs. Survived: no "
+            f"fall within {STRIDE:g} s. Speeds {PUSH_SWEEP[0]:g} to {PUSH_SWEEP[-1]:g} m/s, "
+            f"{rounds} pushes of each robot in each seed; the largest push is where the curve, "
+            f"made to fall by pooling, crosses {100 * PUSH_SURVIVAL:g} %, interpolated."
+        ),
+        tables=(
+            Table(
+                title=f"Velocity change survived by {100 * PUSH_SURVIVAL:g} %",
+                rows_title="terrain",
+                columns=(Column(title="largest push", unit="m/s"),),
+                rows=tuple(sweep.row(label, PUSH_SURVIVAL) for label, sweep in sweeps.items()),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="pushes",
+                title="Survivors of a push",
+                x_label="velocity change [m/s]",
+                y_label="share [%]",
+                series=tuple(sweep.series(label) for label, sweep in sweeps.items()),
+            ),
+        ),
+    )
+
+
+def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
+    """The heaviest load, and the longest boom, with which nearly all robots still walk.
+
+    On the flattest terrain of the task. The load grows with the boom at its nominal length, far
+    beyond what training shows; the boom grows with a load of 6 kg, as far as its joint goes. A
+    robot that has not fallen in its walk has survived.
+
+    Args:
+        arena: Where to walk.
+        cfg: Its ``seconds`` counts.
+    """
+    env = arena.env
+    boom = int(env.index.arm_joints[1])
+    nominal = float(env.robot.data.default_joint_pos[0, boom])
+    shortest, longest = env.robot.data.joint_pos_limits[0, boom].tolist()
+    booms = tuple(torch.linspace(shortest, longest, BOOM_LENGTHS, dtype=torch.double).tolist())
+    loads = torch.tensor((*LOAD_SWEEP, *(BOOM_LOAD,) * len(booms)), device=arena.device)
+    lengths = torch.tensor((*(nominal,) * len(LOAD_SWEEP), *booms), device=arena.device)
+    severity = spread_evenly(arena.num_robots, {SEVERITY: len(loads)}, arena.device)[SEVERITY]
+    trial = Trial(
+        family=torch.full_like(severity, env.terrain_types.names.index(PLANE_FAMILY)),
+        row=torch.zeros_like(severity),
+        load=loads[severity],
+        boom_length=lengths[severity],
+    )
+    kind = (severity >= len(LOAD_SWEEP)).long()
+    place = {KIND: kind, SEVERITY: severity - kind * len(LOAD_SWEEP)}
+    sums = Sums(
+        {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(LOAD_SWEEP)}, arena.num_robots, arena.device
+    )
+    walk_steps, rounds = arena.num_steps(LOAD_WALK), _rounds(LOAD_WALK, cfg)
+    for index, seed in enumerate(cfg.seeds):
+        survives = everyone = torch.ones_like(severity, dtype=torch.bool)
+        for number, step in enumerate(
+            arena.walk(trial, seconds=rounds * LOAD_WALK, seed=seed), start=1
+        ):
+            survives = survives & ~step.fell
+            if number % walk_steps == 0:
+                count_trials(sums, {SEED: index, **place}, everyone, survives)
+                survives = everyone
+    load_sweep = Sweep(sums, LOAD_SWEEP, **{KIND: 0})
+    boom_sweep = Sweep(sums, booms, **{KIND: 1})
+    return Section(
+        name="load_limits",
+        title="Load limits",
+        method=(
+            f"{LOAD_WALK:g} s of walking on flat ground ({_COMMANDS}), {rounds} times by each "
+            f"robot in each seed, without a fall. Loads {LOAD_SWEEP[0]:g} to {LOAD_SWEEP[-1]:g} kg "
+            f"on a boom of {nominal:g} m; with {BOOM_LOAD:g} kg, booms of {shortest:g} to "
+            f"{longest:g} m, which is the whole range of the boom's joint. The limit is where the "
+            f"curve, made to fall by pooling, crosses {100 * LOAD_SURVIVAL:g} %, interpolated."
+        ),
+        tables=(
+            Table(
+                title=f"Heaviest load that {100 * LOAD_SURVIVAL:g} % survive",
+                rows_title="boom",
+                columns=(Column(title="heaviest load", unit="kg", decimals=1),),
+                rows=(load_sweep.row(f"{nominal:g} m", LOAD_SURVIVAL),),
+            ),
+            Table(
+                title=f"Longest boom that {100 * LOAD_SURVIVAL:g} % survive",
+                rows_title="load",
+                columns=(Column(title="longest boom", unit="m"),),
+                rows=(boom_sweep.row(f"{BOOM_LOAD:g} kg", LOAD_SURVIVAL),),
+            ),
+        ),
+        plots=(
+            Plot(
+                name="load_limit",
+                title=f"Survivors of a walk with a load, boom {nominal:g} m",
+                x_label="load [kg]",
+                y_label="share [%]",
+                series=(load_sweep.series(f"boom {nominal:g} m"),),
+            ),
+            Plot(
+                name="boom_limit",
+                title=f"Survivors of a walk with {BOOM_LOAD:g} kg",
+                x_label="boom [m]",
+                y_label="share [%]",
+                series=(boom_sweep.series(f"load {BOOM_LOAD:g} kg"),),
+            ),
+        ),
+    )
+
+
+def _between_pushes(arena: Arena, draw: torch.Generator) -> torch.Tensor:
+    """Time until each robot's next push [s]."""
+    low, high = PUSH_PERIOD
+    share = torch.rand(arena.num_robots, device=arena.device, generator=draw)
+    return low + (high - low) * share
+
+
+def _rows(cfg: EvaluationCfg, level: torch.Tensor) -> torch.Tensor:
+    """Row of the terrain that each robot stands on."""
+    return torch.tensor(cfg.levels, device=level.device)[level]
+
+
+def _rounds(length: float, cfg: EvaluationCfg) -> int:
+    """How often a trial of some length [s] is repeated in a walk."""
+    return max(round(TRIALS_TIME * cfg.seconds / length), 1)

@@ -1,0 +1,97 @@
+"""How an exported policy walks in plain MuJoCo, as a section of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rl_sim_env.deploy.mujoco_robot import GROUNDS, SOLVER_ITERATIONS, TIME_STEP
+from rl_sim_env.deploy.sim_to_sim import (
+    COMMAND_PERIOD,
+    COMMAND_RANGE,
+    FRICTION,
+    Command,
+    SimToSimResult,
+    walk,
+)
+from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
+from rl_sim_env.robots.grq20_v2d3.constants import DEFAULT_ARM_LENGTH, MJCF_PATH
+
+CLIMB: Command = (0.5, 0.0, 0.0)
+"""Command on slope and stairs [m/s, m/s, rad/s]."""
+
+_FIGURES: tuple[tuple[Column, Callable[[SimToSimResult], float]], ...] = (
+    (Column(title="velocity error", unit="m/s", decimals=3), lambda walk: walk.velocity_error),
+    (Column(title="yaw rate error", unit="rad/s", decimals=3), lambda walk: walk.yaw_rate_error),
+    (Column(title="falls", unit="%", decimals=0), lambda walk: 100.0 * walk.fell),
+    (Column(title="velocity RMSE", unit="m/s", decimals=3), lambda walk: walk.velocity_rmse),
+    (Column(title="mass RMSE", unit="kg"), lambda walk: walk.mass_rmse),
+    (Column(title="CoM RMSE", unit="cm"), lambda walk: 100.0 * walk.com_rmse),
+)
+
+
+def sim_to_sim(
+    policy_path: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    robots: int = 4,
+    seconds: float = 20.0,
+    loads: Sequence[float] = (0.0, 2.0, 4.0, 6.0),
+    grounds: Sequence[str] = tuple(GROUNDS),
+    mjcf_path: Path = MJCF_PATH,
+) -> Section:
+    """Let an exported policy walk in plain MuJoCo on all grounds with all loads.
+
+    Args:
+        policy_path: ``policy.onnx`` as exported.
+        seeds: Seeds; the spread of every figure is over them.
+        robots: Walks of each seed on each ground with each load.
+        seconds: Length of a walk [s].
+        loads: Loads on the carrier [kg].
+        grounds: Names in :data:`rl_sim_env.deploy.mujoco_robot.GROUNDS`.
+        mjcf_path: The robot's model.
+
+    Raises:
+        UserError: The policy or the model cannot be read or do not fit each other.
+    """
+
+    def measure(ground: str, load: float) -> Row:
+        by_seed = [
+            [
+                walk(
+                    policy_path,
+                    mjcf_path=mjcf_path,
+                    ground=ground,
+                    load=load,
+                    boom_length=DEFAULT_ARM_LENGTH,
+                    command=None if ground == "flat" else CLIMB,
+                    seconds=seconds,
+                    seed=(seed, robot),
+                )
+                for robot in range(robots)
+            ]
+            for seed in seeds
+        ]
+        cells = (
+            Figure.over_seeds((sum(map(read, walks)) / robots for walks in by_seed), robots=robots)
+            for _, read in _FIGURES
+        )
+        return Row(label=f"{ground}, {load:g} kg", cells=tuple(cells))
+
+    method = (
+        f"The exported file {policy_path.name} drives the robot in plain MuJoCo, outside the "
+        f"trainer: time step {TIME_STEP * 1000:g} ms, implicitfast, elliptic cone, "
+        f"{SOLVER_ITERATIONS} solver iterations, a rigid boom of {DEFAULT_ARM_LENGTH:g} m, drives "
+        f"written anew, Gaussian sensor noise, friction {FRICTION[0]:g} to {FRICTION[1]:g}. On the "
+        f"plane commands are drawn every {COMMAND_PERIOD:g} s within +-{COMMAND_RANGE:g} (m/s, "
+        "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "
+        f"{CLIMB[0]:g} m/s. Walks of {seconds:g} s end with a fall."
+    )
+    rows = tuple(measure(ground, load) for ground in grounds for load in loads)
+    table = Table(
+        title="In plain MuJoCo",
+        rows_title="ground and load",
+        columns=tuple(column for column, _ in _FIGURES),
+        rows=rows,
+    )
+    return Section(name="sim_to_sim", title="Outside the trainer", method=method, tables=(table,))

@@ -1,0 +1,168 @@
+"""Does the robot walk where it is told?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from rl_sim_env.evaluation.grid import (
+    LOADS,
+    TOLD,
+    TOLD_BOTH,
+    TOLD_VELOCITY,
+    TOLD_YAW_RATE,
+    describe_grid,
+    grid_axes,
+    report_terrains,
+    walk_grid,
+)
+from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
+from rl_sim_env.evaluation.subject import accepts_truth
+from rl_sim_env.evaluation.sums import Index, Sums, figure
+
+if TYPE_CHECKING:
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measure:
+    """A column: the mean of one total over the steps of the robots that are told the same."""
+
+    column: Column
+    total: str
+    told: int | tuple[int, ...]
+    per_step: float = 1.0
+    """Factor from the mean over steps to the figure; for falls: steps in 100 s."""
+
+
+def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
+    """Errors of velocity and yaw rate by terrain and load, on estimates and on the truth.
+
+    After HIM (Long et al., ICLR 2024, table 1 and appendix on the simulation benchmark): the mean
+    over steps of |v_xy - command| and |yaw rate - command|, commands uniform within +-1 m/s forward
+    and sideways and +-1 rad/s; the error of the velocity with a yaw rate command of zero, that of
+    the yaw rate with a velocity command of zero, and both without zeros; terrain levels 1 to 4 of 0
+    to 9 in equal shares. That paper has no load, and does not tell how long a trial lasts, how
+    often commands change, and whether the steps after a change count. Its rough slopes are sloped;
+    the rough ground here is not. Robots that turn on the spot stay on the level middle of a tile.
+
+    Args:
+        arena: Where to walk.
+        cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
+    """
+    terrains = report_terrains(arena.env.terrain_types.names)
+    velocity, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
+    columns = tuple(measure.column for measure in measures)
+    believed = _walk(arena, cfg, p_boot=1.0)
+
+    def by_terrain(title: str, sums: Sums, minus: Sums | None = None) -> Table:
+        rows = tuple(
+            Row(
+                label=label,
+                cells=tuple(_cell(m, sums, minus, terrain=families) for m in measures),
+            )
+            for label, families in terrains.items()
+        )
+        return Table(title=title, rows_title="terrain", columns=columns, rows=rows)
+
+    def by_load(measure: _Measure) -> Table:
+        column = measure.column
+        rows = tuple(
+            Row(
+                label=label,
+                cells=tuple(
+                    _cell(measure, believed, terrain=families, load=load)
+                    for load in range(len(LOADS))
+                ),
+            )
+            for label, families in terrains.items()
+        )
+        return Table(
+            title=f"{column.title.capitalize()} [{column.unit}] by load",
+            rows_title="terrain",
+            columns=tuple(Column(title=f"{load:g} kg", decimals=column.decimals) for load in LOADS),
+            rows=rows,
+        )
+
+    tables = [
+        by_terrain("Tracking, mean over loads", believed),
+        *(by_load(measure) for measure in (velocity, yaw_rate, falls)),
+    ]
+    if accepts_truth(arena.subject):
+        told = _walk(arena, cfg, p_boot=0.0)
+        tables += [
+            by_terrain("Upper bound: the policy is fed the truth", told),
+            by_terrain("Gap: on estimates minus on the truth", believed, minus=told),
+        ]
+    return Section(
+        name="tracking",
+        title="Tracking of commands",
+        method=(
+            "After HIM (Long et al., ICLR 2024, table 1): mean over time of |v_xy - command| and "
+            "of |yaw rate - command|. The error of the velocity is that of robots told not to "
+            "turn, the error of the yaw rate that of robots told to turn on the spot; the columns "
+            f"marked 'both' are of robots told both. {describe_grid(arena, cfg)}"
+        ),
+        tables=tuple(tables),
+    )
+
+
+def _measures(step_dt: float) -> tuple[_Measure, ...]:
+    return (
+        _Measure(
+            column=Column(title="velocity error", unit="m/s", decimals=3),
+            total="velocity_error",
+            told=TOLD_VELOCITY,
+        ),
+        _Measure(
+            column=Column(title="yaw rate error", unit="rad/s", decimals=3),
+            total="yaw_rate_error",
+            told=TOLD_YAW_RATE,
+        ),
+        _Measure(
+            column=Column(title="velocity error, both", unit="m/s", decimals=3),
+            total="velocity_error",
+            told=TOLD_BOTH,
+        ),
+        _Measure(
+            column=Column(title="yaw rate error, both", unit="rad/s", decimals=3),
+            total="yaw_rate_error",
+            told=TOLD_BOTH,
+        ),
+        _Measure(
+            column=Column(title="falls", unit="per 100 s", decimals=2),
+            total="falls",
+            told=(TOLD_VELOCITY, TOLD_YAW_RATE, TOLD_BOTH),
+            per_step=100.0 / step_dt,
+        ),
+    )
+
+
+def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
+    sums = Sums(grid_axes(arena, cfg), arena.num_robots, arena.device)
+    for _, place, step, _ in walk_grid(arena, cfg, p_boot=p_boot):
+        sums.add(
+            place,
+            steps=torch.ones_like(step.yaw_rate),
+            velocity_error=(step.command[:, :2] - step.velocity).norm(dim=-1),
+            yaw_rate_error=(step.command[:, 2] - step.yaw_rate).abs(),
+            falls=step.fell,
+        )
+    return sums
+
+
+def _cell(
+    measure: _Measure, sums: Sums, minus: Sums | None = None, **where: Index
+) -> Figure | None:
+    where = where | {TOLD: measure.told}
+    value = _mean(measure, sums, where)
+    if minus is not None:
+        value = value - _mean(measure, minus, where)
+    return figure(value, robots=sums.robots(**where))
+
+
+def _mean(measure: _Measure, sums: Sums, where: dict[str, Index]) -> torch.Tensor:
+    """Shape (num_seeds,); NaN where no robot walked."""
+    return measure.per_step * sums.total(measure.total, **where) / sums.total("steps", **where)

@@ -1,0 +1,177 @@
+"""The benchmarks at tiny sizes: their records are complete and add up. Nothing about speed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+FLAT = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
+TINY = ("--task", FLAT, "--num_envs", "2", "--device", "cpu")
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Imports a module of the benchmarks, which are programs and no package."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def module(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return module
+
+
+def run(program: str, output: Path, *options: str) -> dict[str, Any]:
+    """Run a benchmark as a user does, and return its record."""
+    command = (sys.executable, str(BENCHMARKS / program), *TINY, "--output", str(output), *options)
+    done = subprocess.run(command, cwd=output.parent, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert FLAT in done.stdout
+    return json.loads(output.read_text())
+
+
+def assert_tells_where_it_was_measured(record: dict[str, Any]) -> None:
+    assert record["packages"].keys() >= {"python", "torch", "mjlab", "mujoco-warp", "warp-lang"}
+    assert record["hardware"].keys() >= {"device", "cpu", "cores"}
+    assert record["date"].endswith("UTC")
+    assert record["commit"]
+    assert record["options"]["num_envs"] == 2
+
+
+def test_record_of_the_step_has_every_part_and_they_add_up(tmp_path):
+    record = run("env_step.py", tmp_path / "step.json", "--steps", "2", "--repeats", "2")
+    assert_tells_where_it_was_measured(record)
+    figures = record["subjects"][FLAT]
+    assert figures["parts_ms"].keys() == {
+        "Simulation.step",
+        "Simulation.forward",
+        "Simulation.sense",
+        "Scene.update",
+        "actions, write_data_to_sim",
+        "TerminationManager.compute",
+        "RewardManager.compute",
+        "EventManager.apply",
+        "_reset_idx",
+        "CommandManager.compute",
+        "ObservationManager.compute",
+        "all else",
+    }
+    assert sum(figures["parts_ms"].values()) == pytest.approx(figures["instrumented_step_ms"])
+    assert figures["parts_ms"]["Simulation.step"] > 0.0
+    assert figures["env_steps_per_s"] == pytest.approx(2 / figures["step_ms"] * 1000)
+    assert 0.0 < figures["physics_ms"] < figures["physics_and_forward_ms"]
+    assert figures["physics_per_step"] == pytest.approx(figures["physics_ms"] / figures["step_ms"])
+    # The repeat that warms up does not count.
+    assert len(figures["repeats"]) == 2
+    # A CPU has neither, which is not the same as none.
+    assert figures["memory_gib"] is None
+    assert figures["host_syncs"] is None
+
+
+def test_record_of_the_iteration_is_complete(tmp_path):
+    record = run(
+        "train_iteration.py",
+        tmp_path / "iteration.json",
+        *("--iterations", "2", "--warm_up", "1"),
+        *("agent.num_steps_per_env=2", "agent.algorithm.num_learning_epochs=1"),
+        *("agent.amp.batch_size=32", "agent.amp.replay_size=1000"),
+    )
+    assert_tells_where_it_was_measured(record)
+    figures = record["subjects"][FLAT]
+    assert figures["num_envs"] * figures["num_steps_per_env"] == 4
+    assert len(figures["iterations"]) == 2
+    totals = [sum(iteration.values()) for iteration in figures["iterations"]]
+    assert figures["iteration_s"] == pytest.approx(sum(totals) / 2)
+    assert figures["transitions_per_s"] == pytest.approx(4 / figures["iteration_s"])
+    assert figures["startup_s"] > figures["build_s"] > 0.0
+    assert figures["first_iteration_s"] > 0.0
+
+
+@pytest.mark.parametrize("fixed_shapes", [False, True])
+def test_timing_physics_leaves_the_state_as_it_was(load, make_env, fixed_shapes):
+    def edit(cfg):
+        cfg.fixed_shapes = fixed_shapes
+
+    env = make_env(2, edit=edit)
+    for _ in range(3):
+        env.step(0.5 * torch.randn(2, 12))
+    names = ("qpos", "qvel", "ctrl", "xpos", "sensordata")
+    before = {name: getattr(env.sim.data, name).clone() for name in names}
+    physics_s, with_forward_s = load("env_step").time_physics(env)
+    assert 0.0 < physics_s < with_forward_s
+    for name, value in before.items():
+        torch.testing.assert_close(getattr(env.sim.data, name), value, msg=name)
+
+
+class Nested:
+    """A whole that works for 2 s and calls a part of 1 s twice, by a clock of its own."""
+
+    now = 0.0
+
+    def whole(self) -> None:
+        self.now += 2.0
+        self.part()
+        self.part()
+
+    def part(self) -> None:
+        self.now += 1.0
+
+
+def test_a_part_is_charged_for_its_own_time_only(load, monkeypatch):
+    gauges, nested = load("gauges"), Nested()
+    monkeypatch.setattr(time, "perf_counter", lambda: nested.now)
+    parts = (gauges.Part("whole", nested, "whole"), gauges.Part("part", nested, "part"))
+    timer = gauges.PartTimer(parts, "cpu")
+    for _ in range(2):
+        with timer:
+            nested.now += 0.5
+            nested.whole()
+        nested.whole()
+    assert timer.seconds == {"whole": 4.0, "part": 4.0, "all else": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("device", "task", "stock"),
+    [
+        ("cuda:0", FLAT, "Mjlab-Velocity-Flat-Unitree-Go1"),
+        ("cuda:0", FLAT.replace("-Flat", ""), "Mjlab-Velocity-Rough-Unitree-Go1"),
+        ("cpu", FLAT, None),
+    ],
+)
+def test_stock_task_walks_on_the_same_ground(load, device, task, stock):
+    subjects = load("subjects")
+    options = subjects.SubjectOptions(task=task)
+    env_cfg, _ = subjects.our_cfgs(options, device)
+    assert env_cfg.fixed_shapes == (device != "cpu")
+    assert subjects.stock_task(options, env_cfg, device) == stock
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--stock", "Mjlab-Velocity-Flat-Unitree-G"), "Mjlab-Velocity-Flat-Unitree-G1"),
+        (("--steps", "0"), "--steps 0"),
+        (("--output", "/dev/null/record.json"), "--output /dev/null/record.json"),
+        (("--device", "cuda:99"), "--device"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_before_anything_is_built(
+    load, capsys, tmp_path, monkeypatch, options, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        load("env_step").main((*TINY, *options))
+    assert end.value.code == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert complaint in output.err
+    assert "building" not in output.out

@@ -1,0 +1,183 @@
+"""Evaluation from the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_sim_env.cli import evaluate
+from rl_sim_env.cli.train import LOG_ROOT
+from rl_sim_env.deploy.export import export_policy
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation import protocols
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial
+from rl_sim_env.evaluation.protocols import PROTOCOLS, Protocol
+from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Series, Table
+from small_policy import TASK, save, small_checkpoint
+
+SMALL = ("--task", TASK, "--quick", "--robots", "2", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(1))
+
+
+@pytest.fixture
+def run_folder(vec_env, tmp_path, monkeypatch):
+    """A working directory with one run of the flat experiment."""
+    monkeypatch.chdir(tmp_path)
+    folder = LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
+    save(small_checkpoint(vec_env), folder)
+    return folder
+
+
+@pytest.fixture
+def refuse(capsys, monkeypatch):
+    """Runs the program, which must end with one line before any robot walks; returns the line."""
+
+    def walk(self, *args, **kwargs):
+        raise AssertionError("a robot walked")
+
+    def run(*argv: str) -> str:
+        monkeypatch.setattr(Arena, "walk", walk)
+        with pytest.raises(SystemExit) as end:
+            evaluate.main(argv)
+        assert end.value.code == 2
+        line = capsys.readouterr().err.strip().splitlines()[-1]
+        assert line.startswith("error: ")
+        return line
+
+    return run
+
+
+def height(arena: Arena, cfg: EvaluationCfg) -> Section:
+    """How high the base is after two steps."""
+    heights = []
+    for seed in cfg.seeds:
+        for _ in arena.walk(Trial(), seconds=2 * arena.step_dt, seed=seed):
+            pass
+        heights.append(float(arena.env.robot.data.root_link_pos_w[:, 2].mean()))
+    figure = Figure.over_seeds(heights, robots=arena.num_robots)
+    table = Table(
+        title="Height",
+        rows_title="robots",
+        columns=(Column(title="height", unit="m"),),
+        rows=(Row(label="all", cells=(figure,)),),
+    )
+    x = tuple(map(float, cfg.seeds))
+    line = Series(label="height", x=x, y=tuple(heights))
+    plot = Plot(name="height", title="Height", x_label="seed", y_label="m", series=(line,))
+    return Section(
+        name="height", title="Height of the base", method="Look.", tables=(table,), plots=(plot,)
+    )
+
+
+@pytest.fixture
+def only_height(monkeypatch):
+    monkeypatch.setattr(
+        protocols, "PROTOCOLS", {"height": Protocol(run=height, seconds=lambda cfg: 0.04)}
+    )
+
+
+@pytest.mark.usefixtures("only_height")
+def test_newest_run_is_evaluated_and_the_report_put_beside_it(run_folder, capsys):
+    evaluate.main([*SMALL, "--seeds", "3", "5"])
+    folder = run_folder / "report"
+    names = {"report.json", "report.md", "report.html", "height.png"}
+    assert {path.name for path in folder.iterdir()} == names
+    report = Report.from_json((folder / "report.json").read_text())
+    facts = report.facts
+    assert facts["Policy"] == "model_3.pt"
+    assert facts["Trained on"] == facts["Evaluated on"] == TASK
+    assert facts["Seeds"] == "3, 5"
+    assert facts["Robots"] == "2 in each walk"
+    assert facts["Trained at commit"] == "not recorded"
+    assert "torch" in facts["Packages"]
+    assert "(cpu)" in facts["Hardware"]
+    cell = report.sections[0].tables[0].rows[0].cells[0]
+    assert cell is not None
+    assert (cell.seeds, cell.robots) == (2, 2)
+    assert 0.2 < cell.mean < 0.6
+    out = capsys.readouterr().out
+    assert "height (1 of 1)" in out
+    assert "height: done in 0:00:0" in out
+    assert f"height {cell.mean:.2f} ± {cell.spread:.2f} m" in out
+    assert str(folder / "report.html") in out
+
+
+@pytest.mark.usefixtures("only_height")
+def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path):
+    _, network = export_policy(run_folder / "model_3.pt", tmp_path / "exported")
+    sections = []
+    for policy in (run_folder / "model_3.pt", network):
+        output = tmp_path / policy.suffix
+        evaluate.main([*SMALL, "--checkpoint", str(policy), "--output", str(output)])
+        sections.append(Report.from_json((output / "report.json").read_text()).sections)
+    (of_checkpoint, of_network) = (section[0].tables[0].rows[0].cells[0] for section in sections)
+    assert of_network.mean == pytest.approx(of_checkpoint.mean, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.usefixtures("run_folder")
+def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, monkeypatch):
+    walked = []
+    original = Arena.walk
+
+    def watched(self, trial, *, seconds, seed, p_boot=1.0):
+        walked.append(seconds)
+        return original(self, trial, seconds=seconds, seed=seed, p_boot=p_boot)
+
+    monkeypatch.setattr(Arena, "walk", watched)
+    output = tmp_path / "report"
+    evaluate.main(
+        [*SMALL, "--robots", "8", "--seeds", "0", "--protocols", name, "--output", str(output)]
+    )
+    (section,) = Report.from_json((output / "report.json").read_text()).sections
+    assert section.name == name
+    if section.tables:
+        told = PROTOCOLS[name].seconds(EvaluationCfg.quick())
+        assert sum(walked) / 2.0 <= told <= 2.0 * sum(walked)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--robots", "0"], ["--robots 0", "at least 1"]),
+        (["--seeds", "1", "1"], ["--seeds 1 1", "different"]),
+        (["--seeds", "-1"], ["--seeds -1"]),
+        (["--protocols", "trackin"], ["'trackin'", "tracking"]),
+        (["--protocols", "xyz"], ["'xyz'", *PROTOCOLS]),
+        (["--task", TASK.replace("Flat", "Fladd")], ["unknown task", TASK]),
+    ],
+)
+@pytest.mark.usefixtures("run_folder")
+def test_mistake_is_told_in_one_line(refuse, argv, words):
+    line = refuse(*SMALL, *argv)
+    assert all(word in line for word in words), line
+
+
+@pytest.mark.usefixtures("run_folder")
+def test_place_that_cannot_be_written_is_refused_before_anything_is_built(
+    refuse, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(evaluate, "AmpVaeEnv", None)
+    assert "cannot be written there" in refuse(*SMALL, "--output", str(tmp_path / "file" / "x"))
+
+
+def test_policy_of_another_family_is_refused(refuse, vec_env, tmp_path):
+    path = save(small_checkpoint(vec_env, task="Other-Robot-v0"), tmp_path)
+    assert "trained on task Other-Robot-v0" in refuse(*SMALL, "--checkpoint", str(path))
+    assert not (tmp_path / "report").exists()
+
+
+def test_file_that_is_no_exported_policy_is_refused(refuse, tmp_path):
+    (tmp_path / "policy.onnx").write_bytes(b"not a model")
+    line = refuse(*SMALL, "--checkpoint", str(tmp_path / "policy.onnx"))
+    assert "policy.onnx" in line
+
+
+def test_exported_policy_with_history_is_refused(refuse, run_folder, tmp_path):
+    whole, _ = export_policy(run_folder / "model_3.pt", tmp_path / "exported")
+    assert "without history" in refuse(*SMALL, "--checkpoint", str(whole))

@@ -1,0 +1,77 @@
+"""Exporting from the command line, and while training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rl_sim_env.cli import export, main, train
+from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
+from rl_sim_env.envs import AmpVaeVecEnv
+from small_policy import TASK, save, small_checkpoint
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(1))
+
+
+@pytest.fixture
+def run_folder(vec_env, tmp_path, monkeypatch):
+    """A working directory with one run of the flat experiment."""
+    monkeypatch.chdir(tmp_path)
+    folder = train.LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
+    save(small_checkpoint(vec_env), folder)
+    return folder
+
+
+def test_newest_run_is_exported_beside_its_checkpoint(run_folder, capsys):
+    main(["export", "--task", TASK])
+    folder = run_folder / "exported" / "model_3"
+    assert capsys.readouterr().out.split() == [
+        str(folder / POLICY_FILE),
+        str(folder / NETWORK_FILE),
+    ]
+    assert open_session(folder / POLICY_FILE)[1].iteration == 3
+
+
+def test_checkpoint_and_output_may_be_named(run_folder, tmp_path):
+    export.main(["--checkpoint", str(run_folder), "--output", str(tmp_path / "here")])
+    assert (tmp_path / "here" / POLICY_FILE).is_file()
+    assert not (run_folder / "exported").exists()
+
+
+@pytest.mark.usefixtures("run_folder")
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--task", "Walk-v0"], "unknown task 'Walk-v0'"),
+        (["--task", TASK, "--checkpoint", "none.pt"], "none.pt: no such file"),
+        (["--task", TASK, "--output", "/proc/nowhere"], "/proc/nowhere"),
+    ],
+)
+def test_mistake_is_told_in_one_line(capsys, argv, words):
+    with pytest.raises(SystemExit) as end:
+        export.main(argv)
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_training_exports_what_it_saves_and_draws_the_same_numbers_after(run_folder):
+    before = torch.get_rng_state()
+    train._export_or_warn(run_folder / "model_3.pt")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (run_folder / "exported" / "model_3" / NETWORK_FILE).is_file()
+
+
+def test_failing_export_warns_in_one_line_and_training_goes_on(run_folder, capsys, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such operator\nand a long explanation")
+
+    monkeypatch.setattr(train, "export_policy", fail)
+    train._export_or_warn(run_folder / "model_3.pt")
+    err = capsys.readouterr().err
+    assert err == f"warning: {run_folder / 'model_3.pt'}: not exported: no such operator\n"

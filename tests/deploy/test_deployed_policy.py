@@ -1,0 +1,162 @@
+"""A policy on a robot, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from mjlab.utils.lab_api.math import quat_apply_inverse
+
+from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
+from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
+from rl_sim_env.deploy.metadata import METADATA_KEY
+from rl_sim_env.errors import UserError
+from rl_sim_env.robots.grq20_v2d3.constants import DAMPING, LEG_JOINT_NAMES, STIFFNESS
+
+ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}
+
+
+@pytest.fixture
+def policy(exported) -> DeployedPolicy:
+    return DeployedPolicy.load(exported / POLICY_FILE, **ROBOT)
+
+
+def a_reading(seed: int = 0) -> SensorReading:
+    rng = np.random.default_rng(seed)
+    return SensorReading(
+        base_ang_vel=rng.normal(size=3),
+        projected_gravity=(0.0, 0.0, -1.0),
+        joint_pos=rng.normal(size=12),
+        joint_vel=rng.normal(size=12),
+        joint_torques=rng.normal(size=12),
+        velocity_commands=[0.5, 0.0, 0.0],
+    )
+
+
+def edit_properties(source, target, properties):
+    model = onnx.load(source)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, target)
+    return target
+
+
+def test_import_needs_neither_torch_nor_the_simulator():
+    heavy = "{'torch', 'mjlab', 'mujoco', 'onnx', 'rsl_rl'}"
+    code = f"import sys, rl_sim_env.deploy; assert not {heavy} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_episode_begins_with_the_first_frame_in_every_place(policy):
+    first = policy.step(a_reading())
+    changed = policy.step(a_reading())
+    assert not np.array_equal(first.joint_targets, changed.joint_targets), "memory has no effect"
+    policy.reset()
+    assert np.array_equal(policy.step(a_reading()).joint_targets, first.joint_targets)
+
+
+def test_frames_older_than_the_history_are_forgotten(exported):
+    policies = [DeployedPolicy(exported / POLICY_FILE) for _ in range(2)]
+    for policy, seed in zip(policies, (1, 2), strict=True):
+        policy.step(a_reading(seed))
+    frames = policies[0].metadata.layout["vae_obs"]["history"]
+    # Actions stay in the frames, so both pasts fade and do not end at once.
+    gaps = []
+    for step in range(4 * frames):
+        one, other = (policy.step(a_reading(10 + step)).joint_targets for policy in policies)
+        gaps.append(np.abs(one - other).max())
+    assert gaps[0] > 1e-4
+    assert gaps[-1] < 1e-3 * gaps[0]
+
+
+def test_estimates_come_apart_by_name(policy):
+    output = policy.step(a_reading())
+    assert output.joint_targets.shape == (12,)
+    assert output.velocity.shape == output.com.shape == (3,)
+    assert isinstance(output.mass, float)
+
+
+def test_result_of_a_step_survives_the_next(policy):
+    first = policy.step(a_reading(0))
+    kept = first.joint_targets.copy()
+    policy.step(a_reading(1))
+    assert np.array_equal(first.joint_targets, kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("joint_pos", np.zeros(11), r"joint_pos.*\(11,\).*\(12,\)"),
+        ("joint_vel", np.full(12, np.nan), "joint_vel: not finite"),
+        ("base_ang_vel", 0.0, r"base_ang_vel.*\(\).*\(3,\)"),
+    ],
+)
+def test_bad_reading_is_refused_and_forgotten(exported, name, values, words):
+    policies = [DeployedPolicy(exported / POLICY_FILE) for _ in range(2)]
+    for policy in policies:
+        policy.step(a_reading(0))
+    with pytest.raises(UserError, match=words):
+        policies[0].step(replace(a_reading(1), **{name: values}))
+    one, other = (policy.step(a_reading(2)).joint_targets for policy in policies)
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        ({"joint_names": LEG_JOINT_NAMES[::-1]}, "! FL_hip_joint    RR_calf_joint"),
+        ({"joint_names": LEG_JOINT_NAMES[:11]}, "! RR_calf_joint"),
+        ({"stiffness": (60.0, *(STIFFNESS,) * 11)}, "gains kp.*! 70.0    60.0"),
+        ({"damping": 3.0}, "gains kd.*! 2.0     3.0"),
+    ],
+)
+def test_robot_that_does_not_fit_is_refused_with_both_lists(exported, difference, words):
+    with pytest.raises(UserError, match=f"(?s){words}"):
+        DeployedPolicy.load(exported / POLICY_FILE, **(ROBOT | difference))
+
+
+def test_the_other_file_is_refused(exported):
+    with pytest.raises(UserError, match=r"give the policy\.onnx"):
+        DeployedPolicy(exported / NETWORK_FILE)
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({}, "without metadata of rl_sim_env; export"),
+        ({METADATA_KEY: "{"}, "cannot be read"),
+        ({METADATA_KEY: '{"format_version": 99}'}, "format 99, this program reads 1"),
+        ({METADATA_KEY: '{"format_version": 1}'}, "missing or unknown facts .*joint_names"),
+    ],
+)
+def test_file_without_our_metadata_is_told_in_one_line(exported, tmp_path, properties, words):
+    path = edit_properties(exported / POLICY_FILE, tmp_path / "other.onnx", properties)
+    with pytest.raises(UserError, match=rf"other\.onnx: .*{words}") as caught:
+        DeployedPolicy(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_policy_is_told(tmp_path):
+    (tmp_path / "text.onnx").write_text("walk!")
+    for name, words in (("text.onnx", "not an ONNX file"), ("none.onnx", "no such file")):
+        with pytest.raises(UserError, match=words):
+            DeployedPolicy(tmp_path / name)
+
+
+def test_metadata_survive_json_without_loss(policy):
+    metadata = replace(policy.metadata, control_period=1.0 / 3.0, target_limits=((-0.1, 0.3),) * 12)
+    assert PolicyMetadata.from_properties({METADATA_KEY: metadata.to_json()}, "") == metadata
+
+
+def test_gravity_is_seen_from_the_body():
+    quaternion = np.array((0.5, -0.1, 0.7, 0.2))
+    quaternion /= np.linalg.norm(quaternion)
+    expected = quat_apply_inverse(
+        torch.from_numpy(quaternion), torch.tensor((0.0, 0.0, -1.0), dtype=torch.double)
+    )
+    np.testing.assert_allclose(projected_gravity(quaternion), expected, atol=1e-12)

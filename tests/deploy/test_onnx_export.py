@@ -1,0 +1,151 @@
+"""Exporting a policy to ONNX."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
+from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, OUTPUTS
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.log_writer import write_run_files
+from rl_sim_env.mdp import observations
+from rl_sim_env.robots.grq20_v2d3 import constants
+from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+from small_policy import CFG, TASK, save, small_policy
+
+STEPS = 100
+TOLERANCE = 1e-5
+
+
+def read_sensors(env) -> dict[str, np.ndarray]:
+    """What the environment's robots measure, in SI units."""
+    values = {
+        "base_ang_vel": observations.delayed_base_ang_vel(env),
+        "projected_gravity": observations.delayed_projected_gravity(env),
+        "joint_pos": observations.delayed_joint_pos_rel(env) + env.default_leg_joint_pos,
+        "joint_vel": observations.delayed_joint_vel(env),
+        "joint_torques": observations.joint_torques(env),
+        "velocity_commands": observations.velocity_commands(env),
+    }
+    return {name: value.numpy().copy() for name, value in values.items()}
+
+
+def without_term(checkpoint, old: str, new: str):
+    """The checkpoint with an observation term by another name."""
+    groups = {
+        name: {
+            **group,
+            "terms": [
+                {**term, "name": new} if term["name"] == old else term for term in group["terms"]
+            ],
+        }
+        if name in ("actor_obs", "vae_obs")
+        else group
+        for name, group in checkpoint.layout.items()
+    }
+    return dataclasses.replace(checkpoint, layout=groups)
+
+
+@torch.no_grad()
+def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
+    env = vec_env.unwrapped
+    policy = small_policy(vec_env)
+    whole, metadata = open_session(exported / POLICY_FILE)
+    network, _ = open_session(exported / NETWORK_FILE)
+    joints = len(metadata.joint_names)
+    obs = vec_env.reset()
+    frames, width = metadata.layout["vae_obs"]["history"], obs["actor_obs"].shape[1]
+    history = np.full((env.num_envs, frames, width), np.nan, dtype=np.float32)
+    last_action = np.full((env.num_envs, joints), np.nan, dtype=np.float32)
+    resets = 0
+    for _ in range(STEPS):
+        actions, estimate = policy(obs["actor_obs"], obs["vae_obs"])
+        state = {HISTORY: history, LAST_ACTION: last_action}
+        targets, estimates, history, last_action = whole.run(OUTPUTS, state | read_sensors(env))
+        of_network = network.run(None, {key: obs[key].numpy() for key in ("actor_obs", "vae_obs")})
+        obs, _, dones, _ = vec_env.step(actions)
+        expected = torch.cat(estimate, dim=-1).numpy()
+        true_targets = env.default_leg_joint_pos + 0.35 * actions
+        np.testing.assert_allclose(targets, true_targets, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(estimates, expected, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(last_action, actions, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(of_network[0], actions, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(of_network[1], expected, atol=TOLERANCE, rtol=0.0)
+        done = dones.bool().numpy()
+        history[done], last_action[done] = np.nan, np.nan
+        resets += done.sum()
+    assert resets >= 2 * env.num_envs
+
+
+def test_files_state_their_opset_and_pass_the_checker(exported):
+    for name in (POLICY_FILE, NETWORK_FILE):
+        model = onnx.load(exported / name)
+        onnx.checker.check_model(model, full_check=True)
+        assert {each.version for each in model.opset_import if each.domain == ""} == {OPSET}
+
+
+def test_metadata_are_the_facts_of_robot_and_checkpoint(exported, vec_env):
+    _, metadata = open_session(exported / POLICY_FILE)
+    assert metadata.joint_names == constants.LEG_JOINT_NAMES
+    assert metadata.default_joint_pos == constants.DEFAULT_LEG_JOINT_POS
+    for value, fact in (
+        (metadata.stiffness, constants.STIFFNESS),
+        (metadata.damping, constants.DAMPING),
+        (metadata.effort_limit, constants.EFFORT_LIMIT),
+        (metadata.stall_torque, constants.STALL_TORQUE),
+        (metadata.velocity_limit, constants.VELOCITY_LIMIT),
+    ):
+        assert value == (fact,) * 12
+    assert metadata.control_period == vec_env.step_dt
+    assert metadata.slices["actor_obs"]["joint_pos"] == (6, 18)
+    assert metadata.slices["vae_obs"]["joint_pos"] == (4 * 57 + 6, 4 * 57 + 18)
+    assert metadata.robot.feet == constants.FOOT_BODY_NAMES
+    assert (metadata.task, metadata.iteration, metadata.checkpoint) == (TASK, 3, "model_3.pt")
+    assert metadata.training_commit == ""
+    assert metadata == open_session(exported / NETWORK_FILE)[1]
+
+
+def test_settings_of_the_run_count_not_those_of_the_task(checkpoint, tmp_path):
+    env_cfg = amp_vae_env_cfg(terrain="flat")
+    env_cfg.actions["joint_pos"].scale = {".*_hip_joint": 0.1, ".*": 0.2}
+    env_cfg.actions["joint_pos"].clip = {".*": (-0.3, 0.3)}
+    write_run_files(tmp_path, env_cfg=env_cfg, agent_cfg=CFG)
+    # Biases far apart, so that some joints reach their limits.
+    actor = checkpoint.algorithm["actor_state_dict"]
+    (last_bias,) = [value for value in actor.values() if value.shape == (12,)][-1:]
+    last_bias.copy_(torch.linspace(-9.0, 9.0, 12))
+    path, _ = export_policy(save(checkpoint, tmp_path), tmp_path / "out")
+    session, metadata = open_session(path)
+    assert metadata.action_scale == (0.1,) * 4 + (0.2,) * 8
+    assert metadata.target_limits == ((-0.3, 0.3),) * 12
+    zeros = {
+        node.name: np.zeros((1, *node.shape[1:]), dtype=np.float32) for node in session.get_inputs()
+    }
+    targets, _, _, actions = session.run(OUTPUTS, zeros)
+    free = np.array(metadata.default_joint_pos) + np.array(metadata.action_scale) * actions
+    np.testing.assert_allclose(targets, free.clip(-0.3, 0.3), atol=1e-6)
+    assert (np.abs(free) > 0.3).any()
+
+
+def test_unknown_observation_is_named(checkpoint, tmp_path):
+    path = save(without_term(checkpoint, "joint_torques", "moon_phase"), tmp_path)
+    with pytest.raises(UserError, match=r"'moon_phase' of group 'actor_obs'.*joint_torques"):
+        export_policy(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_place_that_cannot_be_written_is_told_in_one_line(checkpoint, tmp_path):
+    path = save(checkpoint, tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="could not be written") as caught:
+        export_policy(path, tmp_path / "file" / "out")
+    assert "\n" not in str(caught.value)
+    assert "--resume" not in str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == ["file", path.name]

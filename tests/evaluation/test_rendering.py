@@ -1,0 +1,261 @@
+"""A report as files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation import rendering
+from rl_sim_env.evaluation.rendering import check_writable, write_report
+from rl_sim_env.evaluation.report import (
+    Column,
+    Figure,
+    Plot,
+    Report,
+    Row,
+    Section,
+    Series,
+    Table,
+)
+
+HOSTILE = "<script>alert('x')</script> | *a*_b_ `c` [d](e) $5 & $6"
+VOID_TAGS = {"meta", "img"}
+
+
+def figure(mean: float, spread: float = 0.125, seeds: int = 5, robots: int = 16) -> Figure:
+    return Figure(mean=mean, spread=spread, seeds=seeds, robots=robots)
+
+
+def table(*rows: Row) -> Table:
+    columns = (Column(title="error", unit="m/s", decimals=3), Column(title="falls", decimals=0))
+    return Table(title="Errors", rows_title="terrain", columns=columns, rows=rows)
+
+
+def report_of(*tables: Table, plots: tuple[Plot, ...] = (), text: str = "How.") -> Report:
+    section = Section(name="walk", title="Walking", method=text, tables=tables, plots=plots)
+    return Report(facts={"task": "some task"}, sections=(section,))
+
+
+PLOT = Plot(
+    name="curve",
+    title="A curve",
+    x_label="time [s]",
+    y_label="height [m]",
+    series=(
+        Series(label="with a band", x=(0.0, 1.0, 2.0), y=(1.0, 2.0, 1.5), spread=(0.1, 0.2, 0.1)),
+        Series(label="without", x=(0.0, 2.0), y=(1.0, 1.0)),
+    ),
+)
+REPORT = report_of(
+    table(
+        Row(label="flat", cells=(figure(0.0734), figure(3.0, math.nan))),
+        Row(label="stairs", cells=(figure(1.5), None)),
+    ),
+    plots=(PLOT,),
+)
+
+
+class Page(HTMLParser):
+    """The texts and tags of a page; fails where tags are not closed in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._open: list[str] = []
+        self.feed(path.read_text())
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID_TAGS:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "runs" / "report"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_all_files_are_written_and_nothing_else(folder):
+    write_report(REPORT, folder)
+    assert set(contents(folder)) == {"report.json", "report.md", "report.html", "curve.png"}
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_json_rebuilds_the_report(folder):
+    finite = report_of(table(Row(label="flat", cells=(figure(0.1), None))), plots=(PLOT,))
+    write_report(finite, folder)
+    assert Report.from_json((folder / "report.json").read_text()) == finite
+
+
+def test_figures_are_printed_with_spread_and_the_decimals_of_their_column(folder):
+    write_report(REPORT, folder)
+    markdown = (folder / "report.md").read_text()
+    assert "| flat | 0.073 ± 0.125 | 3 |" in markdown
+    assert "| stairs | 1.500 ± 0.125 | - |" in markdown
+    assert r"| terrain | error \[m/s\] | falls |" in markdown
+    texts = Page(folder / "report.html").texts
+    assert {"0.073 ± 0.125", "1.500 ± 0.125", "3", "-", "error [m/s]", "some task"} <= {*texts}
+
+
+def test_seeds_and_robots_are_told_once_where_they_are_equal(folder):
+    write_report(REPORT, folder)
+    for name in ("report.md", "report.html"):
+        assert (folder / name).read_text().count("5 seeds of 16 robots; ±") == 1
+
+
+def test_seeds_and_robots_are_told_row_by_row_where_they_differ(folder):
+    rows = (
+        Row(label="flat", cells=(figure(1.0, robots=14), figure(2.0, robots=16))),
+        Row(label="stairs", cells=(figure(1.0, seeds=1, robots=1), None)),
+        Row(label="nowhere", cells=(None, None)),
+    )
+    write_report(report_of(table(*rows)), folder)
+    markdown = (folder / "report.md").read_text()
+    assert "| 2 ± 0 | 5 seeds of 14 to 16 robots |" in markdown
+    assert "| - | 1 seed of 1 robot |" in markdown
+    assert "| nowhere | - | - | - |" in markdown
+
+
+def test_what_comes_from_outside_is_shown_as_it_is(folder):
+    outside = Report(
+        facts={HOSTILE: HOSTILE},
+        sections=(
+            Section(
+                name="walk",
+                title=HOSTILE,
+                method=HOSTILE,
+                tables=(Table(title=HOSTILE, rows_title=HOSTILE, columns=(), rows=()),),
+                plots=(Plot(name="p", title=HOSTILE, x_label=HOSTILE, y_label="$", series=()),),
+            ),
+        ),
+    )
+    write_report(outside, folder)
+    page = Page(folder / "report.html")
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.texts.count(HOSTILE) == 7
+    markdown = (folder / "report.md").read_text()
+    assert not re.search(r"(?<!\\)[<>*_`$]", markdown.replace("**", ""))
+
+
+def test_page_needs_nothing_from_elsewhere(folder):
+    write_report(REPORT, folder)
+    page = Page(folder / "report.html")
+    (picture,) = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    prefix = "data:image/png;base64,"
+    assert picture and picture.startswith(prefix)
+    assert base64.b64decode(picture.removeprefix(prefix)) == contents(folder)["curve.png"]
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
+    text = (folder / "report.html").read_text()
+    assert "http" not in text
+    assert "url(" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_plot_shows_its_lines(folder):
+    write_report(REPORT, folder)
+    picture = Image.open(io.BytesIO(contents(folder)["curve.png"])).convert("RGB")
+    assert picture.width > 1000
+    seen = {tuple(colour) for colour in np.asarray(picture).reshape(-1, 3)}
+    assert {(0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)} <= seen
+
+
+def test_a_newer_report_takes_the_place_of_an_earlier_one(folder):
+    write_report(REPORT, folder)
+    write_report(report_of(table()), folder)
+    assert set(contents(folder)) == {"report.json", "report.md", "report.html"}
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_a_report_that_cannot_be_written_leaves_the_earlier_one(folder, monkeypatch):
+    write_report(REPORT, folder)
+    before = contents(folder)
+    original = Path.write_bytes
+
+    def full(self, data):
+        if self.suffix == ".html":
+            raise OSError(28, "No space left on device")
+        return original(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left"):
+        write_report(report_of(), folder)
+    assert contents(folder) == before
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_the_earlier_report_comes_back_if_the_new_one_cannot_be_moved(folder, monkeypatch):
+    write_report(REPORT, folder)
+    before = contents(folder)
+    original = Path.rename
+
+    def stuck(self, target):
+        if self.name == "fresh":
+            raise OSError(5, "Input/output error")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", stuck)
+    with pytest.raises(UserError, match="Input/output"):
+        write_report(report_of(), folder)
+    assert contents(folder) == before
+
+
+def test_checking_leaves_nothing_behind(folder):
+    check_writable(folder)
+    assert not folder.parent.exists()
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="a file, not a folder"):
+        check_writable(tmp_path / "file")
+    with pytest.raises(UserError, match="cannot be written there"):
+        check_writable(tmp_path / "file" / "report")
+
+
+def test_a_place_without_room_for_files_is_refused(folder, monkeypatch):
+    def read_only(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(rendering.tempfile, "mkdtemp", read_only)
+    with pytest.raises(UserError, match="Read-only file system"):
+        check_writable(folder)
+
+
+def test_a_folder_with_other_things_is_never_replaced(folder):
+    folder.mkdir(parents=True)
+    (folder / "model_3.pt").touch()
+    for refused in (check_writable, lambda place: write_report(REPORT, place)):
+        with pytest.raises(UserError, match=r"holds model_3\.pt"):
+            refused(folder)
+    assert (folder / "model_3.pt").exists()
+
+
+def test_a_link_is_followed(folder, tmp_path):
+    folder.mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    write_report(REPORT, link)
+    assert link.is_symlink()
+    assert (folder / "report.html").is_file()

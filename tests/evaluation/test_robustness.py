@@ -1,0 +1,154 @@
+"""Protocols of robustness, on robots that stand, and on robots that cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation import robustness
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
+from rl_sim_env.evaluation.robustness import (
+    LOAD_SWEEP,
+    load_limits,
+    pushes,
+    survival,
+)
+from rl_sim_env.learning.policy import PolicyOutput
+from small_policy import small_policy
+
+ROBOTS = 13
+CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=1.0, survival_seconds=2.0)
+PUSH_SWEEP = (0.0, 0.1, 6.0)
+SPRAWLING = 10.0
+"""Raw action with which a robot lies on the ground within half a second."""
+
+
+class Holding:
+    """Believes what the small policy does, and always gives the same actions."""
+
+    def __init__(self, vec_env: AmpVaeVecEnv, action: float) -> None:
+        self._policy = small_policy(vec_env)
+        self.targets = self._policy.targets
+        self._action = action
+
+    def __call__(self, actor_obs, vae_obs, truth=None, p_boot=1.0) -> PolicyOutput:
+        output = self._policy(actor_obs, vae_obs, truth, p_boot)
+        return output._replace(actions=torch.full_like(output.actions, self._action))
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    """Robots that differ in nothing and stand without balancing."""
+
+    def edit(cfg):
+        cfg.events["load"].params["mass"] = (0.0, 0.0)
+        arena_env_cfg(cfg, ROBOTS)
+
+    return AmpVaeVecEnv(make_env(ROBOTS, play=True, edit=edit))
+
+
+@pytest.fixture
+def standing(vec_env) -> Arena:
+    return Arena(vec_env, Holding(vec_env, 0.0))
+
+
+@pytest.fixture
+def falling(vec_env) -> Arena:
+    return Arena(vec_env, Holding(vec_env, SPRAWLING))
+
+
+def mean(section, table: int = 0, column: int = 0) -> float:
+    cell = section.tables[table].rows[0].cells[column]
+    assert cell is not None
+    return cell.mean
+
+
+def test_who_never_falls_survives(standing):
+    section = survival(standing, CFG)
+    assert mean(section) == 100.0
+    assert mean(section, column=1) == 0.0
+    (plot,) = section.plots
+    assert plot.series[0].x == (0.0, 1.0, 2.0)
+    assert plot.series[0].y == (100.0, 100.0, 100.0)
+
+
+def test_who_falls_has_not_survived_however_often_it_begins_anew(falling):
+    section = survival(falling, CFG)
+    assert mean(section) == 0.0
+    assert mean(section, column=1) > 2 * 1000.0 / CFG.survival_seconds
+    assert section.plots[0].series[0].y[0] == 100.0
+
+
+def test_survival_pushes_as_often_and_as_hard_as_it_says(standing, monkeypatch):
+    period = 0.5
+    monkeypatch.setattr(robustness, "PUSH_PERIOD", (period, period))
+    given = []
+    monkeypatch.setattr(standing, "push", given.append)
+    survival(standing, CFG)
+    kicks = torch.stack(given)
+    pushed = kicks.any(dim=-1)
+    steps = round(period / standing.step_dt)
+    assert pushed.nonzero()[:, 0].unique().tolist() == [steps * k - 1 for k in (1, 2, 3, 4)]
+    assert pushed[steps - 1].all()
+    assert 0.8 < float(kicks.abs().max()) <= robustness.PUSH_SPEED
+
+
+def test_the_same_seed_gives_the_same_pushes(standing, monkeypatch):
+    monkeypatch.setattr(robustness, "PUSH_PERIOD", (0.1, 0.2))
+    given = []
+    monkeypatch.setattr(standing, "push", given.append)
+    for _ in range(2):
+        survival(standing, replace(CFG, survival_seconds=0.4))
+    first, second = torch.stack(given).split(len(given) // 2)
+    assert first.any() and torch.equal(first, second)
+
+
+def test_hard_pushes_fell_a_standing_robot_and_soft_ones_do_not(standing, monkeypatch):
+    monkeypatch.setattr(robustness, "STRIDE", 1.0)
+    monkeypatch.setattr(robustness, "PUSH_SWEEP", PUSH_SWEEP)
+    section = pushes(standing, CFG)
+    (series,) = section.plots[0].series
+    assert series.x == pytest.approx(PUSH_SWEEP)
+    assert series.y == (100.0, 100.0, 0.0)
+    assert mean(section) == pytest.approx(0.1 + 0.1 * (PUSH_SWEEP[-1] - 0.1))
+
+
+def test_robots_that_do_not_stand_are_not_pushed(falling, monkeypatch):
+    monkeypatch.setattr(robustness, "STRIDE", 1.0)
+    (row,) = pushes(falling, CFG).tables[0].rows
+    assert row.cells == (None,)
+
+
+def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
+    monkeypatch.setattr(robustness, "LOAD_WALK", 1.0)
+    env = falling.env
+    asked = []
+    walk = falling.walk
+
+    def watched(trial, **kwargs):
+        for step in walk(trial, **kwargs):
+            carrier = env.sim.get_default_field("body_mass")[env.index.load_body_global]
+            load = env.sim.model.body_mass[:, env.index.load_body_global] - carrier
+            asked.append((load, env.robot.data.joint_pos[:, env.index.arm_joints[1]].clone()))
+            yield step
+
+    monkeypatch.setattr(falling, "walk", watched)
+    section = load_limits(falling, CFG)
+    load, boom = asked[0]
+    assert load[: len(LOAD_SWEEP)].tolist() == pytest.approx(LOAD_SWEEP, abs=1e-5)
+    assert load[len(LOAD_SWEEP) :].tolist() == pytest.approx([6.0] * 5, abs=1e-5)
+    assert boom[: len(LOAD_SWEEP)].tolist() == pytest.approx([0.6] * len(LOAD_SWEEP), abs=0.01)
+    assert boom[len(LOAD_SWEEP) :].tolist() == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8], abs=0.01)
+    assert "or less" in section.tables[0].rows[0].label
+    assert "or less" in section.tables[1].rows[0].label
+
+
+def test_the_longest_boom_is_told_where_all_survive(standing, monkeypatch):
+    monkeypatch.setattr(robustness, "LOAD_WALK", 1.0)
+    monkeypatch.setattr(robustness, "BOOM_LOAD", 0.0)
+    section = load_limits(standing, CFG)
+    assert mean(section, table=1) == pytest.approx(0.8)
+    assert "or more" in section.tables[1].rows[0].label

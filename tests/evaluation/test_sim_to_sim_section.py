@@ -1,0 +1,57 @@
+"""The section of the report about walking in plain MuJoCo."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_sim_env.deploy.export import export_policy
+from rl_sim_env.deploy.sim_to_sim import walk
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation.sim_to_sim import CLIMB, sim_to_sim
+from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from small_policy import save, small_checkpoint
+
+
+@pytest.fixture(scope="module")
+def policy_path(make_env, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    path = save(small_checkpoint(AmpVaeVecEnv(make_env(1))), folder)
+    return export_policy(path, folder)[0]
+
+
+def test_cells_are_means_over_walks_with_their_spread_over_seeds(policy_path):
+    section = sim_to_sim(
+        policy_path,
+        seeds=(0, 1),
+        robots=2,
+        seconds=0.2,
+        loads=(0.0, 5.0),
+        grounds=("flat", "stairs 10 cm"),
+    )
+    (table,) = section.tables
+    assert [row.label for row in table.rows] == [
+        "flat, 0 kg",
+        "flat, 5 kg",
+        "stairs 10 cm, 0 kg",
+        "stairs 10 cm, 5 kg",
+    ]
+    errors = [
+        [
+            walk(
+                policy_path,
+                mjcf_path=MJCF_PATH,
+                ground="stairs 10 cm",
+                load=5.0,
+                command=CLIMB,
+                seconds=0.2,
+                seed=(seed, robot),
+            ).velocity_error
+            for robot in range(2)
+        ]
+        for seed in (0, 1)
+    ]
+    cell = table.rows[-1].cells[0]
+    means = [sum(walks) / 2 for walks in errors]
+    assert cell.mean == pytest.approx(sum(means) / 2)
+    assert cell.spread == pytest.approx(abs(means[0] - means[1]) / 2**0.5)
+    assert (cell.seeds, cell.robots) == (2, 2)

@@ -1,0 +1,95 @@
+"""What can be evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation.subject import OnnxSubject, accepts_truth
+from small_policy import small_policy
+
+ACTIONS, ESTIMATES = 12, 7
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(2))
+
+
+def linear_model(folder: Path, layout, *, inputs=("actor_obs", "vae_obs")) -> Path:
+    """An ONNX file that picks its outputs from its inputs: the first columns of each."""
+    widths = [layout.width("actor_obs"), layout.width("vae_obs")]
+    outputs = {"actions": ACTIONS, "estimates": ESTIMATES}
+    nodes, weights = [], []
+    for port, width, (name, count) in zip(inputs, widths, outputs.items(), strict=True):
+        pick = np.eye(width, count, dtype=np.float32)
+        weights.append(numpy_helper.from_array(pick, f"pick_{name}"))
+        nodes.append(helper.make_node("MatMul", [port, f"pick_{name}"], [name]))
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [
+            helper.make_tensor_value_info(port, TensorProto.FLOAT, ["N", width])
+            for port, width in zip(inputs, widths, strict=True)
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", count])
+            for name, count in outputs.items()
+        ],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = folder / "policy.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_an_exported_policy_acts_and_believes(vec_env, tmp_path):
+    layout = vec_env.observation_layout
+    subject = OnnxSubject(linear_model(tmp_path, layout), layout)
+    actor_obs = torch.randn(5, layout.width("actor_obs"))
+    vae_obs = torch.randn(5, layout.width("vae_obs"))
+    actions, estimate = subject(actor_obs, vae_obs)
+    assert torch.allclose(actions, actor_obs[:, :ACTIONS])
+    assert torch.allclose(torch.cat(estimate, dim=-1), vae_obs[:, :ESTIMATES])
+    assert [part.shape[-1] for part in estimate] == [3, 1, 3]
+
+
+def test_an_exported_policy_cannot_be_fed_the_truth(vec_env, tmp_path):
+    layout = vec_env.observation_layout
+    subject = OnnxSubject(linear_model(tmp_path, layout), layout)
+    obs = torch.zeros(1, layout.width("actor_obs")), torch.zeros(1, layout.width("vae_obs"))
+    with pytest.raises(UserError, match="checkpoint"):
+        subject(*obs, p_boot=0.0)
+    assert not accepts_truth(subject)
+    assert accepts_truth(small_policy(vec_env))
+
+
+def test_files_of_another_kind_are_refused(vec_env, tmp_path):
+    layout = vec_env.observation_layout
+    wrong = linear_model(tmp_path, layout, inputs=("joint_pos", "joint_vel"))
+    with pytest.raises(UserError, match=r"joint_pos, joint_vel -> .* without history"):
+        OnnxSubject(wrong, layout)
+    junk = tmp_path / "junk.onnx"
+    junk.write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"junk\.onnx"):
+        OnnxSubject(junk, layout)
+
+
+def test_truth_is_in_si_units_whatever_the_network_was_scaled_by(vec_env, tmp_path):
+    layout = vec_env.observation_layout
+    subject = OnnxSubject(linear_model(tmp_path, layout), layout)
+    critic_obs = vec_env.get_observations()["critic_obs"]
+    policy = small_policy(vec_env)
+    truth, same = (
+        one.targets.to_si(one.targets.from_critic(critic_obs)) for one in (subject, policy)
+    )
+    for part, other in zip(truth, same, strict=True):
+        assert torch.allclose(part, other, atol=1e-6)

@@ -1,0 +1,81 @@
+"""The tracking protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step, Trial, arena_env_cfg
+from rl_sim_env.evaluation.report import Section, Table
+from rl_sim_env.evaluation.tracking import tracking
+from small_policy import small_policy
+
+ROBOTS = 12
+CFG = EvaluationCfg(seeds=(0, 1), robots=ROBOTS, seconds=0.1)
+
+
+class KnownErrors(Arena):
+    """Robots that miss their commands by known amounts, half as much when fed the truth."""
+
+    def walk(
+        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
+    ) -> Iterator[Step]:
+        factor = 1.0 if p_boot == 1.0 else 0.5
+        kilograms = trial.load
+        walk = super().walk(trial, seconds=seconds, seed=seed, p_boot=p_boot)
+        for number, step in enumerate(walk):
+            miss = torch.tensor([0.3, -0.4]).expand(self.num_robots, 2)
+            miss = factor * (1.0 + kilograms[:, None]) * miss
+            yield replace(
+                step,
+                velocity=step.command[:, :2] + miss,
+                yaw_rate=step.command[:, 2] - 0.1 * factor,
+                fell=torch.full_like(step.fell, number == 2),
+            )
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(ROBOTS, edit=lambda cfg: arena_env_cfg(cfg, ROBOTS)))
+
+
+def table(section: Section, title: str) -> Table:
+    return next(table for table in section.tables if table.title.startswith(title))
+
+
+def means(table: Table) -> list[float]:
+    (row,) = table.rows
+    return [cell.mean for cell in row.cells]
+
+
+def test_errors_are_distances_to_the_command(vec_env):
+    section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
+    # 0.5 m/s times one plus the load, of which the mean is 3 kg; a fall in each walk of 0.1 s.
+    found = means(table(section, "Tracking"))
+    assert found == pytest.approx([2.0, 0.1, 2.0, 0.1, 100.0 / 0.1], rel=1e-4)
+    by_load = means(table(section, "Velocity error"))
+    assert by_load == pytest.approx([0.5, 1.5, 2.5, 3.5], rel=1e-4)
+    assert means(table(section, "Yaw rate error")) == pytest.approx([0.1] * 4, rel=1e-4)
+
+
+def test_the_upper_bound_is_on_the_truth_and_the_gap_is_what_estimates_cost(vec_env):
+    section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
+    assert means(table(section, "Upper bound"))[:2] == pytest.approx([1.0, 0.05], rel=1e-4)
+    assert means(table(section, "Gap"))[:2] == pytest.approx([1.0, 0.05], rel=1e-4)
+
+
+def test_figures_tell_seeds_and_robots(vec_env):
+    section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
+    velocity, *_, falls = table(section, "Tracking").rows[0].cells
+    assert (velocity.seeds, velocity.robots) == (2, ROBOTS // 3)
+    assert falls.robots == ROBOTS
+    assert table(section, "Velocity error").rows[0].cells[0].robots == ROBOTS // 12
+
+
+def test_the_same_seeds_give_the_same_figures(vec_env):
+    arena = Arena(vec_env, small_policy(vec_env))
+    assert tracking(arena, CFG) == tracking(arena, CFG)
