@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from tensordict import TensorDict
-from torch.utils._python_dispatch import TorchDispatchMode
 from toy_env import JOINTS, ToyEnv, ToyExpert, toy_layout
 
+from rl_sim_env.envs.host_reads import HostReads
 from rl_sim_env.learning.algorithm import AmpVaePPO
 from rl_sim_env.learning.config import (
     ActorCfg,
@@ -216,13 +216,13 @@ def test_decoder_target_is_the_next_clean_state_and_invalid_at_episode_ends() ->
             obs, rewards, dones, extras = env.step(algorithm.act(obs))
             algorithm.process_env_step(obs, rewards, dones, extras)
             terminal.append(extras["terminal_obs"]["critic_obs"])
-    stored = algorithm.storage.observations
+    stored = algorithm.storage.outcomes
     expected = env.observation_layout.gather(
         "critic_obs", algorithm.cfg.vae.reconstructed_terms, torch.stack(terminal)
     )
     assert torch.equal(stored["next_proprioception"], expected)
-    assert torch.equal(stored["valid"] == 0.0, algorithm.storage.dones != 0)
-    assert (stored["valid"] == 0.0).any()
+    assert torch.equal(stored["valid"], algorithm.storage.dones.squeeze(-1) == 0)
+    assert not stored["valid"].all()
 
 
 def test_actor_reads_estimate_or_truth_and_never_a_blend() -> None:
@@ -231,7 +231,8 @@ def test_actor_reads_estimate_or_truth_and_never_a_blend() -> None:
     algorithm.adaboot.uses_estimate.copy_(torch.tensor([True, False, True, False]))
     obs = env.get_observations()
     algorithm.act(obs)
-    estimate, _ = algorithm.vae(obs["vae_obs"], deterministic=True)
+    memory = algorithm.vae.initial_memory(4)
+    estimate = algorithm.vae(obs["vae_obs"], memory, deterministic=True).estimate
     truth = algorithm.vae.targets.from_critic(obs["critic_obs"])
     code = obs["policy_input"][:, : algorithm.vae.targets.width]
     torch.testing.assert_close(code[::2], estimate[::2].detach())
@@ -286,26 +287,47 @@ def test_advantages_are_standardised() -> None:
     torch.testing.assert_close(advantages.std(correction=0), torch.tensor(1.0))
 
 
-class _HostReads(TorchDispatchMode):
-    """Fails where a value or a data-dependent shape travels from device to host."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        assert name not in ("_local_scalar_dense", "nonzero", "item", "is_nonzero"), name
-        return func(*args, **(kwargs or {}))
-
-
 def test_rollout_reads_nothing_back_from_the_device() -> None:
     env = ToyEnv(num_envs=4, max_episode_length=3)
     algorithm = _construct(env, _cfg())
+    reads = HostReads()
     with torch.inference_mode():
         for _ in range(algorithm.cfg.num_steps_per_env):
             obs = env.get_observations()
-            with _HostReads():
+            with reads:
                 actions = algorithm.act(obs)
             obs, rewards, dones, extras = env.step(actions)
-            with _HostReads():
+            with reads:
                 algorithm.process_env_step(obs, rewards, dones, extras)
+    assert reads.places == set()
+
+
+def test_the_memory_lasts_as_long_as_the_episode() -> None:
+    env = ToyEnv(num_envs=4, max_episode_length=5)
+    algorithm = _construct(env, _cfg(num_steps=8))
+    algorithm.eval_mode()
+    estimates, memory = [], algorithm.vae.initial_memory(4)
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(2):
+            first_memory = memory
+            for _ in range(8):
+                output = algorithm.vae(obs["vae_obs"], memory, deterministic=True)
+                estimates.append(output.estimate)
+                algorithm.adaboot.uses_estimate.fill_(True)
+                obs, rewards, dones, extras = env.step(algorithm.act(obs))
+                algorithm.process_env_step(obs, rewards, dones, extras)
+                memory = torch.where(dones[:, None] != 0, 0.0, output.memory)
+            storage = algorithm.storage
+            torch.testing.assert_close(storage.memory, first_memory)
+            # Sequences read again what was acted on, whichever environments they hold.
+            for batch in storage.sequences(algorithm.vae.targets, 2, 1):
+                again = algorithm.vae.encode(batch.history, batch.memory, batch.begins)[0]
+                for column in again.unbind(dim=1):
+                    acted = torch.stack(estimates[-8:])
+                    distance = (acted - column[:, None]).abs().amax(dim=(0, 2))
+                    assert distance.min() < 1e-5
+            storage.clear()
 
 
 def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
@@ -325,7 +347,9 @@ def test_loss_that_is_not_finite_is_named() -> None:
         env = ToyEnv(num_envs=4)
         algorithm = _construct(env, _cfg())
         _rollout(algorithm, env)
-        algorithm.storage.observations[observation][0, 0, 0] = torch.nan
+        storage = algorithm.storage
+        stored = storage.outcomes if observation in storage.outcomes else storage.observations
+        stored[observation][0, 0, 0] = torch.nan
         with pytest.raises(FloatingPointError, match=loss):
             algorithm.update()
 

@@ -4,10 +4,10 @@ import torch
 from toy_env import toy_layout
 
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, ContextVaeCfg
-from rl_sim_env.learning.context_vae import ContextVae
+from rl_sim_env.learning.context_vae import ContextVae, Sequences
 from rl_sim_env.learning.policy import build_vae
 
-BATCH = 32
+STEPS, BATCH = 4, 8
 
 
 def _vae(**settings: float) -> ContextVae:
@@ -15,14 +15,15 @@ def _vae(**settings: float) -> ContextVae:
     return build_vae(toy_layout(), AmpVaeRunnerCfg(vae=ContextVaeCfg(**settings)))  # type: ignore[arg-type]
 
 
-def _batch(vae: ContextVae) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """History, true code, next proprioception, valid."""
+def _batch(vae: ContextVae, steps: int = STEPS) -> Sequences:
     layout = toy_layout()
-    return (
-        torch.randn(BATCH, layout.width("vae_obs")),
-        torch.randn(BATCH, vae.targets.width),
-        torch.randn(BATCH, vae.decoder[-1].out_features),  # type: ignore[arg-type]
-        torch.ones(BATCH, 1),
+    return Sequences(
+        history=torch.randn(steps, BATCH, layout.width("vae_obs")),
+        memory=torch.randn(BATCH, vae.cfg.memory_dim),
+        begins=torch.zeros(steps, BATCH, dtype=torch.bool),
+        true_code=torch.randn(steps, BATCH, vae.targets.width),
+        next_proprioception=torch.randn(steps, BATCH, vae.decoder[-1].out_features),  # type: ignore[arg-type]
+        valid=torch.ones(steps, BATCH, dtype=torch.bool),
     )
 
 
@@ -42,13 +43,13 @@ def test_learns_a_small_batch_by_heart() -> None:
     vae = _vae(beta=1e-5)
     batch = _batch(vae)
     optimizer = torch.optim.Adam(vae.parameters(), lr=3e-3)
-    before = vae.loss(*batch)
+    before = vae.loss(batch)
     for _ in range(300):
-        losses = vae.loss(*batch)
+        losses = vae.loss(batch)
         optimizer.zero_grad()
         losses.total.backward()
         optimizer.step()
-    after = vae.loss(*batch)
+    after = vae.loss(batch)
     for name in ("velocity", "mass", "com"):
         assert getattr(after, name) < 0.02 * getattr(before, name), name
     assert after.reconstruction < 0.5 * before.reconstruction
@@ -57,14 +58,14 @@ def test_learns_a_small_batch_by_heart() -> None:
 
 def test_samples_after_an_episode_end_do_not_matter() -> None:
     vae = _vae()
-    history, code, target, valid = _batch(vae)
-    valid[::4] = 0.0
+    batch = _batch(vae)
+    batch.valid[:, ::4] = False
     gradients = []
     for junk in (0.0, 1e6, torch.nan):
-        corrupted = torch.where(valid > 0.0, target, junk)
+        target = torch.where(batch.valid[..., None], batch.next_proprioception, junk)
         torch.manual_seed(1)
         vae.zero_grad()
-        vae.loss(history, code, corrupted, valid).total.backward()
+        vae.loss(batch._replace(next_proprioception=target)).total.backward()
         gradients.append(torch.cat([p.grad.flatten() for p in vae.parameters()]))  # type: ignore[union-attr]
     assert gradients[0].isfinite().all()
     assert torch.equal(gradients[0], gradients[1])
@@ -73,18 +74,58 @@ def test_samples_after_an_episode_end_do_not_matter() -> None:
 
 def test_estimate_is_deterministic_and_latent_is_sampled() -> None:
     vae = _vae()
-    history = _batch(vae)[0]
-    (estimate, latent), (again, other) = (vae(history, deterministic=False) for _ in range(2))
-    assert torch.equal(estimate, again)
-    assert not torch.equal(latent, other)
-    assert torch.equal(vae(history, deterministic=True)[1], vae(history, deterministic=True)[1])
+    batch = _batch(vae)
+    inputs = batch.history[0], batch.memory
+    first, second = (vae(*inputs, deterministic=False) for _ in range(2))
+    assert torch.equal(first.estimate, second.estimate)
+    assert not torch.equal(first.latent, second.latent)
+    mean, same = (vae(*inputs, deterministic=True) for _ in range(2))
+    assert torch.equal(mean.latent, same.latent)
+
+
+def test_sequences_read_like_steps_and_episodes_begin_with_a_fresh_memory() -> None:
+    vae = _vae()
+    batch = _batch(vae)
+    batch.begins[2, :3] = True
+    estimates = vae.encode(batch.history, batch.memory, batch.begins)[0]
+    memory = batch.memory
+    for history, begins, estimate in zip(batch.history, batch.begins, estimates, strict=True):
+        memory = torch.where(begins[:, None], vae.initial_memory(BATCH), memory)
+        output = vae(history, memory, deterministic=True)
+        torch.testing.assert_close(output.estimate, estimate)
+        memory = output.memory
+
+
+def test_what_was_seen_steps_ago_is_remembered() -> None:
+    torch.manual_seed(0)
+    vae = _vae(beta=1e-5)
+    optimizer = torch.optim.Adam(vae.parameters(), lr=3e-3)
+    for _ in range(300):
+        batch = _batch(vae)
+        # The mass shows in the first step alone.
+        mass = batch.history[0, :, :1]
+        batch.history[1:, :, 0] = 0.0
+        losses = vae.loss(batch._replace(true_code=mass.expand_as(batch.true_code)))
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+    assert losses.mass < 0.1
+
+
+def test_without_memory_the_frames_tell_all() -> None:
+    vae = _vae(memory_dim=0)
+    batch = _batch(vae)
+    vae.loss(batch).total.backward()
+    output = vae(batch.history[0], vae.initial_memory(BATCH), deterministic=True)
+    assert output.memory.shape == (BATCH, 0)
+    assert output.estimate.isfinite().all()
 
 
 def test_extreme_log_variance_stays_bounded_and_keeps_its_gradient() -> None:
     vae = _vae(logvar_bound=5.0)
     with torch.no_grad():
         vae.heads.bias.fill_(15.0)
-    logvar = vae.encode(torch.zeros(1, toy_layout().width("vae_obs")))[2]
+    logvar = vae.encode(*_batch(vae)[:3])[2]
     assert logvar.max() < 5.0
     logvar.sum().backward()
     assert vae.heads.bias.grad is not None

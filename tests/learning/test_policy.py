@@ -29,9 +29,9 @@ def test_p_boot_chooses_between_truth_and_estimate() -> None:
     env = ToyEnv(num_envs=3)
     policy = _algorithm(env).get_inference_policy()
     obs = env.get_observations()
-    inputs = obs["actor_obs"], obs["vae_obs"]
+    inputs = obs["actor_obs"], obs["vae_obs"], policy.initial_memory(3)
     truth = policy.targets.from_critic(obs["critic_obs"])
-    estimate, _ = policy.vae(obs["vae_obs"], deterministic=True)
+    estimate = policy.vae(*inputs[1:], deterministic=True).estimate
     on_estimate = policy(*inputs).actions
     on_truth = policy(*inputs, truth, p_boot=0.0).actions
     assert not torch.allclose(on_estimate, on_truth)
@@ -46,9 +46,10 @@ def test_estimate_is_in_si_units_whatever_the_actor_is_fed() -> None:
     env = ToyEnv(num_envs=3)
     policy = _algorithm(env).get_inference_policy()
     obs = env.get_observations()
-    estimate, _ = policy.vae(obs["vae_obs"], deterministic=True)
+    inputs = obs["vae_obs"], policy.initial_memory(3)
+    estimate = policy.vae(*inputs, deterministic=True).estimate
     truth = policy.targets.from_critic(obs["critic_obs"])
-    output = policy(obs["actor_obs"], obs["vae_obs"], truth, p_boot=0.0)
+    output = policy(obs["actor_obs"], *inputs, truth, p_boot=0.0)
     torch.testing.assert_close(output.estimate.velocity, estimate[:, :3] / 2.0)
     torch.testing.assert_close(output.estimate.mass, estimate[:, 3:4] / 0.2)
     torch.testing.assert_close(output.estimate.com, estimate[:, 4:] / 50.0)
@@ -58,10 +59,11 @@ def test_truth_is_needed_below_one_and_p_must_be_a_probability() -> None:
     env = ToyEnv(num_envs=3)
     policy = _algorithm(env).get_inference_policy()
     obs = env.get_observations()
+    inputs = obs["actor_obs"], obs["vae_obs"], policy.initial_memory(3)
     with pytest.raises(UserError, match="needs the true"):
-        policy(obs["actor_obs"], obs["vae_obs"], p_boot=0.5)
+        policy(*inputs, p_boot=0.5)
     with pytest.raises(UserError, match="from 0"):
-        policy(obs["actor_obs"], obs["vae_obs"], p_boot=1.5)
+        policy(*inputs, p_boot=1.5)
 
 
 def test_saved_policy_acts_alike_without_its_trainer() -> None:
@@ -71,7 +73,7 @@ def test_saved_policy_acts_alike_without_its_trainer() -> None:
     restored = AmpVaePolicy.from_saved(
         algorithm.save(), toy_layout(), env.num_actions, CFG, device="cpu"
     )
-    inputs = obs["actor_obs"], obs["vae_obs"]
+    inputs = obs["actor_obs"], obs["vae_obs"], restored.initial_memory(3)
     assert torch.equal(restored(*inputs).actions, algorithm.get_inference_policy()(*inputs).actions)
 
 
@@ -83,7 +85,7 @@ def test_in_eval_mode_the_trainer_acts_around_the_same_mean() -> None:
     obs = env.get_observations()
     algorithm.act(obs)
     policy = algorithm.get_inference_policy()
-    expected = policy(obs["actor_obs"], obs["vae_obs"]).actions
+    expected = policy(obs["actor_obs"], obs["vae_obs"], policy.initial_memory(3)).actions
     torch.testing.assert_close(algorithm.actor.output_mean, expected)
 
 

@@ -21,7 +21,7 @@ from rl_sim_env.learning.collectives import (
     sum_over_ranks,
 )
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae, VaeLosses
+from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.discriminator import Discriminator, PairSource
 from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
 from rl_sim_env.learning.layout import ObservationLayout
@@ -163,6 +163,7 @@ class AmpVaePPO(PPO):
         )
         self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
         self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
+        self._memory = self.vae.initial_memory(storage.num_envs)
         self._episodes = EpisodeTracker(storage.num_envs, device)
         self._finished = EpisodeSums()
         self._meter = LossMeter()
@@ -209,7 +210,13 @@ class AmpVaePPO(PPO):
             vae,
             Discriminator(layout.width("amp_obs"), cfg.amp),
             AmpVaeRolloutStorage(
-                env.num_envs, cfg.num_steps_per_env, samples, outcomes, env.num_actions, device
+                env.num_envs,
+                cfg.num_steps_per_env,
+                samples,
+                outcomes,
+                vae.to(device).initial_memory(env.num_envs),
+                env.num_actions,
+                device,
             ),
             expert,
             cfg,
@@ -252,7 +259,11 @@ class AmpVaePPO(PPO):
             Actions, shape (N, number of actions).
         """
         with torch.no_grad():
-            estimate, latent = self.vae(obs["vae_obs"], deterministic=not self.vae.training)
+            if self.storage.step == 0:
+                self.storage.memory.copy_(self._memory)
+            estimate, latent, self._memory = self.vae(
+                obs["vae_obs"], self._memory, deterministic=not self.vae.training
+            )
             truth = self.vae.targets.from_critic(obs["critic_obs"])
             code = torch.where(self.adaboot.uses_estimate.unsqueeze(1), estimate, truth)
             obs[POLICY_INPUT] = assemble_policy_input(code, latent, obs["actor_obs"])
@@ -285,6 +296,7 @@ class AmpVaePPO(PPO):
         # Without time-outs: the base class would bootstrap on the value of s_t.
         super().process_env_step(obs, rewards, dones, {})
         self.adaboot.redraw(dones)
+        self._memory = torch.where(dones.bool()[:, None], 0.0, self._memory)
 
     @torch.no_grad()
     def compute_returns(self, obs: TensorDict) -> None:
@@ -328,10 +340,16 @@ class AmpVaePPO(PPO):
         Raises:
             FloatingPointError: A loss is not finite; the message names it.
         """
-        batches = self.storage.mini_batch_generator(self.num_mini_batches, self.num_learning_epochs)
-        for batch, (policy_pairs, expert_pairs) in zip(batches, self._amp_batches(), strict=True):
+        parts = (self.num_mini_batches, self.num_learning_epochs)
+        batches = zip(
+            self.storage.mini_batch_generator(*parts),
+            self.storage.sequences(self.vae.targets, *parts),
+            self._amp_batches(),
+            strict=True,
+        )
+        for batch, sequences, (policy_pairs, expert_pairs) in batches:
             policy_loss, kl = self._policy_loss(batch)
-            vae = self._vae_loss(batch)
+            vae = self.vae.loss(sequences)
             amp = self.discriminator.loss(policy_pairs, expert_pairs)
             self._meter.add({**vae.scalars(), **amp.scalars()})
             for learner in self._learners:
@@ -362,12 +380,13 @@ class AmpVaePPO(PPO):
     def save(self) -> dict[str, Any]:
         """Everything that a resume needs, as tensors, numbers and containers of them.
 
-        What belongs to one process (replay, running episodes, draws) is that of this one.
+        What belongs to one process (replay, running episodes, memory, draws) is that of this one.
         """
         return {
             **self._learner_state(),
             "replay": self.replay.state_dict(self.cfg.amp.checkpoint_pairs),
             "episodes": self._episodes.state_dict(),
+            "memory": self._memory,
         }
 
     def load(self, loaded_dict: dict[str, Any]) -> None:
@@ -375,6 +394,8 @@ class AmpVaePPO(PPO):
         self._load_learner_state(loaded_dict)
         self.replay.load_state_dict(loaded_dict["replay"])
         self._episodes.load_state_dict(loaded_dict["episodes"])
+        if loaded_dict["memory"].shape == self._memory.shape:
+            self._memory.copy_(loaded_dict["memory"])
 
     def broadcast_parameters(self) -> None:
         """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
@@ -439,12 +460,6 @@ class AmpVaePPO(PPO):
             }
         )
         return surrogate + ppo.value_loss_coef * value - ppo.entropy_coef * entropy, kl
-
-    def _vae_loss(self, batch: RolloutStorage.Batch) -> VaeLosses:
-        obs = batch.observations
-        assert obs is not None
-        true_code = self.vae.targets.from_critic(obs["critic_obs"])
-        return self.vae.loss(obs["vae_obs"], true_code, obs["next_proprioception"], obs["valid"])
 
     def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Normalised pairs of policy and clips for every mini-batch of an update.

@@ -80,6 +80,9 @@ class ContextVaeCfg:
     encoder_dims: tuple[int, ...] = (128, 64)
     """Width of each encoder layer; at least two."""
 
+    memory_dim: int = 64
+    """Width of the recurrent memory; >= 0, and 0 leaves five frames to tell all."""
+
     decoder_dims: tuple[int, ...] = (64, 128)
     """Width of each hidden decoder layer; at least one."""
 

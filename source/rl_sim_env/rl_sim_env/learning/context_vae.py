@@ -1,7 +1,8 @@
 """Context VAE: reads velocity, load and a latent code out of the last observation frames.
 
 The scheme is DreamWaQ's context-aided estimator (Nahrendra et al., arXiv:2301.10602) with mass and
-centre of mass as further explicit quantities.
+centre of mass as further explicit quantities, and with a memory: how heavy the robot is shows in
+the forces of whole strides, of which five frames see a quarter.
 """
 
 from __future__ import annotations
@@ -55,8 +56,46 @@ class VaeLosses(NamedTuple):
         }
 
 
+class Sequences(NamedTuple):
+    """Steps of B environments over T steps, as they followed each other."""
+
+    history: torch.Tensor
+    """Stacked frames, shape (T, B, history width)."""
+
+    memory: torch.Tensor
+    """Memory before the first step, shape (B, memory width)."""
+
+    begins: torch.Tensor
+    """Whether a step is the first of its episode, shape (T, B), bool."""
+
+    true_code: torch.Tensor
+    """Targets of the estimate, shape (T, B, estimate width)."""
+
+    next_proprioception: torch.Tensor
+    """Targets of the decoder, shape (T, B, reconstruction width)."""
+
+    valid: torch.Tensor
+    """Whether there is a next frame, shape (T, B), bool: not where the episode ended."""
+
+
+class VaeOutput(NamedTuple):
+    """What the actor reads of one step, and what the next step needs."""
+
+    estimate: torch.Tensor
+    """Normalised estimate, shape (B, estimate width)."""
+
+    latent: torch.Tensor
+    """Latent code, shape (B, latent width)."""
+
+    memory: torch.Tensor
+    """Memory after the step, shape (B, memory width)."""
+
+
 class ContextVae(nn.Module):
     """Encoder with deterministic estimates and a sampled latent, and a decoder for its loss.
+
+    Stacked frames become features, features update the memory, features and memory give the
+    estimate and the latent.
 
     Args:
         history_width: Width of the stacked frames.
@@ -80,66 +119,72 @@ class ContextVae(nn.Module):
         self.code_width = targets.width + cfg.latent_dim
         *hidden_dims, feature_dim = cfg.encoder_dims
         self.encoder = MLP(history_width, feature_dim, hidden_dims, "elu", last_activation="elu")
+        self.cell = nn.GRUCell(feature_dim, cfg.memory_dim)
         # All heads in one matrix product: estimate, latent mean and latent log-variance.
         self._head_widths = (targets.width, cfg.latent_dim, cfg.latent_dim)
-        self.heads = nn.Linear(feature_dim, sum(self._head_widths))
+        self.heads = nn.Linear(feature_dim + cfg.memory_dim, sum(self._head_widths))
         self.decoder = MLP(self.code_width, reconstruction_width, cfg.decoder_dims, "elu")
         self.register_buffer("beta", torch.tensor(cfg.beta))
 
-    def encode(self, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Encode stacked frames.
+    def initial_memory(self, num_envs: int) -> torch.Tensor:
+        """Memory at the start of an episode, shape (num_envs, memory width)."""
+        return torch.zeros(num_envs, self.cfg.memory_dim, device=self.beta.device)
+
+    def forward(
+        self, history: torch.Tensor, memory: torch.Tensor, deterministic: bool
+    ) -> VaeOutput:
+        """Read one step.
 
         Args:
-            history: Shape (..., history width).
+            history: Shape (B, history width).
+            memory: Shape (B, memory width).
+            deterministic: Take the latent's mean in place of a sample.
+        """
+        features = self.encoder(history)
+        memory = self.cell(features, memory)
+        estimate, mean, logvar = self._read(features, memory)
+        return VaeOutput(estimate, mean if deterministic else _sample(mean, logvar), memory)
+
+    def encode(
+        self, history: torch.Tensor, memory: torch.Tensor, begins: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Read sequences.
+
+        Args:
+            history: Shape (T, B, history width).
+            memory: Memory before the first step, shape (B, memory width).
+            begins: Where to begin with a fresh memory, shape (T, B), bool.
 
         Returns:
-            Estimate (normalised, shape (..., estimate width)), and mean and log-variance of the
-            latent (shape (..., latent width) each).
+            Estimate (normalised, shape (T, B, estimate width)), and mean and log-variance of the
+            latent (shape (T, B, latent width) each).
         """
-        heads = self.heads(self.encoder(history))
+        features = self.encoder(history)
+        memories = []
+        for feature, first in zip(features, begins, strict=True):
+            memory = self.cell(feature, torch.where(first[:, None], 0.0, memory))
+            memories.append(memory)
+        return self._read(features, torch.stack(memories))
+
+    def _read(
+        self, features: torch.Tensor, memory: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        heads = self.heads(torch.cat((features, memory), dim=-1))
         estimate, mean, logvar = heads.split(self._head_widths, dim=-1)
         bound = self.cfg.logvar_bound
         return estimate, mean, bound * torch.tanh(logvar / bound)
 
-    def forward(
-        self, history: torch.Tensor, deterministic: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the actor reads.
-
-        Args:
-            history: Shape (..., history width).
-            deterministic: Take the latent's mean in place of a sample.
-
-        Returns:
-            Estimate (normalised, shape (..., estimate width)) and latent (shape (..., latent
-            width)).
-        """
-        estimate, mean, logvar = self.encode(history)
-        return estimate, mean if deterministic else _sample(mean, logvar)
-
-    def loss(
-        self,
-        history: torch.Tensor,
-        true_code: torch.Tensor,
-        next_proprioception: torch.Tensor,
-        valid: torch.Tensor,
-    ) -> VaeLosses:
-        """Losses of a batch.
-
-        Args:
-            history: Stacked frames, shape (B, history width).
-            true_code: Targets of the estimate, shape (B, estimate width).
-            next_proprioception: Target of the decoder, shape (B, reconstruction width).
-            valid: Shape (B, 1); 0 where the episode ended, so that there is no next frame.
-        """
-        estimate, mean, logvar = self.encode(history)
-        squared_error = (estimate - true_code).square().mean(dim=0)
+    def loss(self, batch: Sequences) -> VaeLosses:
+        """Losses of a batch; the gradient reaches back to the first step of the sequences."""
+        estimate, mean, logvar = self.encode(batch.history, batch.memory, batch.begins)
+        squared_error = (estimate - batch.true_code).square().mean(dim=(0, 1))
         velocity, mass, com = (part.mean() for part in self.targets.split(squared_error))
         decoded = self.decoder(torch.cat((estimate, _sample(mean, logvar)), dim=-1))
         # Invalid targets may hold anything, not-a-number included, which no factor would mask.
-        target = torch.where(valid > 0.0, next_proprioception, decoded.detach())
-        error = (decoded - target).square().mean(dim=-1, keepdim=True)
-        reconstruction = error.sum() / valid.sum().clamp(min=1.0)
+        valid = batch.valid.unsqueeze(-1)
+        target = torch.where(valid, batch.next_proprioception, decoded.detach())
+        error = (decoded - target).square().mean(dim=-1)
+        reconstruction = error.sum() / valid.sum().clamp(min=1)
         kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).sum(dim=-1).mean()
         total = (
             self.cfg.velocity_weight * velocity

@@ -33,10 +33,13 @@ class PolicyOutput(NamedTuple):
     """What the policy does and what it believes."""
 
     actions: torch.Tensor
-    """Mean actions, shape (..., number of actions)."""
+    """Mean actions, shape (N, number of actions)."""
 
     estimate: Estimate
     """Estimates of the VAE in SI units, whatever the actor was fed."""
+
+    memory: torch.Tensor
+    """What the VAE remembers, for the next step; zeros begin an episode. Shape (..., width)."""
 
 
 def build_vae(layout: ObservationLayout, cfg: AmpVaeRunnerCfg) -> ContextVae:
@@ -114,6 +117,10 @@ class AmpVaePolicy(nn.Module):
         """Makes the true code, for ``forward``, out of privileged observations."""
         return self.vae.targets
 
+    def initial_memory(self, num_envs: int) -> torch.Tensor:
+        """What the VAE remembers when episodes begin, shape (num_envs, memory width)."""
+        return self.vae.initial_memory(num_envs)
+
     @classmethod
     def from_saved(
         cls,
@@ -142,14 +149,16 @@ class AmpVaePolicy(nn.Module):
         self,
         actor_obs: torch.Tensor,
         vae_obs: torch.Tensor,
+        memory: torch.Tensor,
         truth: torch.Tensor | None = None,
         p_boot: float = 1.0,
     ) -> PolicyOutput:
         """Act on estimates, on the truth, or on a blend.
 
         Args:
-            actor_obs: Shape (..., width of the group).
-            vae_obs: Shape (..., width of the group).
+            actor_obs: Shape (N, width of the group).
+            vae_obs: Shape (N, width of the group).
+            memory: Memory of the last step, shape (N, memory width).
             truth: True code, from ``targets.from_critic``; needed where ``p_boot`` is below 1.
             p_boot: Share of the estimate in what the actor reads: 1 estimates only, 0 the truth
                 only, between them a linear blend p estimate + (1 - p) truth. Training never
@@ -160,7 +169,7 @@ class AmpVaePolicy(nn.Module):
         """
         if not 0.0 <= p_boot <= 1.0:
             raise UserError(f"p_boot is {p_boot}; give a number from 0 (truth) to 1 (estimates).")
-        estimate, latent = self.vae(vae_obs, deterministic=True)
+        estimate, latent, memory = self.vae(vae_obs, memory, deterministic=True)
         fed = estimate
         if p_boot < 1.0:
             if truth is None:
@@ -171,7 +180,7 @@ class AmpVaePolicy(nn.Module):
             fed = torch.lerp(truth, estimate, p_boot)
         # The actor's Gaussian has the network's output as its mean.
         actions = self.actor.mlp(assemble_policy_input(fed, latent, actor_obs))
-        return PolicyOutput(actions, self.targets.to_si(estimate))
+        return PolicyOutput(actions, self.targets.to_si(estimate), memory)
 
 
 def _example(key: str, width: int) -> TensorDict:

@@ -9,6 +9,8 @@ import torch
 from rsl_rl.storage import RolloutStorage
 from tensordict import TensorDict
 
+from rl_sim_env.learning.context_vae import Sequences
+from rl_sim_env.learning.estimation import EstimationTargets
 from rl_sim_env.learning.policy import POLICY_INPUT
 
 
@@ -27,17 +29,14 @@ def split_step(
         extras: Extras of the environment's step.
 
     Returns:
-        What mini-batches read, and what only the whole rollout is judged by; batch size (N,) each.
+        What mini-batches of single steps read, and what is read in order; batch size (N,) each.
     """
     after = extras["terminal_obs"]
-    samples = {
-        POLICY_INPUT: observations[POLICY_INPUT],
-        "critic_obs": observations["critic_obs"],
+    samples = {name: observations[name] for name in (POLICY_INPUT, "critic_obs")}
+    outcome = {
         "vae_obs": observations["vae_obs"],
         "next_proprioception": next_proprioception,
-        "valid": (dones == 0).float().unsqueeze(1),
-    }
-    outcome = {
+        "valid": dones == 0,
         "amp_obs": observations["amp_obs"],
         "next_amp_obs": after["amp_obs"],
         "next_critic_obs": after["critic_obs"],
@@ -49,13 +48,14 @@ def split_step(
 
 
 class AmpVaeRolloutStorage(RolloutStorage):
-    """Storage that keeps, beside rsl_rl's transitions, what a whole rollout is judged by.
+    """Storage that keeps, beside rsl_rl's transitions, what is read in the order of time.
 
     Args:
         num_envs: Number of environments N.
         num_steps: Control steps of a rollout T.
         samples: Example of what mini-batches read, from :func:`split_step`.
-        outcomes: Example of what the whole rollout is judged by, from :func:`split_step`.
+        outcomes: Example of what is read in order, from :func:`split_step`.
+        memory: Memory of the VAE before the first step, shape (N, width).
         num_actions: Width of the actions.
         device: Where everything lives.
     """
@@ -63,17 +63,22 @@ class AmpVaeRolloutStorage(RolloutStorage):
     outcomes: TensorDict
     """Facts about each transition, batch size (T, N)."""
 
+    memory: torch.Tensor
+    """Memory of the VAE before the first step of the rollout, shape (N, width)."""
+
     def __init__(
         self,
         num_envs: int,
         num_steps: int,
         samples: TensorDict,
         outcomes: TensorDict,
+        memory: torch.Tensor,
         num_actions: int,
         device: str,
     ) -> None:
         super().__init__("rl", num_envs, num_steps, samples, (num_actions,), device)
         self.outcomes = torch.stack([torch.zeros_like(outcomes)] * num_steps)
+        self.memory = memory
 
     def add_outcome(self, outcome: TensorDict) -> None:
         """Record the outcome of the step that the next ``add_transition`` completes."""
@@ -88,3 +93,34 @@ class AmpVaeRolloutStorage(RolloutStorage):
         """
         for _ in range(num_epochs):
             yield from super().mini_batch_generator(num_mini_batches, num_epochs=1)
+
+    def sequences(
+        self, targets: EstimationTargets, num_mini_batches: int, num_epochs: int
+    ) -> Generator[Sequences, None, None]:
+        """Yield the whole time of some environments, others in each mini-batch of an epoch.
+
+        Args:
+            targets: What is estimated.
+            num_mini_batches: Parts of one epoch.
+            num_epochs: Passes over the rollout.
+        """
+        steps = self.outcomes
+        begins = torch.zeros_like(steps["valid"])
+        # The memory before the first step is already that of a new episode where one begins.
+        begins[1:] = ~steps["valid"][:-1]
+        true_code = targets.from_critic(self.observations["critic_obs"])
+        size = max(self.num_envs // num_mini_batches, 1)
+        for _ in range(num_epochs):
+            order = torch.randperm(self.num_envs, device=self.device)
+            for part in range(num_mini_batches):
+                # With fewer environments than parts, some serve in several.
+                start = part * size % self.num_envs
+                envs = order[start : start + size]
+                yield Sequences(
+                    history=steps["vae_obs"][:, envs],
+                    memory=self.memory[envs],
+                    begins=begins[:, envs],
+                    true_code=true_code[:, envs],
+                    next_proprioception=steps["next_proprioception"][:, envs],
+                    valid=steps["valid"][:, envs],
+                )
