@@ -12,7 +12,7 @@ import torch
 
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
-from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, OUTPUTS
+from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.log_writer import write_run_files
 from rl_sim_env.mdp import observations
@@ -64,12 +64,17 @@ def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
     frames, width = metadata.layout["vae_obs"]["history"], obs["actor_obs"].shape[1]
     history = np.full((env.num_envs, frames, width), np.nan, dtype=np.float32)
     last_action = np.full((env.num_envs, joints), np.nan, dtype=np.float32)
+    memory = policy.initial_memory(env.num_envs)
+    remembered = np.full(memory.shape, np.nan, dtype=np.float32)
     resets = 0
     for _ in range(STEPS):
-        actions, estimate = policy(obs["actor_obs"], obs["vae_obs"])
-        state = {HISTORY: history, LAST_ACTION: last_action}
-        targets, estimates, history, last_action = whole.run(OUTPUTS, state | read_sensors(env))
-        of_network = network.run(None, {key: obs[key].numpy() for key in ("actor_obs", "vae_obs")})
+        observations = {key: obs[key].numpy() for key in ("actor_obs", "vae_obs")}
+        of_network = network.run(None, observations | {MEMORY: memory.numpy()})
+        actions, estimate, memory = policy(obs["actor_obs"], obs["vae_obs"], memory)
+        state = {HISTORY: history, LAST_ACTION: last_action, MEMORY: remembered}
+        targets, estimates, history, last_action, remembered = whole.run(
+            OUTPUTS, state | read_sensors(env)
+        )
         obs, _, dones, _ = vec_env.step(actions)
         expected = torch.cat(estimate, dim=-1).numpy()
         true_targets = env.default_leg_joint_pos + 0.35 * actions
@@ -78,8 +83,12 @@ def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
         np.testing.assert_allclose(last_action, actions, atol=TOLERANCE, rtol=0.0)
         np.testing.assert_allclose(of_network[0], actions, atol=TOLERANCE, rtol=0.0)
         np.testing.assert_allclose(of_network[1], expected, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(of_network[2], memory, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(remembered, memory, atol=TOLERANCE, rtol=0.0)
         done = dones.bool().numpy()
-        history[done], last_action[done] = np.nan, np.nan
+        for value in (history, last_action, remembered):
+            value[done] = np.nan
+        memory[done] = 0.0
         resets += done.sum()
     assert resets >= 2 * env.num_envs
 
@@ -128,7 +137,7 @@ def test_settings_of_the_run_count_not_those_of_the_task(checkpoint, tmp_path):
     zeros = {
         node.name: np.zeros((1, *node.shape[1:]), dtype=np.float32) for node in session.get_inputs()
     }
-    targets, _, _, actions = session.run(OUTPUTS, zeros)
+    targets, _, _, actions, _ = session.run(OUTPUTS, zeros)
     free = np.array(metadata.default_joint_pos) + np.array(metadata.action_scale) * actions
     np.testing.assert_allclose(targets, free.clip(-0.3, 0.3), atol=1e-6)
     assert (np.abs(free) > 0.3).any()

@@ -25,14 +25,18 @@ class OffsetBeliever:
         self._num_actions = num_actions
         self._offsets = velocity, mass, com
 
+    def initial_memory(self, num_envs: int) -> torch.Tensor:
+        return torch.zeros(num_envs, 0)
+
     def __call__(
         self,
         actor_obs: torch.Tensor,
         vae_obs: torch.Tensor,
+        memory: torch.Tensor,
         truth: torch.Tensor | None = None,
         p_boot: float = 1.0,
     ) -> PolicyOutput:
         assert truth is not None
         parts = zip(self.targets.to_si(truth), self._offsets, strict=True)
         estimate = Estimate(*(part + offset for part, offset in parts))
-        return PolicyOutput(torch.zeros(len(actor_obs), self._num_actions), estimate)
+        return PolicyOutput(torch.zeros(len(actor_obs), self._num_actions), estimate, memory)

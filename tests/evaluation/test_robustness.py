@@ -17,7 +17,7 @@ from rl_sim_env.evaluation.robustness import (
     survival,
 )
 from rl_sim_env.learning.policy import PolicyOutput
-from small_policy import small_policy
+from subjects import OffsetBeliever
 
 ROBOTS = 13
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=1.0, survival_seconds=2.0)
@@ -26,16 +26,15 @@ SPRAWLING = 10.0
 """Raw action with which a robot lies on the ground within half a second."""
 
 
-class Holding:
-    """Believes what the small policy does, and always gives the same actions."""
+class Holding(OffsetBeliever):
+    """Always gives the same actions."""
 
     def __init__(self, vec_env: AmpVaeVecEnv, action: float) -> None:
-        self._policy = small_policy(vec_env)
-        self.targets = self._policy.targets
+        super().__init__(vec_env.observation_layout, vec_env.num_actions)
         self._action = action
 
-    def __call__(self, actor_obs, vae_obs, truth=None, p_boot=1.0) -> PolicyOutput:
-        output = self._policy(actor_obs, vae_obs, truth, p_boot)
+    def __call__(self, actor_obs, vae_obs, memory, truth=None, p_boot=1.0) -> PolicyOutput:
+        output = super().__call__(actor_obs, vae_obs, memory, truth, p_boot)
         return output._replace(actions=torch.full_like(output.actions, self._action))
 
 

@@ -15,7 +15,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.subject import OnnxSubject, accepts_truth
 from small_policy import small_policy
 
-ACTIONS, ESTIMATES = 12, 7
+ACTIONS, ESTIMATES, MEMORY = 12, 7, 4
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,10 @@ def vec_env(make_env) -> AmpVaeVecEnv:
     return AmpVaeVecEnv(make_env(2))
 
 
-def linear_model(folder: Path, layout, *, inputs=("actor_obs", "vae_obs")) -> Path:
+def linear_model(folder: Path, layout, *, inputs=("actor_obs", "vae_obs", "memory")) -> Path:
     """An ONNX file that picks its outputs from its inputs: the first columns of each."""
-    widths = [layout.width("actor_obs"), layout.width("vae_obs")]
-    outputs = {"actions": ACTIONS, "estimates": ESTIMATES}
+    widths = [layout.width("actor_obs"), layout.width("vae_obs"), MEMORY]
+    outputs = {"actions": ACTIONS, "estimates": ESTIMATES, "next_memory": MEMORY}
     nodes, weights = [], []
     for port, width, (name, count) in zip(inputs, widths, outputs.items(), strict=True):
         pick = np.eye(width, count, dtype=np.float32)
@@ -56,10 +56,13 @@ def test_an_exported_policy_acts_and_believes(vec_env, tmp_path):
     subject = OnnxSubject(linear_model(tmp_path, layout), layout)
     actor_obs = torch.randn(5, layout.width("actor_obs"))
     vae_obs = torch.randn(5, layout.width("vae_obs"))
-    actions, estimate = subject(actor_obs, vae_obs)
+    assert torch.equal(subject.initial_memory(5), torch.zeros(5, MEMORY))
+    memory = torch.randn(5, MEMORY)
+    actions, estimate, next_memory = subject(actor_obs, vae_obs, memory)
     assert torch.allclose(actions, actor_obs[:, :ACTIONS])
     assert torch.allclose(torch.cat(estimate, dim=-1), vae_obs[:, :ESTIMATES])
     assert [part.shape[-1] for part in estimate] == [3, 1, 3]
+    assert torch.equal(next_memory, memory)
 
 
 def test_an_exported_policy_cannot_be_fed_the_truth(vec_env, tmp_path):
@@ -67,15 +70,15 @@ def test_an_exported_policy_cannot_be_fed_the_truth(vec_env, tmp_path):
     subject = OnnxSubject(linear_model(tmp_path, layout), layout)
     obs = torch.zeros(1, layout.width("actor_obs")), torch.zeros(1, layout.width("vae_obs"))
     with pytest.raises(UserError, match="checkpoint"):
-        subject(*obs, p_boot=0.0)
+        subject(*obs, subject.initial_memory(1), p_boot=0.0)
     assert not accepts_truth(subject)
     assert accepts_truth(small_policy(vec_env))
 
 
 def test_files_of_another_kind_are_refused(vec_env, tmp_path):
     layout = vec_env.observation_layout
-    wrong = linear_model(tmp_path, layout, inputs=("joint_pos", "joint_vel"))
-    with pytest.raises(UserError, match=r"joint_pos, joint_vel -> .* without history"):
+    wrong = linear_model(tmp_path, layout, inputs=("joint_pos", "joint_vel", "memory"))
+    with pytest.raises(UserError, match=r"joint_pos, joint_vel, memory -> .* without history"):
         OnnxSubject(wrong, layout)
     junk = tmp_path / "junk.onnx"
     junk.write_bytes(b"not a model")

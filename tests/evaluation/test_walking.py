@@ -85,7 +85,8 @@ def test_player_believes_and_acts_by_its_policy(vec_env):
     obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
     player.advance()
     truth = policy.targets.from_critic(obs["critic_obs"])
-    expected = policy(obs["actor_obs"], obs["vae_obs"], truth)
+    memory = policy.initial_memory(vec_env.num_envs)
+    expected = policy(obs["actor_obs"], obs["vae_obs"], memory, truth)
     assert torch.equal(player.estimate.mass, expected.estimate.mass)
     assert torch.equal(player.truth.com, policy.targets.to_si(truth).com)
     action = vec_env.unwrapped.action_manager.action
@@ -94,7 +95,7 @@ def test_player_believes_and_acts_by_its_policy(vec_env):
     obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
     player.advance()
     truth = policy.targets.from_critic(obs["critic_obs"])
-    expected = policy(obs["actor_obs"], obs["vae_obs"], truth, 0.0)
+    expected = policy(obs["actor_obs"], obs["vae_obs"], expected.memory, truth, 0.0)
     assert torch.allclose(vec_env.unwrapped.action_manager.action, expected.actions)
 
 
@@ -117,3 +118,13 @@ def test_nothing_walked_means_nothing_printed(vec_env, capsys):
     assert reports == {}
     print_reports(reports)
     assert capsys.readouterr().out == ""
+
+
+def test_what_the_player_remembers_ends_with_the_episode(vec_env):
+    player = PolicyPlayer(vec_env, small_policy(vec_env))
+    player.advance()
+    vec_env.episode_length_buf = torch.full((ROBOTS,), 10)
+    vec_env.unwrapped.episode_length_buf[0] = vec_env.max_episode_length
+    player.advance()
+    remembers = player._memory.abs().sum(dim=-1) > 0.0
+    assert remembers.tolist() == [False] + [True] * (ROBOTS - 1)

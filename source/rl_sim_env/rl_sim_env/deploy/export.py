@@ -15,7 +15,7 @@ from mjlab.utils.string import resolve_field
 from torch import nn
 
 from rl_sim_env.deploy.metadata import METADATA_KEY, PolicyMetadata, RobotParts
-from rl_sim_env.deploy.policy import ESTIMATES, HISTORY, LAST_ACTION, OUTPUTS, SENSORS
+from rl_sim_env.deploy.policy import ESTIMATES, HISTORY, LAST_ACTION, MEMORY, OUTPUTS, SENSORS
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, to_plain, write_atomically
 from rl_sim_env.learning.layout import ObservationLayout
@@ -27,7 +27,8 @@ POLICY_FILE = "policy.onnx"
 """Everything inside: sensor values and state in, joint targets, estimates and state out."""
 
 NETWORK_FILE = "policy_no_history.onnx"
-"""The networks alone: ``actor_obs`` and ``vae_obs`` in, ``actions`` and ``estimates`` out."""
+"""The networks alone: ``actor_obs``, ``vae_obs`` and the memory of the context VAE in, ``actions``,
+``estimates`` and the next memory out."""
 
 OPSET = 18
 """ONNX operator set of both files: the exporter's own, which needs no conversion."""
@@ -48,17 +49,22 @@ class NetworkModule(nn.Module):
         super().__init__()
         self.policy = policy
 
-    def forward(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, inputs: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Run the networks.
 
         Args:
-            inputs: ``actor_obs`` and ``vae_obs``, shape (N, width of the group) each.
+            inputs: ``actor_obs`` and ``vae_obs``, shape (N, width of the group) each, and
+                ``memory``, shape (N, memory width), zeros where an episode begins.
 
         Returns:
-            Raw actions, shape (N, joints), and estimates in SI units, shape (N, 7).
+            Raw actions, shape (N, joints), estimates in SI units, shape (N, 7), and the next
+            memory.
         """
-        actions, estimate = self.policy(inputs[_OBSERVATIONS], inputs[_STACK])
-        return actions, torch.cat(estimate, dim=-1)
+        observations = inputs[_OBSERVATIONS], inputs[_STACK]
+        actions, estimate, memory = self.policy(*observations, inputs[MEMORY])
+        return actions, torch.cat(estimate, dim=-1), memory
 
 
 class PolicyModule(nn.Module):
@@ -106,18 +112,20 @@ class PolicyModule(nn.Module):
 
     def forward(
         self, inputs: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Run one control step.
 
         Args:
             inputs: ``history``, the last frames, oldest first, shape (N, frames, frame width);
-                where it is NaN there was no frame yet, and the newest stands in its place. And one
+                where it is NaN there was no frame yet, and the newest stands in its place;
+                ``memory``, shape (N, memory width), where NaN counts as zero. And one
                 tensor for each of ``terms``, shape (N, width): what
                 :class:`rl_sim_env.deploy.SensorReading` says, and the raw actions of the step
                 before, where NaN counts as zero.
 
         Returns:
-            Joint targets [rad], estimates, the next ``history``, and the raw actions.
+            Joint targets [rad], estimates, the next ``history``, the raw actions, and the next
+            ``memory``.
         """
         scaled = [
             self._in_si(name, inputs[name]) * self.get_buffer(_scale_of(name))
@@ -127,10 +135,13 @@ class PolicyModule(nn.Module):
         newest = frame[:, None]
         earlier = inputs[HISTORY][:, 1:]
         frames = torch.cat((torch.where(earlier.isnan(), newest, earlier), newest), dim=1)
-        actions, estimates = self.network({_OBSERVATIONS: frame, _STACK: frames.flatten(1)})
+        memory = torch.where(inputs[MEMORY].isnan(), 0.0, inputs[MEMORY])
+        actions, estimates, memory = self.network(
+            {_OBSERVATIONS: frame, _STACK: frames.flatten(1), MEMORY: memory}
+        )
         targets = self.default_joint_pos + self.action_scale * actions
         targets = torch.clamp(targets, self.target_low, self.target_high)
-        return targets, estimates, frames, actions
+        return targets, estimates, frames, actions, memory
 
     def _in_si(self, term: str, value: torch.Tensor) -> torch.Tensor:
         """What the environment observes, before its scale."""
@@ -184,11 +195,12 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     stack = layout.groups[_STACK]
     history = torch.zeros(1, stack.history, stack.frame_width)
     values = {name: torch.zeros(1, layout.term(_OBSERVATIONS, name).width) for name in module.terms}
+    memory = {MEMORY: policy.initial_memory(1)}
     observations = {group: torch.zeros(1, layout.width(group)) for group in (_OBSERVATIONS, _STACK)}
     models = {
-        folder / POLICY_FILE: _to_onnx(module, {HISTORY: history, **values}, OUTPUTS),
+        folder / POLICY_FILE: _to_onnx(module, {HISTORY: history, **memory, **values}, OUTPUTS),
         folder / NETWORK_FILE: _to_onnx(
-            NetworkModule(policy), observations, ("actions", ESTIMATES)
+            NetworkModule(policy), observations | memory, ("actions", ESTIMATES, f"next_{MEMORY}")
         ),
     }
     for path, model in models.items():

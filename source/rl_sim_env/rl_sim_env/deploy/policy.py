@@ -40,7 +40,8 @@ FloatArray = NDArray[np.float32]
 
 HISTORY = "history"
 LAST_ACTION = "last_action"
-STATE = (HISTORY, LAST_ACTION)
+MEMORY = "memory"
+STATE = (HISTORY, LAST_ACTION, MEMORY)
 """Inputs that hold what the policy remembers. NaN means that there is nothing to remember yet."""
 
 JOINT_TARGETS = "joint_targets"

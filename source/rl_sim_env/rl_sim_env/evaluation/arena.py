@@ -210,9 +210,9 @@ class Arena:
         """
         seed_rng(seed)
         self._apply(trial)
-        obs = self.vec_env.reset()
+        obs, memory = self.vec_env.reset(), self.subject.initial_memory(self.num_robots)
         for _ in range(self.num_steps(seconds)):
-            obs, step = self._advance(obs, p_boot)
+            obs, memory, step = self._advance(obs, memory, p_boot)
             yield step
 
     def set_load(self, load: torch.Tensor, robots: torch.Tensor | None = None) -> None:
@@ -253,10 +253,15 @@ class Arena:
             fixed[:] = torch.nan if wanted is None else wanted
 
     @torch.no_grad()
-    def _advance(self, obs: TensorDict, p_boot: float) -> tuple[TensorDict, Step]:
+    def _advance(
+        self, obs: TensorDict, memory: torch.Tensor, p_boot: float
+    ) -> tuple[TensorDict, torch.Tensor, Step]:
+        """One control step; returns what the next one starts from, too."""
         targets = self.subject.targets
         code = targets.from_critic(obs["critic_obs"])
-        actions, estimate = self.subject(obs["actor_obs"], obs["vae_obs"], code, p_boot)
+        actions, estimate, memory = self.subject(
+            obs["actor_obs"], obs["vae_obs"], memory, code, p_boot
+        )
         command = self._command.command.clone()
         next_obs, _, dones, extras = self.vec_env.step(actions)
         reached, time_outs = extras["terminal_obs"], extras["time_outs"]
@@ -275,7 +280,7 @@ class Arena:
             time_outs=time_outs,
             extras=extras,
         )
-        return next_obs, step
+        return next_obs, torch.where(done[:, None], 0.0, memory), step
 
 
 def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:

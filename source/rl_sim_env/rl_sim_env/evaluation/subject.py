@@ -14,8 +14,8 @@ from rl_sim_env.learning.estimation import Estimate, EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import PolicyOutput
 
-_INPUTS = ("actor_obs", "vae_obs")
-_OUTPUTS = ("actions", "estimates")
+_INPUTS = ("actor_obs", "vae_obs", "memory")
+_OUTPUTS = ("actions", "estimates", "next_memory")
 
 
 class Subject(Protocol):
@@ -26,10 +26,15 @@ class Subject(Protocol):
         """Knows the units of what the policy estimates."""
         ...
 
+    def initial_memory(self, num_envs: int) -> torch.Tensor:
+        """What the policy remembers when episodes begin: zeros. Shape (num_envs, width)."""
+        ...
+
     def __call__(
         self,
         actor_obs: torch.Tensor,
         vae_obs: torch.Tensor,
+        memory: torch.Tensor,
         truth: torch.Tensor | None = None,
         p_boot: float = 1.0,
     ) -> PolicyOutput:
@@ -38,7 +43,7 @@ class Subject(Protocol):
 
 
 class OnnxSubject:
-    """A policy exported without its history: ``actor_obs``, ``vae_obs`` -> ``actions``, estimates.
+    """A policy exported without its history: observations and memory to actions and estimates.
 
     It runs on the CPU, wherever the environment is.
 
@@ -62,13 +67,20 @@ class OnnxSubject:
                 f"{path}: {', '.join(found)} -> {', '.join(given)}; evaluation needs "
                 f"{', '.join(_INPUTS)} -> {', '.join(_OUTPUTS)}: give the file without history"
             )
+        widths = {port.name: port.shape[1] for port in self._session.get_inputs()}
+        self._memory_width = widths["memory"]
         # In SI units the factor of the centre of mass cancels out.
         self.targets = EstimationTargets(layout, com_scale=1.0)
+
+    def initial_memory(self, num_envs: int) -> torch.Tensor:
+        """What the policy remembers when episodes begin: zeros. Shape (num_envs, width)."""
+        return torch.zeros(num_envs, self._memory_width)
 
     def __call__(
         self,
         actor_obs: torch.Tensor,
         vae_obs: torch.Tensor,
+        memory: torch.Tensor,
         truth: torch.Tensor | None = None,
         p_boot: float = 1.0,
     ) -> PolicyOutput:
@@ -83,12 +95,14 @@ class OnnxSubject:
                 f"p_boot {p_boot}: an exported policy walks on its estimates only; evaluate the "
                 "checkpoint it was exported from"
             )
-        feed = dict(zip(_INPUTS, (_to_numpy(actor_obs), _to_numpy(vae_obs)), strict=True))
-        actions, estimates = (
+        values = (actor_obs, vae_obs, memory)
+        feed = {name: _to_numpy(value) for name, value in zip(_INPUTS, values, strict=True)}
+        actions, estimates, memory = (
             torch.from_numpy(np.asarray(output)).to(actor_obs.device)
             for output in self._session.run(_OUTPUTS, feed)
         )
-        return PolicyOutput(actions, Estimate(*estimates.split(self.targets.widths, dim=-1)))
+        estimate = Estimate(*estimates.split(self.targets.widths, dim=-1))
+        return PolicyOutput(actions, estimate, memory)
 
 
 def accepts_truth(subject: Subject) -> bool:

@@ -201,29 +201,35 @@ class PolicyPlayer:
         self.meter = WalkingMeter(vec_env)
         self.truth: Estimate
         self.estimate: Estimate
+        self._memory: torch.Tensor
         self.reset()
 
     @torch.no_grad()
     def reset(self) -> None:
         """Begin a new episode everywhere."""
         self.vec_env.reset()
+        self._memory = self.policy.initial_memory(self.vec_env.num_envs)
         self._act()
 
     @torch.no_grad()
     def advance(self) -> None:
         """Run one control step."""
-        actions = self._act()
+        actions, memory = self._act()
         command = self.vec_env.unwrapped.velocity_command.command.clone()
         _, _, dones, extras = self.vec_env.step(actions)
+        self._memory = torch.where(dones.bool()[:, None], 0.0, memory)
         self.meter.add(command, self.truth, self.estimate, dones, extras)
 
-    def _act(self) -> torch.Tensor:
+    def _act(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Actions, and the memory after them."""
         obs = self.vec_env.get_observations()
         targets = self.policy.targets
         truth = targets.from_critic(obs["critic_obs"])
         self.truth = targets.to_si(truth)
-        actions, self.estimate = self.policy(obs["actor_obs"], obs["vae_obs"], truth, self.p_boot)
-        return actions
+        actions, self.estimate, memory = self.policy(
+            obs["actor_obs"], obs["vae_obs"], self._memory, truth, self.p_boot
+        )
+        return actions, memory
 
 
 def evaluate_walking(
