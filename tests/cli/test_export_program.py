@@ -6,9 +6,12 @@ import pytest
 import torch
 
 from rl_sim_env.cli import export, main, train
+from rl_sim_env.cli.saved_policy import build_policy
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.policy import POLICY_STATE
 from small_policy import TASK, save, small_checkpoint
 
 
@@ -40,6 +43,22 @@ def test_checkpoint_and_output_may_be_named(run_folder, tmp_path):
     export.main(["--checkpoint", str(run_folder), "--output", str(tmp_path / "here")])
     assert (tmp_path / "here" / POLICY_FILE).is_file()
     assert not (run_folder / "exported").exists()
+
+
+def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_path, capsys):
+    export.main(
+        ["--checkpoint", str(run_folder), "--output", str(tmp_path / "out"), "--with_checkpoint"]
+    )
+    path = tmp_path / "out" / "model_3.pt"
+    assert capsys.readouterr().out.split()[-1] == str(path)
+    slim, whole = Checkpoint.load(path), Checkpoint.load(run_folder / "model_3.pt")
+    assert set(slim.algorithm) == set(POLICY_STATE)
+    obs = vec_env.get_observations()
+    actions = [
+        build_policy(of, path, TASK, vec_env)(obs["actor_obs"], obs["vae_obs"], torch.zeros(1, 64))
+        for of in (slim, whole)
+    ]
+    assert torch.equal(actions[0].actions, actions[1].actions)
 
 
 @pytest.mark.usefixtures("run_folder")

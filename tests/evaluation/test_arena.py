@@ -86,10 +86,13 @@ def test_what_a_trial_leaves_open_is_drawn(arena):
 def test_open_components_of_a_command_are_drawn_every_period(arena):
     nan = torch.nan
     command = torch.tensor([[nan, nan, 0.0], [0.0, 0.0, nan], [nan, nan, nan], [nan, 0.5, 0.0]])
-    walk = arena.walk(Trial(command=command), seconds=COMMAND_PERIOD + 0.2, seed=0)
+    walk = [*arena.walk(Trial(command=command), seconds=COMMAND_PERIOD + 0.2, seed=0)]
     commands = torch.stack([step.command for step in walk])
     drawn = command.isnan()
     assert (commands[:, ~drawn] == command[~drawn]).all()
+    # Who falls is told anew at once.
+    drawn &= ~torch.stack([step.dones for step in walk]).any(dim=0)[:, None]
+    assert drawn.any()
     assert (commands[:, drawn].abs() <= 1.0).all()
     changes = (commands[1:, drawn] != commands[:-1, drawn]).all(dim=1).nonzero().flatten()
     assert changes.tolist() == [pytest.approx(COMMAND_PERIOD / arena.step_dt, abs=1)]

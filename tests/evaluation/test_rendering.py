@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -31,7 +31,7 @@ HOSTILE = "<script>alert('x')</script> | *a*_b_ `c` [d](e) $5 & $6"
 VOID_TAGS = {"meta", "img"}
 
 
-def figure(mean: float, spread: float = 0.125, seeds: int = 5, robots: int = 16) -> Figure:
+def figure(mean: float, spread: float | None = 0.125, seeds: int = 5, robots: int = 16) -> Figure:
     return Figure(mean=mean, spread=spread, seeds=seeds, robots=robots)
 
 
@@ -57,7 +57,7 @@ PLOT = Plot(
 )
 REPORT = report_of(
     table(
-        Row(label="flat", cells=(figure(0.0734), figure(3.0, math.nan))),
+        Row(label="flat", cells=(figure(0.0734), figure(3.0, None))),
         Row(label="stairs", cells=(figure(1.5), None)),
     ),
     plots=(PLOT,),
@@ -107,6 +107,19 @@ def test_json_rebuilds_the_report(folder):
     finite = report_of(table(Row(label="flat", cells=(figure(0.1), None))), plots=(PLOT,))
     write_report(finite, folder)
     assert Report.from_json((folder / "report.json").read_text()) == finite
+
+
+def test_json_has_no_nan(folder):
+    gap = Series(label="with a gap", x=(0.0, 1.0), y=(1.0, float("nan")))
+    plot = replace(PLOT, series=(gap,))
+    single = report_of(table(Row(label="flat", cells=(figure(0.1, None), None))), plots=(plot,))
+    write_report(single, folder)
+    text = (folder / "report.json").read_text()
+    assert "NaN" not in text
+    (rebuilt,) = Report.from_json(text).sections
+    assert rebuilt.tables == single.sections[0].tables
+    first, second = rebuilt.plots[0].series[0].y
+    assert first == 1.0 and second != second
 
 
 def test_figures_are_printed_with_spread_and_the_decimals_of_their_column(folder):

@@ -1,4 +1,4 @@
-"""Low-passes and settling times."""
+"""Settling times."""
 
 from __future__ import annotations
 
@@ -7,45 +7,18 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.evaluation.settling import LowPass, StepResponse
+from rl_sim_env.evaluation.settling import StepResponse
 
 DT = 0.02
 
 
-def test_a_low_pass_follows_a_step_with_its_time_constant():
-    low_pass = LowPass((0.5, 1.0), DT, "cpu")
-    begins = torch.tensor([True])
-    for _ in range(500):
-        low_pass(torch.zeros(1, 1), begins)
-        begins = torch.tensor([False])
-    for _ in range(50):  # one second
-        passed = low_pass(torch.ones(1, 1), begins)
-    expected = [1.0 - math.exp(-1.0 / constant) for constant in (0.5, 1.0)]
-    assert passed[0].tolist() == pytest.approx(expected, abs=1e-3)
-
-
-def test_a_young_episode_passes_the_mean_of_what_it_has_seen():
-    low_pass = LowPass((1.0,), DT, "cpu")
-    low_pass(torch.tensor([[9.0]]), torch.tensor([True]))
-    low_pass(torch.tensor([[0.0]]), torch.tensor([False]))
-    passed = low_pass(torch.tensor([[0.0]]), torch.tensor([False]))
-    assert float(passed) == pytest.approx(3.0)
-
-
-def test_a_new_episode_knows_nothing_of_the_last_one():
-    low_pass = LowPass((1.0,), DT, "cpu")
-    low_pass(torch.tensor([[4.0], [4.0]]), torch.tensor([True, True]))
-    passed = low_pass(torch.tensor([[0.0], [0.0]]), torch.tensor([True, False]))
-    assert passed.flatten().tolist() == pytest.approx([0.0, 2.0])
-
-
 def response(signal: torch.Tensor, begin: float) -> StepResponse:
-    """A response of one seed with one signal, shape (num_steps,)."""
+    """A response of one seed, shape (num_steps,)."""
     time = begin + DT * torch.arange(len(signal))
     return StepResponse(
         time=time,
         truth=torch.zeros(1, len(signal)),
-        means=signal[None, :, None],
+        means=signal[None],
         spread=torch.zeros(1, len(signal)),
         robots=1,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,19 @@ from rich.table import Table as Grid
 
 from rl_sim_env.cli.overrides import apply_overrides
 from rl_sim_env.cli.program import quiet, run_program
-from rl_sim_env.cli.saved_policy import DEFAULT_TASK, build_policy, find_checkpoint
+from rl_sim_env.cli.saved_policy import DEFAULT_TASK, SHIPPED, build_policy, find_checkpoint
 from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step, Trial, arena_env_cfg
-from rl_sim_env.evaluation.protocols import Protocol, choose_protocols
+from rl_sim_env.evaluation.protocols import (
+    OUTSIDE,
+    PROTOCOLS,
+    Protocol,
+    choose_protocols,
+    outside_protocol,
+)
 from rl_sim_env.evaluation.rendering import (
     HTML_NAME,
     MARKDOWN_NAME,
@@ -41,6 +49,7 @@ from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
 from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 
 NOT_RECORDED = "not recorded"
+ONNX_SUFFIX = ".onnx"
 
 SPEED_WINDOW = 120.0
 """Time over which the progress bar takes the speed [s]."""
@@ -68,7 +77,7 @@ class EvaluateOptions:
 
     output: Path | None = None
     """Folder of the report; an earlier report there is replaced. Default: report, beside the
-    checkpoint."""
+    checkpoint, and for the policy of the checkout in the working directory."""
 
     protocols: tuple[str, ...] = ()
     """What to measure, by name; default: everything."""
@@ -115,17 +124,27 @@ def evaluate(options: EvaluateOptions) -> None:
     Raises:
         UserError: Something in the options or the surroundings is wrong.
     """
-    protocols = choose_protocols(options.protocols)
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
     path = find_checkpoint(options)
-    output = path.parent / "report" if options.output is None else options.output
+    is_checkpoint = path.suffix != ONNX_SUFFIX
+    # A file without history has nothing to walk with outside.
+    names = choose_protocols(
+        options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
+    )
+    beside = Path() if path.parent == SHIPPED else path.parent
+    output = beside / "report" if options.output is None else options.output
     check_writable(output)
     policy = _open_policy(path, options.task)
     vec_env = _make_env(options, cfg, device)
     subject = policy.build(vec_env)
     begin = time.monotonic()
-    sections = _run(protocols, vec_env, subject, cfg)
+    with tempfile.TemporaryDirectory() as folder:
+        protocols = dict(PROTOCOLS)
+        if OUTSIDE in names:
+            exported, _ = export_policy(path, Path(folder))
+            protocols[OUTSIDE] = outside_protocol(exported)
+        sections = _run({name: protocols[name] for name in names}, vec_env, subject, cfg)
     vec_env.close()
     facts = {
         **policy.facts,
@@ -156,7 +175,7 @@ class _SavedPolicy:
 
 
 def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
-    if path.suffix == ".onnx":
+    if path.suffix == ONNX_SUFFIX:
         return _open_onnx(path, task_id)
     checkpoint = Checkpoint.load(path)
     minutes = checkpoint.total_seconds / 60.0
@@ -173,7 +192,7 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
 
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
-    _, metadata = open_session(path)
+    session, metadata = open_session(path)
     facts = {
         "Policy": f"{path.name}, exported from {metadata.checkpoint}",
         "Trained on": metadata.task,
@@ -190,7 +209,7 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             tasks=family_ids(find_task(task_id).family),
             present=layout,
         )
-        return OnnxSubject(path, layout)
+        return OnnxSubject(session, layout)
 
     return _SavedPolicy(facts=facts, build=build)
 

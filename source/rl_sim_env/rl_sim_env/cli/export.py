@@ -9,6 +9,7 @@ from pathlib import Path
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.cli.saved_policy import DEFAULT_TASK, find_checkpoint
 from rl_sim_env.deploy.export import export_folder, export_policy
+from rl_sim_env.learning.checkpoint import Checkpoint
 
 
 @dataclass(kw_only=True)
@@ -30,6 +31,9 @@ class ExportOptions:
     output: Path | None = None
     """Folder for the files; default: exported/<checkpoint>, beside the checkpoint."""
 
+    with_checkpoint: bool = False
+    """Write the checkpoint, too, without what only training needs: to hand a policy on."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the export program."""
@@ -44,5 +48,9 @@ def export(options: ExportOptions) -> None:
     """
     path = find_checkpoint(options)
     folder = export_folder(path) if options.output is None else options.output
-    for file in export_policy(path, folder):
+    files = [*export_policy(path, folder)]
+    if options.with_checkpoint:
+        files.append(folder / path.name)
+        Checkpoint.load(path).policy_only().save(files[-1])
+    for file in files:
         print(file)

@@ -15,6 +15,10 @@ DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 """Task of programs that look for a policy where none is named."""
 
 
+SHIPPED = Path(__file__).parents[4] / "policies" / "grq20_v2d3"
+"""The trained policy that comes with the checkout."""
+
+
 class PolicyOptions(Protocol):
     """Options that say which policy is meant."""
 
@@ -27,13 +31,18 @@ class PolicyOptions(Protocol):
 def find_checkpoint(options: PolicyOptions) -> Path:
     """Find the checkpoint's file; by default the newest of the task's experiment.
 
+    Where nothing was trained yet and nothing is asked for, it is the policy of the checkout.
+
     Raises:
         UserError: There is no such task or file.
     """
     experiment = options.experiment_name or find_task(options.task).runner_cfg().experiment_name
-    return resolve_checkpoint(
-        options.checkpoint, root=LOG_ROOT / experiment, load_run=options.load_run
-    )
+    root = LOG_ROOT / experiment
+    is_asked = options.checkpoint or options.load_run or options.experiment_name
+    if not is_asked and not root.is_dir() and SHIPPED.is_dir():
+        print(f"nothing trained in {root} yet: taking the policy in {SHIPPED}", flush=True)
+        root = SHIPPED
+    return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
 
 
 def build_policy(

@@ -62,6 +62,9 @@ class EvaluationCfg:
     survival_seconds: float = 600.0
     """Length of a survival walk [s]."""
 
+    outside_walks: int = 4
+    """Walks of each seed in plain MuJoCo, on each ground with each load."""
+
     levels: tuple[int, ...] = (1, 2, 3, 4)
     """Rows of the terrain grid that robots stand on in equal shares, from 0, the easiest; the
     default is HIM's."""
@@ -70,13 +73,13 @@ class EvaluationCfg:
     def for_device(cls, device: str) -> EvaluationCfg:
         """The size that suits a device: on a CPU, a report of the flat task in some minutes."""
         if torch.device(device).type == "cpu":
-            return cls(robots=128, seconds=10.0, survival_seconds=60.0)
+            return cls(robots=128, seconds=10.0, survival_seconds=60.0, outside_walks=2)
         return cls()
 
     @classmethod
     def quick(cls) -> EvaluationCfg:
         """The smallest size that fills every table of the flat task; its figures mean little."""
-        return cls(seeds=(0, 1), robots=24, seconds=2.0, survival_seconds=4.0)
+        return cls(seeds=(0, 1), robots=24, seconds=2.0, survival_seconds=4.0, outside_walks=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,9 +25,7 @@ from rl_sim_env.evaluation.settling import (
     COMMAND,
     LOAD_AFTER,
     LOAD_BEFORE,
-    TIME_CONSTANTS,
     TOLERANCE,
-    LowPass,
     StepResponse,
     load_step,
 )
@@ -59,6 +57,16 @@ SPEED_NAMES = (
     f"slow, below {SPEED_LIMITS[0]:g} m/s",
     "medium",
     f"fast, {SPEED_LIMITS[1]:g} m/s and above",
+)
+
+AGE = "age"
+AGE_LIMITS = (0.2, 1.0, 3.0)
+"""Times since an episode began at which estimates are told apart [s]: the policy gathers what it
+knows of a robot."""
+
+AGE_NAMES = (
+    *(f"{begin:g} to {end:g} s" for begin, end in pairwise((0.0, *AGE_LIMITS))),
+    f"after {AGE_LIMITS[-1]:g} s",
 )
 
 SAMPLING_STEPS = 5
@@ -120,17 +128,15 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "the estimator's own input; fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
-            "is. Low-passes of the mass "
-            "estimate begin anew with each episode. Step of the load: from "
+            "is. Step of the load: from "
             f"{LOAD_BEFORE:g} to {LOAD_AFTER:g} kg on level ground, told {COMMAND[0]:g} m/s and "
             f"{COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots that "
-            f"stays within {100.0 * TOLERANCE:g} % of the step from what the unfiltered estimate "
-            f"is {AFTER:g} s later."
+            f"stays within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later."
         ),
         tables=(
             *errors.tables(),
             baselines.table(),
-            _filter_table(errors, response),
+            _step_table(response),
             baselines.calibration_table(),
         ),
         plots=(*curves.plots(), _response_plot(response)),
@@ -155,42 +161,37 @@ def _rmse_cells(squared_error: torch.Tensor, robots: int) -> tuple[Figure | None
 
 
 class _ErrorMeter:
-    """Squared errors by terrain, load and speed."""
+    """Squared errors by terrain, load, speed and age of the episode."""
 
     def __init__(self, arena: Arena, cfg: EvaluationCfg) -> None:
-        axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES)}
+        axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
         self._sums = Sums(axes, arena.num_robots, arena.device)
-        self._low_pass = LowPass(TIME_CONSTANTS, arena.step_dt, arena.device)
-        self._begins = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
-        self._limits = torch.tensor(SPEED_LIMITS, device=arena.device)
+        self._step_dt = arena.step_dt
+        self._age = torch.zeros(arena.num_robots, device=arena.device)
+        self._speeds = torch.tensor(SPEED_LIMITS, device=arena.device)
+        self._ages = torch.tensor(AGE_LIMITS, device=arena.device)
         self._terrains = report_terrains(arena.env.terrain_types.names)
 
     def add(self, at: GridStep) -> None:
         """Take in a control step."""
         step = at.step
-        begins = torch.ones_like(self._begins) if at.begins else self._begins
-        self._begins = step.dones
-        speed = torch.bucketize(step.truth.velocity[:, :2].norm(dim=-1), self._limits, right=True)
-        filtered = self._low_pass(step.estimate.mass, begins)
-        masses = torch.cat((step.estimate.mass, filtered), dim=-1)
+        if at.begins:
+            self._age.zero_()
+        speed = torch.bucketize(step.truth.velocity[:, :2].norm(dim=-1), self._speeds, right=True)
+        age = torch.bucketize(self._age, self._ages, right=True)
         self._sums.add(
-            at.place | {SPEED: speed},
+            at.place | {SPEED: speed, AGE: age},
             steps=torch.ones_like(step.yaw_rate),
             squared_error=(_row(step.estimate) - _row(step.truth)).square(),
-            mass_squared_error=(masses - step.truth.mass).square(),
         )
-
-    def mass_rmse(self, **where: Index) -> list[Figure | None]:
-        """RMSE of the mass, unfiltered and then low-passed."""
-        mean = self._sums.total("mass_squared_error", **where) / self._count(**where)
-        robots = self._sums.robots(**where)
-        return [figure(column.sqrt(), robots=robots) for column in mean.unbind(dim=1)]
+        self._age = torch.where(step.dones, 0.0, self._age + self._step_dt)
 
     def tables(self) -> tuple[Table, ...]:
-        """Errors by terrain, by load and by speed."""
+        """Errors by terrain, by load, by speed and by age."""
         loads = {f"{load:g} kg": {LOAD: index} for index, load in enumerate(LOADS)}
         terrains = {label: {TERRAIN: families} for label, families in self._terrains.items()}
         speeds = {label: {SPEED: index} for index, label in enumerate(SPEED_NAMES)}
+        ages = {label: {AGE: index} for index, label in enumerate(AGE_NAMES)}
         return tuple(
             Table(
                 title=f"RMSE of the estimates by {axis}",
@@ -200,7 +201,12 @@ class _ErrorMeter:
                     Row(label=label, cells=self._cells(**where)) for label, where in places.items()
                 ),
             )
-            for axis, places in (("terrain", terrains), ("load", loads), ("actual speed", speeds))
+            for axis, places in (
+                ("terrain", terrains),
+                ("load", loads),
+                ("actual speed", speeds),
+                ("time since the episode began", ages),
+            )
         )
 
     def _cells(self, **where: Index) -> tuple[Figure | None, ...]:
@@ -354,32 +360,18 @@ def _diagonal(lines: Sequence[Series]) -> Series:
     return Series(label="truth", x=ends, y=ends)
 
 
-def _signal_names() -> tuple[str, ...]:
-    return "unfiltered", *(f"low-pass {constant:g} s" for constant in TIME_CONSTANTS)
-
-
-def _filter_table(errors: _ErrorMeter, response: StepResponse) -> Table:
-    """What a low-pass of the mass estimate gives, and what it costs."""
-    by_place = [errors.mass_rmse(), *(errors.mass_rmse(load=load) for load in range(len(LOADS)))]
+def _step_table(response: StepResponse) -> Table:
+    """How far and how fast the estimate follows a step of the load."""
     robots = response.robots
-    settling = [figure(of, robots=robots) for of in response.settling_times().unbind(dim=1)]
-    step = figure(response.step, robots=robots)
+    cells = figure(response.step, robots=robots), figure(response.settling_times(), robots=robots)
     return Table(
-        title="Mass estimate behind a low-pass: RMSE, and the answer to a step of the load",
-        rows_title="mass estimate",
+        title="Mass estimate after a step of the load",
+        rows_title="true step",
         columns=(
-            Column(title="RMSE, all loads", unit="kg", decimals=2),
-            *(Column(title=f"RMSE, {load:g} kg", unit="kg", decimals=2) for load in LOADS),
-            Column(title=f"rise, true {LOAD_AFTER - LOAD_BEFORE:g} kg", unit="kg", decimals=2),
+            Column(title="rise", unit="kg", decimals=2),
             Column(title="settling time", unit="s", decimals=2),
         ),
-        rows=tuple(
-            Row(
-                label=label,
-                cells=(*(place[index] for place in by_place), step, settling[index]),
-            )
-            for index, label in enumerate(_signal_names())
-        ),
+        rows=(Row(label=f"{LOAD_AFTER - LOAD_BEFORE:g} kg", cells=cells),),
     )
 
 
@@ -395,14 +387,11 @@ def _response_plot(response: StepResponse) -> Plot:
         y_label="mass above nominal [kg]",
         series=(
             Series(label="truth", x=time, y=tuple(truth.tolist())),
-            *(
-                Series(
-                    label=label,
-                    x=time,
-                    y=tuple(means[:, index].tolist()),
-                    spread=tuple(spread.tolist()) if index == 0 else (),
-                )
-                for index, label in enumerate(_signal_names())
+            Series(
+                label="estimate",
+                x=time,
+                y=tuple(means.tolist()),
+                spread=tuple(spread.tolist()),
             ),
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -283,5 +284,5 @@ def _curve(
         label=label,
         x=tuple(at.mean for at, _ in known),
         y=tuple(value.mean for _, value in known),
-        spread=tuple(value.spread for _, value in known),
+        spread=tuple(math.nan if value.spread is None else value.spread for _, value in known),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.evaluation import settling
@@ -18,6 +19,7 @@ from rl_sim_env.evaluation.robustness import (
     pushes,
     survival,
 )
+from rl_sim_env.evaluation.sim_to_sim import sim_to_sim
 from rl_sim_env.evaluation.tracking import tracking
 
 
@@ -57,13 +59,32 @@ PROTOCOLS: dict[str, Protocol] = {
 """In the order of the report."""
 
 
-def choose_protocols(names: Sequence[str]) -> dict[str, Protocol]:
-    """Look protocols up; all of them where no name is given.
+OUTSIDE = "sim_to_sim"
+
+
+def outside_protocol(policy_path: Path) -> Protocol:
+    """The protocol of the walks in plain MuJoCo.
+
+    Args:
+        policy_path: ``policy.onnx``, exported from the policy that is evaluated.
+    """
+
+    def run(arena: Arena, cfg: EvaluationCfg) -> Section:
+        del arena
+        return sim_to_sim(
+            policy_path, seeds=cfg.seeds, robots=cfg.outside_walks, seconds=cfg.seconds
+        )
+
+    return Protocol(run=run, seconds=_one_walk)
+
+
+def choose_protocols(names: Sequence[str], available: Collection[str]) -> list[str]:
+    """Names of the protocols to run: all where none is asked for.
 
     Raises:
         UserError: There is no protocol of a name; the message tells the nearest.
     """
     for name in names:
-        if name not in PROTOCOLS:
-            raise UserError(f"unknown protocol '{name}'; {known_names(name, PROTOCOLS)}")
-    return {name: of for name, of in PROTOCOLS.items() if not names or name in names}
+        if name not in available:
+            raise UserError(f"unknown protocol '{name}'; {known_names(name, available)}")
+    return [name for name in available if not names or name in names]

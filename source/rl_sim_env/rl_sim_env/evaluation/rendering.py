@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -231,7 +230,7 @@ def figure_text(figure: Figure | None, column: Column) -> str:
     if figure is None:
         return _NOTHING
     mean = f"{figure.mean:.{column.decimals}f}"
-    return mean if math.isnan(figure.spread) else f"{mean} ± {figure.spread:.{column.decimals}f}"
+    return mean if figure.spread is None else f"{mean} ± {figure.spread:.{column.decimals}f}"
 
 
 @dataclass(frozen=True, kw_only=True)

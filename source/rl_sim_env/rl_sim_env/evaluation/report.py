@@ -16,8 +16,8 @@ class Figure:
     mean: float
     """Mean over seeds."""
 
-    spread: float
-    """Standard deviation over seeds; NaN for a single seed."""
+    spread: float | None
+    """Standard deviation over seeds; None for a single seed."""
 
     seeds: int
     """Number of seeds."""
@@ -31,7 +31,7 @@ class Figure:
         seeds = tuple(values)
         mean = math.fsum(seeds) / len(seeds)
         squares = math.fsum((value - mean) ** 2 for value in seeds)
-        spread = math.sqrt(squares / (len(seeds) - 1)) if len(seeds) > 1 else math.nan
+        spread = math.sqrt(squares / (len(seeds) - 1)) if len(seeds) > 1 else None
         return Figure(mean=mean, spread=spread, seeds=len(seeds), robots=robots)
 
 
@@ -70,7 +70,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One line of a plot."""
+    """One line of a plot; NaN where there is nothing to draw."""
 
     label: str
     x: tuple[float, ...]
@@ -119,7 +119,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON; :meth:`from_json` rebuilds it."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False)
 
     @staticmethod
     def from_json(text: str) -> Report:
@@ -127,6 +127,15 @@ class Report:
         data = json.loads(text)
         sections = tuple(_section(section) for section in data["sections"])
         return Report(facts=data["facts"], sections=sections)
+
+
+def _without_nan(value: Any) -> Any:
+    """Null in place of NaN, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _section(data: Mapping[str, Any]) -> Section:
@@ -151,7 +160,10 @@ def _table(data: Mapping[str, Any]) -> Table:
 
 def _plot(data: Mapping[str, Any]) -> Plot:
     def series(line: Mapping[str, Any]) -> Series:
-        numbers = {key: tuple(line[key]) for key in ("x", "y", "spread")}
+        numbers = {
+            key: tuple(math.nan if number is None else number for number in line[key])
+            for key in ("x", "y", "spread")
+        }
         return Series(label=line["label"], **numbers)
 
     return Plot(**{**data, "series": tuple(series(line) for line in data["series"])})

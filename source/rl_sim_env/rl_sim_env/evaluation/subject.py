@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -48,23 +47,20 @@ class OnnxSubject:
     It runs on the CPU, wherever the environment is.
 
     Args:
-        path: The ONNX file.
+        session: The open file; see :func:`rl_sim_env.deploy.open_session`.
         layout: Observation layout of the environment; the file must have been exported with it.
 
     Raises:
-        UserError: The file cannot be read, or has other inputs or outputs.
+        UserError: The file has other inputs or outputs.
     """
 
-    def __init__(self, path: Path, layout: ObservationLayout) -> None:
-        try:
-            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has an exception for each kind of damage
-            raise UserError(f"{path}: cannot be read as an ONNX file ({error})") from error
-        found = tuple(port.name for port in self._session.get_inputs())
-        given = tuple(port.name for port in self._session.get_outputs())
+    def __init__(self, session: onnxruntime.InferenceSession, layout: ObservationLayout) -> None:
+        self._session = session
+        found = tuple(port.name for port in session.get_inputs())
+        given = tuple(port.name for port in session.get_outputs())
         if set(found) != set(_INPUTS) or not set(_OUTPUTS) <= set(given):
             raise UserError(
-                f"{path}: {', '.join(found)} -> {', '.join(given)}; evaluation needs "
+                f"ONNX file with {', '.join(found)} -> {', '.join(given)}; evaluation needs "
                 f"{', '.join(_INPUTS)} -> {', '.join(_OUTPUTS)}: give the file without history"
             )
         widths = {port.name: port.shape[1] for port in self._session.get_inputs()}

@@ -24,8 +24,9 @@ import torch
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.policy import POLICY_STATE
 
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _RECORDED_PACKAGES = (
     "rl_sim_env",
     "torch",
@@ -116,6 +117,14 @@ class Checkpoint:
                 "are missing or unknown; use an older one of the same run"
             )
         return cls(**content)
+
+    def policy_only(self) -> Checkpoint:
+        """The checkpoint without what only training needs: to play, to evaluate, to export."""
+        return dataclasses.replace(
+            self,
+            algorithm={name: self.algorithm[name] for name in POLICY_STATE},
+            processes=[{"env": self.processes[0]["env"]}],
+        )
 
     def runner_cfg(self, path: Path) -> AmpVaeRunnerCfg:
         """Return the configuration that the run was trained with.

@@ -81,7 +81,10 @@ class ContextVaeCfg:
     """Width of each encoder layer; at least two."""
 
     memory_dim: int = 64
-    """Width of the recurrent memory; >= 0, and 0 leaves five frames to tell all."""
+    """Width of the memory; >= 0, and 0 leaves five frames to tell all."""
+
+    memory_rate: float = 0.05
+    """Share of a step in the memory before training, in (0, 1): 0.05 forgets in 0.4 s."""
 
     decoder_dims: tuple[int, ...] = (64, 128)
     """Width of each hidden decoder layer; at least one."""

@@ -17,6 +17,9 @@ from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.estimation import Estimate, EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 
+POLICY_STATE = ("actor_state_dict", "vae_state_dict")
+"""What of the algorithm's saved state makes up the policy."""
+
 POLICY_INPUT = "policy_input"
 """Key of what the actor reads in a set of observations."""
 

@@ -298,6 +298,11 @@ class AmpVaeRunner:
         checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
         try:
             self.alg.load(checkpoint.algorithm)
+        except KeyError as error:
+            raise UserError(
+                f"{path}: holds a policy without its trainer ({error} is missing), which can be "
+                "played, evaluated and exported; continue from a checkpoint of a training run"
+            ) from error
         except RuntimeError as error:
             changed = "; ".join(checkpoint.config_differences(self.cfg))
             raise UserError(

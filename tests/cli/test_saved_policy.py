@@ -1,0 +1,39 @@
+"""Which policy is meant where none is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_sim_env.cli import evaluate, saved_policy
+from rl_sim_env.cli.train import LOG_ROOT
+from rl_sim_env.errors import UserError
+
+RUN = LOG_ROOT / "grq20_v2d3_amp_vae" / "2026-01-02_03-04-05"
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A working directory without runs, and a policy that comes with the checkout."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "model_300.pt").touch()
+    monkeypatch.setattr(saved_policy, "SHIPPED", folder)
+    return folder
+
+
+def test_the_policy_of_the_checkout_serves_until_something_is_trained(shipped, capsys):
+    options = evaluate.EvaluateOptions()
+    assert saved_policy.find_checkpoint(options) == shipped / "model_300.pt"
+    assert str(shipped) in capsys.readouterr().out
+    RUN.mkdir(parents=True)
+    (RUN / "model_7.pt").touch()
+    assert saved_policy.find_checkpoint(options) == RUN / "model_7.pt"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("shipped")
+@pytest.mark.parametrize("name", ("checkpoint", "load_run", "experiment_name"))
+def test_what_is_asked_for_is_not_replaced(name):
+    with pytest.raises(UserError):
+        saved_policy.find_checkpoint(evaluate.EvaluateOptions(**{name: "nowhere"}))
