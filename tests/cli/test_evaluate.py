@@ -8,9 +8,8 @@ from rl_sim_env.cli import evaluate
 from rl_sim_env.cli.train import LOG_ROOT
 from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation import protocols
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial
-from rl_sim_env.evaluation.protocols import PROTOCOLS, Protocol
+from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Series, Table
 from small_policy import TASK, save, small_checkpoint
 
@@ -75,13 +74,13 @@ def height(arena: Arena, cfg: EvaluationCfg) -> Section:
 @pytest.fixture
 def only_height(monkeypatch):
     monkeypatch.setattr(
-        protocols, "PROTOCOLS", {"height": Protocol(run=height, seconds=lambda cfg: 0.04)}
+        evaluate, "PROTOCOLS", {"height": Protocol(run=height, seconds=lambda cfg: 0.04)}
     )
 
 
 @pytest.mark.usefixtures("only_height")
 def test_newest_run_is_evaluated_and_the_report_put_beside_it(run_folder, capsys):
-    evaluate.main([*SMALL, "--seeds", "3", "5"])
+    evaluate.main([*SMALL, "--seeds", "3", "5", "--protocols", "height"])
     folder = run_folder / "report"
     names = {"report.json", "report.md", "report.html", "height.png"}
     assert {path.name for path in folder.iterdir()} == names
@@ -118,7 +117,7 @@ def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", (*PROTOCOLS, OUTSIDE))
 @pytest.mark.usefixtures("run_folder")
 def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, monkeypatch):
     walked = []
@@ -135,7 +134,7 @@ def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, m
     )
     (section,) = Report.from_json((output / "report.json").read_text()).sections
     assert section.name == name
-    if section.tables:
+    if name in PROTOCOLS and section.tables:
         told = PROTOCOLS[name].seconds(EvaluationCfg.quick())
         assert sum(walked) / 2.0 <= told <= 2.0 * sum(walked)
 
@@ -147,7 +146,7 @@ def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, m
         (["--seeds", "1", "1"], ["--seeds 1 1", "different"]),
         (["--seeds", "-1"], ["--seeds -1"]),
         (["--protocols", "trackin"], ["'trackin'", "tracking"]),
-        (["--protocols", "xyz"], ["'xyz'", *PROTOCOLS]),
+        (["--protocols", "xyz"], ["'xyz'", *PROTOCOLS, OUTSIDE]),
         (["--task", TASK.replace("Flat", "Fladd")], ["unknown task", TASK]),
     ],
 )

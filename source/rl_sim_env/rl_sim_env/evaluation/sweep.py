@@ -117,5 +117,5 @@ class Sweep:
             label=label,
             x=tuple(self._severities.tolist()),
             y=tuple(shares.mean(dim=0).tolist()),
-            spread=tuple(shares.std(dim=0).tolist()) if len(shares) > 1 else (),
+            spread=tuple(shares.std(dim=0).tolist()) if len(shares) > 1 and shares.numel() else (),
         )
