@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.hardware import processor_name
 from rl_sim_env.learning.checkpoint import package_versions
 from rl_sim_env.learning.log_writer import code_commit
 
@@ -72,7 +72,7 @@ def hardware(device: str) -> dict[str, Any]:
     """Processor, and for a GPU its name, memory, driver and CUDA version."""
     facts: dict[str, Any] = {
         "device": device,
-        "cpu": _processor(),
+        "cpu": processor_name(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
@@ -127,13 +127,6 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= WHOLE_FROM else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _processor() -> str:
-    names = Path("/proc/cpuinfo")
-    lines = names.read_text().splitlines() if names.is_file() else []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or NOT_RECORDED)
 
 
 def _driver() -> str:

@@ -110,7 +110,8 @@ def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path)
     sections = []
     for policy in (run_folder / "model_3.pt", network):
         output = tmp_path / policy.suffix
-        evaluate.main([*SMALL, "--checkpoint", str(policy), "--output", str(output)])
+        named = ("--checkpoint", str(policy), "--output", str(output))
+        evaluate.main([*SMALL, *named, "--protocols", "height"])
         sections.append(Report.from_json((output / "report.json").read_text()).sections)
     (of_checkpoint, of_network) = (section[0].tables[0].rows[0].cells[0] for section in sections)
     assert of_network.mean == pytest.approx(of_checkpoint.mean, abs=1e-4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -42,6 +40,7 @@ from rl_sim_env.evaluation.rendering import (
 )
 from rl_sim_env.evaluation.report import Report, Section
 from rl_sim_env.evaluation.subject import OnnxSubject, Subject
+from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.log_writer import RunFiles, code_commit
@@ -151,7 +150,7 @@ def evaluate(options: EvaluateOptions) -> None:
         "Evaluated on": options.task,
         "Seeds": ", ".join(map(str, cfg.seeds)),
         "Robots": f"{cfg.robots} in each walk",
-        "Hardware": _hardware(device),
+        "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
         "Evaluated at commit": code_commit() or NOT_RECORDED,
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -282,15 +281,6 @@ def _run(
 def _duration(begin: float) -> str:
     """Time since ``begin``, of the monotonic clock, as h:mm:ss."""
     return str(timedelta(seconds=round(time.monotonic() - begin)))
-
-
-def _hardware(device: str) -> str:
-    if torch.device(device).type == "cuda":
-        return f"{torch.cuda.get_device_name(device)} ({device})"
-    names = Path("/proc/cpuinfo")
-    lines = names.read_text().splitlines() if names.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores (cpu)"
 
 
 def _print_summary(report: Report) -> None:

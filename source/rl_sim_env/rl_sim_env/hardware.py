@@ -1,0 +1,23 @@
+"""What a program ran on, for reports and records."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+
+
+def processor_name() -> str:
+    """Model of the processor."""
+    names = Path("/proc/cpuinfo")
+    lines = names.read_text().splitlines() if names.is_file() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or "unknown processor")
+
+
+def device_name(device: str) -> str:
+    """Model of a torch device, the processor's for ``cpu``."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return processor_name()
