@@ -240,25 +240,6 @@ def test_actor_reads_estimate_or_truth_and_never_a_blend() -> None:
     assert not obs["policy_input"].requires_grad
 
 
-def test_quiet_episodes_act_on_the_mean_and_teach_the_actor_nothing() -> None:
-    actors = []
-    for disturbance in (0.0, 100.0):
-        torch.manual_seed(0)
-        env = ToyEnv(num_envs=8)
-        algorithm = _construct(env, _cfg(ppo=AmpVaePpoCfg(quiet_share=0.5, desired_kl=1e9)))
-        quiet = algorithm._is_quiet.clone()
-        assert quiet.any() and not quiet.all()
-        actions = algorithm.act(env.get_observations())
-        assert torch.equal((actions == algorithm.actor.output_mean).all(dim=1), quiet)
-        _rollout(algorithm, env)
-        storage = algorithm.storage
-        recorded = storage.observations["is_quiet"]
-        storage.advantages = storage.advantages + disturbance * recorded.unsqueeze(-1)
-        algorithm.update()
-        actors.append(torch.cat([p.detach().flatten() for p in algorithm.actor.parameters()]))
-    assert torch.equal(*actors)
-
-
 @pytest.mark.parametrize(
     "disturbed",
     [

@@ -15,7 +15,7 @@ from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import Distributed, resolve_device
 
 PROGRAM = Path(__file__).parent / "toy_train.py"
-PER_PROCESS = {"replay", "episodes", "memory", "is_quiet"}
+PER_PROCESS = {"replay", "episodes", "memory"}
 """Parts of an algorithm's state that differ between processes by design."""
 
 

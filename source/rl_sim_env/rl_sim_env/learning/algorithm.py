@@ -164,8 +164,6 @@ class AmpVaePPO(PPO):
         self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
         self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
         self._memory = self.vae.initial_memory(storage.num_envs)
-        self._is_quiet = torch.zeros(storage.num_envs, dtype=torch.bool, device=device)
-        self._redraw_quiet(torch.ones_like(self._is_quiet))
         self._episodes = EpisodeTracker(storage.num_envs, device)
         self._finished = EpisodeSums()
         self._meter = LossMeter()
@@ -205,7 +203,7 @@ class AmpVaePPO(PPO):
         dones = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
         extras = {"terminal_obs": obs, "time_outs": dones, "style_scale": dones.float()}
         reconstructed = layout.gather("critic_obs", cfg.vae.reconstructed_terms, obs["critic_obs"])
-        samples, outcomes = split_step(example, reconstructed, dones, dones, extras)
+        samples, outcomes = split_step(example, reconstructed, dones, extras)
         return cls(
             actor,
             build_critic(layout, cfg),
@@ -269,11 +267,7 @@ class AmpVaePPO(PPO):
             truth = self.vae.targets.from_critic(obs["critic_obs"])
             code = torch.where(self.adaboot.uses_estimate.unsqueeze(1), estimate, truth)
             obs[POLICY_INPUT] = assemble_policy_input(code, latent, obs["actor_obs"])
-            sampled = super().act(obs)
-            actions = torch.where(self._is_quiet[:, None], self.actor.output_mean, sampled)
-            self.transition.actions = actions
-            self.transition.actions_log_prob = self.actor.get_output_log_prob(actions)
-        return actions
+        return super().act(obs)
 
     def process_env_step(
         self,
@@ -296,13 +290,12 @@ class AmpVaePPO(PPO):
             "critic_obs", self.cfg.vae.reconstructed_terms, after["critic_obs"]
         )
         self.transition.observations, outcome = split_step(
-            before, next_proprioception, self._is_quiet, dones, extras
+            before, next_proprioception, dones, extras
         )
         self.storage.add_outcome(outcome)
         # Without time-outs: the base class would bootstrap on the value of s_t.
         super().process_env_step(obs, rewards, dones, {})
         self.adaboot.redraw(dones)
-        self._redraw_quiet(dones.bool())
         self._memory = torch.where(dones.bool()[:, None], 0.0, self._memory)
 
     @torch.no_grad()
@@ -394,7 +387,6 @@ class AmpVaePPO(PPO):
             "replay": self.replay.state_dict(self.cfg.amp.checkpoint_pairs),
             "episodes": self._episodes.state_dict(),
             "memory": self._memory,
-            "is_quiet": self._is_quiet,
         }
 
     def load(self, loaded_dict: dict[str, Any]) -> None:
@@ -404,7 +396,6 @@ class AmpVaePPO(PPO):
         self._episodes.load_state_dict(loaded_dict["episodes"])
         if loaded_dict["memory"].shape == self._memory.shape:
             self._memory.copy_(loaded_dict["memory"])
-            self._is_quiet.copy_(loaded_dict["is_quiet"])
 
     def broadcast_parameters(self) -> None:
         """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
@@ -449,10 +440,7 @@ class AmpVaePPO(PPO):
             ).mean()
         ratio = torch.exp(log_prob - batch.old_actions_log_prob.squeeze(-1))  # type: ignore[union-attr]
         clipped_ratio = ratio.clamp(1.0 - ppo.clip_param, 1.0 + ppo.clip_param)
-        gain = torch.min(advantages * ratio, advantages * clipped_ratio)
-        # The mode of the policy is no sample of it.
-        explores = ~batch.observations["is_quiet"]  # type: ignore[index]
-        surrogate = -(gain * explores).sum() / explores.sum().clamp(min=1)
+        surrogate = -torch.min(advantages * ratio, advantages * clipped_ratio).mean()
 
         values = self.critic(batch.observations)
         value_error = (values - batch.returns).square()
@@ -472,11 +460,6 @@ class AmpVaePPO(PPO):
             }
         )
         return surrogate + ppo.value_loss_coef * value - ppo.entropy_coef * entropy, kl
-
-    def _redraw_quiet(self, ended: torch.Tensor) -> None:
-        """Draw anew, where an episode ended, whether the next one does without exploration."""
-        drawn = torch.rand(ended.shape, device=ended.device) < self.cfg.algorithm.quiet_share
-        self._is_quiet.copy_(torch.where(ended, drawn, self._is_quiet))
 
     def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Normalised pairs of policy and clips for every mini-batch of an update.

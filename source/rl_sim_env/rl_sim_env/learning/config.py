@@ -72,10 +72,6 @@ class AmpVaePpoCfg:
     max_grad_norm: float = 1.0
     """Clip of the gradient norm, of actor and critic each; > 0."""
 
-    quiet_share: float = 0.125
-    """Share of the episodes without exploration noise; 0 to 1, 1 excluded. The actor learns nothing
-    from them, but the estimator learns what a deployed robot feels like, which is never noisy."""
-
 
 @dataclass(kw_only=True)
 class ContextVaeCfg:

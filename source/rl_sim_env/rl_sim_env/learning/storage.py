@@ -17,7 +17,6 @@ from rl_sim_env.learning.policy import POLICY_INPUT
 def split_step(
     observations: TensorDict,
     next_proprioception: torch.Tensor,
-    is_quiet: torch.Tensor,
     dones: torch.Tensor,
     extras: Mapping[str, Any],
 ) -> tuple[TensorDict, TensorDict]:
@@ -26,7 +25,6 @@ def split_step(
     Args:
         observations: Observations s_t with the actor's input, batch size (N,).
         next_proprioception: Target of the VAE's decoder, shape (N, width).
-        is_quiet: Whether the action was taken without exploration noise, shape (N,), bool.
         dones: Not zero where the episode ended, shape (N,).
         extras: Extras of the environment's step.
 
@@ -34,11 +32,7 @@ def split_step(
         What mini-batches of single steps read, and what is read in order; batch size (N,) each.
     """
     after = extras["terminal_obs"]
-    samples = {
-        POLICY_INPUT: observations[POLICY_INPUT],
-        "critic_obs": observations["critic_obs"],
-        "is_quiet": is_quiet,
-    }
+    samples = {name: observations[name] for name in (POLICY_INPUT, "critic_obs")}
     outcome = {
         "vae_obs": observations["vae_obs"],
         "next_proprioception": next_proprioception,
