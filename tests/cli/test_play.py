@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from rl_sim_env.cli import play
+from rl_sim_env.cli import play, saved_policy
 from rl_sim_env.cli.train import LOG_ROOT
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import PolicyPlayer
@@ -140,6 +140,7 @@ def test_mistake_is_told_in_one_line(refuse, argv, words):
 
 def test_missing_experiment_is_told(refuse, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(saved_policy, "SHIPPED", tmp_path / "none")
     line = refuse(*FOR_A_MOMENT)
     assert "grq20_v2d3_amp_vae_flat: no such folder; train first" in line
 
