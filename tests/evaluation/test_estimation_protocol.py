@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from offset_believer import OffsetBeliever
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.estimation import estimation
 from rl_sim_env.evaluation.report import Section, Table
 from rl_sim_env.evaluation.settling import AFTER, LOAD_AFTER
-from subjects import OffsetBeliever
 
 ROBOTS = 24
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.4)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from offset_believer import OffsetBeliever
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.motion import GAIT_FIGURES, footholds, gait, violations
 from rl_sim_env.evaluation.report import Table
-from subjects import OffsetBeliever
 
 ROBOTS = 14
 CFG = EvaluationCfg(seeds=(0, 1), robots=ROBOTS, seconds=0.4)

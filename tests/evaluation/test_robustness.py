@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from offset_believer import OffsetBeliever
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import robustness
@@ -17,7 +18,6 @@ from rl_sim_env.evaluation.robustness import (
     survival,
 )
 from rl_sim_env.learning.policy import PolicyOutput
-from subjects import OffsetBeliever
 
 ROBOTS = 13
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=1.0, survival_seconds=2.0)
