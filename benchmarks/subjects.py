@@ -16,6 +16,7 @@ from mjlab.tasks.registry import list_tasks, load_env_cfg
 from gauges import MemoryGauge, Part, synchronize
 from rl_sim_env.cli.overrides import apply_overrides
 from rl_sim_env.cli.program import quiet
+from rl_sim_env.cli.saved_policy import DEFAULT_TASK
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -36,7 +37,7 @@ Built = TypeVar("Built")
 class SubjectOptions:
     """What is measured, and where."""
 
-    task: str = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+    task: str = DEFAULT_TASK
     """Id of the task."""
 
     stock: str | None = None

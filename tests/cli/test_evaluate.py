@@ -5,29 +5,13 @@ from __future__ import annotations
 import pytest
 
 from rl_sim_env.cli import evaluate
-from rl_sim_env.cli.train import LOG_ROOT
 from rl_sim_env.deploy.export import export_policy
-from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial
 from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Series, Table
 from small_policy import TASK, save, small_checkpoint
 
 SMALL = ("--task", TASK, "--quick", "--robots", "2", "--device", "cpu")
-
-
-@pytest.fixture(scope="module")
-def vec_env(make_env) -> AmpVaeVecEnv:
-    return AmpVaeVecEnv(make_env(1))
-
-
-@pytest.fixture
-def run_folder(vec_env, tmp_path, monkeypatch):
-    """A working directory with one run of the flat experiment."""
-    monkeypatch.chdir(tmp_path)
-    folder = LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
-    save(small_checkpoint(vec_env), folder)
-    return folder
 
 
 @pytest.fixture

@@ -9,24 +9,9 @@ from rl_sim_env.cli import export, main, train
 from rl_sim_env.cli.saved_policy import build_policy
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
-from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.policy import POLICY_STATE
-from small_policy import TASK, save, small_checkpoint
-
-
-@pytest.fixture(scope="module")
-def vec_env(make_env) -> AmpVaeVecEnv:
-    return AmpVaeVecEnv(make_env(1))
-
-
-@pytest.fixture
-def run_folder(vec_env, tmp_path, monkeypatch):
-    """A working directory with one run of the flat experiment."""
-    monkeypatch.chdir(tmp_path)
-    folder = train.LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
-    save(small_checkpoint(vec_env), folder)
-    return folder
+from small_policy import TASK
 
 
 def test_newest_run_is_exported_beside_its_checkpoint(run_folder, capsys):
@@ -90,7 +75,7 @@ def test_failing_export_warns_in_one_line_and_training_goes_on(run_folder, capsy
     def fail(*_):
         raise RuntimeError("no such operator\nand a long explanation")
 
-    monkeypatch.setattr(train, "export_policy", fail)
+    monkeypatch.setattr("rl_sim_env.deploy.export.export_policy", fail)
     train._export_or_warn(run_folder / "model_3.pt")
     err = capsys.readouterr().err
     assert err == f"warning: {run_folder / 'model_3.pt'}: not exported: no such operator\n"

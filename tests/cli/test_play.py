@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from rl_sim_env.cli import play, saved_policy
-from rl_sim_env.cli.train import LOG_ROOT
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import PolicyPlayer
 from small_policy import TASK, save, small_checkpoint
@@ -21,15 +20,6 @@ FOR_A_MOMENT = ("--task", PLAY_TASK, "--num_envs", "2", "--headless", "--duratio
 @pytest.fixture(scope="module")
 def vec_env(make_env) -> AmpVaeVecEnv:
     return AmpVaeVecEnv(make_env(1, play=True))
-
-
-@pytest.fixture
-def run_folder(vec_env, tmp_path, monkeypatch):
-    """A working directory with one run of the flat experiment."""
-    monkeypatch.chdir(tmp_path)
-    folder = LOG_ROOT / "grq20_v2d3_amp_vae_flat" / "2026-01-02_03-04-05"
-    save(small_checkpoint(vec_env), folder)
-    return folder
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from rl_sim_env.tasks import family_ids, find_task
 DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 """Task of programs that look for a policy where none is named."""
 
-
 SHIPPED = Path(__file__).parents[4] / "policies" / "grq20_v2d3"
 """The trained policy that comes with the checkout."""
 

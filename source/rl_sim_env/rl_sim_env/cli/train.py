@@ -15,7 +15,6 @@ import tyro
 
 from rl_sim_env.cli.overrides import apply_overrides
 from rl_sim_env.cli.program import quiet, run_program
-from rl_sim_env.deploy.export import export_folder, export_policy
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
@@ -174,6 +173,9 @@ def evaluate(runner: AmpVaeRunner, options: TrainOptions) -> None:
 
 def _export_or_warn(checkpoint_path: Path) -> None:
     """Export a checkpoint; whatever the exporter trips over, training goes on."""
+    # Only here: the exporter's libraries would make every training start later.
+    from rl_sim_env.deploy.export import export_folder, export_policy
+
     try:
         export_policy(checkpoint_path, export_folder(checkpoint_path))
     except Exception as error:

@@ -43,6 +43,12 @@ MAX_COMMAND = (1.0, 1.0, 1.0)
 COMMAND_PERIOD = 5.0
 """Time between two draws of a command [s]."""
 
+DRAWN_COMMANDS = (
+    f"commands drawn every {COMMAND_PERIOD:g} s up to {MAX_COMMAND[0]:g} m/s forward and sideways "
+    f"and {MAX_COMMAND[2]:g} rad/s"
+)
+"""What robots are told where a trial fixes nothing, in words."""
+
 _TRIAL = "trial"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Trial
+from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
 from rl_sim_env.evaluation.constraints import AT_LIMIT, ConstraintMeter
 from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
 from rl_sim_env.evaluation.gait import GaitMeter, left_right_asymmetry
@@ -46,10 +46,7 @@ Totals = Mapping[str, torch.Tensor]
 Figures = Callable[[Totals], torch.Tensor]
 """A figure of each seed, shape (num_seeds,), out of sums."""
 
-_WALK = (
-    f"commands drawn every {COMMAND_PERIOD:g} s up to {MAX_COMMAND[0]:g} m/s forward and sideways "
-    f"and {MAX_COMMAND[2]:g} rad/s, loads of {LOADS[0]:g} and {LOADS[1]:g} kg"
-)
+_WALK = f"{DRAWN_COMMANDS}, loads of {LOADS[0]:g} and {LOADS[1]:g} kg"
 
 GAIT_FIGURES: tuple[tuple[Column, Figures], ...] = (
     (Column(title="speed", unit="m/s"), lambda of: of["distance"] / of["seconds"]),

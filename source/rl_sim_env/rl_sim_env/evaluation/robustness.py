@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Trial
+from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
 from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
@@ -54,11 +54,6 @@ TRIALS_TIME = 3.0
 LEVEL = "level"
 KIND = "kind"
 
-_COMMANDS = (
-    f"commands drawn every {COMMAND_PERIOD:g} s up to {MAX_COMMAND[0]:g} m/s forward and sideways "
-    f"and {MAX_COMMAND[2]:g} rad/s"
-)
-
 
 def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     """Who stands up to minutes of walking and pushes.
@@ -73,15 +68,12 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``survival_seconds`` and ``levels`` count.
     """
     names = arena.env.terrain_types.names
-    at = spread_evenly(
-        arena.num_robots, {TERRAIN: len(names), LEVEL: len(cfg.levels)}, arena.device
-    )
-    trial = Trial(family=at[TERRAIN], row=_rows(cfg, at[LEVEL]))
+    family, trial = _everywhere(arena, cfg)
     sums = Sums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
     steps_per_second = round(1.0 / arena.step_dt)
     curves = []
     for index, seed in enumerate(cfg.seeds):
-        place = {SEED: index, TERRAIN: at[TERRAIN]}
+        place = {SEED: index, TERRAIN: family}
         alive = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
         curve = [alive.float().mean()]
         draw = torch.Generator(arena.device).manual_seed(seed)
@@ -118,7 +110,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         title="Survival",
         method=(
             f"After DreamWaQ (Nahrendra et al., ICRA 2023, table III, 10 minutes): {duration} "
-            f"of {_COMMANDS}, each robot pushed every {PUSH_PERIOD[0]:g} to "
+            f"of {DRAWN_COMMANDS}, each robot pushed every {PUSH_PERIOD[0]:g} to "
             f"{PUSH_PERIOD[1]:g} s by a sudden velocity change of up to {PUSH_SPEED:g} m/s in x "
             "and in y (world frame, uniform), loads as in training. A survivor has not fallen "
             "once; robots that leave their tile are put back into its middle, those that fall "
@@ -167,10 +159,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seconds`` and ``levels`` count.
     """
     names = arena.env.terrain_types.names
-    at = spread_evenly(
-        arena.num_robots, {TERRAIN: len(names), LEVEL: len(cfg.levels)}, arena.device
-    )
-    trial = Trial(family=at[TERRAIN], row=_rows(cfg, at[LEVEL]))
+    family, trial = _everywhere(arena, cfg)
     sums = Sums(
         {SEED: len(cfg.seeds), TERRAIN: len(names), SEVERITY: len(PUSH_SWEEP)},
         arena.num_robots,
@@ -198,7 +187,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
                 direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
                 arena.push(speeds[severity, None] * direction)
             elif number % (2 * stride) == 0:
-                place = {SEED: index, TERRAIN: at[TERRAIN], SEVERITY: severity}
+                place = {SEED: index, TERRAIN: family, SEVERITY: severity}
                 count_trials(sums, place, takes_part, survives)
                 severity = (severity + 1) % len(PUSH_SWEEP)
     sweeps = {
@@ -210,9 +199,9 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         title="Largest push",
         method=(
             "After DreamWaQ (Nahrendra et al., ICRA 2023, table III): while walking "
-            f"({_COMMANDS}; loads as in training) the base's horizontal velocity is changed at "
-            f"once, in a random direction, after at least {STRIDE:g} s on its legs. Survived: no "
-            f"fall within {STRIDE:g} s. Speeds {PUSH_SWEEP[0]:g} to {PUSH_SWEEP[-1]:g} m/s, "
+            f"({DRAWN_COMMANDS}; loads as in training) the base's horizontal velocity is changed "
+            f"at once, in a random direction, after at least {STRIDE:g} s on its legs. Survived: "
+            f"no fall within {STRIDE:g} s. Speeds {PUSH_SWEEP[0]:g} to {PUSH_SWEEP[-1]:g} m/s, "
             f"{rounds} pushes of each robot in each seed; the largest push is where the curve, "
             f"made to fall by pooling, crosses {100 * PUSH_SURVIVAL:g} %, interpolated."
         ),
@@ -282,7 +271,7 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
         name="load_limits",
         title="Load limits",
         method=(
-            f"{LOAD_WALK:g} s of walking on flat ground ({_COMMANDS}), {rounds} times by each "
+            f"{LOAD_WALK:g} s of walking on flat ground ({DRAWN_COMMANDS}), {rounds} times by each "
             f"robot in each seed, without a fall. Loads {LOAD_SWEEP[0]:g} to {LOAD_SWEEP[-1]:g} kg "
             f"on a boom of {nominal:g} m; with {BOOM_LOAD:g} kg, booms of {shortest:g} to "
             f"{longest:g} m, which is the whole range of the boom's joint. The limit is where the "
@@ -328,9 +317,12 @@ def _between_pushes(arena: Arena, draw: torch.Generator) -> torch.Tensor:
     return low + (high - low) * share
 
 
-def _rows(cfg: EvaluationCfg, level: torch.Tensor) -> torch.Tensor:
-    """Row of the terrain that each robot stands on."""
-    return torch.tensor(cfg.levels, device=level.device)[level]
+def _everywhere(arena: Arena, cfg: EvaluationCfg) -> tuple[torch.Tensor, Trial]:
+    """Robots on all terrains and levels in equal shares: the family of each, and their trial."""
+    axes = {TERRAIN: len(arena.env.terrain_types.names), LEVEL: len(cfg.levels)}
+    at = spread_evenly(arena.num_robots, axes, arena.device)
+    row = torch.tensor(cfg.levels, device=arena.device)[at[LEVEL]]
+    return at[TERRAIN], Trial(family=at[TERRAIN], row=row)
 
 
 def _rounds(length: float, cfg: EvaluationCfg) -> int:
