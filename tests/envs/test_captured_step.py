@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-from rl_sim_env.envs.captured_step import CapturedStep
+from rl_sim_env.envs.captured_step import CapturedStep, NumbersOnDevice
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
@@ -27,6 +27,16 @@ def test_a_step_that_waits_for_the_host_goes_on_unrecorded_and_says_where_once(c
     assert all(torch.equal(result, torch.full((2,), 2.0)) for result in results)
     (warning,) = caplog.messages
     assert "nonzero" in warning and "test_captured_step.py:" in warning
+
+
+def test_numbers_from_the_device_are_written_as_others():
+    flags, ages = torch.zeros(4, dtype=torch.bool), torch.ones(4, 2)
+    ids = torch.tensor([1, 3])
+    with NumbersOnDevice():
+        flags[ids] = True
+        ages[ids[:, None], torch.tensor([0])] = 5
+    assert flags.tolist() == [False, True, False, True]
+    assert ages.tolist() == [[1.0, 1.0], [5.0, 1.0], [1.0, 1.0], [5.0, 1.0]]
 
 
 def test_recording_needs_fixed_shapes(make_env):

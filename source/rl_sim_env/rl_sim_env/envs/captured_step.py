@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from rl_sim_env.envs.host_reads import HostReads
+from rl_sim_env.errors import UserError
 from rl_sim_env.simulation import WarpSimulation
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +31,9 @@ class CapturedStep:
         body: The step: actions to results. Everything it keeps from step to step lives in tensors
             that it writes in place.
         sim: The physics that it runs.
+
+    Raises:
+        UserError: The recording failed in a way that the look for such places did not foresee.
     """
 
     def __init__(self, body: Callable[[torch.Tensor], Any], sim: WarpSimulation) -> None:
@@ -71,6 +77,43 @@ class CapturedStep:
         graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.Stream(self._action.device)
         stream.wait_stream(torch.cuda.current_stream(self._action.device))
-        with torch.cuda.graph(graph, stream=stream), self._sim.recording():
-            self._results = self._body(self._action)
+        try:
+            with (
+                torch.cuda.graph(graph, stream=stream),
+                self._sim.recording(),
+                NumbersOnDevice(),
+            ):
+                self._results = self._body(self._action)
+        except RuntimeError as error:
+            raise UserError(
+                f"the control step cannot be recorded as a CUDA graph: {_first_cause(error)}; "
+                "write that line without copies between host and device, or set "
+                "env.capture_step=False"
+            ) from error
         self._graph = graph
+
+
+class NumbersOnDevice(TorchFunctionMode):
+    """While active, ``tensor[ids] = number`` takes the number from the tensor's own device.
+
+    Torch would copy it from the host, which a recording cannot hold.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation."""
+        if func is torch.Tensor.__setitem__ and isinstance(args[2], bool | int | float):
+            target, place, number = args
+            args = target, place, target.new_full((), number)
+        return func(*args, **(kwargs or {}))
+
+
+def _first_cause(error: BaseException) -> str:
+    """What went wrong first, and in which line outside torch.
+
+    A recording that breaks off fails once more when it is closed.
+    """
+    while error.__context__ is not None:
+        error = error.__context__
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = [f for f in frames if "/torch/" not in f.filename][-1]
+    return f"{str(error).partition(chr(10))[0]} at {frame.filename}:{frame.lineno}"
