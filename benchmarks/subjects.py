@@ -117,9 +117,10 @@ def build(
 def step_parts(env: ManagerBasedRlEnv) -> tuple[Part, ...]:
     """The parts that a step is taken apart into."""
     written = "actions, write_data_to_sim"
+    derived = "refresh" if isinstance(env, AmpVaeEnv) else "forward"
     return (
         Part("Simulation.step", env.sim, "step"),
-        Part("Simulation.forward", env.sim, "forward"),
+        Part("Simulation.forward", env.sim, derived),
         Part("Simulation.sense", env.sim, "sense"),
         Part("Scene.update", env.scene, "update"),
         Part(written, env.action_manager, "process_action"),

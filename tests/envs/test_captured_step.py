@@ -51,18 +51,29 @@ def test_recording_needs_fixed_shapes(make_env):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 @pytest.mark.parametrize("terrain", ("flat", "rough"))
 def test_recorded_steps_give_the_numbers_of_steps_that_run(terrain):
-    num_envs, runs = 64, []
-    for capture in (False, True):
+    def run(capture: bool) -> torch.Tensor:
+        """Observations, reward and end of each robot in each step, side by side."""
         cfg = amp_vae_env_cfg(terrain=terrain)
         cfg.scene.num_envs = num_envs
         cfg.seed = 0
         cfg.fixed_shapes, cfg.capture_step = True, capture
         env = AmpVaeVecEnv(AmpVaeEnv(cfg, "cuda:0"))
         torch.manual_seed(1)
-        actions = 0.5 * torch.randn(100, num_envs, 12, device="cuda:0")
-        runs.append([env.step(action) for action in actions])
-    for (obs, reward, dones, _), (again, same_reward, same_dones, _) in zip(*runs, strict=True):
-        assert torch.equal(dones, same_dones)
-        torch.testing.assert_close(reward, same_reward)
-        for group in obs.keys():  # noqa: SIM118
-            torch.testing.assert_close(obs[group], again[group])
+        steps = []
+        for action in 0.5 * torch.randn(100, num_envs, 12, device="cuda:0"):
+            obs, reward, dones, _ = env.step(action)
+            steps.append(torch.cat((*obs.values(), reward[:, None], dones[:, None]), dim=1))
+        return torch.stack(steps)
+
+    def differences(other: torch.Tensor) -> torch.Tensor:
+        return (other - reference).abs().amax(dim=-1)
+
+    num_envs = 64
+    reference = run(capture=False)
+    recorded, repeated = differences(run(capture=True)), differences(run(capture=False))
+    # Sums on a GPU depend on the order of their terms, and contacts let a last digit grow until
+    # some robots go other ways: also from one run to the next, without a recording.
+    assert recorded[:20].max() < 1e-3
+    alike, alike_at_best = ((each < 1e-2).float().mean() for each in (recorded, repeated))
+    assert alike > 0.9 * alike_at_best
+    assert reference[..., -1].any(), "no episode ended: resets were not compared"

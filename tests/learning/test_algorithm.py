@@ -342,6 +342,19 @@ def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
     assert rates == pytest.approx(list(AmpVaePpoCfg().learning_rate_range))
 
 
+def test_the_entropy_bonus_fades_as_training_goes_on() -> None:
+    spread = []
+    for entropy_coef, progress in ((10.0, 0.0), (10.0, 1.0), (0.0, 0.0)):
+        torch.manual_seed(0)
+        env = ToyEnv(num_envs=8)
+        ppo = AmpVaePpoCfg(entropy_coef=entropy_coef, final_entropy_coef=0.0)
+        algorithm = _construct(env, _cfg(ppo=ppo))
+        algorithm.set_progress(progress)
+        spread.append(_iterate(algorithm, env)["Policy/mean_noise_std"])
+    at_the_start, at_the_end, without = spread
+    assert at_the_start > at_the_end == without
+
+
 def test_loss_that_is_not_finite_is_named() -> None:
     for observation, loss in (("vae_obs", "vae_vel_loss"), ("policy_input", "surrogate")):
         env = ToyEnv(num_envs=4)
@@ -394,6 +407,7 @@ def test_resumed_training_is_bit_identical() -> None:
     for algorithm, its_env in ((original, env), (resumed, other_env)):
         torch.set_rng_state(random_state)
         for _ in range(2):
+            algorithm.set_progress(0.5)
             metrics = _iterate(algorithm, its_env)
         results.append((algorithm.save(), metrics))
     torch.testing.assert_close(results[0], results[1], rtol=0.0, atol=0.0)

@@ -74,3 +74,28 @@ def test_recomputed_constants_follow_the_mass() -> None:
     torch.testing.assert_close(
         simulation.model.body_subtreemass[:, 0] - before, torch.tensor([0.0, 1.0])
     )
+
+
+ARM = """<mujoco><worldbody><geom type="plane" size="5 5 1"/>
+  <body pos="0 0 0.3"><freejoint/><geom size="0.1"/>
+    <body pos="0.2 0 0"><joint name="hinge" axis="0 1 0"/><geom size="0.05" pos="0.1 0 0"/></body>
+  </body></worldbody>
+  <actuator><motor joint="hinge" gear="2"/></actuator></mujoco>"""
+
+
+def test_a_refresh_gives_the_poses_velocities_and_forces_of_a_forward() -> None:
+    model = mujoco.MjModel.from_xml_string(ARM)
+    simulation = WarpSimulation(2, SimulationCfg(), model=model, device="cpu")
+    simulation.step()
+    data = simulation.data
+    data.qpos[0, :3] = torch.tensor([1.0, 2.0, 3.0])
+    data.qvel[0] = torch.arange(7) / 10.0
+    data.ctrl[0] = 1.5
+    names = ("xpos", "xquat", "xipos", "geom_xpos", "subtree_com", "cvel", "actuator_force")
+    simulation.refresh()
+    refreshed = {name: getattr(data, name).clone() for name in names}
+    assert refreshed["xpos"][0, 1].tolist() == [1.0, 2.0, 3.0]
+    assert refreshed["actuator_force"].flatten().tolist() == [1.5, 0.0]
+    simulation.forward()
+    for name in names:
+        torch.testing.assert_close(refreshed[name], getattr(data, name).clone(), msg=name)

@@ -102,7 +102,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     Differs from mjlab's environment in one thing that learning depends on: the state s_{t+1} is
     made current *before* rewards, terminations and resets, so that rewards judge it and not the
     state one physics step earlier, and so that the true terminal observation exists. It is reported
-    in ``extras["terminal_obs"]`` for all environments.
+    in ``extras["terminal_obs"]`` for all environments. Contacts are those of the last physics step,
+    which led to that state.
 
     Attributes:
         robot: The robot entity.
@@ -255,7 +256,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.metrics_manager.compute_substep()
         self.episode_length_buf += 1
 
-        self.sim.forward()
+        self._read_contacts()
+        self.sim.refresh()
         due = self.termination_manager.compute()
         reset_ids = self.select(due)
         self.reset_terminated = self.termination_manager.terminated
@@ -281,7 +283,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             command_dt[reset_ids] = 0.0
 
         # What resets and pushes have written becomes visible.
-        self.sim.forward()
+        self.sim.refresh()
         self.command_manager.compute(dt=command_dt)
         self.obs_buf = self.observation_manager.compute(update_history=True)
         if len(reset_ids) > 0:
@@ -294,6 +296,15 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.reset_time_outs,
             self.extras,
         )
+
+    def _read_contacts(self) -> None:
+        """Have the contact sensors keep the contacts of the last physics step for this step.
+
+        A refresh of native MuJoCo would look for contacts anew, one of MuJoCo Warp would not.
+        """
+        for sensor in self.scene.sensors.values():
+            if isinstance(sensor, ContactSensor):
+                _ = sensor.data
 
     def select(self, mask: torch.Tensor) -> torch.Tensor:
         """Indices of the environments of a mask.

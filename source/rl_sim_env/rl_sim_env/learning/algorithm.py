@@ -234,6 +234,8 @@ class AmpVaePPO(PPO):
     def set_progress(self, fraction: float) -> None:
         """Follow the schedules; once an iteration, with the part of training that is done."""
         self.adaboot.set_progress(fraction)
+        ppo = self.cfg.algorithm
+        self.entropy_coef = (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
 
     def get_inference_policy(self) -> AmpVaePolicy:
         """The deterministic policy; it shares its networks with the algorithm."""
@@ -459,7 +461,7 @@ class AmpVaePPO(PPO):
                 "Loss/kl": kl,
             }
         )
-        return surrogate + ppo.value_loss_coef * value - ppo.entropy_coef * entropy, kl
+        return surrogate + ppo.value_loss_coef * value - self.entropy_coef * entropy, kl
 
     def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Normalised pairs of policy and clips for every mini-batch of an update.

@@ -53,7 +53,12 @@ class AmpVaePpoCfg:
     """Weight of the value loss; >= 0."""
 
     entropy_coef: float = 0.01
-    """Weight of the entropy bonus; >= 0."""
+    """Weight of the entropy bonus when training begins; >= 0."""
+
+    final_entropy_coef: float = 0.0
+    """Weight of the entropy bonus when training ends, towards which it moves linearly; >= 0.
+    Deployed robots do not explore: a policy, and above all an estimator, should have seen what that
+    is like."""
 
     use_clipped_value_loss: bool = True
     """Whether the change of the value within one update is clipped too."""

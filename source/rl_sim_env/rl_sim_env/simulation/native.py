@@ -213,6 +213,13 @@ class NativeSimulation(Simulation):
                 at_forward.copy_(self._inputs[name])
             self._stale.fill_(False)
 
+    def refresh(self) -> None:
+        """Bring poses, velocities, centres of mass and the drives' forces up to date.
+
+        There is no cheaper way than a whole ``forward()``.
+        """
+        self.forward()
+
     def recompute_constants(self, level: RecomputeLevel) -> None:
         """Recompute the constants derived from masses, frames and default positions.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import mujoco_warp
@@ -47,9 +47,9 @@ class WarpSimulation(Simulation):
         self._peak_contacts = torch.zeros_like(self._num_contacts[0])
 
     def create_graph(self) -> None:
-        """Capture mjlab's graphs anew, and forget those of :meth:`recompute_constants`."""
+        """Capture mjlab's graphs anew, and forget our own."""
         super().create_graph()
-        self._constants_graphs: dict[RecomputeLevel, wp.Graph] = {}
+        self._graphs: dict[Callable[..., None], wp.Graph] = {}
 
     def step(self) -> None:
         """Advance every world by one physics step."""
@@ -63,24 +63,35 @@ class WarpSimulation(Simulation):
     def recompute_constants(self, level: RecomputeLevel) -> None:
         """Recompute the constants derived from masses, frames and default positions.
 
-        Hundreds of small kernels, hence a graph: without one, launching them takes longer than all
-        the rest of a reset.
-
         Args:
             level: Which constants to recompute.
         """
-        if level == RecomputeLevel.none:
-            return
-        if not self.use_cuda_graph:
-            super().recompute_constants(level)
-            return
+        if level != RecomputeLevel.none:
+            self._launch(getattr(mujoco_warp, level.name))
+
+    def refresh(self) -> None:
+        """Bring poses, velocities, centres of mass and the drives' forces up to date.
+
+        Contacts, sensors and accelerations stay those of the last physics step; a whole
+        ``forward()`` would look for contacts and solve for forces that nobody reads.
+        """
+        self._launch(_refresh)
+
+    def _launch(self, function: Callable[..., None]) -> None:
+        """Run a function of model and data from a graph of its own.
+
+        Without one, launching hundreds of small kernels takes longer than all the rest of a reset.
+        """
         with wp.ScopedDevice(self.wp_device):
-            if level not in self._constants_graphs:
+            if not self.use_cuda_graph:
+                function(self._wp_model, self._wp_data)
+                return
+            if function not in self._graphs:
                 with _suspend_gc(), wp.ScopedCapture() as capture:
-                    getattr(mujoco_warp, level.name)(self._wp_model, self._wp_data)
+                    function(self._wp_model, self._wp_data)
                 assert capture.graph is not None
-                self._constants_graphs[level] = capture.graph
-            wp.capture_launch(self._constants_graphs[level])
+                self._graphs[function] = capture.graph
+            wp.capture_launch(self._graphs[function])
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -131,6 +142,13 @@ class WarpSimulation(Simulation):
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _refresh(model: mujoco_warp.Model, data: mujoco_warp.Data) -> None:
+    mujoco_warp.kinematics(model, data)
+    mujoco_warp.com_pos(model, data)
+    mujoco_warp.com_vel(model, data)
+    mujoco_warp.fwd_actuation(model, data)
 
 
 def _overflow_error(what: str, setting: str, needed: int, room: int) -> UserError:
