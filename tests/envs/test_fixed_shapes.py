@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.envs.episode_log import EpisodeLog
-from rl_sim_env.envs.host_reads import HostReads
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
+from rl_sim_env.recording import HostReads
 
 NUM_ROBOTS = 4
 

@@ -10,7 +10,6 @@ import torch
 from tensordict import TensorDict
 from toy_env import JOINTS, ToyEnv, ToyExpert, toy_layout
 
-from rl_sim_env.envs.host_reads import HostReads
 from rl_sim_env.learning.algorithm import AmpVaePPO
 from rl_sim_env.learning.config import (
     ActorCfg,
@@ -22,6 +21,7 @@ from rl_sim_env.learning.config import (
     MlpCfg,
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+from rl_sim_env.recording import HostReads
 
 STEP_DT = 0.02
 NO_STYLE = AmpCfg(hidden_dims=(16, 16), batch_size=32, replay_size=500, style_weight=0.0)
@@ -47,7 +47,7 @@ def _cfg(
 def _construct(env: ToyEnv, cfg: AmpVaeRunnerCfg, seed: int = 0) -> AmpVaePPO:
     torch.manual_seed(seed)
     return AmpVaePPO.construct(
-        env.get_observations(), env, cfg, env.observation_layout, ToyExpert(), "cpu"
+        env.get_observations(), env, cfg, env.observation_layout, ToyExpert(env.device), env.device
     )
 
 
@@ -353,6 +353,22 @@ def test_the_entropy_bonus_fades_as_training_goes_on() -> None:
         spread.append(_iterate(algorithm, env)["Policy/mean_noise_std"])
     at_the_start, at_the_end, without = spread
     assert at_the_start > at_the_end == without
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
+    metrics = []
+    for capture in (False, True):
+        env = ToyEnv(num_envs=64, device="cuda")
+        cfg = _cfg()
+        cfg.capture_update = capture
+        algorithm = _construct(env, cfg)
+        for _ in range(4):
+            last = _iterate(algorithm, env)
+        metrics.append(last)
+    # The order of sums differs from run to run.
+    assert metrics[1] == pytest.approx(metrics[0], rel=1e-2, abs=1e-3)
 
 
 def test_loss_that_is_not_finite_is_named() -> None:

@@ -19,7 +19,6 @@ from mjlab.managers.reward_manager import RewardManager
 from mjlab.sensor import ContactSensor
 
 from rl_sim_env.envs.breakdowns import BreakdownRecord
-from rl_sim_env.envs.captured_step import CapturedStep
 from rl_sim_env.envs.episode_log import EpisodeLog, Totals
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
@@ -30,6 +29,7 @@ from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservatio
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
+from rl_sim_env.recording import RecordedFunction
 from rl_sim_env.robots import RobotIndex, RobotNames
 from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.simulation.backend import simulation_class, use_simulation
@@ -144,7 +144,12 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             super().__init__(with_spare, device, render_mode, **kwargs)
         self._run_step = self._step
         if cfg.capture_step and isinstance(self.sim, WarpSimulation):
-            self._run_step = CapturedStep(self._step, self.sim)
+            self._run_step = RecordedFunction(
+                self._step,
+                what="the control step",
+                setting="env.capture_step",
+                around=self.sim.recording,
+            )
         # What is saved beside a run is what was asked for.
         cfg.seed = with_spare.seed
         self.cfg = cfg

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from rsl_rl.algorithms import PPO
@@ -19,9 +19,10 @@ from rl_sim_env.learning.collectives import (
     broadcast_state,
     standardize_over_ranks,
     sum_over_ranks,
+    world_size,
 )
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae
+from rl_sim_env.learning.context_vae import ContextVae, Sequences
 from rl_sim_env.learning.discriminator import Discriminator, PairSource
 from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
 from rl_sim_env.learning.layout import ObservationLayout
@@ -35,7 +36,9 @@ from rl_sim_env.learning.policy import (
     build_critic,
     build_vae,
 )
+from rl_sim_env.learning.policy_loss import policy_losses
 from rl_sim_env.learning.storage import AmpVaeRolloutStorage, split_step
+from rl_sim_env.recording import RecordedFunction
 
 if TYPE_CHECKING:
     from rl_sim_env.learning.distributed import MultiGpuCfg
@@ -63,6 +66,22 @@ class ConstructionEnv(Protocol):
     def step_dt(self) -> float:
         """Control step [s]."""
         ...
+
+
+class MiniBatch(NamedTuple):
+    """What all learners train on in one step."""
+
+    transitions: dict[str, Any]
+    """Fields of rsl_rl's batch."""
+
+    sequences: Sequences
+    """For the VAE."""
+
+    policy_pairs: torch.Tensor
+    """For the discriminator: normalised pairs of the policy, shape (B, 2 state width)."""
+
+    expert_pairs: torch.Tensor
+    """Normalised pairs of the clips, same shape."""
 
 
 class AmpVaePPO(PPO):
@@ -137,6 +156,7 @@ class AmpVaePPO(PPO):
         self.step_dt = step_dt
         # A fused optimiser takes its learning rate as a tensor: the KL rule needs no host read.
         self._lr = torch.tensor(ppo.learning_rate, device=device)
+        self._entropy_coef = torch.tensor(ppo.entropy_coef, device=device)
         self.optimizer = torch.optim.Adam(
             chain(self.actor.parameters(), self.critic.parameters()), lr=self._lr, fused=True
         )
@@ -161,6 +181,7 @@ class AmpVaePPO(PPO):
                 max_grad_norm=cfg.amp.max_grad_norm,
             ),
         )
+        self._record_training()
         self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
         self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
         self._memory = self.vae.initial_memory(storage.num_envs)
@@ -235,7 +256,9 @@ class AmpVaePPO(PPO):
         """Follow the schedules; once an iteration, with the part of training that is done."""
         self.adaboot.set_progress(fraction)
         ppo = self.cfg.algorithm
-        self.entropy_coef = (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
+        self._entropy_coef.fill_(
+            (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
+        )
 
     def get_inference_policy(self) -> AmpVaePolicy:
         """The deterministic policy; it shares its networks with the algorithm."""
@@ -350,24 +373,53 @@ class AmpVaePPO(PPO):
             strict=True,
         )
         for batch, sequences, (policy_pairs, expert_pairs) in batches:
-            policy_loss, kl = self._policy_loss(batch)
-            vae = self.vae.loss(sequences)
-            amp = self.discriminator.loss(policy_pairs, expert_pairs)
-            self._meter.add({**vae.scalars(), **amp.scalars()})
-            for learner in self._learners:
-                learner.optimizer.zero_grad()
-            # The graphs share no parameter, so each learner gets the gradient of its own loss.
-            (policy_loss + vae.total + amp.total).backward()
-            # What steers learning rate and beta is averaged with the gradients, in one collective.
-            reconstruction = vae.reconstruction.detach().clone()
-            gradients = chain.from_iterable(learner.gradients() for learner in self._learners)
-            average_over_ranks([*gradients, kl, reconstruction])
-            self._adapt_learning_rate(kl)
-            self.vae.adapt_beta(reconstruction)
-            for learner in self._learners:
-                learner.step()
+            mini_batch = MiniBatch(vars(batch), sequences, policy_pairs, expert_pairs)
+            self._meter.add(self._train(mini_batch))
         self.storage.clear()
         return self._read_metrics()
+
+    def _record_training(self) -> None:
+        """Have training on a mini-batch recorded anew where that is asked for and possible."""
+        # The ranks' exchange of gradients stays outside of recordings.
+        is_gpu = torch.device(self.device).type == "cuda"
+        records = self.cfg.capture_update and is_gpu and world_size() == 1
+        for learner in self._learners:
+            for group in learner.optimizer.param_groups:
+                group["capturable"] = records
+        self._train: Callable[[MiniBatch], dict[str, torch.Tensor]] = self._train_on
+        if records:
+            self._train = RecordedFunction(
+                self._train_on,
+                what="training on a mini-batch",
+                setting="agent.capture_update",
+                own_stream=True,
+            )
+
+    def _train_on(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
+        """One step of all learners; its losses by the name they are logged under."""
+        policy = policy_losses(
+            self.actor,
+            self.critic,
+            RolloutStorage.Batch(**mini_batch.transitions),
+            self.cfg.algorithm,
+            self._entropy_coef,
+        )
+        vae = self.vae.loss(mini_batch.sequences)
+        amp = self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs)
+        for learner in self._learners:
+            learner.optimizer.zero_grad()
+        # The graphs share no parameter, so each learner gets the gradient of its own loss.
+        (policy.total + vae.total + amp.total).backward()
+        # What steers learning rate and beta is averaged with the gradients, in one collective.
+        kl, reconstruction = policy.kl.clone(), vae.reconstruction.detach().clone()
+        gradients = chain.from_iterable(learner.gradients() for learner in self._learners)
+        average_over_ranks([*gradients, kl, reconstruction])
+        self._adapt_learning_rate(kl)
+        self.vae.adapt_beta(reconstruction)
+        for learner in self._learners:
+            learner.step()
+        scalars = {**policy.scalars(), **vae.scalars(), **amp.scalars()}
+        return {name: value.detach() for name, value in scalars.items()}
 
     def train_mode(self) -> None:
         """Sample latents while acting."""
@@ -425,43 +477,8 @@ class AmpVaePPO(PPO):
         self.discriminator.load_state_dict(state["discriminator_state_dict"])
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer_state_dict"])
         self.adaboot.load_state_dict(state["adaboot"])
-
-    def _policy_loss(self, batch: RolloutStorage.Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss of actor and critic, and the KL divergence from the policy that acted."""
-        ppo = self.cfg.algorithm
-        advantages = batch.advantages.squeeze(-1)  # type: ignore[union-attr]
-        # The new distribution without a sample: nothing needs one, and drawing it fails on NaN
-        # before the losses can say where it came from.
-        distribution = self.actor.distribution
-        distribution.update(self.actor.mlp(batch.observations[POLICY_INPUT]))  # type: ignore
-        log_prob = self.actor.get_output_log_prob(batch.actions)  # type: ignore[arg-type]
-        with torch.no_grad():
-            kl = self.actor.get_kl_divergence(
-                batch.old_distribution_params,  # type: ignore[arg-type]
-                self.actor.output_distribution_params,
-            ).mean()
-        ratio = torch.exp(log_prob - batch.old_actions_log_prob.squeeze(-1))  # type: ignore[union-attr]
-        clipped_ratio = ratio.clamp(1.0 - ppo.clip_param, 1.0 + ppo.clip_param)
-        surrogate = -torch.min(advantages * ratio, advantages * clipped_ratio).mean()
-
-        values = self.critic(batch.observations)
-        value_error = (values - batch.returns).square()
-        if ppo.use_clipped_value_loss:
-            change = (values - batch.values).clamp(-ppo.clip_param, ppo.clip_param)
-            clipped_error = (batch.values + change - batch.returns).square()
-            value_error = torch.max(value_error, clipped_error)
-        value = value_error.mean()
-
-        entropy = self.actor.output_entropy.mean()
-        self._meter.add(
-            {
-                "Loss/surrogate": surrogate,
-                "Loss/value_function": value,
-                "Loss/entropy": entropy,
-                "Loss/kl": kl,
-            }
-        )
-        return surrogate + ppo.value_loss_coef * value - self.entropy_coef * entropy, kl
+        # A recording writes to the optimisers' old state.
+        self._record_training()
 
     def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Normalised pairs of policy and clips for every mini-batch of an update.

@@ -1,32 +1,30 @@
-"""A control step recorded as a CUDA graph does what the step does."""
+"""What is recorded as a CUDA graph does what it did before."""
 
 from __future__ import annotations
 
 import logging
-from typing import cast
+from pathlib import Path
 
 import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-from rl_sim_env.envs.captured_step import CapturedStep, NumbersOnDevice
 from rl_sim_env.errors import UserError
-from rl_sim_env.simulation import WarpSimulation
+from rl_sim_env.recording import RecordedFunction
+from rl_sim_env.recording.recorded_function import NumbersOnDevice
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
-
-NO_PHYSICS = cast("WarpSimulation", None)
 
 
 def test_a_step_that_waits_for_the_host_goes_on_unrecorded_and_says_where_once(caplog):
     def body(action: torch.Tensor) -> torch.Tensor:
         return action * len(action.nonzero())  # the line to be named
 
-    step = CapturedStep(body, NO_PHYSICS)
+    step = RecordedFunction(body, what="the step", setting="env.capture_step")
     with caplog.at_level(logging.WARNING):
         results = [step(torch.ones(2)) for _ in range(6)]
     assert all(torch.equal(result, torch.full((2,), 2.0)) for result in results)
     (warning,) = caplog.messages
-    assert "nonzero" in warning and "test_captured_step.py:" in warning
+    assert "the step" in warning and "nonzero" in warning and f"{Path(__file__).name}:" in warning
 
 
 def test_numbers_from_the_device_are_written_as_others():

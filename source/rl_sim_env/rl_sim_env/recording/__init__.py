@@ -1,0 +1,6 @@
+"""Functions on the device recorded once as CUDA graphs, and what keeps one from being recorded."""
+
+from rl_sim_env.recording.host_reads import HostReads
+from rl_sim_env.recording.recorded_function import RecordedFunction
+
+__all__ = ["HostReads", "RecordedFunction"]
