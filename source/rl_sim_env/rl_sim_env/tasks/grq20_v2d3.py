@@ -209,7 +209,8 @@ def _rewards() -> dict[str, RewardTerm]:
             func=rewards.foot_clearance, weight=-2.0, params={"target": SWING_HEIGHT}
         ),
         "stand_still": RewardTerm(func=rewards.stand_still, weight=-0.05),
-        "is_terminated": RewardTerm(func=rewards.is_terminated, weight=-10.0),
+        # Per second like all of them: a fall costs 2, what a good second earns.
+        "is_terminated": RewardTerm(func=rewards.is_terminated, weight=-100.0),
     }
 
 
@@ -282,9 +283,9 @@ def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
             params={
                 "raise_above": 0.75,
                 "lower_below": 0.4,
-                # A robot of the flat preset lives through nine episodes, one of the full task
-                # through hundreds.
-                "step": 0.1 if rough else 0.5,
+                # A robot of the flat preset lives through eight episodes, one of the full task
+                # through dozens.
+                "step": 0.1 if rough else 1.0,
                 "min_steps": 250,
             },
         )
