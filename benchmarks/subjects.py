@@ -67,7 +67,7 @@ def our_cfgs(options: SubjectOptions, device: str) -> tuple[AmpVaeEnvCfg, AmpVae
     env_cfg, runner_cfg = task.env_cfg(), task.runner_cfg()
     if options.num_envs is not None:
         env_cfg.scene.num_envs = options.num_envs
-    env_cfg.fixed_shapes = env_cfg.capture_step = device != "cpu"
+    env_cfg.suit(device)
     apply_overrides(options.settings, {"env": env_cfg, "agent": runner_cfg})
     env_cfg.seed = runner_cfg.seed = options.seed
     return env_cfg, runner_cfg

@@ -123,8 +123,7 @@ def train(options: TrainOptions) -> None:
             env_cfg.events["motion"].params["motion_paths"] = cfg.amp.motion_paths
         if options.num_envs is not None:
             env_cfg.scene.num_envs = options.num_envs
-        # A GPU should never wait for the host, which a CPU does not gain from.
-        env_cfg.fixed_shapes = env_cfg.capture_step = processes.device != "cpu"
+        env_cfg.suit(processes.device)
         apply_overrides(options.settings, {"env": env_cfg, "agent": cfg})
         env_cfg.seed = processes.seed_all(cfg.seed)
         torch.set_float32_matmul_precision("high")

@@ -95,6 +95,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     capture_step: bool = False
     """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
 
+    def suit(self, device: str) -> None:
+        """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
+        self.fixed_shapes = self.capture_step = device != "cpu"
+
 
 class AmpVaeEnv(ManagerBasedRlEnv):
     """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
