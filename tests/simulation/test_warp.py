@@ -76,6 +76,21 @@ def test_recomputed_constants_follow_the_mass() -> None:
     )
 
 
+def test_deferred_inverse_weights_follow_the_mass_when_asked() -> None:
+    simulation = _balls()
+    simulation.expand_model_fields(("body_mass", "body_subtreemass", "body_invweight0"))
+    simulation.defers_inverse_weights = True
+    before = simulation.model.body_invweight0[:, 2, 0].clone()
+    simulation.model.body_mass[1, 2] *= 2.0
+    simulation.recompute_constants(RecomputeLevel.set_const)
+    assert simulation.model.body_subtreemass[1, 0] > simulation.model.body_subtreemass[0, 0]
+    torch.testing.assert_close(simulation.model.body_invweight0[:, 2, 0], before)
+    simulation.recompute_inverse_weights()
+    torch.testing.assert_close(
+        simulation.model.body_invweight0[:, 2, 0], before * torch.tensor([1.0, 0.5])
+    )
+
+
 ARM = """<mujoco><worldbody><geom type="plane" size="5 5 1"/>
   <body pos="0 0 0.3"><freejoint/><geom size="0.1"/>
     <body pos="0.2 0 0"><joint name="hinge" axis="0 1 0"/><geom size="0.05" pos="0.1 0 0"/></body>

@@ -15,7 +15,6 @@ from mjlab.managers.action_manager import ActionManager
 from mjlab.managers.command_manager import CommandManager
 from mjlab.managers.metrics_manager import MetricsManager, NullMetricsManager
 from mjlab.managers.recorder_manager import NullRecorderManager, RecorderManager
-from mjlab.managers.reward_manager import RewardManager
 from mjlab.sensor import ContactSensor
 
 from rl_sim_env.envs.breakdowns import BreakdownRecord
@@ -23,6 +22,7 @@ from rl_sim_env.envs.episode_log import EpisodeLog, Totals
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
     DeviceEventManager,
+    DeviceRewardManager,
     DeviceTerminationManager,
 )
 from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservationManager
@@ -95,6 +95,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     capture_step: bool = False
     """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
 
+    inverse_weight_interval: int = 25
+    """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU, at
+    least 1. They follow the randomised masses and say how soft contacts and joint limits are."""
+
     def suit(self, device: str) -> None:
         """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
         self.fixed_shapes = self.capture_step = device != "cpu"
@@ -138,6 +142,10 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             raise UserError("capture_step needs fixed_shapes; set both, or neither")
         if not 0.0 < cfg.reset_share <= 1.0:
             raise UserError(f"reset_share is {cfg.reset_share}; it must be above 0 and at most 1")
+        if cfg.inverse_weight_interval < 1:
+            raise UserError(
+                f"inverse_weight_interval is {cfg.inverse_weight_interval}; it must be at least 1"
+            )
         self.num_robots = cfg.scene.num_envs
         self._room: int | None = None
         with_spare = cfg
@@ -147,6 +155,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         with use_simulation(simulation_class(device)):
             super().__init__(with_spare, device, render_mode, **kwargs)
         self._run_step = self._step
+        if cfg.fixed_shapes and isinstance(self.sim, WarpSimulation):
+            # Some robot is reset in nearly every step, and would have all of them computed.
+            self.sim.defers_inverse_weights = True
         if cfg.capture_step and isinstance(self.sim, WarpSimulation):
             self._run_step = RecordedFunction(
                 self._step,
@@ -219,7 +230,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             cfg.observations, self, cfg.frame_stacks, cfg.observation_clip
         )
         self.termination_manager = DeviceTerminationManager(cfg.terminations, self)
-        self.reward_manager = RewardManager(cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt)
+        self.reward_manager = DeviceRewardManager(
+            cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt
+        )
         self.curriculum_manager = DeviceCurriculumManager(cfg.curriculum, self)
         self.metrics_manager = (
             MetricsManager(cfg.metrics, self) if cfg.metrics else NullMetricsManager()
@@ -250,8 +263,19 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             ``style_scale``: the factor of the style reward, shape (num_envs,).
         """
         self._sim_step_counter += self.cfg.decimation
+        if (
+            isinstance(self.sim, WarpSimulation)
+            and self.sim.defers_inverse_weights
+            and self.common_step_counter % self.cfg.inverse_weight_interval == 0
+        ):
+            self.sim.recompute_inverse_weights()
         self.common_step_counter += 1
-        return self._run_step(self._with_spare(action.to(self.device)))
+        returned = self._run_step(self._with_spare(action.to(self.device)))
+        if self._run_step != self._step:
+            # What a replay has computed anew is not what the sensors remember.
+            for sensor in self.scene.sensors.values():
+                sensor._invalidate_cache()
+        return returned
 
     def _step(self, action: torch.Tensor) -> VecEnvStepReturn:
         """What a step does on the device; nothing else may change from step to step."""

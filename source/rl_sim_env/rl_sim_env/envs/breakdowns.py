@@ -50,7 +50,7 @@ class BreakdownRecord:
         if not self._last:
             self._last = new
         for name, value in self._last.items():
-            value.copy_(torch.where(count > 0, new[name], value))
+            torch.where(count > 0, new[name], value, out=value)
 
     def count(self) -> int:
         """Robots that broke since the last call. Reads the device."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from mjlab.managers.curriculum_manager import CurriculumManager
 from mjlab.managers.event_manager import EventManager, EventMode, EventTermCfg, RecomputeLevel
+from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 from mjlab.managers.termination_manager import TerminationManager
 
 from rl_sim_env.errors import UserError
@@ -60,6 +61,51 @@ class DeviceEventManager(EventManager):
             term.func(env, due, **term.params)
             recompute = max(recompute, getattr(term.func, "recompute", RecomputeLevel.none))
         env.sim.recompute_constants(recompute)
+
+
+class DeviceRewardManager(RewardManager):
+    """Reward manager that weighs and adds up all terms at once, and logs nothing at resets.
+
+    Term by term, a GPU would launch ten small kernels for each of them; the environment's log reads
+    the sums of the episodes.
+    """
+
+    def __init__(
+        self, cfg: dict[str, RewardTermCfg], env: AmpVaeEnv, *, scale_by_dt: bool = True
+    ) -> None:
+        super().__init__(cfg, env, scale_by_dt=scale_by_dt)
+        self._sums = torch.zeros(len(self._term_names), self.num_envs, device=self.device)
+        self._episode_sums = dict(zip(self._term_names, self._sums, strict=True))
+        self._weights: list[float] = []
+        self._weight_of_column = torch.empty(0, device=self.device)
+
+    def compute(self, dt: float) -> torch.Tensor:
+        """Reward of a step; what is not finite counts as 0. Shape (num_envs,)."""
+        weights = [term.weight for term in self._term_cfgs]
+        if weights != self._weights:
+            self._weights = weights
+            self._weight_of_column = torch.tensor(weights, device=self.device)
+        values = []
+        for name, term in zip(self._term_names, self._term_cfgs, strict=True):
+            if term.weight == 0.0:
+                values.append(torch.zeros_like(self._reward_buf))
+                continue
+            value = term.func(self._env, **term.params)
+            self._check_term_shape(name, value)
+            values.append(value.float())
+        rate = torch.stack(values, dim=1) * self._weight_of_column
+        torch.nan_to_num(rate, nan=0.0, posinf=0.0, neginf=0.0, out=self._step_reward)
+        scale = dt if self._scale_by_dt else 1.0
+        self._sums.add_(self._step_reward.T, alpha=scale)
+        torch.sum(self._step_reward, dim=1, out=self._reward_buf)
+        return self._reward_buf.mul_(scale)
+
+    def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
+        """Begin the sums of new episodes, and reset the terms that have a state."""
+        self._sums[:, slice(None) if env_ids is None else env_ids] = 0.0
+        for term in self._class_term_cfgs:
+            term.func.reset(env_ids=env_ids)
+        return {}
 
 
 class DeviceTerminationManager(TerminationManager):

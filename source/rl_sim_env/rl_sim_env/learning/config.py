@@ -252,9 +252,9 @@ class AmpVaeRunnerCfg:
     rollout_threads: int = 1
     """CPU threads of the networks during rollouts, where physics needs the cores; >= 1."""
 
-    capture_update: bool = False
-    """Whether a GPU records training on a mini-batch as a CUDA graph and replays it; one process
-    only."""
+    capture_update: bool = True
+    """Whether a GPU records training on a mini-batch as a CUDA graph and replays it; several
+    processes, which exchange gradients, never do."""
 
     algorithm: AmpVaePpoCfg = field(default_factory=AmpVaePpoCfg)
     """Policy optimisation."""

@@ -46,12 +46,13 @@ def terrain_levels(
     move_down = (judged & (ratio < demote)) | fell
     ended = command.steps[env_ids] > 0
     terrain.update_env_origins(env_ids, move_up & ended, move_down & ended)
-    levels = terrain.terrain_levels.float()
-    report = {"mean": levels.mean()}
-    for column, name in enumerate(env.terrain_types.names):
-        of_family = (env.terrain_types.ids == column).float()
-        report[name] = (levels * of_family).sum() / of_family.sum().clamp(min=1.0)
-    return report
+    levels, family = terrain.terrain_levels.float(), env.terrain_types.ids
+    names = env.terrain_types.names
+    total, robots = torch.zeros(2, len(names), device=levels.device)
+    total.index_add_(0, family, levels)
+    robots.index_add_(0, family, torch.ones_like(levels))
+    of_family = total / robots.clamp(min=1.0)
+    return {"mean": levels.mean(), **dict(zip(names, of_family.unbind(), strict=True))}
 
 
 def command_levels(

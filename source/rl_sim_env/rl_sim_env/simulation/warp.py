@@ -32,7 +32,14 @@ class WarpSimulation(Simulation):
 
     MuJoCo Warp drops the contacts and constraints that find no room. What every step needed is
     recorded on the device; :meth:`check_overflow` reads the record.
+
+    Attributes:
+        defers_inverse_weights: Whether recomputing constants leaves the inverse weights of bodies
+            and joints to :meth:`recompute_inverse_weights`. They say nothing but how soft contacts
+            and joint limits are, and take longer to compute than a step of physics.
     """
+
+    defers_inverse_weights = False
 
     def _finish_init(self) -> None:
         # The kernels' own messages would come once per world and step.
@@ -66,8 +73,15 @@ class WarpSimulation(Simulation):
         Args:
             level: Which constants to recompute.
         """
-        if level != RecomputeLevel.none:
-            self._launch(getattr(mujoco_warp, level.name))
+        if level == RecomputeLevel.none:
+            return
+        if self.defers_inverse_weights:
+            level = RecomputeLevel.set_const_fixed
+        self._launch(getattr(mujoco_warp, level.name))
+
+    def recompute_inverse_weights(self) -> None:
+        """Bring up to date what :attr:`defers_inverse_weights` has left out."""
+        self._launch(mujoco_warp.set_const_0)
 
     def refresh(self) -> None:
         """Bring poses, velocities, centres of mass and the drives' forces up to date.

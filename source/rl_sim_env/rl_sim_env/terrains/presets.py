@@ -23,7 +23,7 @@ TILE_SIZE = 10.0
 
 BORDER_WIDTH = 20.0
 """Flat ground around the grid, m: from the centre of an outer tile, 5 m inside, a robot at the
-greatest command of 1.2 m/s gets 19 m past the grid in an episode of 20 s."""
+greatest forward command, 1.2 m/s, gets 19 m past the grid in an episode of 20 s."""
 
 PLAY_ROWS = 5
 """Difficulties of the play terrain, evenly spread over the same range as in training."""
@@ -40,8 +40,10 @@ def grq20_rough_terrain_cfg(
     A family's ``proportion`` is its share of the robots. A second column of a family would repeat
     its difficulties at the full price in geoms, so there is none: ten rows are 574 geoms, 41 of
     them in each pit of ``pyramid_stairs_inv``, 11 in each pyramid of ``pyramid_stairs`` and one in
-    any other tile. The blocks of ``boxes`` are a height field at 0.05 m (as boxes: 485 geoms a
-    tile), whose edges are therefore ramps of that width.
+    any other tile. The blocks of ``boxes`` are a height field (as boxes: 485 geoms a tile), whose
+    edges are ramps one cell wide. A foot is tested against every cell that it is above, and the
+    one with the most cells decides how long all wait: hence cells wider than a foot on blocks, and
+    wide ones on slopes.
 
     Args:
         num_rows: Levels of difficulty, from 0 to 1.
@@ -94,8 +96,8 @@ def _sub_terrains() -> dict[str, SubTerrainCfg]:
         ),
         "boxes": RandomGridTerrainCfg(
             proportion=0.15,
-            horizontal_scale=0.05,
-            cell_width=0.45,
+            horizontal_scale=0.0625,
+            cell_width=0.4375,
             height_range=(0.05, 0.20),
             platform_width=2.0,
         ),
@@ -103,10 +105,18 @@ def _sub_terrains() -> dict[str, SubTerrainCfg]:
             proportion=0.15, amplitude_range=(0.0, 0.06), height_step=0.02, border_width=0.25
         ),
         "hf_pyramid_slope": PyramidSlopeTerrainCfg(
-            proportion=0.10, slope_range=(0.0, 0.6), platform_width=2.0, border_width=0.25
+            proportion=0.10,
+            horizontal_scale=0.25,
+            slope_range=(0.0, 0.6),
+            platform_width=2.0,
+            border_width=0.25,
         ),
         "hf_pyramid_slope_inv": PyramidSlopeTerrainCfg(
-            proportion=0.10, slope_range=(0.0, -0.6), platform_width=2.0, border_width=0.25
+            proportion=0.10,
+            horizontal_scale=0.25,
+            slope_range=(0.0, -0.6),
+            platform_width=2.0,
+            border_width=0.25,
         ),
         PLANE_FAMILY: BoxFlatTerrainCfg(proportion=0.15),
     }
