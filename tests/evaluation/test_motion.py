@@ -15,9 +15,12 @@ ROBOTS = 14
 CFG = EvaluationCfg(seeds=(0, 1), robots=ROBOTS, seconds=0.4)
 
 
-def make_arena(make_env, terrain: str) -> Arena:
-    env = make_env(ROBOTS, terrain=terrain, edit=lambda cfg: arena_env_cfg(cfg, ROBOTS))
-    vec_env = AmpVaeVecEnv(env)
+def make_arena(make_env, terrain: str, *, fixed_shapes: bool = False) -> Arena:
+    def edit(cfg):
+        cfg.fixed_shapes = fixed_shapes
+        arena_env_cfg(cfg, ROBOTS)
+
+    vec_env = AmpVaeVecEnv(make_env(ROBOTS, terrain=terrain, edit=edit))
     subject = OffsetBeliever(vec_env.observation_layout, vec_env.num_actions)
     return Arena(vec_env, subject)
 
@@ -29,7 +32,8 @@ def flat(make_env) -> Arena:
 
 @pytest.fixture(scope="module")
 def rough(make_env) -> Arena:
-    return make_arena(make_env, "rough")
+    # As on a GPU, with a spare environment that must not count.
+    return make_arena(make_env, "rough", fixed_shapes=True)
 
 
 def column(table: Table, title: str) -> list[float]:
@@ -105,7 +109,7 @@ def test_each_terrain_has_its_row(rough):
 def test_footholds_are_judged_where_there_are_edges(flat, rough):
     section = footholds(rough, CFG)
     assert labels(section.tables[0]) == ["stairs up", "stairs down", "discrete obstacles"]
-    families = rough.env.terrain_types.ids.unique().tolist()
+    families = rough.env.terrain_types.ids[:ROBOTS].unique().tolist()
     names = rough.env.terrain_types.names
     assert {names[family] for family in families} == {
         "pyramid_stairs",

@@ -9,15 +9,15 @@ import torch
 
 from rl_sim_env.errors import UserError
 
-# Family: vx at level 0, vx at level 1, yaw rate at level 0, yaw rate at level 1.
+# Family: vx at level 0, greatest vx at level 1, greatest yaw rate at level 0 and at level 1.
 RANGES = {
-    "pyramid_stairs": ((-0.5, 0.5), (-0.8, 0.8), 0.15, 0.6),
-    "pyramid_stairs_inv": ((0.0, 0.5), (0.0, 0.8), 0.25, 1.0),
-    "boxes": ((0.0, 0.5), (0.0, 0.8), 0.25, 1.0),
-    "random_rough": ((-0.5, 0.5), (-1.0, 1.0), 0.25, 1.0),
-    "hf_pyramid_slope": ((-0.5, 0.5), (-1.0, 1.0), 0.25, 1.0),
-    "hf_pyramid_slope_inv": ((-0.5, 0.5), (-1.0, 1.0), 0.25, 1.0),
-    "plane_run": ((-0.5, 0.5), (-1.2, 1.2), 0.25, 1.5),
+    "pyramid_stairs": ((-0.5, 0.5), 1.0, 0.15, 1.0),
+    "pyramid_stairs_inv": ((0.0, 0.5), 1.0, 0.25, 1.0),
+    "boxes": ((0.0, 0.5), 1.0, 0.25, 1.0),
+    "random_rough": ((-0.5, 0.5), 1.0, 0.25, 1.0),
+    "hf_pyramid_slope": ((-0.5, 0.5), 1.0, 0.25, 1.0),
+    "hf_pyramid_slope_inv": ((-0.5, 0.5), 1.0, 0.25, 1.0),
+    "plane_run": ((-0.5, 0.5), 1.2, 0.25, 1.5),
 }
 DRAWS = 300
 
@@ -63,12 +63,14 @@ def test_each_family_keeps_its_ranges_at_both_ends_of_the_curriculum(make_env, n
         set_level(env, level)
         drawn = draw(env)
         for i, family in enumerate(families):
-            low, high = RANGES[family][level]
-            yaw = RANGES[family][2 + level]
+            start, fastest, *turns = RANGES[family]
+            low, high = start if level == 0 else (-fastest, fastest)
+            sideways, yaw = (0.5, 1.0)[level], turns[level]
             vx, vy, wz = drawn[:, i].unbind(dim=-1)
             # None outside, and the range is used up to its ends (0 is a command of its own).
             assert low <= vx.min() <= low + 0.1 and high - 0.1 <= vx.max() <= high
-            assert -0.5 <= vy.min() <= -0.4 and 0.4 <= vy.max() <= 0.5
+            assert -sideways <= vy.min() <= 0.1 - sideways
+            assert sideways - 0.1 <= vy.max() <= sideways
             assert -yaw <= wz.min() <= -0.8 * yaw and 0.8 * yaw <= wz.max() <= yaw
 
 

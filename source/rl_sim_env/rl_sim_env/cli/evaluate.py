@@ -221,6 +221,7 @@ def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
 
 def _make_env(options: EvaluateOptions, cfg: EvaluationCfg, device: str) -> AmpVaeVecEnv:
     task_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
+    task_cfg.suit(device)
     apply_overrides(options.settings, {"env": task_cfg})
     env_cfg = arena_env_cfg(task_cfg, cfg.robots)
     env_cfg.seed = cfg.seeds[0]

@@ -164,12 +164,13 @@ class Arena:
         self.vec_env = vec_env
         self.subject = subject
         self._layout = vec_env.observation_layout
-        self._families = self.env.terrain_types.ids.clone()
+        self._families = self.env.terrain_types.ids[: self.num_robots].clone()
         command = self.env.velocity_command
         assert isinstance(command, _TrialCommand), "configure the environment by arena_env_cfg"
         self._command = command
+        # Of all environments, with the spare one that fixed shapes bring along.
         self._load, self._boom_length = torch.full(
-            (2, self.num_robots), torch.nan, device=self.device
+            (2, self.env.num_envs), torch.nan, device=self.device
         )
         self.env.event_manager.get_term_cfg(_TRIAL).params |= {
             "load": self._load,
@@ -252,14 +253,15 @@ class Arena:
             drawn = torch.randint(num_rows, (self.num_robots,), device=self.device)
             family = self._families if trial.family is None else trial.family
             row = drawn if trial.row is None else trial.row
-            terrain.terrain_types[:], terrain.terrain_levels[:] = family, row
-            terrain.env_origins[:] = terrain.terrain_origins[row, family]
+            terrain.terrain_types[: self.num_robots] = family
+            terrain.terrain_levels[: self.num_robots] = row
+            terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, family]
         for wanted, fixed in (
             (trial.load, self._load),
             (trial.boom_length, self._boom_length),
             (trial.command, self._command.fixed),
         ):
-            fixed[:] = torch.nan if wanted is None else wanted
+            fixed[: self.num_robots] = torch.nan if wanted is None else wanted
 
     @torch.no_grad()
     def _advance(
@@ -271,7 +273,7 @@ class Arena:
         actions, estimate, memory = self.subject(
             obs["actor_obs"], obs["vae_obs"], memory, code, p_boot
         )
-        command = self._command.command.clone()
+        command = self._command.command[: self.num_robots].clone()
         next_obs, _, dones, extras = self.vec_env.step(actions)
         reached, time_outs = extras["terminal_obs"], extras["time_outs"]
         done = dones.bool()
@@ -305,8 +307,8 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:
     """
     cfg = evaluation_env_cfg(cfg)
     cfg.scene.num_envs = num_robots
-    # Whoever falls begins anew at once; fixed shapes would let some lie.
-    cfg.fixed_shapes = cfg.capture_step = False
+    # Whoever falls begins anew at once: fixed shapes must not let some lie.
+    cfg.reset_share = 1.0
     cfg.terminations.pop("time_out", None)
     if cfg.terminations.pop("left_terrain", None) is not None:
         cfg.terminations["left_tile"] = TerminationTermCfg(
@@ -318,14 +320,7 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:
     )
     command = cfg.commands[cfg.command_name]
     assert isinstance(command, TerrainVelocityCommandCfg)
-    vx, vy, yaw_rate = ((-limit, limit) for limit in MAX_COMMAND)
-    span = TerrainCommandRanges(
-        lin_vel_x_start=vx,
-        lin_vel_x_final=vx,
-        lin_vel_y=vy,
-        ang_vel_z_start=yaw_rate,
-        ang_vel_z_final=yaw_rate,
-    )
+    span = TerrainCommandRanges.constant(*((-limit, limit) for limit in MAX_COMMAND))
     cfg.commands[cfg.command_name] = _TrialCommandCfg(
         terrains=dict.fromkeys(command.terrains, span),
         heading_prob=0.0,

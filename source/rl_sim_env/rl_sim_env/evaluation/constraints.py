@@ -68,7 +68,7 @@ class ConstraintMeter:
         self._drive = drive
 
     def sample(self) -> dict[str, torch.Tensor]:
-        """Violations by name, each of shape (num_envs,), and ``steps``, which is 1.
+        """Violations by name, each of shape (num_robots,), and ``steps``, which is 1.
 
         Torques are those with which the drives answer the state at the end of the step; those
         that led there answered the state before. Trunk and load touch the ground only in the last
@@ -92,7 +92,7 @@ class ConstraintMeter:
             env, sensor_name=LEG_CONTACT, force_threshold=CONTACT_FORCE
         )
         lives = env.episode_length_buf > 0
-        return {
+        values = {
             "steps": torch.ones_like(lives),
             "torque": saturated.any(dim=-1) & lives,
             "velocity": (command.vel.abs() > drive.velocity_limit_motor).any(dim=-1) & lives,
@@ -100,3 +100,4 @@ class ConstraintMeter:
             "legs": (touching > 0.0) & lives,
             "body": env.termination_manager.get_term("body_contact"),
         }
+        return {name: value[: env.num_robots] for name, value in values.items()}

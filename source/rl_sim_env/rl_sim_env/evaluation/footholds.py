@@ -74,7 +74,7 @@ class FootholdMeter:
         self._feet = FeetWatch(env)
 
     def sample(self) -> dict[str, torch.Tensor]:
-        """Sums of one control step over the feet that touched down, each of shape (num_envs,).
+        """Sums of one control step over the feet that touched down, each of shape (num_robots,).
 
         ``edges`` counts footholds at an edge, see :func:`is_at_edge`; ``variance`` adds up the
         variance of the ground's height under the feet [m^2]; ``random_edges`` and
@@ -83,7 +83,7 @@ class FootholdMeter:
         """
         env = self._env
         landed = self._feet.observe().landed
-        xy = env.robot.data.site_pos_w[:, env.index.foot_sites, :2]
+        xy = env.robot.data.site_pos_w[: env.num_robots, env.index.foot_sites, :2]
         random_xy = xy + JITTER * (2.0 * torch.rand_like(xy) - 1.0)
         values = {"touchdowns": landed.sum(dim=-1)}
         for prefix, places in (("", xy), ("random_", random_xy)):

@@ -27,14 +27,14 @@ class FeetStep(NamedTuple):
     """
 
     contact: torch.Tensor
-    """Whether each foot touches the ground. Shape (num_envs, num_feet)."""
+    """Whether each foot touches the ground. Shape (num_robots, num_feet)."""
 
     landed: torch.Tensor
-    """Whether each foot ended a swing in this step. Shape (num_envs, num_feet)."""
+    """Whether each foot ended a swing in this step. Shape (num_robots, num_feet)."""
 
     swing_height: torch.Tensor
     """Largest gap between foot and ground in the swing that just ended [m]; 0 for a foot that did
-    not land. Shape (num_envs, num_feet)."""
+    not land. Shape (num_robots, num_feet)."""
 
 
 class FeetWatch:
@@ -46,7 +46,7 @@ class FeetWatch:
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
-        shape = (env.num_envs, len(env.cfg.robot_names.feet))
+        shape = (env.num_robots, len(env.cfg.robot_names.feet))
         self._swing_peak = torch.zeros(shape, device=env.device)
         self._contact = torch.zeros(shape, dtype=torch.bool, device=env.device)
         self._swings = torch.zeros_like(self._contact)
@@ -54,15 +54,16 @@ class FeetWatch:
     def observe(self) -> FeetStep:
         """Look at the feet after a control step; to be called after each."""
         env = self._env
-        age = env.episode_length_buf[:, None]
+        robots = slice(env.num_robots)
+        age = env.episode_length_buf[robots, None]
         sensor = env.scene[env.cfg.feet_contact_sensor]
-        contact = (sensor.data.found > 0)[:, env.foot_contact_order] & (age > 0)
+        contact = (sensor.data.found > 0)[robots, env.foot_contact_order] & (age > 0)
         # A foot that has not been down in this episode falls; it does not swing.
         was_down, swung = (seen & (age > 1) for seen in (self._contact, self._swings))
         landed = contact & swung & (self._swing_peak > MIN_LIFT)
         swing_height = self._swing_peak * landed
         self._contact, self._swings = contact, (was_down | swung) & ~contact
-        peak = self._swing_peak.maximum(observations.foot_clearance(env))
+        peak = self._swing_peak.maximum(observations.foot_clearance(env)[robots])
         self._swing_peak = torch.where(self._swings, peak, 0.0)
         return FeetStep(contact, landed, swing_height)
 
@@ -83,19 +84,20 @@ class GaitMeter:
         """Sums of one control step over the robots that are told to move; 0 for the others.
 
         Args:
-            command: Velocity command during the step. Shape (num_envs, 3).
+            command: Velocity command during the step. Shape (num_robots, 3).
 
         Returns:
-            Sums by name [s, m, J, N m], each of shape (num_envs,); ``stance``, the time in contact,
-            of shape (num_envs, num_feet).
+            Sums by name [s, m, J, N m], each of shape (num_robots,); ``stance``, the time in
+            contact, of shape (num_robots, num_feet).
         """
         env, robot = self._env, self._env.robot.data
-        counted = command[:, :2].any(dim=-1) & (env.episode_length_buf > 0)
+        robots = slice(env.num_robots)
+        counted = command[:, :2].any(dim=-1) & (env.episode_length_buf[robots] > 0)
         feet = self._feet.observe()
-        power = observations.joint_torques(env) * observations.joint_vel(env)
-        mass = env.nominal_mass + observations.system_mass_delta(env).squeeze(-1)
-        distance = robot.root_link_lin_vel_w[:, :2].norm(dim=-1) * env.step_dt
-        slip = robot.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
+        power = (observations.joint_torques(env) * observations.joint_vel(env))[robots]
+        mass = env.nominal_mass + observations.system_mass_delta(env)[robots].squeeze(-1)
+        distance = robot.root_link_lin_vel_w[robots, :2].norm(dim=-1) * env.step_dt
+        slip = robot.site_lin_vel_w[robots, env.index.foot_sites, :2].norm(dim=-1)
         contact = feet.contact
         values = {
             "seconds": torch.full_like(distance, env.step_dt),

@@ -45,12 +45,8 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         terrain.max_init_terrain_level = None
     command = cfg.commands["velocity"]
     assert isinstance(command, TerrainVelocityCommandCfg)
-    span = TerrainCommandRanges(
-        lin_vel_x_start=(-MAX_FORWARD_SPEED, MAX_FORWARD_SPEED),
-        lin_vel_x_final=(-MAX_FORWARD_SPEED, MAX_FORWARD_SPEED),
-        lin_vel_y=(-MAX_LATERAL_SPEED, MAX_LATERAL_SPEED),
-        ang_vel_z_start=(-MAX_YAW_RATE, MAX_YAW_RATE),
-        ang_vel_z_final=(-MAX_YAW_RATE, MAX_YAW_RATE),
+    span = TerrainCommandRanges.constant(
+        *((-limit, limit) for limit in (MAX_FORWARD_SPEED, MAX_LATERAL_SPEED, MAX_YAW_RATE))
     )
     cfg.commands["velocity"] = replace(
         command,
@@ -103,8 +99,8 @@ class WalkingMeter:
         self._env = env
         self._layout = vec_env.observation_layout
         self._names = env.terrain_types.names
-        self._at = {_TERRAIN: env.terrain_types.ids.clone()}
-        self._sums = Sums({_TERRAIN: len(self._names)}, env.num_envs, env.device)
+        self._at = {_TERRAIN: env.terrain_types.ids[: env.num_robots].clone()}
+        self._sums = Sums({_TERRAIN: len(self._names)}, env.num_robots, env.device)
         self._feet = FeetWatch(env)
 
     def add(
@@ -215,7 +211,7 @@ class PolicyPlayer:
     def advance(self) -> None:
         """Run one control step."""
         actions, memory = self._act()
-        command = self.vec_env.unwrapped.velocity_command.command.clone()
+        command = self.vec_env.unwrapped.velocity_command.command[: self.vec_env.num_envs].clone()
         _, _, dones, extras = self.vec_env.step(actions)
         self._memory = torch.where(dones.bool()[:, None], 0.0, memory)
         self.meter.add(command, self.truth, self.estimate, dones, extras)

@@ -29,12 +29,32 @@ class TerrainCommandRanges:
     """Forward velocity at level 0 [m/s]."""
     lin_vel_x_final: Range
     """Forward velocity at level 1 [m/s]."""
+    lin_vel_y_start: Range
+    """Lateral velocity at level 0 [m/s]."""
+    lin_vel_y_final: Range
+    """Lateral velocity at level 1 [m/s]."""
     ang_vel_z_start: Range
     """Yaw rate at level 0 [rad/s]."""
     ang_vel_z_final: Range
     """Yaw rate at level 1 [rad/s]."""
-    lin_vel_y: Range = (-0.5, 0.5)
-    """Lateral velocity [m/s]."""
+
+    @classmethod
+    def constant(cls, lin_vel_x: Range, lin_vel_y: Range, ang_vel_z: Range) -> TerrainCommandRanges:
+        """The same ranges at every level.
+
+        Args:
+            lin_vel_x: Forward velocity [m/s].
+            lin_vel_y: Lateral velocity [m/s].
+            ang_vel_z: Yaw rate [rad/s].
+        """
+        return cls(
+            lin_vel_x_start=lin_vel_x,
+            lin_vel_x_final=lin_vel_x,
+            lin_vel_y_start=lin_vel_y,
+            lin_vel_y_final=lin_vel_y,
+            ang_vel_z_start=ang_vel_z,
+            ang_vel_z_final=ang_vel_z,
+        )
 
 
 @dataclass(kw_only=True)
@@ -113,8 +133,8 @@ class TerrainVelocityCommand(CommandTerm):
             rows = [[getattr(r, name) for name in fields] for r in ranges]
             return torch.tensor(rows, device=self.device)  # (family, field, low/high)
 
-        self._start = table("lin_vel_x_start", "lin_vel_y", "ang_vel_z_start")
-        self._final = table("lin_vel_x_final", "lin_vel_y", "ang_vel_z_final")
+        self._start = table("lin_vel_x_start", "lin_vel_y_start", "ang_vel_z_start")
+        self._final = table("lin_vel_x_final", "lin_vel_y_final", "ang_vel_z_final")
         self.level = torch.zeros(len(ranges), device=self.device)
 
         def per_env(*shape: int, dtype: torch.dtype = torch.float) -> torch.Tensor:

@@ -143,31 +143,35 @@ def _observations(noise: bool) -> dict[str, ObservationGroupCfg]:
 
 def _commands(rough: bool) -> TerrainVelocityCommandCfg:
     def ranges(
-        vx_start: tuple[float, float],
-        vx_final: tuple[float, float],
-        yaw_start: float,
-        yaw_final: float,
+        vx_start: tuple[float, float], yaw_start: float, *, vx: float, vy: float, yaw: float
     ) -> TerrainCommandRanges:
+        """Ranges that grow to plus and minus ``vx``, ``vy`` [m/s] and ``yaw`` [rad/s]."""
         return TerrainCommandRanges(
             lin_vel_x_start=vx_start,
-            lin_vel_x_final=vx_final,
+            lin_vel_x_final=(-vx, vx),
+            lin_vel_y_start=(-0.5, 0.5),
+            lin_vel_y_final=(-vy, vy),
             ang_vel_z_start=(-yaw_start, yaw_start),
-            ang_vel_z_final=(-yaw_final, yaw_final),
+            ang_vel_z_final=(-yaw, yaw),
         )
 
     both, forward = (-0.5, 0.5), (0.0, 0.5)
-    slope = ranges(both, (-1.0, 1.0), 0.25, 1.0)
+    if not rough:
+        return TerrainVelocityCommandCfg(
+            terrains={"plane_run": ranges(both, 0.5, vx=1.0, vy=0.5, yaw=1.0)}
+        )
+    slope = ranges(both, 0.25, vx=1.0, vy=1.0, yaw=1.0)
+    # Robots begin on what is easiest, up and over; in the end they are told anything anywhere.
+    climb = ranges(forward, 0.25, vx=1.0, vy=1.0, yaw=1.0)
     return TerrainVelocityCommandCfg(
         terrains={
-            "pyramid_stairs": ranges(both, (-0.8, 0.8), 0.15, 0.6),
-            "pyramid_stairs_inv": ranges(forward, (0.0, 0.8), 0.25, 1.0),
-            "boxes": ranges(forward, (0.0, 0.8), 0.25, 1.0),
+            "pyramid_stairs": ranges(both, 0.15, vx=1.0, vy=1.0, yaw=1.0),
+            "pyramid_stairs_inv": climb,
+            "boxes": climb,
             "random_rough": slope,
             "hf_pyramid_slope": slope,
             "hf_pyramid_slope_inv": slope,
-            "plane_run": ranges(both, (-1.2, 1.2), 0.25, 1.5)
-            if rough
-            else ranges(both, (-1.0, 1.0), 0.5, 1.0),
+            "plane_run": ranges(both, 0.25, vx=1.2, vy=1.0, yaw=1.5),
         }
     )
 
@@ -176,6 +180,10 @@ def _rewards() -> dict[str, RewardTerm]:
     return {
         "track_lin_vel_xy_exp": RewardTerm(
             func=rewards.track_lin_vel_xy_exp, weight=1.5, params={"std": 0.5}
+        ),
+        # The wide one leads to the command, the narrow one onto it.
+        "track_lin_vel_xy_fine": RewardTerm(
+            func=rewards.track_lin_vel_xy_exp, weight=1.0, params={"std": 0.2}
         ),
         "track_ang_vel_z_exp": RewardTerm(
             func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.5}
