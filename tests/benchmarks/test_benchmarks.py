@@ -47,6 +47,19 @@ def assert_tells_where_it_was_measured(record: dict[str, Any]) -> None:
     assert record["options"]["num_envs"] == 2
 
 
+def test_record_of_physics_shows_what_each_variant_costs_and_changes(tmp_path):
+    variants = ("as it is", "elliptic cone")
+    record = run(
+        "physics_cost.py", tmp_path / "p.json", "--seconds", "0.2", "--variants", *variants
+    )
+    assert_tells_where_it_was_measured(record)
+    assert tuple(record["subjects"]) == variants
+    figures = record["subjects"].values()
+    assert all(of["physics_ms"] > 0.0 and 0.0 < of["velocity_error"] < 2.0 for of in figures)
+    one, other = (of["depth_mm"] for of in figures)
+    assert one != other, "the setting has not reached physics"
+
+
 def test_record_of_the_step_has_every_part_and_they_add_up(tmp_path):
     record = run("env_step.py", tmp_path / "step.json", "--steps", "2", "--repeats", "2")
     assert_tells_where_it_was_measured(record)

@@ -1,0 +1,177 @@
+"""What settings of physics cost, and what they change: ``--help`` lists the options."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from env_step import MILLISECONDS, time_physics
+from gauges import MemoryGauge
+from record import make_record, prepare_output, print_record, write_record
+from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.program import run_program
+from rl_sim_env.cli.saved_policy import DEFAULT_TASK, build_policy, find_checkpoint
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
+from rl_sim_env.evaluation.gait import GaitMeter
+from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.distributed import resolve_device
+from rl_sim_env.mdp import observations
+from rl_sim_env.tasks import find_task
+from subjects import build, check_positive
+
+AS_IT_IS = "as it is"
+
+TERRAIN = "env.scene.terrain.terrain_generator.sub_terrains"
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    AS_IT_IS: (),
+    "5 solver iterations": ("env.sim.mujoco.iterations=5",),
+    "20 solver iterations": ("env.sim.mujoco.iterations=20",),
+    "10 steps of line search": ("env.sim.mujoco.ls_iterations=10",),
+    "elliptic cone": ("env.sim.mujoco.cone=elliptic",),
+    "50 iterations of convex collision": ("env.sim.mujoco.ccd_iterations=50",),
+    "room for twice the contacts": ("env.sim.nconmax=70", "env.sim.njmax=400"),
+    "slopes in cells of 0.1 m": (
+        f"{TERRAIN}.hf_pyramid_slope.horizontal_scale=0.1",
+        f"{TERRAIN}.hf_pyramid_slope_inv.horizontal_scale=0.1",
+    ),
+    "blocks in cells of 0.05 m": (
+        f"{TERRAIN}.boxes.horizontal_scale=0.05",
+        f"{TERRAIN}.boxes.cell_width=0.45",
+    ),
+}
+"""Settings by a name for them; those of the rough terrain make no sense for the flat preset."""
+
+TIMED_STATES = 20
+"""States from which physics is timed."""
+
+STATE_PERIOD = 0.1
+"""Time from one of these to the next [s]."""
+
+MILLIMETRES = 1e3
+
+
+@dataclass(kw_only=True)
+class PhysicsCostOptions:
+    """Let a policy walk under each variant of the physics settings, and time the physics."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task."""
+
+    checkpoint: str | None = None
+    """Policy that walks: file, run folder or experiment folder; default: the newest run's, or the
+    one in the checkout."""
+
+    load_run: str | None = None
+    """Run to take it from: folder name or regular expression."""
+
+    experiment_name: str | None = None
+    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
+
+    variants: tuple[str, ...] = ()
+    """Names of the variants; default: all that the task knows the settings of."""
+
+    num_envs: int = 4096
+    """Robots."""
+
+    seconds: float = 20.0
+    """Length of the walk [s]."""
+
+    device: str | None = None
+    """cpu, cuda or cuda:N; default: CUDA if there is one."""
+
+    seed: int = 0
+    """Seed of all random numbers."""
+
+    output: Path = Path("physics_cost.json")
+    """Where the record goes."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run_program(PhysicsCostOptions, benchmark, argv)
+
+
+def benchmark(options: PhysicsCostOptions) -> None:
+    """Measure as the options say, print the table and write the record.
+
+    Raises:
+        UserError: There is no such task, policy or variant.
+    """
+    check_positive(num_envs=options.num_envs)
+    for name in options.variants:
+        if name not in VARIANTS:
+            raise UserError(f"--variants '{name}'; {known_names(name, VARIANTS)}")
+    prepare_output(options.output)
+    device = resolve_device(options.device)
+    path = find_checkpoint(options)
+    checkpoint = Checkpoint.load(path)
+    terrain = find_task(options.task).env_cfg().scene.terrain
+    is_rough = terrain is not None and terrain.terrain_generator is not None
+    names = options.variants or tuple(
+        name
+        for name, settings in VARIANTS.items()
+        if is_rough or not any(setting.startswith(TERRAIN) for setting in settings)
+    )
+    figures = {name: _measure(name, options, checkpoint, path, device) for name in names}
+    record = make_record(asdict(options), device, figures)
+    print_record(f"Physics of {options.task}", record)
+    write_record(record, options.output)
+
+
+def _measure(
+    name: str, options: PhysicsCostOptions, checkpoint: Checkpoint, path: Path, device: str
+) -> dict[str, Any]:
+    cfg = find_task(options.task).env_cfg()
+    cfg.suit(device)
+    apply_overrides(VARIANTS[name], {"env": cfg})
+    cfg = arena_env_cfg(cfg, options.num_envs)
+    cfg.seed = options.seed
+    gauge = MemoryGauge(device)
+    vec_env, _ = build(name, lambda: AmpVaeVecEnv(AmpVaeEnv(cfg, device)), device, gauge)
+    arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
+    env = arena.env
+    gait = GaitMeter(env)
+    sums = torch.zeros(6, dtype=torch.double, device=device)
+    times = []
+    state_period = arena.num_steps(STATE_PERIOD)
+    timed_from = arena.num_steps(options.seconds) - TIMED_STATES * state_period
+    for number, step in enumerate(arena.walk(Trial(), seconds=options.seconds, seed=options.seed)):
+        seen = gait.sample(step.command)
+        # Wrong by up to the height of an edge within a cell of the height map, as in all variants.
+        depth = (-observations.foot_clearance(env)[: arena.num_robots]).clamp(min=0.0)
+        error = (step.command[:, :2] - step.velocity).norm(dim=-1)
+        of_step = (
+            error.mean(),
+            step.fell.float().mean(),
+            seen["slip"].sum(),
+            seen["stance"].sum(),
+            (depth * seen["stance"]).sum(),
+            seen["foot_seconds"].sum(),
+        )
+        sums += torch.stack(of_step)
+        if number >= timed_from and number % state_period == 0:
+            times.append(time_physics(env)[0])
+    vec_env.close()
+    steps = arena.num_steps(options.seconds)
+    error, falls, slip, stance, depth, foot_seconds = sums.tolist()
+    return {
+        "physics_ms": MILLISECONDS * statistics.median(times),
+        "memory_gib": gauge.gib,
+        "velocity_error": error / steps,
+        "falls_per_100_s": 100.0 * falls / (steps * arena.step_dt),
+        "slip_m_per_s": slip / stance,
+        "depth_mm": MILLIMETRES * depth / stance,
+        "duty_factor": stance / foot_seconds,
+        "settings": " ".join(VARIANTS[name]),
+    }
+
+
+if __name__ == "__main__":
+    main()
