@@ -356,6 +356,19 @@ def test_the_entropy_bonus_fades_as_training_goes_on() -> None:
     assert at_the_start > at_the_end == without
 
 
+def test_the_estimator_learns_slower_as_training_goes_on_also_when_resumed() -> None:
+    env = ToyEnv(num_envs=8)
+    vae = ContextVaeCfg(learning_rate=1e-2, final_learning_rate=1e-4)
+    original, resumed = (_construct(env, _cfg(vae=vae)) for _ in range(2))
+    original.set_progress(0.5)
+    resumed.load(original.save())
+    for algorithm in (original, resumed):
+        rates = [algorithm.vae_optimizer.param_groups[0]["lr"].item()]
+        algorithm.set_progress(1.0)
+        rates.append(algorithm.vae_optimizer.param_groups[0]["lr"].item())
+        assert rates == pytest.approx([1e-3, 1e-4])
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
@@ -447,7 +460,8 @@ def test_resumed_training_is_bit_identical() -> None:
 def test_learns_to_follow_the_toy_command() -> None:
     torch.manual_seed(0)
     env = ToyEnv(num_envs=64)
-    algorithm = _construct(env, _cfg(num_steps=24, amp=NO_STYLE, ppo=AmpVaePpoCfg()))
+    vae = ContextVaeCfg(final_learning_rate=1e-3)
+    algorithm = _construct(env, _cfg(num_steps=24, amp=NO_STYLE, ppo=AmpVaePpoCfg(), vae=vae))
     algorithm.set_progress(1.0)
     history = [{**_iterate(algorithm, env), **algorithm.episode_statistics()} for _ in range(18)]
     first, last = history[0], history[-1]

@@ -120,7 +120,11 @@ class ContextVaeCfg:
     """Weight of the centre-of-mass error; >= 0."""
 
     learning_rate: float = 1e-3
-    """Constant learning rate; > 0."""
+    """Learning rate at the start; > 0."""
+
+    final_learning_rate: float = 1e-4
+    """Learning rate at the end, approached by a constant factor per time; > 0. Late in training
+    estimates are to settle, not to follow each batch."""
 
     max_grad_norm: float = 1.0
     """Clip of the gradient norm; > 0."""
