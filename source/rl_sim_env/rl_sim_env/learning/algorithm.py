@@ -159,6 +159,7 @@ class AmpVaePPO(PPO):
         self._lr = torch.tensor(ppo.learning_rate, device=device)
         self._vae_lr = torch.tensor(cfg.vae.learning_rate, device=device)
         self._entropy_coef = torch.tensor(ppo.entropy_coef, device=device)
+        self._desired_kl = torch.tensor(ppo.desired_kl, device=device)
         self.optimizer = torch.optim.Adam(
             chain(self.actor.parameters(), self.critic.parameters()), lr=self._lr, fused=True
         )
@@ -256,9 +257,11 @@ class AmpVaePPO(PPO):
         """Follow the schedules; once an iteration, with the part of training that is done."""
         self.adaboot.set_progress(fraction)
         ppo, vae = self.cfg.algorithm, self.cfg.vae
-        self._entropy_coef.fill_(
-            (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
-        )
+        for value, first, last in (
+            (self._entropy_coef, ppo.entropy_coef, ppo.final_entropy_coef),
+            (self._desired_kl, ppo.desired_kl, ppo.final_desired_kl),
+        ):
+            value.fill_((1.0 - fraction) * first + fraction * last)
         decay = vae.final_learning_rate / vae.learning_rate
         self._vae_lr.fill_(vae.learning_rate * decay**fraction)
 
@@ -495,8 +498,8 @@ class AmpVaePPO(PPO):
     @torch.no_grad()
     def _adapt_learning_rate(self, kl: torch.Tensor) -> None:
         """Steer the divergence of an update to its target, on the device."""
-        change = torch.where(kl > _KL_BAND * self.desired_kl, 1.0 / _LR_STEP, 1.0)
-        too_small = (kl < self.desired_kl / _KL_BAND) & (kl > 0.0)
+        change = torch.where(kl > _KL_BAND * self._desired_kl, 1.0 / _LR_STEP, 1.0)
+        too_small = (kl < self._desired_kl / _KL_BAND) & (kl > 0.0)
         change = torch.where(too_small, _LR_STEP, change)
         self._lr.mul_(change).clamp_(*self.cfg.algorithm.learning_rate_range)
 

@@ -72,7 +72,11 @@ class AmpVaePpoCfg:
 
     desired_kl: float = 0.01
     """KL divergence [nat] between the policies before and after an update that the learning rate is
-    steered to; > 0."""
+    steered to when training begins; > 0."""
+
+    final_desired_kl: float = 0.002
+    """The same when training ends, towards which it moves linearly; > 0. Long steps find a gait,
+    short ones settle: with long ones to the end, the last policy is better or worse by chance."""
 
     max_grad_norm: float = 1.0
     """Clip of the gradient norm, of actor and critic each; > 0."""
@@ -87,6 +91,10 @@ class ContextVaeCfg:
 
     memory_dim: int = 64
     """Width of the memory; >= 0, and 0 leaves five frames to tell all."""
+
+    head_dims: tuple[int, ...] = ()
+    """Width of each hidden layer between features and memory on one side, estimates and latent on
+    the other."""
 
     memory_rate: float = 0.05
     """Share of a step in the memory before training, in (0, 1): 0.05 forgets in 0.4 s."""
