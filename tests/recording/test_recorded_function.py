@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.recording import RecordedFunction
+from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.recording.recorded_function import NumbersOnDevice
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
 
@@ -37,6 +38,33 @@ def test_numbers_from_the_device_are_written_as_others():
     assert ages.tolist() == [[1.0, 1.0], [5.0, 1.0], [1.0, 1.0], [5.0, 1.0]]
 
 
+def test_works_side_by_side_give_their_results_in_order():
+    done = []
+    assert side_by_side(lambda: done.append(1) or "a", lambda: done.append(2) or "b") == ["a", "b"]
+    assert done == [1, 2]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_works_side_by_side_see_what_was_before_them_and_are_done_after_them():
+    def body(x: torch.Tensor) -> torch.Tensor:
+        # Long chains: a work that did not wait, or was not waited for, would show.
+        def chain(start: torch.Tensor, length: int) -> torch.Tensor:
+            for _ in range(length):
+                start = start + 1.0
+            return start
+
+        x = chain(x, 50)
+        works = [partial(chain, x, length) for length in (5, 100, 20)]
+        return torch.stack(side_by_side(*works)) * 2.0
+
+    function = RecordedFunction(body, what="chains", setting="none", around=overlapping)
+    for step in range(20):
+        result = function(torch.full((1000,), float(step), device="cuda:0"))
+        expected = torch.tensor([2.0 * (step + 50 + n) for n in (5, 100, 20)], device="cuda:0")
+        assert torch.equal(result, expected[:, None].expand(3, 1000))
+
+
 def test_recording_needs_fixed_shapes(make_env):
     def edit(cfg):
         cfg.capture_step = True
@@ -48,13 +76,14 @@ def test_recording_needs_fixed_shapes(make_env):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 @pytest.mark.parametrize("terrain", ("flat", "rough"))
-def test_recorded_steps_give_the_numbers_of_steps_that_run(terrain):
+@pytest.mark.parametrize("overlap", (False, True))
+def test_recorded_steps_give_the_numbers_of_steps_that_run(terrain, overlap):
     def run(capture: bool) -> torch.Tensor:
         """Observations, reward and end of each robot in each step, side by side."""
         cfg = amp_vae_env_cfg(terrain=terrain)
         cfg.scene.num_envs = num_envs
         cfg.seed = 0
-        cfg.fixed_shapes, cfg.capture_step = True, capture
+        cfg.fixed_shapes, cfg.capture_step, cfg.overlap = True, capture, overlap
         env = AmpVaeVecEnv(AmpVaeEnv(cfg, "cuda:0"))
         torch.manual_seed(1)
         steps = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,7 +31,7 @@ from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservatio
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
-from rl_sim_env.recording import RecordedFunction
+from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.robots import RobotIndex, RobotNames
 from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.simulation.backend import simulation_class, use_simulation
@@ -94,6 +96,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
 
     capture_step: bool = False
     """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
+
+    overlap: bool = False
+    """Whether what is recorded holds parts of a step that do not depend on each other side by side,
+    so that a GPU does them at the same time."""
 
     inverse_weight_interval: int = 25
     """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU, at
@@ -163,7 +169,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                 self._step,
                 what="the control step",
                 setting="env.capture_step",
-                around=self.sim.recording,
+                around=self._recording,
             )
         # What is saved beside a run is what was asked for.
         cfg.seed = with_spare.seed
@@ -277,16 +283,23 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                 sensor._invalidate_cache()
         return returned
 
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        assert isinstance(self.sim, WarpSimulation)
+        with self.sim.recording(), overlapping() if self.cfg.overlap else nullcontext():
+            yield
+
     def _step(self, action: torch.Tensor) -> VecEnvStepReturn:
         """What a step does on the device; nothing else may change from step to step."""
         self._breakdowns.begin_step()
         self.action_manager.process_action(action)
-        for _ in range(self.cfg.decimation):
-            self.action_manager.apply_action()
-            self.scene.write_data_to_sim()
+        self._write_controls()
+        for remaining in reversed(range(self.cfg.decimation)):
             self.sim.step()
-            self.scene.update(dt=self.physics_dt)
-            self.metrics_manager.compute_substep()
+            if remaining:
+                side_by_side(self._update_sensors, self._write_controls)
+            else:
+                self._update_sensors()
         self.episode_length_buf += 1
 
         self._read_contacts()
@@ -297,10 +310,12 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
         is_sound = self.is_sound()
-        reward = self.reward_manager.compute(dt=self.step_dt)
+        reward, _ = side_by_side(
+            lambda: self.reward_manager.compute(dt=self.step_dt),
+            lambda: self._report_transition(is_sound),
+        )
         self.reward_buf = torch.where(is_sound, reward, 0.0)
         self.metrics_manager.compute()
-        self._report_transition(is_sound)
 
         if "step" in self.event_manager.available_modes:
             self.event_manager.apply(mode="step", dt=self.step_dt)
@@ -329,6 +344,14 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.reset_time_outs,
             self.extras,
         )
+
+    def _write_controls(self) -> None:
+        self.action_manager.apply_action()
+        self.scene.write_data_to_sim()
+
+    def _update_sensors(self) -> None:
+        self.scene.update(dt=self.physics_dt)
+        self.metrics_manager.compute_substep()
 
     def _read_contacts(self) -> None:
         """Have the contact sensors keep the contacts of the last physics step for this step.

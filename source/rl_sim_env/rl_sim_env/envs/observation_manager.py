@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +12,7 @@ from mjlab.managers.observation_manager import ObservationGroupCfg, ObservationM
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+from rl_sim_env.recording import side_by_side
 
 if TYPE_CHECKING:
     from mjlab.envs import ManagerBasedRlEnv
@@ -84,6 +87,23 @@ class StackedObservationManager(ObservationManager):
         for name, stack in self._stacks.items():
             groups[name] = GroupLayout(terms=groups[stack.source].terms, history=stack.length)
         return ObservationLayout(groups=groups)
+
+    def compute(
+        self, update_history: bool = False, env_ids: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor | dict[str, torch.Tensor]]:
+        """Compute all groups; see mjlab's manager for the arguments and for what is kept."""
+        if not update_history and self._obs_buffer is not None:
+            return self._obs_buffer
+
+        def family(name: str) -> dict[str, torch.Tensor]:
+            """A group and the stacks of its frames."""
+            names = [name, *(n for n, stack in self._stacks.items() if stack.source == name)]
+            return {n: self.compute_group(n, update_history, env_ids) for n in names}
+
+        sources = [name for name in self._group_obs_term_names if name not in self._stacks]
+        groups = ChainMap(*side_by_side(*(partial(family, name) for name in sources)))
+        self._obs_buffer = {name: groups[name] for name in self._group_obs_term_names}
+        return self._obs_buffer
 
     def compute_group(
         self,
