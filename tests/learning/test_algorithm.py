@@ -333,17 +333,10 @@ def test_the_memory_lasts_as_long_as_the_episode() -> None:
 
 def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
     rates = []
-    # The target moves from the first to the second as training goes on.
-    for targets, progress in (((1e-9, 1e3), 0.0), ((1e-9, 1e3), 1.0)):
+    for desired_kl in (1e-9, 1e3):
         env = ToyEnv(num_envs=8)
-        ppo = AmpVaePpoCfg(
-            desired_kl=targets[0],
-            final_desired_kl=targets[1],
-            num_learning_epochs=10,
-            num_mini_batches=2,
-        )
+        ppo = AmpVaePpoCfg(desired_kl=desired_kl, num_learning_epochs=10, num_mini_batches=2)
         algorithm = _construct(env, _cfg(ppo=ppo))
-        algorithm.set_progress(progress)
         _iterate(algorithm, env)
         assert algorithm.optimizer.param_groups[0]["lr"].item() == algorithm.learning_rate
         rates.append(algorithm.learning_rate)
@@ -355,25 +348,12 @@ def test_the_entropy_bonus_fades_as_training_goes_on() -> None:
     for entropy_coef, progress in ((10.0, 0.0), (10.0, 1.0), (0.0, 0.0)):
         torch.manual_seed(0)
         env = ToyEnv(num_envs=8)
-        ppo = AmpVaePpoCfg(entropy_coef=entropy_coef, final_entropy_coef=0.0, final_desired_kl=0.01)
+        ppo = AmpVaePpoCfg(entropy_coef=entropy_coef, final_entropy_coef=0.0)
         algorithm = _construct(env, _cfg(ppo=ppo))
         algorithm.set_progress(progress)
         spread.append(_iterate(algorithm, env)["Policy/mean_noise_std"])
     at_the_start, at_the_end, without = spread
     assert at_the_start > at_the_end == without
-
-
-def test_the_estimator_learns_slower_as_training_goes_on_also_when_resumed() -> None:
-    env = ToyEnv(num_envs=8)
-    vae = ContextVaeCfg(learning_rate=1e-2, final_learning_rate=1e-4)
-    original, resumed = (_construct(env, _cfg(vae=vae)) for _ in range(2))
-    original.set_progress(0.5)
-    resumed.load(original.save())
-    for algorithm in (original, resumed):
-        rates = [algorithm.vae_optimizer.param_groups[0]["lr"].item()]
-        algorithm.set_progress(1.0)
-        rates.append(algorithm.vae_optimizer.param_groups[0]["lr"].item())
-        assert rates == pytest.approx([1e-3, 1e-4])
 
 
 @pytest.mark.gpu
@@ -467,9 +447,7 @@ def test_resumed_training_is_bit_identical() -> None:
 def test_learns_to_follow_the_toy_command() -> None:
     torch.manual_seed(0)
     env = ToyEnv(num_envs=64)
-    # All of the run learns at the rates of its beginning.
-    ppo, vae = AmpVaePpoCfg(final_desired_kl=0.01), ContextVaeCfg(final_learning_rate=1e-3)
-    algorithm = _construct(env, _cfg(num_steps=24, amp=NO_STYLE, ppo=ppo, vae=vae))
+    algorithm = _construct(env, _cfg(num_steps=24, amp=NO_STYLE, ppo=AmpVaePpoCfg()))
     algorithm.set_progress(1.0)
     history = [{**_iterate(algorithm, env), **algorithm.episode_statistics()} for _ in range(18)]
     first, last = history[0], history[-1]

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 import torch
 from toy_env import toy_layout
 
@@ -13,9 +10,9 @@ from rl_sim_env.learning.policy import build_vae
 STEPS, BATCH = 4, 8
 
 
-def _vae(**settings: Any) -> ContextVae:
+def _vae(**settings: float) -> ContextVae:
     torch.manual_seed(0)
-    return build_vae(toy_layout(), AmpVaeRunnerCfg(vae=ContextVaeCfg(**settings)))
+    return build_vae(toy_layout(), AmpVaeRunnerCfg(vae=ContextVaeCfg(**settings)))  # type: ignore[arg-type]
 
 
 def _batch(vae: ContextVae, steps: int = STEPS) -> Sequences:
@@ -42,9 +39,8 @@ def test_widths_come_from_the_layout() -> None:
     assert vae.decoder[-1].out_features == reconstructed
 
 
-@pytest.mark.parametrize("head_dims", ((), (32,)))
-def test_learns_a_small_batch_by_heart(head_dims: tuple[int, ...]) -> None:
-    vae = _vae(beta=1e-5, head_dims=head_dims)
+def test_learns_a_small_batch_by_heart() -> None:
+    vae = _vae(beta=1e-5)
     batch = _batch(vae)
     optimizer = torch.optim.Adam(vae.parameters(), lr=3e-3)
     before = vae.loss(batch)

@@ -154,16 +154,15 @@ class AmpVaePPO(PPO):
         self.discriminator = discriminator.to(device)
         self.expert = expert
         self.step_dt = step_dt
-        # A fused optimiser takes its learning rate as a tensor: the KL rule needs no host read, and
-        # a recording sees what the schedule says.
+        # A fused optimiser takes its learning rate as a tensor: the KL rule needs no host read.
         self._lr = torch.tensor(ppo.learning_rate, device=device)
-        self._vae_lr = torch.tensor(cfg.vae.learning_rate, device=device)
         self._entropy_coef = torch.tensor(ppo.entropy_coef, device=device)
-        self._desired_kl = torch.tensor(ppo.desired_kl, device=device)
         self.optimizer = torch.optim.Adam(
             chain(self.actor.parameters(), self.critic.parameters()), lr=self._lr, fused=True
         )
-        self.vae_optimizer = torch.optim.Adam(self.vae.parameters(), lr=self._vae_lr, fused=True)
+        self.vae_optimizer = torch.optim.Adam(
+            self.vae.parameters(), lr=cfg.vae.learning_rate, fused=True
+        )
         self.discriminator_optimizer = self.discriminator.make_optimizer()
         self._learners = (
             Learner(
@@ -256,14 +255,10 @@ class AmpVaePPO(PPO):
     def set_progress(self, fraction: float) -> None:
         """Follow the schedules; once an iteration, with the part of training that is done."""
         self.adaboot.set_progress(fraction)
-        ppo, vae = self.cfg.algorithm, self.cfg.vae
-        for value, first, last in (
-            (self._entropy_coef, ppo.entropy_coef, ppo.final_entropy_coef),
-            (self._desired_kl, ppo.desired_kl, ppo.final_desired_kl),
-        ):
-            value.fill_((1.0 - fraction) * first + fraction * last)
-        decay = vae.final_learning_rate / vae.learning_rate
-        self._vae_lr.fill_(vae.learning_rate * decay**fraction)
+        ppo = self.cfg.algorithm
+        self._entropy_coef.fill_(
+            (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
+        )
 
     def get_inference_policy(self) -> AmpVaePolicy:
         """The deterministic policy; it shares its networks with the algorithm."""
@@ -472,11 +467,13 @@ class AmpVaePPO(PPO):
 
     def _load_learner_state(self, state: dict[str, Any]) -> None:
         super().load(state, load_cfg=None, strict=True)
+        # Loading put the saved tensor in the place of ours, which the KL rule writes to.
+        self._lr.copy_(self.optimizer.param_groups[0]["lr"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr
+        self.learning_rate = self._lr.item()
         self.vae.load_state_dict(state["vae_state_dict"])
         self.vae_optimizer.load_state_dict(state["vae_optimizer_state_dict"])
-        _give_back(self._lr, self.optimizer)
-        _give_back(self._vae_lr, self.vae_optimizer)
-        self.learning_rate = self._lr.item()
         self.discriminator.load_state_dict(state["discriminator_state_dict"])
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer_state_dict"])
         self.adaboot.load_state_dict(state["adaboot"])
@@ -498,8 +495,8 @@ class AmpVaePPO(PPO):
     @torch.no_grad()
     def _adapt_learning_rate(self, kl: torch.Tensor) -> None:
         """Steer the divergence of an update to its target, on the device."""
-        change = torch.where(kl > _KL_BAND * self._desired_kl, 1.0 / _LR_STEP, 1.0)
-        too_small = (kl < self._desired_kl / _KL_BAND) & (kl > 0.0)
+        change = torch.where(kl > _KL_BAND * self.desired_kl, 1.0 / _LR_STEP, 1.0)
+        too_small = (kl < self.desired_kl / _KL_BAND) & (kl > 0.0)
         change = torch.where(too_small, _LR_STEP, change)
         self._lr.mul_(change).clamp_(*self.cfg.algorithm.learning_rate_range)
 
@@ -520,10 +517,3 @@ class AmpVaePPO(PPO):
         self._finished += finished
         self.adaboot.observe(finished)
         return {**metrics, "Adaboot/adaboot_p": self.adaboot.p}
-
-
-def _give_back(learning_rate: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Put our tensor, which schedules write to, back into an optimiser that was loaded."""
-    learning_rate.fill_(float(optimizer.param_groups[0]["lr"]))
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate

@@ -72,11 +72,7 @@ class AmpVaePpoCfg:
 
     desired_kl: float = 0.01
     """KL divergence [nat] between the policies before and after an update that the learning rate is
-    steered to when training begins; > 0."""
-
-    final_desired_kl: float = 0.002
-    """The same when training ends, towards which it moves linearly; > 0. Long steps find a gait,
-    short ones settle: with long ones to the end, the last policy is better or worse by chance."""
+    steered to; > 0."""
 
     max_grad_norm: float = 1.0
     """Clip of the gradient norm, of actor and critic each; > 0."""
@@ -91,10 +87,6 @@ class ContextVaeCfg:
 
     memory_dim: int = 64
     """Width of the memory; >= 0, and 0 leaves five frames to tell all."""
-
-    head_dims: tuple[int, ...] = ()
-    """Width of each hidden layer between features and memory on one side, estimates and latent on
-    the other."""
 
     memory_rate: float = 0.05
     """Share of a step in the memory before training, in (0, 1): 0.05 forgets in 0.4 s."""
@@ -128,11 +120,7 @@ class ContextVaeCfg:
     """Weight of the centre-of-mass error; >= 0."""
 
     learning_rate: float = 1e-3
-    """Learning rate at the start; > 0."""
-
-    final_learning_rate: float = 1e-4
-    """Learning rate at the end, approached by a constant factor per time; > 0. Late in training
-    estimates are to settle, not to follow each batch."""
+    """Constant learning rate; > 0."""
 
     max_grad_norm: float = 1.0
     """Clip of the gradient norm; > 0."""

@@ -148,12 +148,7 @@ class ContextVae(nn.Module):
         self.memory = LeakyMemory(feature_dim, cfg.memory_dim, cfg.memory_rate)
         # All heads in one matrix product: estimate, latent mean and latent log-variance.
         self._head_widths = (targets.width, cfg.latent_dim, cfg.latent_dim)
-        read_dim, heads_dim = feature_dim + cfg.memory_dim, sum(self._head_widths)
-        self.heads = (
-            MLP(read_dim, heads_dim, cfg.head_dims, "elu")
-            if cfg.head_dims
-            else nn.Linear(read_dim, heads_dim)
-        )
+        self.heads = nn.Linear(feature_dim + cfg.memory_dim, sum(self._head_widths))
         self.decoder = MLP(self.code_width, reconstruction_width, cfg.decoder_dims, "elu")
         self.register_buffer("beta", torch.tensor(cfg.beta))
 
