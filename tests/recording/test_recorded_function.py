@@ -100,7 +100,10 @@ def test_recorded_steps_give_the_numbers_of_steps_that_run(terrain, overlap):
     recorded, repeated = differences(run(capture=True)), differences(run(capture=False))
     # Sums on a GPU depend on the order of their terms, and contacts let a last digit grow until
     # some robots go other ways: also from one run to the next, without a recording.
-    assert recorded[:20].median(dim=1).values.max() < 1e-3
+    first = recorded[:20]
+    # On height fields even two runs without a recording part in the first step.
+    different = first.max() if terrain == "flat" else first.median(dim=1).values.max()
+    assert different < 1e-3
     alike, alike_at_best = ((each < 1e-2).float().mean() for each in (recorded, repeated))
     assert alike > 0.9 * alike_at_best
     assert reference[..., -1].any(), "no episode ended: resets were not compared"

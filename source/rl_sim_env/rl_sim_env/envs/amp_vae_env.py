@@ -164,13 +164,13 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         if cfg.fixed_shapes and isinstance(self.sim, WarpSimulation):
             # Some robot is reset in nearly every step, and would have all of them computed.
             self.sim.defers_inverse_weights = True
-        if cfg.capture_step and isinstance(self.sim, WarpSimulation):
-            self._run_step = RecordedFunction(
-                self._step,
-                what="the control step",
-                setting="env.capture_step",
-                around=self._recording,
-            )
+            if cfg.capture_step:
+                self._run_step = RecordedFunction(
+                    self._step,
+                    what="the control step",
+                    setting="env.capture_step",
+                    around=self._recording,
+                )
         # What is saved beside a run is what was asked for.
         cfg.seed = with_spare.seed
         self.cfg = cfg

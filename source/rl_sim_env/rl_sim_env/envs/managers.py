@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from mjlab.managers.curriculum_manager import CurriculumManager
 from mjlab.managers.event_manager import EventManager, EventMode, EventTermCfg, RecomputeLevel
+from mjlab.managers.manager_base import ManagerTermBaseCfg
 from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 from mjlab.managers.termination_manager import TerminationManager
 
@@ -103,8 +104,7 @@ class DeviceRewardManager(RewardManager):
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
         """Begin the sums of new episodes, and reset the terms that have a state."""
         self._sums[:, slice(None) if env_ids is None else env_ids] = 0.0
-        for term in self._class_term_cfgs:
-            term.func.reset(env_ids=env_ids)
+        _reset_terms(self._class_term_cfgs, env_ids)
         return {}
 
 
@@ -113,8 +113,7 @@ class DeviceTerminationManager(TerminationManager):
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
         """Reset the terms that have a state."""
-        for term in self._class_term_cfgs:
-            term.func.reset(env_ids=env_ids)
+        _reset_terms(self._class_term_cfgs, env_ids)
         return {}
 
 
@@ -123,8 +122,7 @@ class DeviceCurriculumManager(CurriculumManager):
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, float]:
         """Reset the terms that have a state."""
-        for term in self._class_term_cfgs:
-            term.func.reset(env_ids=env_ids)
+        _reset_terms(self._class_term_cfgs, env_ids)
         return {}
 
     def reports(self) -> dict[str, torch.Tensor | float]:
@@ -136,3 +134,9 @@ class DeviceCurriculumManager(CurriculumManager):
             elif state is not None:
                 reports[name] = state
         return reports
+
+
+def _reset_terms(terms: Iterable[ManagerTermBaseCfg], env_ids: torch.Tensor | slice | None) -> None:
+    """Reset terms that have a state."""
+    for term in terms:
+        term.func.reset(env_ids=env_ids)
