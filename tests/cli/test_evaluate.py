@@ -130,6 +130,7 @@ def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, m
         (["--robots", "0"], ["--robots 0", "at least 1"]),
         (["--seeds", "1", "1"], ["--seeds 1 1", "different"]),
         (["--seeds", "-1"], ["--seeds -1"]),
+        (["--survival_seconds", "0"], ["--survival_seconds 0", "above 0"]),
         (["--protocols", "trackin"], ["'trackin'", "tracking"]),
         (["--protocols", "xyz"], ["'xyz'", *PROTOCOLS, OUTSIDE]),
         (["--task", TASK.replace("Flat", "Fladd")], ["unknown task", TASK]),

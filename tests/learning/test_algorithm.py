@@ -444,6 +444,17 @@ def test_resumed_training_is_bit_identical() -> None:
     torch.testing.assert_close(results[0], results[1], rtol=0.0, atol=0.0)
 
 
+def test_resumed_training_follows_the_rates_it_is_given() -> None:
+    env = ToyEnv(num_envs=8)
+    original = _construct(env, _cfg(vae=ContextVaeCfg(learning_rate=1e-3)))
+    _iterate(original, env)
+    resumed = _construct(env, _cfg(vae=ContextVaeCfg(learning_rate=1e-4)))
+    resumed.load(original.save())
+    before, after = (each.vae_optimizer.state_dict() for each in (original, resumed))
+    torch.testing.assert_close(after["state"], before["state"])
+    assert [group["lr"] for group in after["param_groups"]] == [1e-4]
+
+
 def test_learns_to_follow_the_toy_command() -> None:
     torch.manual_seed(0)
     env = ToyEnv(num_envs=64)

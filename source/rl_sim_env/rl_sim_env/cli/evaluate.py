@@ -87,6 +87,12 @@ class EvaluateOptions:
     robots: int | None = None
     """Robots in each walk; default: what suits the device."""
 
+    seconds: float | None = None
+    """Length of a walk [s]; default: what suits the device."""
+
+    survival_seconds: float | None = None
+    """Length of a survival walk [s]; default: what suits the device."""
+
     quick: bool = False
     """A minute's try with a few robots; its figures mean little."""
 
@@ -105,6 +111,10 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         if self.robots is not None and self.robots < 1:
             raise UserError(f"--robots {self.robots}: must be at least 1")
+        for name in ("seconds", "survival_seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0.0:
+                raise UserError(f"--{name} {value}: must be above 0")
         if self.seeds is not None and (
             not self.seeds or min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds)
         ):
@@ -215,7 +225,8 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
 
 def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
     cfg = EvaluationCfg.quick() if options.quick else EvaluationCfg.for_device(device)
-    given = {"seeds": options.seeds, "robots": options.robots}
+    sizes = ("seeds", "robots", "seconds", "survival_seconds")
+    given = {name: getattr(options, name) for name in sizes}
     return replace(cfg, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -473,9 +473,9 @@ class AmpVaePPO(PPO):
             group["lr"] = self._lr
         self.learning_rate = self._lr.item()
         self.vae.load_state_dict(state["vae_state_dict"])
-        self.vae_optimizer.load_state_dict(state["vae_optimizer_state_dict"])
+        _load_moments(self.vae_optimizer, state["vae_optimizer_state_dict"])
         self.discriminator.load_state_dict(state["discriminator_state_dict"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer_state_dict"])
+        _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])
         self.adaboot.load_state_dict(state["adaboot"])
         # A recording writes to the optimisers' old state.
         self._record_training()
@@ -517,3 +517,9 @@ class AmpVaePPO(PPO):
         self._finished += finished
         self.adaboot.observe(finished)
         return {**metrics, "Adaboot/adaboot_p": self.adaboot.p}
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's moments; its rates stay those of the configuration."""
+    own_groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({**state, "param_groups": own_groups})
