@@ -107,7 +107,7 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
 
     def suit(self, device: str) -> None:
         """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
-        self.fixed_shapes = self.capture_step = device != "cpu"
+        self.fixed_shapes = self.capture_step = self.overlap = device != "cpu"
 
 
 class AmpVaeEnv(ManagerBasedRlEnv):
