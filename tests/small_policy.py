@@ -9,7 +9,7 @@ import torch
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint, to_plain
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
-from rl_sim_env.learning.policy import AmpVaePolicy, build_actor, build_vae
+from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy, build_actor, build_vae
 
 CFG = AmpVaeRunnerCfg(
     actor=ActorCfg(hidden_dims=(8,)),
@@ -33,10 +33,7 @@ def small_checkpoint(vec_env: AmpVaeVecEnv, task: str = TASK) -> Checkpoint:
         total_steps=0,
         total_seconds=0.0,
         progress=1.0,
-        algorithm={
-            "vae_state_dict": policy.vae.state_dict(),
-            "actor_state_dict": policy.actor.state_dict(),
-        },
+        algorithm={POLICY_STATE: policy.state_dict()},
         processes=[{"env": vec_env.training_state()}],
         config=to_plain(CFG),
         layout=vec_env.observation_layout.to_dict(),

@@ -37,7 +37,7 @@ def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_pat
     path = tmp_path / "out" / "model_3.pt"
     assert capsys.readouterr().out.split()[-1] == str(path)
     slim, whole = Checkpoint.load(path), Checkpoint.load(run_folder / "model_3.pt")
-    assert set(slim.algorithm) == set(POLICY_STATE)
+    assert set(slim.algorithm) == {POLICY_STATE}
     obs = vec_env.get_observations()
     actions = [
         build_policy(of, path, TASK, vec_env)(obs["actor_obs"], obs["vae_obs"], torch.zeros(1, 64))

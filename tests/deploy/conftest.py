@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.policy import POLICY_STATE
 from small_policy import save, small_checkpoint
 
 
@@ -37,8 +37,7 @@ def standing(vec_env, tmp_path_factory) -> Path:
     """Exported policy whose actions are always zero."""
     folder = tmp_path_factory.mktemp("standing")
     checkpoint = small_checkpoint(vec_env)
-    actor = checkpoint.algorithm["actor_state_dict"]
-    checkpoint.algorithm["actor_state_dict"] = {
-        name: torch.zeros_like(value) for name, value in actor.items()
-    }
+    for name, value in checkpoint.algorithm[POLICY_STATE].items():
+        if name.startswith("actor."):
+            value.zero_()
     return export_policy(save(checkpoint, folder), folder)[0]

@@ -15,6 +15,7 @@ from rl_sim_env.deploy.export import NETWORK_FILE, OPSET, POLICY_FILE, export_po
 from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.log_writer import write_run_files
+from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.mdp import observations
 from rl_sim_env.robots.grq20_v2d3 import constants
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
@@ -127,9 +128,9 @@ def test_settings_of_the_run_count_not_those_of_the_task(checkpoint, tmp_path):
     env_cfg.actions["joint_pos"].clip = {".*": (-0.3, 0.3)}
     write_run_files(tmp_path, env_cfg=env_cfg, agent_cfg=CFG)
     # Biases far apart, so that some joints reach their limits.
-    actor = checkpoint.algorithm["actor_state_dict"]
-    (last_bias,) = [value for value in actor.values() if value.shape == (12,)][-1:]
-    last_bias.copy_(torch.linspace(-9.0, 9.0, 12))
+    policy = checkpoint.algorithm[POLICY_STATE]
+    biases = [policy[name] for name in policy if name.startswith("actor.mlp")]
+    biases[-1].copy_(torch.linspace(-9.0, 9.0, 12))
     path, _ = export_policy(save(checkpoint, tmp_path), tmp_path / "out")
     session, metadata = open_session(path)
     assert metadata.action_scale == (0.1,) * 4 + (0.2,) * 8

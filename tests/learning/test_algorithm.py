@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import itertools
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from rl_sim_env.learning.config import (
     MlpCfg,
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.recording import HostReads
 
 STEP_DT = 0.02
@@ -442,6 +444,19 @@ def test_resumed_training_is_bit_identical() -> None:
             metrics = _iterate(algorithm, its_env)
         results.append((algorithm.save(), metrics))
     torch.testing.assert_close(results[0], results[1], rtol=0.0, atol=0.0)
+
+
+def test_the_policy_is_the_mean_of_the_last_updates() -> None:
+    env = ToyEnv(num_envs=8)
+    cfg = dataclasses.replace(_cfg(), policy_memory=4.0)
+    algorithm = _construct(env, cfg)
+    weights = []
+    for _ in range(3):
+        _iterate(algorithm, env)
+        weights.append(algorithm.vae.heads.weight.detach().clone())
+    mean = weights[0].lerp(weights[1], 0.25).lerp(weights[2], 0.25)
+    torch.testing.assert_close(algorithm.get_inference_policy().vae.heads.weight, mean)
+    torch.testing.assert_close(algorithm.save()[POLICY_STATE]["vae.heads.weight"], mean)
 
 
 def test_resumed_training_follows_the_rates_it_is_given() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import torch
 from rsl_rl.algorithms import PPO
 from rsl_rl.models import MLPModel
 from rsl_rl.storage import RolloutStorage
 from tensordict import TensorDict
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.amp_buffer import AmpReplayBuffer
@@ -30,6 +31,7 @@ from rl_sim_env.learning.learner import Learner
 from rl_sim_env.learning.metrics import LossMeter, SpikeAlarm
 from rl_sim_env.learning.policy import (
     POLICY_INPUT,
+    POLICY_STATE,
     AmpVaePolicy,
     assemble_policy_input,
     build_actor,
@@ -182,6 +184,10 @@ class AmpVaePPO(PPO):
             ),
         )
         self._record_training()
+        self._average = AveragedModel(
+            AmpVaePolicy(self._raw_actor, self.vae),
+            multi_avg_fn=get_ema_multi_avg_fn(1.0 - 1.0 / cfg.policy_memory),
+        )
         self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
         self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
         self._memory = self.vae.initial_memory(storage.num_envs)
@@ -261,8 +267,8 @@ class AmpVaePPO(PPO):
         )
 
     def get_inference_policy(self) -> AmpVaePolicy:
-        """The deterministic policy; it shares its networks with the algorithm."""
-        return AmpVaePolicy(self._raw_actor, self.vae)
+        """The deterministic policy, averaged over the last updates; it goes on with training."""
+        return cast(AmpVaePolicy, self._average.module)
 
     def episode_statistics(self) -> dict[str, float]:
         """Mean return and length [control steps] of episodes finished since the last call.
@@ -376,6 +382,7 @@ class AmpVaePPO(PPO):
             mini_batch = MiniBatch(vars(batch), sequences, policy_pairs, expert_pairs)
             self._meter.add(self._train(mini_batch))
         self.storage.clear()
+        self._average.update_parameters(AmpVaePolicy(self._raw_actor, self.vae))
         return self._read_metrics()
 
     def _record_training(self) -> None:
@@ -458,6 +465,7 @@ class AmpVaePPO(PPO):
     def _learner_state(self) -> dict[str, Any]:
         return {
             **super().save(),
+            POLICY_STATE: self.get_inference_policy().state_dict(),
             "vae_state_dict": self.vae.state_dict(),
             "vae_optimizer_state_dict": self.vae_optimizer.state_dict(),
             "discriminator_state_dict": self.discriminator.state_dict(),
@@ -473,6 +481,9 @@ class AmpVaePPO(PPO):
             group["lr"] = self._lr
         self.learning_rate = self._lr.item()
         self.vae.load_state_dict(state["vae_state_dict"])
+        self.get_inference_policy().load_state_dict(state[POLICY_STATE])
+        # Of an average without updates the first one would take the place.
+        self._average.n_averaged.fill_(1)
         _load_moments(self.vae_optimizer, state["vae_optimizer_state_dict"])
         self.discriminator.load_state_dict(state["discriminator_state_dict"])
         _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])

@@ -26,7 +26,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 _RECORDED_PACKAGES = (
     "rl_sim_env",
     "torch",
@@ -122,7 +122,7 @@ class Checkpoint:
         """The checkpoint without what only training needs: to play, to evaluate, to export."""
         return dataclasses.replace(
             self,
-            algorithm={name: self.algorithm[name] for name in POLICY_STATE},
+            algorithm={POLICY_STATE: self.algorithm[POLICY_STATE]},
             processes=[{"env": self.processes[0]["env"]}],
         )
 

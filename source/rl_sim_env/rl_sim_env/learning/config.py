@@ -252,6 +252,12 @@ class AmpVaeRunnerCfg:
     rollout_threads: int = 1
     """CPU threads of the networks during rollouts, where physics needs the cores; >= 1."""
 
+    policy_memory: float = 20.0
+    """Number of updates that the policy which is played, evaluated and exported is an exponential
+    mean of; >= 1, and 1 takes the last one. Weights that are averaged walk better than the last,
+    which leave it to chance what the last few mini-batches were (Izmailov et al.,
+    arXiv:1803.05407)."""
+
     capture_update: bool = True
     """Whether a GPU records training on a mini-batch as a CUDA graph and replays it; several
     processes, which exchange gradients, never do."""

@@ -17,8 +17,8 @@ from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.estimation import Estimate, EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 
-POLICY_STATE = ("actor_state_dict", "vae_state_dict")
-"""What of the algorithm's saved state makes up the policy."""
+POLICY_STATE = "policy_state_dict"
+"""Key of the policy in the algorithm's saved state."""
 
 POLICY_INPUT = "policy_input"
 """Key of what the actor reads in a set of observations."""
@@ -144,9 +144,9 @@ class AmpVaePolicy(nn.Module):
         """
         vae = build_vae(layout, cfg)
         actor = build_actor(layout, vae, num_actions, cfg)
-        vae.load_state_dict(saved["vae_state_dict"])
-        actor.load_state_dict(saved["actor_state_dict"])
-        return cls(actor, vae).to(device).eval()
+        policy = cls(actor, vae)
+        policy.load_state_dict(saved[POLICY_STATE])
+        return policy.to(device).eval()
 
     def forward(
         self,
