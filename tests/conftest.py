@@ -40,7 +40,8 @@ def make_env() -> MakeEnv:
         for group in cfg.observations.values():
             group.enable_corruption &= noise
         if reference_start:
-            cfg.events["motion"].params["probability"] = reference_start
+            shares = {"probability": reference_start, "final_probability": reference_start}
+            cfg.events["motion"].params.update(shares)
         else:
             cfg.events.pop("motion", None)
         if edit is not None:
