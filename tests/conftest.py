@@ -40,8 +40,7 @@ def make_env() -> MakeEnv:
         for group in cfg.observations.values():
             group.enable_corruption &= noise
         if reference_start:
-            shares = {"probability": reference_start, "final_probability": reference_start}
-            cfg.events["motion"].params.update(shares)
+            cfg.events["motion"].params["probability"] = reference_start
         else:
             cfg.events.pop("motion", None)
         if edit is not None:

@@ -17,6 +17,25 @@ def test_the_curves_of_a_run_become_a_picture(tmp_path, capsys):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_run_that_was_resumed_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda self, x, y: drawn.append((x, y)))
+    tag, _ = next(iter(PANELS.values()))
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder, begin in zip(folders, (600.0, 9000.0), strict=True):
+        with SummaryWriter(str(folder)) as writer:
+            for minute in range(3):
+                writer.add_scalar(tag, begin, minute, walltime=begin + 60.0 * minute)
+    main([*map(str, folders), "--output", str(tmp_path / "curves.png")])
+    assert drawn[0] == ([0.0, 1.0, 2.0, 2.0, 3.0, 4.0], [600.0] * 3 + [9000.0] * 3)
+
+
+def test_no_folder_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert "give the folder of a run" in capsys.readouterr().err
+
+
 def test_a_folder_without_curves_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main([str(tmp_path)])

@@ -29,11 +29,15 @@ COLUMNS = 3
 class CurvesOptions:
     """Draw reward, tracking, style and estimation over training time."""
 
-    run: tyro.conf.Positional[Path]
-    """Folder of the run."""
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folder of the run, and of those that resumed it, in order."""
 
     output: Path = Path("curves.png")
     """Picture to write."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise UserError("no run given; give the folder of a run")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,10 +53,12 @@ def draw(options: CurvesOptions) -> None:
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    if not list(options.run.glob("events.out.tfevents.*")):
-        raise UserError(f"{options.run}: no TensorBoard curves here; give the folder of a run")
-    events = EventAccumulator(str(options.run), size_guidance={"scalars": 0}).Reload()
-    present = events.Tags()["scalars"]
+    for run in options.runs:
+        if not list(run.glob("events.out.tfevents.*")):
+            raise UserError(f"{run}: no TensorBoard curves here; give the folder of a run")
+    parts = [
+        EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload() for run in options.runs
+    ]
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -61,13 +67,13 @@ def draw(options: CurvesOptions) -> None:
     for axis, (title, (tag, factor)) in zip(axes.flat, PANELS.items(), strict=True):
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)
-        if tag in present:
-            curve = events.Scalars(tag)
-            begin = curve[0].wall_time
-            axis.plot(
-                [(point.wall_time - begin) / 60.0 for point in curve],
-                [point.value * factor for point in curve],
-            )
+        minutes, values = [0.0], []
+        for part in parts:
+            curve = part.Scalars(tag) if tag in part.Tags()["scalars"] else []
+            begin = minutes[-1]
+            minutes += [begin + (point.wall_time - curve[0].wall_time) / 60.0 for point in curve]
+            values += [point.value * factor for point in curve]
+        axis.plot(minutes[1:], values)
     for axis in axes[-1]:
         axis.set_xlabel("training time [min]")
     figure.tight_layout()

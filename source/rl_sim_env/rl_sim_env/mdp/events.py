@@ -207,7 +207,6 @@ class ResetToMotion:
         env_ids: torch.Tensor,
         *,
         probability: float,
-        final_probability: float,
         motion_paths: Sequence[Path | str] | None,
         mjcf_path: Path | str,
     ) -> None:
@@ -216,17 +215,14 @@ class ResetToMotion:
         Args:
             env: The environment.
             env_ids: Environments to reset.
-            probability: Share of the episodes that begin so at command level 0, in [0, 1].
-            final_probability: The same at command level 1; linear between them.
+            probability: Share of the episodes that begin so, in [0, 1].
             motion_paths: Clips: files, folders or patterns; None for the generated ones.
             mjcf_path: Robot that the generated clips are for.
         """
         del motion_paths, mjcf_path
         # All are drawn and written, and most put back: a list of those drawn would have a length
         # that only the device knows.
-        level = env.velocity_command.level[env.velocity_command.family[env_ids]]
-        share = probability + level * (final_probability - probability)
-        chosen = (torch.rand(len(env_ids), device=env.device) < share)[:, None]
+        chosen = torch.rand(len(env_ids), 1, device=env.device) < probability
         state = self._sampler.sample_states(len(env_ids))
         robot, indexing = env.robot.data.data, env.robot.indexing
         fields = (robot.qpos, robot.qvel, env.robot.data.joint_pos_target)

@@ -69,10 +69,6 @@ SWING_HEIGHT = 0.08
 REFERENCE_START = 0.5
 """Share of training episodes that begin in the middle of a motion clip."""
 
-FINAL_REFERENCE_START = {"rough": 0.5, "flat": 0.1}
-"""The same once robots follow all commands. The others begin standing, which under a heavy load to
-the side is what robots of few minutes fall at."""
-
 SCAN_SIZE = (1.6, 1.0)
 SCAN_RESOLUTION = 0.1
 SCAN_OFFSET = 0.5
@@ -260,7 +256,6 @@ def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTe
         "motion": reset(
             events.ResetToMotion,
             probability=REFERENCE_START,
-            final_probability=FINAL_REFERENCE_START["rough" if rough else "flat"],
             motion_paths=None,
             mjcf_path=mjcf_path,
         ),
