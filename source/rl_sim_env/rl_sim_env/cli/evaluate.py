@@ -113,7 +113,7 @@ class EvaluateOptions:
             raise UserError(f"--robots {self.robots}: must be at least 1")
         for name in ("seconds", "survival_seconds"):
             value = getattr(self, name)
-            if value is not None and value <= 0.0:
+            if value is not None and not value > 0.0:
                 raise UserError(f"--{name} {value}: must be above 0")
         if self.seeds is not None and (
             not self.seeds or min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds)

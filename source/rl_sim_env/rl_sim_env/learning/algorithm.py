@@ -184,8 +184,9 @@ class AmpVaePPO(PPO):
             ),
         )
         self._record_training()
+        self._policy = AmpVaePolicy(self._raw_actor, self.vae)
         self._average = AveragedModel(
-            AmpVaePolicy(self._raw_actor, self.vae),
+            self._policy,
             multi_avg_fn=get_ema_multi_avg_fn(1.0 - 1.0 / cfg.policy_memory),
         )
         self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
@@ -382,7 +383,7 @@ class AmpVaePPO(PPO):
             mini_batch = MiniBatch(vars(batch), sequences, policy_pairs, expert_pairs)
             self._meter.add(self._train(mini_batch))
         self.storage.clear()
-        self._average.update_parameters(AmpVaePolicy(self._raw_actor, self.vae))
+        self._average.update_parameters(self._policy)
         return self._read_metrics()
 
     def _record_training(self) -> None:
