@@ -333,6 +333,28 @@ def test_the_memory_lasts_as_long_as_the_episode() -> None:
             storage.clear()
 
 
+def test_an_update_reads_the_very_frames_that_were_acted_on() -> None:
+    env = ToyEnv(num_envs=4, max_episode_length=5)
+    algorithm = _construct(env, _cfg(num_steps=8))
+    with torch.inference_mode():
+        obs = env.get_observations()
+        # The second rollout begins in the middle of episodes.
+        for _ in range(2):
+            acted_on = []
+            for _ in range(8):
+                acted_on.append(obs["vae_obs"].clone())
+                obs, rewards, dones, extras = env.step(algorithm.act(obs))
+                algorithm.process_env_step(obs, rewards, dones, extras)
+            histories = torch.stack(acted_on, dim=1)
+            (batch,) = algorithm.storage.sequences(algorithm.vae.targets, 1, 1)
+            found = [
+                next(env for env in range(4) if torch.equal(histories[env], history))
+                for history in batch.history.unbind(dim=1)
+            ]
+            assert sorted(found) == [0, 1, 2, 3]
+            algorithm.storage.clear()
+
+
 def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
     rates = []
     for desired_kl in (1e-9, 1e3):
@@ -389,13 +411,14 @@ def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
 
 
 def test_loss_that_is_not_finite_is_named() -> None:
-    for observation, loss in (("vae_obs", "vae_vel_loss"), ("policy_input", "surrogate")):
+    for stored, loss in (
+        (lambda storage: storage.frames, "vae_vel_loss"),
+        (lambda storage: storage.observations["policy_input"], "surrogate"),
+    ):
         env = ToyEnv(num_envs=4)
         algorithm = _construct(env, _cfg())
         _rollout(algorithm, env)
-        storage = algorithm.storage
-        stored = storage.outcomes if observation in storage.outcomes else storage.observations
-        stored[observation][0, 0, 0] = torch.nan
+        stored(algorithm.storage)[0, 0, 0] = torch.nan
         with pytest.raises(FloatingPointError, match=loss):
             algorithm.update()
 

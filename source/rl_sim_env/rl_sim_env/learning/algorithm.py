@@ -242,6 +242,7 @@ class AmpVaePPO(PPO):
                 cfg.num_steps_per_env,
                 samples,
                 outcomes,
+                layout.frames("vae_obs", obs["vae_obs"]),
                 vae.to(device).initial_memory(env.num_envs),
                 env.num_actions,
                 device,
@@ -324,7 +325,7 @@ class AmpVaePPO(PPO):
         self.transition.observations, outcome = split_step(
             before, next_proprioception, dones, extras
         )
-        self.storage.add_outcome(outcome)
+        self.storage.add_outcome(outcome, self.layout.frames("vae_obs", before["vae_obs"]))
         # Without time-outs: the base class would bootstrap on the value of s_t.
         super().process_env_step(obs, rewards, dones, {})
         self.adaboot.redraw(dones)

@@ -136,6 +136,22 @@ class ObservationLayout:
         """
         return torch.cat([values[..., self.slice(group, term)] for term in terms], dim=-1)
 
+    def frames(self, group: str, values: torch.Tensor) -> torch.Tensor:
+        """The stacked frames of a group, oldest first.
+
+        Args:
+            group: Observation group that ``values`` holds.
+            values: Shape (..., width of the group).
+
+        Returns:
+            Shape (..., number of frames, width of a frame).
+
+        Raises:
+            LayoutError: There is no such group.
+        """
+        found = self._group(group)
+        return values.unflatten(-1, (found.history, found.frame_width))
+
     def describe(self) -> str:
         """A table of all groups and terms, one line each."""
         return "\n".join(line for group in self.groups for line in self._lines(group))

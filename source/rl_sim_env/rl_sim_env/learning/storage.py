@@ -34,7 +34,6 @@ def split_step(
     after = extras["terminal_obs"]
     samples = {name: observations[name] for name in (POLICY_INPUT, "critic_obs")}
     outcome = {
-        "vae_obs": observations["vae_obs"],
         "next_proprioception": next_proprioception,
         "valid": dones == 0,
         "amp_obs": observations["amp_obs"],
@@ -55,6 +54,7 @@ class AmpVaeRolloutStorage(RolloutStorage):
         num_steps: Control steps of a rollout T.
         samples: Example of what mini-batches read, from :func:`split_step`.
         outcomes: Example of what is read in order, from :func:`split_step`.
+        frame_stack: Example of the frames that the VAE reads, oldest first, shape (N, L, width).
         memory: Memory of the VAE before the first step, shape (N, width).
         num_actions: Width of the actions.
         device: Where everything lives.
@@ -62,6 +62,10 @@ class AmpVaeRolloutStorage(RolloutStorage):
 
     outcomes: TensorDict
     """Facts about each transition, batch size (T, N)."""
+
+    frames: torch.Tensor
+    """Every frame that the VAE read, once: the L - 1 before the rollout, then one of each step.
+    Shape (L - 1 + T, N, width)."""
 
     memory: torch.Tensor
     """Memory of the VAE before the first step of the rollout, shape (N, width)."""
@@ -72,17 +76,30 @@ class AmpVaeRolloutStorage(RolloutStorage):
         num_steps: int,
         samples: TensorDict,
         outcomes: TensorDict,
+        frame_stack: torch.Tensor,
         memory: torch.Tensor,
         num_actions: int,
         device: str,
     ) -> None:
         super().__init__("rl", num_envs, num_steps, samples, (num_actions,), device)
         self.outcomes = torch.stack([torch.zeros_like(outcomes)] * num_steps)
+        _, length, width = frame_stack.shape
+        self.frames = frame_stack.new_zeros(length - 1 + num_steps, num_envs, width)
         self.memory = memory
 
-    def add_outcome(self, outcome: TensorDict) -> None:
-        """Record the outcome of the step that the next ``add_transition`` completes."""
+    def add_outcome(self, outcome: TensorDict, frame_stack: torch.Tensor) -> None:
+        """Record the step that the next ``add_transition`` completes.
+
+        Args:
+            outcome: From :func:`split_step`.
+            frame_stack: The frames that the VAE read, shape (N, L, width).
+        """
         self.outcomes[self.step].copy_(outcome)
+        length = frame_stack.shape[1]
+        if self.step == 0:
+            self.frames[:length] = frame_stack.transpose(0, 1)
+        else:
+            self.frames[length - 1 + self.step] = frame_stack[:, -1]
 
     def mini_batch_generator(
         self, num_mini_batches: int, num_epochs: int = 8
@@ -108,6 +125,7 @@ class AmpVaeRolloutStorage(RolloutStorage):
         begins = torch.zeros_like(steps["valid"])
         # The memory before the first step is already that of a new episode where one begins.
         begins[1:] = ~steps["valid"][:-1]
+        read = self._frames_read(begins)
         true_code = targets.from_critic(self.observations["critic_obs"])
         size = max(self.num_envs // num_mini_batches, 1)
         for _ in range(num_epochs):
@@ -117,10 +135,26 @@ class AmpVaeRolloutStorage(RolloutStorage):
                 start = part * size % self.num_envs
                 envs = order[start : start + size]
                 yield Sequences(
-                    history=steps["vae_obs"][:, envs],
+                    history=self.frames[read[:, envs], envs[:, None]].flatten(2),
                     memory=self.memory[envs],
                     begins=begins[:, envs],
                     true_code=true_code[:, envs],
                     next_proprioception=steps["next_proprioception"][:, envs],
                     valid=steps["valid"][:, envs],
                 )
+
+    def _frames_read(self, begins: torch.Tensor) -> torch.Tensor:
+        """Which of the frames the VAE read in each step, oldest first.
+
+        Args:
+            begins: Whether a step is the first of its episode, shape (T, N).
+
+        Returns:
+            Indices into ``frames``, shape (T, N, L).
+        """
+        length = len(self.frames) - len(begins) + 1
+        newest = torch.arange(length - 1, len(self.frames), device=self.device)
+        # An episode's first frame stands for those that there were before it.
+        first = torch.where(begins, newest[:, None], 0).cummax(dim=0).values
+        ages = torch.arange(length - 1, -1, -1, device=self.device)
+        return torch.maximum((newest[:, None] - ages)[:, None], first[:, :, None])
