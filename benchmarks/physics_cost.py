@@ -32,8 +32,8 @@ TERRAIN = "env.scene.terrain.terrain_generator.sub_terrains"
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     AS_IT_IS: (),
+    "3 solver iterations": ("env.sim.mujoco.iterations=3",),
     "5 solver iterations": ("env.sim.mujoco.iterations=5",),
-    "10 solver iterations": ("env.sim.mujoco.iterations=10",),
     "20 solver iterations": ("env.sim.mujoco.iterations=20",),
     "10 steps of line search": ("env.sim.mujoco.ls_iterations=10",),
     "elliptic cone": ("env.sim.mujoco.cone=elliptic",),

@@ -400,8 +400,8 @@ def amp_vae_env_cfg(
                 timestep=PHYSICS_DT,
                 cone="pyramidal",
                 impratio=1.0,
-                # On a GPU all robots wait for the slowest one; more change nothing that it feels.
-                iterations=3,
+                # Hard impacts need six; with fewer some robots are thrown about.
+                iterations=10,
                 ls_iterations=20,
                 # A foot is done with a cell of the ground after eight; memory is taken for all.
                 ccd_iterations=16,
