@@ -184,7 +184,8 @@ def test_the_log_counts_the_episodes_that_ended(vec_env):
     assert log["Episode_Termination/time_out"] == (1.0, 2)
     assert log["Episode_Termination/bad_orientation"] == (1.0, 2)
     total, count = log["Episode_Reward/is_terminated"]
-    cost = env.cfg.rewards["is_terminated"].weight * env.step_dt
+    fall = env.cfg.rewards["is_terminated"]
+    cost = fall.weight * fall.params["initial_share"] * env.step_dt
     assert count == 2 and total == pytest.approx(cost / env.max_episode_length_s)
     assert not any(name.startswith("Episode") for name in env.read_log())
 

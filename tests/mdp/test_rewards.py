@@ -162,3 +162,13 @@ def test_feet_that_move_without_being_lifted_cost(env, place):
     expect(rewards.foot_clearance(env, target=target), 0.0)
     place(env, height=TOUCHING)
     expect(rewards.foot_clearance(env, target=target), 0.0)
+
+
+def test_a_fall_costs_more_once_commands_are_wide(env):
+    terminated = torch.tensor((True, False))
+    env.termination_manager._terminated_buf[:] = terminated
+    for level, cost in ((0.0, 0.1), (0.5, 0.55), (1.0, 1.0)):
+        env.velocity_command.level[:] = level
+        found = rewards.is_terminated(env, initial_share=0.1)
+        torch.testing.assert_close(found, torch.tensor((cost, 0.0)))
+        assert rewards.is_terminated(env).tolist() == [1.0, 0.0]

@@ -118,6 +118,16 @@ def stand_still(env: AmpVaeEnv) -> torch.Tensor:
     return deviation * ~env.velocity_command.is_moving
 
 
-def is_terminated(env: AmpVaeEnv) -> torch.Tensor:
-    """1 in the step in which the robot fell (time-outs do not count)."""
-    return env.termination_manager.terminated.float()
+def is_terminated(env: AmpVaeEnv, *, initial_share: float = 1.0) -> torch.Tensor:
+    """Up to 1 in the step in which the robot fell (time-outs do not count).
+
+    Robots that are to learn to walk must dare something; those that walk must not fall.
+
+    Args:
+        env: The environment.
+        initial_share: Value while commands on the robot's terrain are narrowest; it rises to 1 as
+            they widen.
+    """
+    command = env.velocity_command
+    level = command.level[command.family]
+    return env.termination_manager.terminated * (initial_share + (1.0 - initial_share) * level)
