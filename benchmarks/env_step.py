@@ -15,14 +15,13 @@ from mjlab.envs import ManagerBasedRlEnv
 
 from gauges import MemoryGauge, PartTimer, host_syncs, synchronize
 from record import Figures, make_record, prepare_output, print_record, write_record
-from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.learning.distributed import resolve_device
 from subjects import (
     SubjectOptions,
     as_written,
     build,
-    check_positive,
     in_turns,
     our_cfgs,
     step_parts,
@@ -220,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def benchmark(options: EnvStepOptions) -> None:
     """Measure as the options say, print the table and write the record."""
-    check_positive(steps=options.steps, repeats=options.repeats)
+    check_counts(steps=options.steps, repeats=options.repeats)
     prepare_output(options.output)
     device = resolve_device(options.device)
     env_cfg, runner_cfg = our_cfgs(options, device)

@@ -14,7 +14,7 @@ from env_step import MILLISECONDS, time_physics
 from gauges import MemoryGauge
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.overrides import apply_overrides
-from rl_sim_env.cli.program import run_program
+from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.cli.saved_policy import DEFAULT_TASK, build_policy, find_checkpoint
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, known_names
@@ -24,7 +24,7 @@ from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
 from rl_sim_env.tasks import find_task
-from subjects import build, check_positive
+from subjects import build
 
 AS_IT_IS = "as it is"
 
@@ -105,7 +105,7 @@ def benchmark(options: PhysicsCostOptions) -> None:
     Raises:
         UserError: There is no such task, policy or variant.
     """
-    check_positive(num_envs=options.num_envs)
+    check_counts(num_envs=options.num_envs)
     for name in options.variants:
         if name not in VARIANTS:
             raise UserError(f"--variants '{name}'; {known_names(name, VARIANTS)}")

@@ -153,14 +153,3 @@ def in_turns(turns: int, what: str) -> Iterator[int]:
     for turn in range(turns):
         print(f"{what} {turn + 1} of {turns}", flush=True)
         yield turn
-
-
-def check_positive(**numbers: int) -> None:
-    """Refuse numbers below 1.
-
-    Raises:
-        UserError: One is; the message names it as an option.
-    """
-    for name, number in numbers.items():
-        if number < 1:
-            raise UserError(f"--{name} {number}: must be at least 1")

@@ -18,7 +18,7 @@ from mjlab.tasks.registry import load_rl_cfg, load_runner_cls
 
 from gauges import MemoryGauge
 from record import make_record, prepare_output, print_record, write_record
-from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import resolve_device
@@ -28,7 +28,6 @@ from rl_sim_env.motions import MotionSampler, load_clips
 from subjects import (
     SubjectOptions,
     build,
-    check_positive,
     in_turns,
     our_cfgs,
     stock_env_cfg,
@@ -189,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def benchmark(options: TrainIterationOptions) -> None:
     """Measure as the options say, print the table and write the record."""
-    check_positive(iterations=options.iterations, warm_up=options.warm_up)
+    check_counts(iterations=options.iterations, warm_up=options.warm_up)
     prepare_output(options.output)
     device = resolve_device(options.device)
     torch.set_float32_matmul_precision("high")

@@ -486,17 +486,23 @@ def test_resumed_training_follows_the_rates_it_is_given() -> None:
     env = ToyEnv(num_envs=8)
     original = _construct(env, _cfg(vae=ContextVaeCfg(learning_rate=1e-3)))
     _iterate(original, env)
-    resumed = _construct(env, _cfg(vae=ContextVaeCfg(learning_rate=1e-4)))
+    rates = ContextVaeCfg(learning_rate=1e-4, final_learning_rate=1e-6)
+    resumed = _construct(env, _cfg(vae=rates))
     resumed.load(original.save())
     before, after = (each.vae_optimizer.state_dict() for each in (original, resumed))
     torch.testing.assert_close(after["state"], before["state"])
-    assert [group["lr"] for group in after["param_groups"]] == [1e-4]
+    (group,) = resumed.vae_optimizer.param_groups
+    for progress, rate in ((0.0, 1e-4), (0.5, 1e-5), (1.0, 1e-6)):
+        resumed.set_progress(progress)
+        assert group["lr"].item() == pytest.approx(rate)
 
 
 def test_learns_to_follow_the_toy_command() -> None:
     torch.manual_seed(0)
     env = ToyEnv(num_envs=64)
-    algorithm = _construct(env, _cfg(num_steps=24, amp=NO_STYLE, ppo=AmpVaePpoCfg()))
+    cfg = _cfg(num_steps=24, amp=NO_STYLE, ppo=AmpVaePpoCfg())
+    cfg.vae.final_learning_rate = cfg.vae.learning_rate
+    algorithm = _construct(env, cfg)
     algorithm.set_progress(1.0)
     history = [{**_iterate(algorithm, env), **algorithm.episode_statistics()} for _ in range(18)]
     first, last = history[0], history[-1]

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table as Grid
 
 from rl_sim_env.cli.overrides import apply_overrides
-from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.cli.saved_policy import DEFAULT_TASK, SHIPPED, build_policy, find_checkpoint
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import export_policy
@@ -109,8 +109,7 @@ class EvaluateOptions:
     """Further settings, as env.path=value."""
 
     def __post_init__(self) -> None:
-        if self.robots is not None and self.robots < 1:
-            raise UserError(f"--robots {self.robots}: must be at least 1")
+        check_counts(robots=self.robots)
         for name in ("seconds", "survival_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0.0:

@@ -54,6 +54,20 @@ def parse_options(options_type: Any, argv: Sequence[str] | None) -> Any:
         raise UserError(" ".join(words) or "the arguments do not fit; see --help") from None
 
 
+def check_counts(**counts: int | None) -> None:
+    """Refuse options below 1.
+
+    Args:
+        **counts: Options by name; None where one was not given.
+
+    Raises:
+        UserError: One is below 1; the message names it.
+    """
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UserError(f"--{name} {count}: must be at least 1")
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn :class:`UserError` into one line on stderr and exit status 2."""

@@ -14,9 +14,8 @@ import torch
 import tyro
 
 from rl_sim_env.cli.overrides import apply_overrides
-from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
 from rl_sim_env.evaluation.walking import print_reports
 from rl_sim_env.learning.checkpoint import resolve_checkpoint
@@ -113,8 +112,7 @@ def train(options: TrainOptions) -> None:
         UserError: Something in the options or the surroundings is wrong.
     """
     task = find_task(options.task)
-    if options.num_envs is not None and options.num_envs < 1:
-        raise UserError(f"--num_envs {options.num_envs}: must be at least 1")
+    check_counts(num_envs=options.num_envs)
     cfg = task.runner_cfg()
     _set_runner_options(cfg, options)
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:

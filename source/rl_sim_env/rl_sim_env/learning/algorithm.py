@@ -156,15 +156,14 @@ class AmpVaePPO(PPO):
         self.discriminator = discriminator.to(device)
         self.expert = expert
         self.step_dt = step_dt
-        # A fused optimiser takes its learning rate as a tensor: the KL rule needs no host read.
+        # Fused optimisers take learning rates as tensors: what changes them needs no host read.
         self._lr = torch.tensor(ppo.learning_rate, device=device)
+        self._vae_lr = torch.tensor(cfg.vae.learning_rate, device=device)
         self._entropy_coef = torch.tensor(ppo.entropy_coef, device=device)
         self.optimizer = torch.optim.Adam(
             chain(self.actor.parameters(), self.critic.parameters()), lr=self._lr, fused=True
         )
-        self.vae_optimizer = torch.optim.Adam(
-            self.vae.parameters(), lr=cfg.vae.learning_rate, fused=True
-        )
+        self.vae_optimizer = torch.optim.Adam(self.vae.parameters(), lr=self._vae_lr, fused=True)
         self.discriminator_optimizer = self.discriminator.make_optimizer()
         self._learners = (
             Learner(
@@ -263,9 +262,12 @@ class AmpVaePPO(PPO):
     def set_progress(self, fraction: float) -> None:
         """Follow the schedules; once an iteration, with the part of training that is done."""
         self.adaboot.set_progress(fraction)
-        ppo = self.cfg.algorithm
+        ppo, vae = self.cfg.algorithm, self.cfg.vae
         self._entropy_coef.fill_(
             (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
+        )
+        self._vae_lr.fill_(
+            vae.learning_rate ** (1.0 - fraction) * vae.final_learning_rate**fraction
         )
 
     def get_inference_policy(self) -> AmpVaePolicy:
@@ -535,4 +537,8 @@ class AmpVaePPO(PPO):
 def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Load an optimiser's moments; its rates stay those of the configuration."""
     own_groups = optimizer.state_dict()["param_groups"]
+    rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**state, "param_groups": own_groups})
+    # Loading copied them, and a schedule writes to the very tensors.
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate

@@ -120,7 +120,10 @@ class ContextVaeCfg:
     """Weight of the centre-of-mass error; >= 0."""
 
     learning_rate: float = 1e-3
-    """Constant learning rate; > 0."""
+    """Learning rate as training begins; > 0."""
+
+    final_learning_rate: float = 1e-4
+    """Learning rate as it ends; > 0. It falls by the same factor in every part of training."""
 
     max_grad_norm: float = 1.0
     """Clip of the gradient norm; > 0."""

@@ -158,7 +158,9 @@ def _commands(rough: bool) -> TerrainVelocityCommandCfg:
     both, forward = (-0.5, 0.5), (0.0, 0.5)
     if not rough:
         return TerrainVelocityCommandCfg(
-            terrains={"plane_run": ranges(both, 0.5, vx=1.0, vy=0.5, yaw=1.0)}
+            terrains={"plane_run": ranges(both, 0.5, vx=1.0, vy=0.5, yaw=1.0)},
+            # A new command is what makes walking robots fall: a short training must show many.
+            resampling_time_range=(3.0, 8.0),
         )
     slope = ranges(both, 0.25, vx=1.0, vy=1.0, yaw=1.0)
     # Robots begin on what is easiest, up and over; in the end they are told anything anywhere.
@@ -449,6 +451,8 @@ def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
         cfg.algorithm.entropy_coef = 0.005
         cfg.actor.init_std = 0.8
         cfg.amp.style_weight = 1.0
+        # The estimator has no time to settle.
+        cfg.vae.final_learning_rate = cfg.vae.learning_rate
         # So few robots are soon told from the clips: a flatter discriminator goes on guiding them.
         cfg.amp.gradient_penalty = 15.0
         cfg.adaboot.window = 30
