@@ -40,7 +40,7 @@ from rl_sim_env.learning.policy import (
 )
 from rl_sim_env.learning.policy_loss import policy_losses
 from rl_sim_env.learning.storage import AmpVaeRolloutStorage, split_step
-from rl_sim_env.recording import RecordedFunction
+from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 
 if TYPE_CHECKING:
     from rl_sim_env.learning.distributed import MultiGpuCfg
@@ -403,20 +403,24 @@ class AmpVaePPO(PPO):
                 self._train_on,
                 what="training on a mini-batch",
                 setting="agent.capture_update",
+                # The learners share no parameter; torch runs a gradient on its loss's stream.
+                around=overlapping,
                 own_stream=True,
             )
 
     def _train_on(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
         """One step of all learners; its losses by the name they are logged under."""
-        policy = policy_losses(
-            self.actor,
-            self.critic,
-            RolloutStorage.Batch(**mini_batch.transitions),
-            self.cfg.algorithm,
-            self._entropy_coef,
+        policy, vae, amp = side_by_side(
+            lambda: policy_losses(
+                self.actor,
+                self.critic,
+                RolloutStorage.Batch(**mini_batch.transitions),
+                self.cfg.algorithm,
+                self._entropy_coef,
+            ),
+            lambda: self.vae.loss(mini_batch.sequences),
+            lambda: self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs),
         )
-        vae = self.vae.loss(mini_batch.sequences)
-        amp = self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs)
         for learner in self._learners:
             learner.optimizer.zero_grad()
         # The graphs share no parameter, so each learner gets the gradient of its own loss.
@@ -427,8 +431,7 @@ class AmpVaePPO(PPO):
         average_over_ranks([*gradients, kl, reconstruction])
         self._adapt_learning_rate(kl)
         self.vae.adapt_beta(reconstruction)
-        for learner in self._learners:
-            learner.step()
+        side_by_side(*(learner.step for learner in self._learners))
         scalars = {**policy.scalars(), **vae.scalars(), **amp.scalars()}
         return {name: value.detach() for name, value in scalars.items()}
 
