@@ -52,7 +52,7 @@ class AmpVaePpoCfg:
     value_loss_coef: float = 0.5
     """Weight of the value loss; >= 0."""
 
-    entropy_coef: float = 0.01
+    entropy_coef: float = 0.005
     """Weight of the entropy bonus when training begins; >= 0."""
 
     final_entropy_coef: float = 0.0
@@ -175,8 +175,9 @@ class AmpCfg:
     max_grad_norm: float = 1.0
     """Clip of the gradient norm; > 0."""
 
-    gradient_penalty: float = 5.0
-    """Weight of the squared gradient at expert pairs, in normalised space; >= 0."""
+    gradient_penalty: float = 15.0
+    """Weight of the squared gradient at expert pairs, in normalised space; >= 0. Robots that
+    begin to learn are easily told from the clips: a flat discriminator goes on guiding them."""
 
     trunk_weight_decay: float = 1e-3
     """L2 weight of the hidden layers; >= 0."""
