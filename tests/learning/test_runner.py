@@ -65,6 +65,20 @@ def test_a_resumed_run_continues_bit_identically(tmp_path: Path) -> None:
         assert continued[tag] == [point for point in curves[tag] if point[0] >= 3]
 
 
+def test_episodes_that_a_resume_cannot_continue_are_forgotten(tmp_path: Path) -> None:
+    class ForgetfulEnv(ToyEnv):
+        def load_training_state(self, saved: dict[str, Any]) -> bool:
+            return False
+
+    make_runner(tmp_path, ToyEnv(max_episode_length=20)).learn(3)
+    resumed = make_runner(None, ForgetfulEnv(max_episode_length=20))
+    resumed.load(tmp_path / "model_2.pt")
+    resumed.learn(1, init_at_random_ep_len=False)
+    state = resumed.alg.save()["episodes"]
+    # All of a rollout's steps, and none of an episode before it.
+    assert state["lengths"].max() <= resumed.cfg.num_steps_per_env < 20
+
+
 def test_checkpoints_appear_at_the_interval_and_at_the_end(tmp_path: Path) -> None:
     make_runner(tmp_path, save_interval=2).learn(4)
     names = sorted(path.name for path in tmp_path.glob("model_*"))

@@ -145,10 +145,11 @@ class ToyEnv:
             "episode_length": self.episode_length_buf.clone(),
         }
 
-    def load_training_state(self, saved: dict[str, Any]) -> None:
+    def load_training_state(self, saved: dict[str, Any]) -> bool:
         self.state = {name: value.clone() for name, value in saved["state"].items()}
         self.history = saved["history"].clone()
         self.episode_length_buf = saved["episode_length"].clone()
+        return True
 
     def check_health(self) -> int:
         return 0

@@ -507,20 +507,24 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             state["terrain_levels"] = terrain.terrain_levels[: self.num_robots]
         return state
 
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Restore :meth:`training_state`, also that of another number of robots."""
+    def load_training_state(self, state: dict[str, Any]) -> bool:
+        """Restore :meth:`training_state`, also that of another number of robots.
+
+        Returns:
+            False: the episodes that were running are not part of it, all robots begin anew.
+        """
         self.common_step_counter = state["common_step_counter"]
         self._sim_step_counter = state["sim_step_counter"]
         self.velocity_command.load_training_state(state["command"])
         levels = state.get("terrain_levels")
         terrain = self.scene.terrain
-        if levels is None or terrain is None or terrain.terrain_origins is None:
-            return
-        # Another number of robots: keep the distribution of levels, robot by robot.
-        robots = torch.arange(self.num_robots, device=self.device)
-        picked = levels.to(self.device)[robots * len(levels) // self.num_robots]
-        terrain.terrain_levels[: self.num_robots] = picked
-        terrain.env_origins[:] = terrain.terrain_origins[
-            terrain.terrain_levels, terrain.terrain_types
-        ]
-        self.reset()
+        if levels is not None and terrain is not None and terrain.terrain_origins is not None:
+            # Another number of robots: keep the distribution of levels, robot by robot.
+            robots = torch.arange(self.num_robots, device=self.device)
+            picked = levels.to(self.device)[robots * len(levels) // self.num_robots]
+            terrain.terrain_levels[: self.num_robots] = picked
+            terrain.env_origins[:] = terrain.terrain_origins[
+                terrain.terrain_levels, terrain.terrain_types
+            ]
+            self.reset()
+        return False

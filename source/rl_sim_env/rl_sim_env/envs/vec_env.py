@@ -108,9 +108,9 @@ class AmpVaeVecEnv(VecEnv):
         """See :meth:`AmpVaeEnv.training_state`."""
         return self.env.training_state()
 
-    def load_training_state(self, state: dict[str, Any]) -> None:
+    def load_training_state(self, state: dict[str, Any]) -> bool:
         """See :meth:`AmpVaeEnv.load_training_state`."""
-        self.env.load_training_state(state)
+        return self.env.load_training_state(state)
 
     def close(self) -> None:
         """Release the environment."""

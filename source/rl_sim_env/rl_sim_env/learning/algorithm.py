@@ -465,6 +465,11 @@ class AmpVaePPO(PPO):
         if loaded_dict["memory"].shape == self._memory.shape:
             self._memory.copy_(loaded_dict["memory"])
 
+    def begin_episodes(self) -> None:
+        """Forget the running episodes, which the environment has ended."""
+        self._episodes.begin()
+        self._memory = torch.zeros_like(self._memory)
+
     def broadcast_parameters(self) -> None:
         """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
         self._load_learner_state(broadcast_state(self._learner_state(), self.device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -9,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 from rl_sim_env.errors import UserError
 
 Cfg = TypeVar("Cfg")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -288,24 +290,29 @@ class AmpVaeRunnerCfg:
 def runner_cfg_from_dict(values: Mapping[str, Any], source: str) -> AmpVaeRunnerCfg:
     """Rebuild a configuration from plain values, as a checkpoint holds them.
 
+    Settings that are newer than the checkpoint take their defaults; a warning names them.
+
     Args:
         values: Dictionaries, lists, strings, numbers and None.
-        source: Where the values came from, for the message.
+        source: Where the values came from, for the messages.
 
     Raises:
-        UserError: Settings are missing or unknown.
+        UserError: There are settings that this version does not know.
     """
     return _from_dict(AmpVaeRunnerCfg, values, source)
 
 
 def _from_dict(kind: type[Cfg], values: Mapping[str, Any], where: str) -> Cfg:
     names = {each.name for each in fields(kind)}  # pyright: ignore[reportArgumentType]
-    if values.keys() != names:
-        missing = ", ".join(sorted(names - values.keys())) or "none"
-        unknown = ", ".join(sorted(values.keys() - names)) or "none"
+    if unknown := values.keys() - names:
         raise UserError(
-            f"{where}: made by another version of rl_sim_env: {kind.__name__} has settings missing "
-            f"({missing}) or unknown ({unknown}); use the version that wrote it, or train anew"
+            f"{where}: made by another version of rl_sim_env: {kind.__name__} does not know "
+            f"{', '.join(sorted(unknown))}; use the version that wrote it, or train anew"
+        )
+    if newer := names - values.keys():
+        _logger.warning(
+            "%s: written before %s had %s; taking the default",
+            *(where, kind.__name__, ", ".join(sorted(newer))),
         )
     hints = get_type_hints(kind)
     return kind(**{name: _restored(hints[name], value, where) for name, value in values.items()})

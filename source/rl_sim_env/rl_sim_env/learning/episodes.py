@@ -55,6 +55,11 @@ class EpisodeTracker:
         self._returns *= running
         self._lengths *= running
 
+    def begin(self) -> None:
+        """Begin all episodes anew; those that were running do not count."""
+        self._returns.zero_()
+        self._lengths.zero_()
+
     def clear(self) -> None:
         """Forget the finished episodes."""
         self.sums.zero_()

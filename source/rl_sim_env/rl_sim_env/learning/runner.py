@@ -99,8 +99,8 @@ class TrainingEnv(Protocol):
         """Return curricula and counters."""
         ...
 
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Continue from ``training_state``."""
+    def load_training_state(self, state: dict[str, Any]) -> bool:
+        """Continue from ``training_state``; returns whether the running episodes go on, too."""
         ...
 
 
@@ -315,7 +315,8 @@ class AmpVaeRunner:
         self.progress = checkpoint.progress
         saved = checkpoint.processes
         own = saved[self.processes.rank % len(saved)]
-        self.env.load_training_state(own["env"])
+        if not self.env.load_training_state(own["env"]):
+            self.alg.begin_episodes()
         # A process more than were saved keeps its own seed: no two may draw the same numbers.
         if self.processes.rank < len(saved):
             restore_random_state(own["random"], self.device)
