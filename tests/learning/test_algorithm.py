@@ -12,7 +12,7 @@ import torch
 from tensordict import TensorDict
 from toy_env import JOINTS, ToyEnv, ToyExpert, toy_layout
 
-from rl_sim_env.learning.algorithm import AmpVaePPO, MiniBatch
+from rl_sim_env.learning.algorithm import AmpVaePPO
 from rl_sim_env.learning.config import (
     ActorCfg,
     AdaBootCfg,
@@ -22,6 +22,7 @@ from rl_sim_env.learning.config import (
     ContextVaeCfg,
     MlpCfg,
 )
+from rl_sim_env.learning.joint_step import MiniBatch
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.recording import HostReads
@@ -389,14 +390,14 @@ def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
         cfg = _cfg()
         cfg.capture_update = capture
         algorithm = _construct(env, cfg)
-        train_on = algorithm._train
+        step = algorithm.joint_step._step
 
-        def train_reseeded(mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
+        def step_reseeded(mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
             # A recording does not use up random numbers as the running code does.
             torch.manual_seed(next(seeds))
-            return train_on(mini_batch)
+            return step(mini_batch)
 
-        algorithm._train = train_reseeded
+        algorithm.joint_step._step = step_reseeded
         for _ in range(4):
             torch.manual_seed(next(seeds))
             metrics = _iterate(algorithm, env)
@@ -489,9 +490,9 @@ def test_resumed_training_follows_the_rates_it_is_given() -> None:
     rates = ContextVaeCfg(learning_rate=1e-4, final_learning_rate=1e-6)
     resumed = _construct(env, _cfg(vae=rates))
     resumed.load(original.save())
-    before, after = (each.vae_optimizer.state_dict() for each in (original, resumed))
+    before, after = (each.joint_step.vae_optimizer.state_dict() for each in (original, resumed))
     torch.testing.assert_close(after["state"], before["state"])
-    (group,) = resumed.vae_optimizer.param_groups
+    (group,) = resumed.joint_step.vae_optimizer.param_groups
     for progress, rate in ((0.0, 1e-4), (0.5, 1e-5), (1.0, 1e-6)):
         resumed.set_progress(progress)
         assert group["lr"].item() == pytest.approx(rate)

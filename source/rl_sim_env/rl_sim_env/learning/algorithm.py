@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from rsl_rl.algorithms import PPO
 from rsl_rl.models import MLPModel
-from rsl_rl.storage import RolloutStorage
 from tensordict import TensorDict
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.amp_buffer import AmpReplayBuffer
 from rl_sim_env.learning.collectives import (
-    average_over_ranks,
     broadcast_state,
     standardize_over_ranks,
     sum_over_ranks,
-    world_size,
 )
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae, Sequences
+from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.discriminator import Discriminator, PairSource
 from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
+from rl_sim_env.learning.joint_step import JointStep, MiniBatch
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.learner import Learner
 from rl_sim_env.learning.metrics import LossMeter, SpikeAlarm
 from rl_sim_env.learning.policy import (
     POLICY_INPUT,
@@ -38,17 +34,10 @@ from rl_sim_env.learning.policy import (
     build_critic,
     build_vae,
 )
-from rl_sim_env.learning.policy_loss import policy_losses
 from rl_sim_env.learning.storage import AmpVaeRolloutStorage, split_step
-from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 
 if TYPE_CHECKING:
     from rl_sim_env.learning.distributed import MultiGpuCfg
-
-_LR_STEP = 1.5
-"""Factor by which the KL rule changes the learning rate."""
-_KL_BAND = 2.0
-"""The KL rule acts where the divergence is off its target by more than this factor."""
 
 
 class ConstructionEnv(Protocol):
@@ -68,22 +57,6 @@ class ConstructionEnv(Protocol):
     def step_dt(self) -> float:
         """Control step [s]."""
         ...
-
-
-class MiniBatch(NamedTuple):
-    """What all learners train on in one step."""
-
-    transitions: dict[str, Any]
-    """Fields of rsl_rl's batch."""
-
-    sequences: Sequences
-    """For the VAE."""
-
-    policy_pairs: torch.Tensor
-    """For the discriminator: normalised pairs of the policy, shape (B, 2 state width)."""
-
-    expert_pairs: torch.Tensor
-    """Normalised pairs of the clips, same shape."""
 
 
 class AmpVaePPO(PPO):
@@ -156,33 +129,11 @@ class AmpVaePPO(PPO):
         self.discriminator = discriminator.to(device)
         self.expert = expert
         self.step_dt = step_dt
-        # Fused optimisers take learning rates as tensors: what changes them needs no host read.
-        self._lr = torch.tensor(ppo.learning_rate, device=device)
-        self._vae_lr = torch.tensor(cfg.vae.learning_rate, device=device)
-        self._entropy_coef = torch.tensor(ppo.entropy_coef, device=device)
-        self.optimizer = torch.optim.Adam(
-            chain(self.actor.parameters(), self.critic.parameters()), lr=self._lr, fused=True
+        self.joint_step = JointStep(
+            self._raw_actor, self._raw_critic, self.vae, self.discriminator, cfg, device
         )
-        self.vae_optimizer = torch.optim.Adam(self.vae.parameters(), lr=self._vae_lr, fused=True)
-        self.discriminator_optimizer = self.discriminator.make_optimizer()
-        self._learners = (
-            Learner(
-                modules=(self.actor, self.critic),
-                optimizer=self.optimizer,
-                max_grad_norm=ppo.max_grad_norm,
-            ),
-            Learner(
-                modules=(self.vae,),
-                optimizer=self.vae_optimizer,
-                max_grad_norm=cfg.vae.max_grad_norm,
-            ),
-            Learner(
-                modules=(self.discriminator,),
-                optimizer=self.discriminator_optimizer,
-                max_grad_norm=cfg.amp.max_grad_norm,
-            ),
-        )
-        self._record_training()
+        # The base class saves and loads it.
+        self.optimizer = self.joint_step.policy_optimizer
         self._policy = AmpVaePolicy(self._raw_actor, self.vae)
         self._average = AveragedModel(
             self._policy,
@@ -262,13 +213,7 @@ class AmpVaePPO(PPO):
     def set_progress(self, fraction: float) -> None:
         """Follow the schedules; once an iteration, with the part of training that is done."""
         self.adaboot.set_progress(fraction)
-        ppo, vae = self.cfg.algorithm, self.cfg.vae
-        self._entropy_coef.fill_(
-            (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
-        )
-        self._vae_lr.fill_(
-            vae.learning_rate ** (1.0 - fraction) * vae.final_learning_rate**fraction
-        )
+        self.joint_step.set_progress(fraction)
 
     def get_inference_policy(self) -> AmpVaePolicy:
         """The deterministic policy, averaged over the last updates; it goes on with training."""
@@ -384,56 +329,10 @@ class AmpVaePPO(PPO):
         )
         for batch, sequences, (policy_pairs, expert_pairs) in batches:
             mini_batch = MiniBatch(vars(batch), sequences, policy_pairs, expert_pairs)
-            self._meter.add(self._train(mini_batch))
+            self._meter.add(self.joint_step(mini_batch))
         self.storage.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()
-
-    def _record_training(self) -> None:
-        """Have training on a mini-batch recorded anew where that is asked for and possible."""
-        # The ranks' exchange of gradients stays outside of recordings.
-        is_gpu = torch.device(self.device).type == "cuda"
-        records = self.cfg.capture_update and is_gpu and world_size() == 1
-        for learner in self._learners:
-            for group in learner.optimizer.param_groups:
-                group["capturable"] = records
-        self._train: Callable[[MiniBatch], dict[str, torch.Tensor]] = self._train_on
-        if records:
-            self._train = RecordedFunction(
-                self._train_on,
-                what="training on a mini-batch",
-                setting="agent.capture_update",
-                # The learners share no parameter; torch runs a gradient on its loss's stream.
-                around=overlapping,
-                own_stream=True,
-            )
-
-    def _train_on(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
-        """One step of all learners; its losses by the name they are logged under."""
-        policy, vae, amp = side_by_side(
-            lambda: policy_losses(
-                self.actor,
-                self.critic,
-                RolloutStorage.Batch(**mini_batch.transitions),
-                self.cfg.algorithm,
-                self._entropy_coef,
-            ),
-            lambda: self.vae.loss(mini_batch.sequences),
-            lambda: self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs),
-        )
-        for learner in self._learners:
-            learner.optimizer.zero_grad()
-        # The graphs share no parameter, so each learner gets the gradient of its own loss.
-        (policy.total + vae.total + amp.total).backward()
-        # What steers learning rate and beta is averaged with the gradients, in one collective.
-        kl, reconstruction = policy.kl.clone(), vae.reconstruction.detach().clone()
-        gradients = chain.from_iterable(learner.gradients() for learner in self._learners)
-        average_over_ranks([*gradients, kl, reconstruction])
-        self._adapt_learning_rate(kl)
-        self.vae.adapt_beta(reconstruction)
-        side_by_side(*(learner.step for learner in self._learners))
-        scalars = {**policy.scalars(), **vae.scalars(), **amp.scalars()}
-        return {name: value.detach() for name, value in scalars.items()}
 
     def train_mode(self) -> None:
         """Sample latents while acting."""
@@ -479,29 +378,21 @@ class AmpVaePPO(PPO):
             **super().save(),
             POLICY_STATE: self.get_inference_policy().state_dict(),
             "vae_state_dict": self.vae.state_dict(),
-            "vae_optimizer_state_dict": self.vae_optimizer.state_dict(),
             "discriminator_state_dict": self.discriminator.state_dict(),
-            "discriminator_optimizer_state_dict": self.discriminator_optimizer.state_dict(),
+            **self.joint_step.state_dict(),
             "adaboot": self.adaboot.state_dict(),
         }
 
     def _load_learner_state(self, state: dict[str, Any]) -> None:
         super().load(state, load_cfg=None, strict=True)
-        # Loading put the saved tensor in the place of ours, which the KL rule writes to.
-        self._lr.copy_(self.optimizer.param_groups[0]["lr"])
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._lr
-        self.learning_rate = self._lr.item()
         self.vae.load_state_dict(state["vae_state_dict"])
+        self.discriminator.load_state_dict(state["discriminator_state_dict"])
+        self.joint_step.load_state_dict(state)
+        self.learning_rate = self.joint_step.learning_rate.item()
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
         # Of an average without updates the first one would take the place.
         self._average.n_averaged.fill_(1)
-        _load_moments(self.vae_optimizer, state["vae_optimizer_state_dict"])
-        self.discriminator.load_state_dict(state["discriminator_state_dict"])
-        _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])
         self.adaboot.load_state_dict(state["adaboot"])
-        # A recording writes to the optimisers' old state.
-        self._record_training()
 
     def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         """Normalised pairs of policy and clips for every mini-batch of an update.
@@ -515,19 +406,11 @@ class AmpVaePPO(PPO):
         batches = (self.discriminator.normalize(pairs).split(size) for pairs in (policy, expert))
         return zip(*batches, strict=True)
 
-    @torch.no_grad()
-    def _adapt_learning_rate(self, kl: torch.Tensor) -> None:
-        """Steer the divergence of an update to its target, on the device."""
-        change = torch.where(kl > _KL_BAND * self.desired_kl, 1.0 / _LR_STEP, 1.0)
-        too_small = (kl < self.desired_kl / _KL_BAND) & (kl > 0.0)
-        change = torch.where(too_small, _LR_STEP, change)
-        self._lr.mul_(change).clamp_(*self.cfg.algorithm.learning_rate_range)
-
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""
         self._meter.add(
             {
-                "Loss/learning_rate": self._lr,
+                "Loss/learning_rate": self.joint_step.learning_rate,
                 "Loss/vae_beta": self.vae.beta,
                 "Policy/mean_noise_std": self.actor.output_std.mean(),
             }
@@ -540,13 +423,3 @@ class AmpVaePPO(PPO):
         self._finished += finished
         self.adaboot.observe(finished)
         return {**metrics, "Adaboot/adaboot_p": self.adaboot.p}
-
-
-def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's moments; its rates stay those of the configuration."""
-    own_groups = optimizer.state_dict()["param_groups"]
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.load_state_dict({**state, "param_groups": own_groups})
-    # Loading copied them, and a schedule writes to the very tensors.
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
