@@ -518,13 +518,14 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.velocity_command.load_training_state(state["command"])
         levels = state.get("terrain_levels")
         terrain = self.scene.terrain
-        if levels is not None and terrain is not None and terrain.terrain_origins is not None:
-            # Another number of robots: keep the distribution of levels, robot by robot.
-            robots = torch.arange(self.num_robots, device=self.device)
-            picked = levels.to(self.device)[robots * len(levels) // self.num_robots]
-            terrain.terrain_levels[: self.num_robots] = picked
-            terrain.env_origins[:] = terrain.terrain_origins[
-                terrain.terrain_levels, terrain.terrain_types
-            ]
-            self.reset()
+        if levels is None or terrain is None or terrain.terrain_origins is None:
+            return False
+        # Another number of robots: keep the distribution of levels, robot by robot.
+        robots = torch.arange(self.num_robots, device=self.device)
+        picked = levels.to(self.device)[robots * len(levels) // self.num_robots]
+        terrain.terrain_levels[: self.num_robots] = picked
+        terrain.env_origins[:] = terrain.terrain_origins[
+            terrain.terrain_levels, terrain.terrain_types
+        ]
+        self.reset()
         return False

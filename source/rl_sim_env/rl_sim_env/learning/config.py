@@ -312,7 +312,9 @@ def _from_dict(kind: type[Cfg], values: Mapping[str, Any], where: str) -> Cfg:
     if newer := names - values.keys():
         _logger.warning(
             "%s: written before %s had %s; taking the default",
-            *(where, kind.__name__, ", ".join(sorted(newer))),
+            where,
+            kind.__name__,
+            ", ".join(sorted(newer)),
         )
     hints = get_type_hints(kind)
     return kind(**{name: _restored(hints[name], value, where) for name, value in values.items()})

@@ -95,7 +95,7 @@ class JointStep:
         is_gpu = torch.device(device).type == "cuda"
         self._is_recorded = cfg.capture_update and is_gpu and world_size() == 1
         self._step: Callable[[MiniBatch], dict[str, torch.Tensor]]
-        self.record()
+        self._record_anew()
 
     def __call__(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
         """Take the step; returns the losses by the name they are logged under, scalars."""
@@ -111,8 +111,8 @@ class JointStep:
             vae.learning_rate ** (1.0 - fraction) * vae.final_learning_rate**fraction
         )
 
-    def record(self) -> None:
-        """Have the step recorded anew, where it is: a recording writes to what was there then."""
+    def _record_anew(self) -> None:
+        """Forget a recording, which writes to the optimisers' old state."""
         for learner in self._learners:
             for group in learner.optimizer.param_groups:
                 group["capturable"] = self._is_recorded
@@ -142,7 +142,7 @@ class JointStep:
             group["lr"] = self.learning_rate
         _load_moments(self.vae_optimizer, state["vae_optimizer_state_dict"])
         _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])
-        self.record()
+        self._record_anew()
 
     def _run(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
         policy, vae, amp = side_by_side(
