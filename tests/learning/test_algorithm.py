@@ -325,7 +325,7 @@ def test_the_memory_lasts_as_long_as_the_episode() -> None:
             storage = algorithm.storage
             torch.testing.assert_close(storage.memory, first_memory)
             # Sequences read again what was acted on, whichever environments they hold.
-            for batch in storage.sequences(algorithm.vae.targets, 2, 1):
+            for batch in storage.sequences(algorithm.vae.targets, None, 2, 1):
                 again = algorithm.vae.encode(batch.history, batch.memory, batch.begins)[0]
                 for column in again.unbind(dim=1):
                     acted = torch.stack(estimates[-8:])
@@ -347,7 +347,7 @@ def test_an_update_reads_the_very_frames_that_were_acted_on() -> None:
                 obs, rewards, dones, extras = env.step(algorithm.act(obs))
                 algorithm.process_env_step(obs, rewards, dones, extras)
             histories = torch.stack(acted_on, dim=1)
-            (batch,) = algorithm.storage.sequences(algorithm.vae.targets, 1, 1)
+            (batch,) = algorithm.storage.sequences(algorithm.vae.targets, None, 1, 1)
             found = [
                 next(env for env in range(4) if torch.equal(histories[env], history))
                 for history in batch.history.unbind(dim=1)
@@ -389,6 +389,7 @@ def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
         env = ToyEnv(num_envs=64, device="cuda")
         cfg = _cfg()
         cfg.capture_update = capture
+        cfg.algorithm.mirror_loss_coef = 0.5
         algorithm = _construct(env, cfg)
         step = algorithm.joint_step._step
 

@@ -23,6 +23,7 @@ from rl_sim_env.learning.config import (
     MlpCfg,
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+from rl_sim_env.learning.mirror_image import ACTIONS, MirrorImage
 
 JOINTS = 2
 HISTORY = 3
@@ -91,6 +92,18 @@ class ToyEnv:
         self.history = self._zeros(HISTORY, toy_layout().width("actor_obs"))
         self.log: defaultdict[str, list[float]] = defaultdict(list)
         self._reset(torch.ones(num_envs, dtype=torch.bool, device=device))
+
+    def mirror_images(self) -> dict[str, MirrorImage]:
+        """The joints change places; what has a side in space changes its sign."""
+        polar, joints = ([0, 1, 2], [1.0, -1.0, 1.0]), ([1, 0], [1.0, 1.0])
+        images = {
+            **dict.fromkeys(("base_lin_vel", "projected_gravity", "random_com"), polar),
+            **dict.fromkeys(("joint_pos", "joint_vel", "joint_torques", "last_action"), joints),
+            **dict.fromkeys(("random_mass", "velocity_commands"), ([0], [1.0])),
+            "base_ang_vel": ([0], [-1.0]),
+            ACTIONS: joints,
+        }
+        return {name: MirrorImage.make(*image, self.device) for name, image in images.items()}
 
     def get_observations(self) -> TensorDict:
         return TensorDict(

@@ -12,6 +12,8 @@ from tensordict import TensorDict
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv, AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import Totals
 from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.mdp.mirroring import mirror_images
 
 
 class AmpVaeVecEnv(VecEnv):
@@ -50,6 +52,10 @@ class AmpVaeVecEnv(VecEnv):
     def observation_layout(self) -> ObservationLayout:
         """Names, widths and scales of all observation terms."""
         return self.env.observation_layout
+
+    def mirror_images(self) -> dict[str, MirrorImage]:
+        """See :func:`rl_sim_env.mdp.mirroring.mirror_images`."""
+        return mirror_images(self.env)
 
     @property
     def episode_length_buf(self) -> torch.Tensor:  # type: ignore[override]

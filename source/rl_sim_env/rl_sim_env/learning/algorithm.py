@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -25,6 +25,8 @@ from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
 from rl_sim_env.learning.joint_step import JointStep, MiniBatch
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.metrics import LossMeter, SpikeAlarm
+from rl_sim_env.learning.mirror import MIRRORED_POLICY_INPUT, Mirror
+from rl_sim_env.learning.mirror_image import MirrorImage
 from rl_sim_env.learning.policy import (
     POLICY_INPUT,
     POLICY_STATE,
@@ -58,6 +60,10 @@ class ConstructionEnv(Protocol):
         """Control step [s]."""
         ...
 
+    def mirror_images(self) -> Mapping[str, MirrorImage]:
+        """Mirror images of observation terms and actions by name, for the mirror loss."""
+        ...
+
 
 class AmpVaePPO(PPO):
     """Three learners on one rollout, each with its own optimiser and gradient clip.
@@ -81,6 +87,7 @@ class AmpVaePPO(PPO):
         expert: Source of expert pairs.
         cfg: Configuration of the run.
         layout: What stands where in the observations.
+        mirror: Exchanges left and right, for the mirror loss; None for none.
         step_dt: Control step [s].
         device: Where everything lives.
         multi_gpu_cfg: rsl_rl's description of the process group; None for one process.
@@ -98,6 +105,7 @@ class AmpVaePPO(PPO):
         expert: PairSource,
         cfg: AmpVaeRunnerCfg,
         layout: ObservationLayout,
+        mirror: Mirror | None,
         step_dt: float,
         device: str,
         multi_gpu_cfg: MultiGpuCfg | None,
@@ -125,12 +133,13 @@ class AmpVaePPO(PPO):
         )
         self.cfg = cfg
         self.layout = layout
+        self.mirror = mirror
         self.vae = vae.to(device)
         self.discriminator = discriminator.to(device)
         self.expert = expert
         self.step_dt = step_dt
         self.joint_step = JointStep(
-            self._raw_actor, self._raw_critic, self.vae, self.discriminator, cfg, device
+            self._raw_actor, self._raw_critic, self.vae, self.discriminator, mirror, cfg, device
         )
         # The base class saves and loads it.
         self.optimizer = self.joint_step.policy_optimizer
@@ -141,7 +150,7 @@ class AmpVaePPO(PPO):
         )
         self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
         self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
-        self._memory = self.vae.initial_memory(storage.num_envs)
+        self._memory = torch.zeros_like(storage.memory)
         self._episodes = EpisodeTracker(storage.num_envs, device)
         self._finished = EpisodeSums()
         self._meter = LossMeter()
@@ -176,8 +185,12 @@ class AmpVaePPO(PPO):
         """
         vae = build_vae(layout, cfg)
         actor = build_actor(layout, vae, env.num_actions, cfg)
+        mirror, copies = None, 1
         example = obs.clone(recurse=False)
         example[POLICY_INPUT] = torch.zeros(env.num_envs, actor.obs_dim, device=device)
+        if cfg.algorithm.mirror_loss_coef > 0.0:
+            mirror, copies = Mirror(layout, env.mirror_images(), cfg.vae.reconstructed_terms), 2
+            example[MIRRORED_POLICY_INPUT] = example[POLICY_INPUT]
         dones = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
         extras = {"terminal_obs": obs, "time_outs": dones, "style_scale": dones.float()}
         reconstructed = layout.gather("critic_obs", cfg.vae.reconstructed_terms, obs["critic_obs"])
@@ -193,13 +206,14 @@ class AmpVaePPO(PPO):
                 samples,
                 outcomes,
                 layout.frames("vae_obs", obs["vae_obs"]),
-                vae.to(device).initial_memory(env.num_envs),
+                vae.to(device).initial_memory(copies * env.num_envs),
                 env.num_actions,
                 device,
             ),
             expert,
             cfg,
             layout,
+            mirror,
             step_dt=env.step_dt,
             device=device,
             multi_gpu_cfg=multi_gpu_cfg,
@@ -233,7 +247,7 @@ class AmpVaePPO(PPO):
         }
 
     def act(self, obs: TensorDict) -> torch.Tensor:
-        """Sample actions; adds the key ``policy_input`` to ``obs``.
+        """Sample actions; adds what the actor reads to ``obs``.
 
         Returns:
             Actions, shape (N, number of actions).
@@ -241,12 +255,20 @@ class AmpVaePPO(PPO):
         with torch.no_grad():
             if self.storage.step == 0:
                 self.storage.memory.copy_(self._memory)
+            histories, truth = obs["vae_obs"], self.vae.targets.from_critic(obs["critic_obs"])
+            frames, uses_estimate = obs["actor_obs"], self.adaboot.uses_estimate.unsqueeze(1)
+            if self.mirror is not None:
+                # Behind the robots stand their mirror images, each with a memory of its own.
+                histories = torch.cat((histories, self.mirror.vae_obs.of(histories)))
+                truth = torch.cat((truth, self.mirror.code.of(truth)))
+                frames = torch.cat((frames, self.mirror.actor_obs.of(frames)))
+                uses_estimate = uses_estimate.repeat(2, 1)
             estimate, latent, self._memory = self.vae(
-                obs["vae_obs"], self._memory, deterministic=not self.vae.training
+                histories, self._memory, deterministic=not self.vae.training
             )
-            truth = self.vae.targets.from_critic(obs["critic_obs"])
-            code = torch.where(self.adaboot.uses_estimate.unsqueeze(1), estimate, truth)
-            obs[POLICY_INPUT] = assemble_policy_input(code, latent, obs["actor_obs"])
+            code = torch.where(uses_estimate, estimate, truth)
+            read = assemble_policy_input(code, latent, frames).split(self.storage.num_envs)
+            obs.update(dict(zip((POLICY_INPUT, MIRRORED_POLICY_INPUT), read, strict=False)))
         return super().act(obs)
 
     def process_env_step(
@@ -276,7 +298,8 @@ class AmpVaePPO(PPO):
         # Without time-outs: the base class would bootstrap on the value of s_t.
         super().process_env_step(obs, rewards, dones, {})
         self.adaboot.redraw(dones)
-        self._memory = torch.where(dones.bool()[:, None], 0.0, self._memory)
+        ended = dones.bool().repeat(len(self._memory) // len(dones))
+        self._memory = torch.where(ended[:, None], 0.0, self._memory)
 
     @torch.no_grad()
     def compute_returns(self, obs: TensorDict) -> None:
@@ -323,7 +346,7 @@ class AmpVaePPO(PPO):
         parts = (self.num_mini_batches, self.num_learning_epochs)
         batches = zip(
             self.storage.mini_batch_generator(*parts),
-            self.storage.sequences(self.vae.targets, *parts),
+            self.storage.sequences(self.vae.targets, self.mirror, *parts),
             self._amp_batches(),
             strict=True,
         )

@@ -62,6 +62,11 @@ class AmpVaePpoCfg:
     Deployed robots do not explore: a policy, and above all an estimator, should have seen what that
     is like."""
 
+    mirror_loss_coef: float = 0.0
+    """Weight of the mirror loss (unit: 1 / squared raw action); >= 0. Above 0, the policy learns to
+    do in the mirror the mirror image of what it does, the estimator learns from mirror images by
+    half, and the environment must know them."""
+
     use_clipped_value_loss: bool = True
     """Whether the change of the value within one update is clipped too."""
 

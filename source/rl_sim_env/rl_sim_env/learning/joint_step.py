@@ -15,6 +15,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.context_vae import ContextVae, Sequences
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.learning.learner import Learner
+from rl_sim_env.learning.mirror import Mirror
 from rl_sim_env.learning.policy_loss import policy_losses
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 
@@ -50,6 +51,7 @@ class JointStep:
         critic: Critic network.
         vae: Context VAE.
         discriminator: Discriminator of motions.
+        mirror: Exchanges left and right, for the mirror loss; None for none.
         cfg: Configuration of the run.
         device: Where all of them live.
     """
@@ -60,10 +62,12 @@ class JointStep:
         critic: MLPModel,
         vae: ContextVae,
         discriminator: Discriminator,
+        mirror: Mirror | None,
         cfg: AmpVaeRunnerCfg,
         device: str,
     ) -> None:
         self.cfg = cfg
+        self._mirror = mirror
         self.actor, self.critic, self.vae, self.discriminator = actor, critic, vae, discriminator
         self.learning_rate = torch.tensor(cfg.algorithm.learning_rate, device=device)
         """Of actor and critic; the KL rule moves it."""
@@ -152,6 +156,7 @@ class JointStep:
                 RolloutStorage.Batch(**mini_batch.transitions),
                 self.cfg.algorithm,
                 self._entropy_coef,
+                self._mirror,
             ),
             lambda: self.vae.loss(mini_batch.sequences),
             lambda: self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs),

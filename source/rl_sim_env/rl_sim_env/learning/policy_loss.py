@@ -1,4 +1,4 @@
-"""The loss of proximal policy optimisation (Schulman et al., arXiv:1707.06347)."""
+"""Losses of actor and critic: PPO (Schulman et al., arXiv:1707.06347), and the mirror loss."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rsl_rl.models import MLPModel
 from rsl_rl.storage import RolloutStorage
 
 from rl_sim_env.learning.config import AmpVaePpoCfg
+from rl_sim_env.learning.mirror import MIRRORED_POLICY_INPUT, Mirror
 from rl_sim_env.learning.policy import POLICY_INPUT
 
 
@@ -30,6 +31,10 @@ class PolicyLosses(NamedTuple):
     kl: torch.Tensor
     """KL divergence from the policy that acted [nat]; no gradient."""
 
+    mirror: torch.Tensor
+    """Squared distance between the mirror image of the mean action and the mean action in the
+    mirror; 0 where neither is asked for."""
+
     def scalars(self) -> dict[str, torch.Tensor]:
         """What is logged, by name."""
         return {
@@ -37,6 +42,7 @@ class PolicyLosses(NamedTuple):
             "Loss/value_function": self.value,
             "Loss/entropy": self.entropy,
             "Loss/kl": self.kl,
+            "Loss/mirror": self.mirror,
         }
 
 
@@ -46,6 +52,7 @@ def policy_losses(
     batch: RolloutStorage.Batch,
     cfg: AmpVaePpoCfg,
     entropy_coef: torch.Tensor,
+    mirror: Mirror | None,
 ) -> PolicyLosses:
     """Losses of actor and critic on a mini-batch.
 
@@ -55,6 +62,7 @@ def policy_losses(
         batch: Transitions, batch size (B,).
         cfg: Clips and weights.
         entropy_coef: Weight of the entropy bonus, shape ().
+        mirror: Exchanges left and right; None for no mirror loss.
     """
     assert batch.observations is not None
     advantages = batch.advantages.squeeze(-1)  # type: ignore[union-attr]
@@ -81,4 +89,10 @@ def policy_losses(
 
     entropy = actor.output_entropy.mean()
     total = surrogate + cfg.value_loss_coef * value - entropy_coef * entropy
-    return PolicyLosses(total, surrogate, value, entropy, kl)
+    mirror_loss = torch.zeros_like(entropy)
+    if mirror is not None:
+        mean = actor.output_distribution_params[0]
+        in_the_mirror = actor.mlp(batch.observations[MIRRORED_POLICY_INPUT])
+        mirror_loss = (in_the_mirror - mirror.actions.of(mean)).square().sum(dim=-1).mean()
+        total = total + cfg.mirror_loss_coef * mirror_loss
+    return PolicyLosses(total, surrogate, value, entropy, kl, mirror_loss)

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ from rl_sim_env.learning.log_writer import (
     open_writers,
     write_run_files,
 )
+from rl_sim_env.learning.mirror_image import MirrorImage
 
 _MAX_NAN_SHARE = 0.01
 """Part of all environments that NaN may reset in one iteration before training stops."""
@@ -67,6 +68,10 @@ class TrainingEnv(Protocol):
     @property
     def observation_layout(self) -> ObservationLayout:
         """Names, widths and scales of all observation terms."""
+        ...
+
+    def mirror_images(self) -> Mapping[str, MirrorImage]:
+        """Mirror images of observation terms and actions by name, for the mirror loss."""
         ...
 
     def get_observations(self) -> TensorDict:

@@ -11,6 +11,7 @@ from tensordict import TensorDict
 
 from rl_sim_env.learning.context_vae import Sequences
 from rl_sim_env.learning.estimation import EstimationTargets
+from rl_sim_env.learning.mirror import MIRRORED_POLICY_INPUT, Mirror
 from rl_sim_env.learning.policy import POLICY_INPUT
 
 
@@ -32,7 +33,8 @@ def split_step(
         What mini-batches of single steps read, and what is read in order; batch size (N,) each.
     """
     after = extras["terminal_obs"]
-    samples = {name: observations[name] for name in (POLICY_INPUT, "critic_obs")}
+    names = (POLICY_INPUT, MIRRORED_POLICY_INPUT, "critic_obs")
+    samples = {name: observations[name] for name in names if name in observations}
     outcome = {
         "next_proprioception": next_proprioception,
         "valid": dones == 0,
@@ -55,7 +57,8 @@ class AmpVaeRolloutStorage(RolloutStorage):
         samples: Example of what mini-batches read, from :func:`split_step`.
         outcomes: Example of what is read in order, from :func:`split_step`.
         frame_stack: Example of the frames that the VAE reads, oldest first, shape (N, L, width).
-        memory: Memory of the VAE before the first step, shape (N, width).
+        memory: Memory of the VAE before the first step, shape (N, width), or (2 N, width) with that
+            of the mirror images behind it.
         num_actions: Width of the actions.
         device: Where everything lives.
     """
@@ -68,7 +71,7 @@ class AmpVaeRolloutStorage(RolloutStorage):
     Shape (L - 1 + T, N, width)."""
 
     memory: torch.Tensor
-    """Memory of the VAE before the first step of the rollout, shape (N, width)."""
+    """Memory of the VAE before the first step of the rollout, shape (N or 2 N, width)."""
 
     def __init__(
         self,
@@ -112,12 +115,17 @@ class AmpVaeRolloutStorage(RolloutStorage):
             yield from super().mini_batch_generator(num_mini_batches, num_epochs=1)
 
     def sequences(
-        self, targets: EstimationTargets, num_mini_batches: int, num_epochs: int
+        self,
+        targets: EstimationTargets,
+        mirror: Mirror | None,
+        num_mini_batches: int,
+        num_epochs: int,
     ) -> Generator[Sequences, None, None]:
         """Yield the whole time of some environments, others in each mini-batch of an epoch.
 
         Args:
             targets: What is estimated.
+            mirror: Puts every other one into the mirror; None puts none.
             num_mini_batches: Parts of one epoch.
             num_epochs: Passes over the rollout.
         """
@@ -134,7 +142,7 @@ class AmpVaeRolloutStorage(RolloutStorage):
                 # With fewer environments than parts, some serve in several.
                 start = part * size % self.num_envs
                 envs = order[start : start + size]
-                yield Sequences(
+                sequences = Sequences(
                     history=self.frames[read[:, envs], envs[:, None]].flatten(2),
                     memory=self.memory[envs],
                     begins=begins[:, envs],
@@ -142,6 +150,9 @@ class AmpVaeRolloutStorage(RolloutStorage):
                     next_proprioception=steps["next_proprioception"][:, envs],
                     valid=steps["valid"][:, envs],
                 )
+                if mirror is not None:
+                    sequences = mirror.sequences(sequences, self.memory[self.num_envs + envs])
+                yield sequences
 
     def _frames_read(self, begins: torch.Tensor) -> torch.Tensor:
         """Which of the frames the VAE read in each step, oldest first.

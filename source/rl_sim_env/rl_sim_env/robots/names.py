@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from mjlab.entity import Entity
 
 
+OTHER_SIDE = (1, 0, 3, 2)
+"""Of each leg the one on the other side. Canonical order: front left, front right, rear left, rear
+right."""
+
+
 @dataclass(kw_only=True, frozen=True)
 class RobotNames:
     """Names in the robot's MJCF that the task refers to."""
@@ -22,7 +27,8 @@ class RobotNames:
     """Trunk body, which carries the free joint."""
 
     leg_joints: tuple[str, ...]
-    """Driven joints in canonical order: the order of actions, observations and motion clips."""
+    """Driven joints in canonical order, by type and then by leg: the order of actions, observations
+    and motion clips."""
 
     feet: tuple[str, ...]
     """Feet in canonical order. Each name is a body and a site at the contact sphere's centre."""

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tensordict import TensorDict
+from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.algorithm import AmpVaePPO
+from rl_sim_env.learning.config import AmpCfg
+from rl_sim_env.learning.mirror import MIRRORED_POLICY_INPUT, Mirror
+from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.policy import POLICY_INPUT
+
+STEPS = 8
+GROUPS = ("actor_obs", "vae_obs", "critic_obs")
+
+
+class LopsidedEnv(ToyEnv):
+    """Pays for action alone: one joint should push forward, the other one back."""
+
+    def step(self, actions):
+        obs, _, dones, extras = super().step(actions)
+        wanted = torch.tensor((1.0, -1.0))
+        return obs, -self.step_dt * (actions - wanted).square().sum(dim=1), dones, extras
+
+
+def construct(env: ToyEnv, mirror_loss_coef: float = 0.5, **settings) -> AmpVaePPO:
+    torch.manual_seed(0)
+    cfg = toy_cfg(num_steps_per_env=STEPS, **settings)
+    cfg.algorithm.mirror_loss_coef = mirror_loss_coef
+    return AmpVaePPO.construct(
+        env.get_observations(), env, cfg, toy_layout(), ToyExpert(), env.device
+    )
+
+
+def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
+    images = env.mirror_images()
+    terms = [images[name] for name in toy_layout().names(group)]
+    history = toy_layout().groups[group].history
+    return MirrorImage.join(terms * history).of(values)
+
+
+def rollout(algorithm: AmpVaePPO, env: ToyEnv) -> list[TensorDict]:
+    seen = []
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(STEPS):
+            actions = algorithm.act(obs)
+            seen.append(obs)
+            obs, rewards, dones, extras = env.step(actions)
+            algorithm.process_env_step(obs, rewards, dones, extras)
+        algorithm.compute_returns(obs)
+    return seen
+
+
+@pytest.mark.parametrize("uses_estimate", [True, False])
+def test_a_mirrored_sample_is_what_a_mirrored_robot_would_have_read(uses_estimate: bool) -> None:
+    env = ToyEnv(num_envs=4, max_episode_length=5)
+    algorithm, other = construct(env), construct(env)
+    for each in (algorithm, other):
+        each.eval_mode()
+        each.adaboot.uses_estimate.fill_(uses_estimate)
+    with torch.inference_mode():
+        obs = env.get_observations()
+        for _ in range(4):
+            image = TensorDict(
+                {group: mirrored(env, group, obs[group]) for group in GROUPS}, batch_size=[4]
+            )
+            image["amp_obs"] = obs["amp_obs"]
+            next_obs, *outcome = env.step(algorithm.act(obs))
+            other.act(image)
+            torch.testing.assert_close(image[POLICY_INPUT], obs[MIRRORED_POLICY_INPUT])
+            torch.testing.assert_close(image[MIRRORED_POLICY_INPUT], obs[POLICY_INPUT])
+            for each in (algorithm, other):
+                each.process_env_step(next_obs, *outcome)
+            obs = next_obs
+
+
+def test_estimators_learn_from_mirror_images_by_half() -> None:
+    env = ToyEnv(num_envs=128)
+    algorithm = construct(env)
+    rollout(algorithm, env)
+    algorithm.storage.memory[:128], algorithm.storage.memory[128:] = 0.0, 1.0
+    torch.manual_seed(1)
+    (plain,) = algorithm.storage.sequences(algorithm.vae.targets, None, 1, 1)
+    torch.manual_seed(1)
+    (found,) = algorithm.storage.sequences(algorithm.vae.targets, algorithm.mirror, 1, 1)
+    chosen = found.memory == 1.0
+    assert chosen.any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.15)
+    chosen = chosen[:, :1]
+    history = mirrored(env, "vae_obs", plain.history)
+    torch.testing.assert_close(found.history, torch.where(chosen, history, plain.history))
+    code = plain.true_code * torch.tensor((1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0))
+    torch.testing.assert_close(found.true_code, torch.where(chosen, code, plain.true_code))
+    images = [env.mirror_images()[name] for name in algorithm.cfg.vae.reconstructed_terms]
+    body = MirrorImage.join(images).of(plain.next_proprioception)
+    torch.testing.assert_close(
+        found.next_proprioception, torch.where(chosen, body, plain.next_proprioception)
+    )
+
+
+def test_a_mirror_loss_makes_a_policy_without_sides() -> None:
+    def difference(mirror_loss_coef: float) -> float:
+        env = LopsidedEnv(num_envs=64)
+        algorithm = construct(
+            env, mirror_loss_coef, amp=AmpCfg(style_weight=0.0, hidden_dims=(16, 16))
+        )
+        for _ in range(20):
+            rollout(algorithm, env)
+            algorithm.update()
+        obs = env.get_observations()
+        with torch.inference_mode():
+            algorithm.act(obs)
+            forward, back = algorithm.actor.mlp(obs[POLICY_INPUT]).mean(dim=0).tolist()
+        return forward - back
+
+    assert abs(difference(mirror_loss_coef=0.5)) < 0.5 < 1.0 < difference(mirror_loss_coef=0.0)
+
+
+def test_terms_without_a_mirror_image_are_named() -> None:
+    env = ToyEnv()
+    images = env.mirror_images()
+    del images["joint_vel"]
+    with pytest.raises(UserError, match=r"joint_vel.*mirror_loss_coef=0"):
+        Mirror(toy_layout(), images, ("joint_pos",))

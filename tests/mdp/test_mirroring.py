@@ -1,0 +1,93 @@
+"""A mirrored robot that acts mirrored sees the mirror image of everything, physics included."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.mirror_image import ACTIONS, MirrorImage
+from rl_sim_env.mdp.mirroring import mirror_images
+
+SIDES = (1.0, -1.0)
+"""As it is, and mirrored: the sign of all that has a side."""
+
+
+class Ramp:
+    """Ground that rises to one side, far below: only the height scan sees it."""
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def heights(self, xy: torch.Tensor) -> torch.Tensor:
+        return self.slope * xy[..., 1] + 0.1 * xy[..., 0]
+
+
+def test_physics_agrees_with_the_mirror_images(make_env, place):
+    env = make_env(2, play=True, edit=_commands_are_rates)
+    images = mirror_images(env)
+    layout = env.observation_layout
+    torch.manual_seed(0)
+    joints = env.default_leg_joint_pos + 0.2 * torch.randn(12)
+    actions = 0.5 * torch.randn(6, 2, 12)
+    seen = []
+    for side in SIDES:
+        # The same load and delays on both sides.
+        env.reset(seed=1)
+        env.height_map = Ramp(0.2 * side)
+        legs, acted = joints, actions
+        if side < 0.0:
+            rel = images[ACTIONS].of(joints - env.default_leg_joint_pos)
+            legs, acted = env.default_leg_joint_pos + rel, images[ACTIONS].of(actions)
+        place(
+            env,
+            roll=0.1 * side,
+            pitch=0.2,
+            yaw=0.5 * side,
+            lin_vel=(0.5, 0.3 * side, 0.0),
+            ang_vel=(0.4 * side, -0.3, 0.8 * side),
+            joint_pos=legs,
+            arm=(1.0 * side, 0.7),
+        )
+        env.velocity_command.command[:] = torch.tensor((0.6, 0.3 * side, -0.5 * side))
+        env.velocity_command.time_left[:] = 10.0
+        for action in acted:
+            obs = env.step(action)[0]
+        seen.append({group: obs[group].clone() for group in ("actor_obs", "critic_obs")})
+    straight, mirrored = seen
+    for group in straight:
+        for name in layout.names(group):
+            column = layout.slice(group, name)
+            image = images[name].of(straight[group][:, column])
+            torch.testing.assert_close(mirrored[group][:, column], image, atol=2e-3, rtol=1e-3)
+            # Nothing would be shown by a term that is zero, or has no side.
+            assert straight[group][:, column].abs().max() > 1e-3
+    assert not torch.allclose(straight["actor_obs"], mirrored["actor_obs"], atol=0.05)
+
+
+def test_a_mirror_image_of_a_mirror_image_is_the_thing_itself(make_env):
+    for image in mirror_images(make_env(1)).values():
+        values = torch.randn(3, len(image.sign))
+        torch.testing.assert_close(image.of(image.of(values)), values)
+
+
+def test_vectors_one_after_the_other_have_joined_images():
+    first = MirrorImage.make((1, 0), (-1.0, -1.0), "cpu")
+    second = MirrorImage.make((0,), (-1.0,), "cpu")
+    joined = MirrorImage.join((first, second))
+    assert joined.of(torch.tensor((1.0, 2.0, 3.0))).tolist() == [-2.0, -1.0, -3.0]
+
+
+def test_joints_that_are_no_mirror_images_are_named(make_env):
+    env = make_env(1)
+    names = env.cfg.robot_names
+    shuffled = (names.leg_joints[4], *names.leg_joints[1:4], names.leg_joints[0])
+    env.cfg.robot_names = dataclasses.replace(names, leg_joints=shuffled + names.leg_joints[5:])
+    with pytest.raises(UserError, match=r"FL_thigh_joint.*mirror_loss_coef=0"):
+        mirror_images(env)
+
+
+def _commands_are_rates(cfg):
+    cfg.commands["velocity"].heading_prob = 0.0
