@@ -439,7 +439,7 @@ def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
         terrain: ``rough`` or ``flat``.
     """
     cfg = AmpVaeRunnerCfg(experiment_name="grq20_v2d3_amp_vae")
-    cfg.algorithm.mirror_loss_coef = 0.5
+    cfg.algorithm.mirror_loss_coef = 0.1
     if terrain == "flat":
         cfg.experiment_name = "grq20_v2d3_amp_vae_flat"
         cfg.max_minutes = CPU_MINUTES
