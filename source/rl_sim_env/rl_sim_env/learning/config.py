@@ -89,10 +89,10 @@ class AmpVaePpoCfg:
 class ContextVaeCfg:
     """The context VAE, which reads load and velocity out of a short history."""
 
-    encoder_dims: tuple[int, ...] = (128, 64)
+    encoder_dims: tuple[int, ...] = (512, 256, 128)
     """Width of each encoder layer; at least two."""
 
-    memory_dim: int = 64
+    memory_dim: int = 256
     """Width of the memory; >= 0, and 0 leaves five frames to tell all."""
 
     memory_rate: float = 0.05
