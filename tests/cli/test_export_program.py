@@ -39,10 +39,11 @@ def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_pat
     slim, whole = Checkpoint.load(path), Checkpoint.load(run_folder / "model_3.pt")
     assert set(slim.algorithm) == {POLICY_STATE}
     obs = vec_env.get_observations()
-    actions = [
-        build_policy(of, path, TASK, vec_env)(obs["actor_obs"], obs["vae_obs"], torch.zeros(1, 64))
-        for of in (slim, whole)
-    ]
+    actions = []
+    for of in (slim, whole):
+        policy = build_policy(of, path, TASK, vec_env)
+        memory = policy.initial_memory(vec_env.num_envs)
+        actions.append(policy(obs["actor_obs"], obs["vae_obs"], memory))
     assert torch.equal(actions[0].actions, actions[1].actions)
 
 
