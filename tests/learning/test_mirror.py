@@ -41,17 +41,13 @@ def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
     return MirrorImage.join(terms * history).of(values)
 
 
-def rollout(algorithm: AmpVaePPO, env: ToyEnv) -> list[TensorDict]:
-    seen = []
+def rollout(algorithm: AmpVaePPO, env: ToyEnv) -> None:
     with torch.inference_mode():
         obs = env.get_observations()
         for _ in range(STEPS):
-            actions = algorithm.act(obs)
-            seen.append(obs)
-            obs, rewards, dones, extras = env.step(actions)
+            obs, rewards, dones, extras = env.step(algorithm.act(obs))
             algorithm.process_env_step(obs, rewards, dones, extras)
         algorithm.compute_returns(obs)
-    return seen
 
 
 @pytest.mark.parametrize("uses_estimate", [True, False])

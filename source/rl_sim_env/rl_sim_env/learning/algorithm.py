@@ -259,9 +259,9 @@ class AmpVaePPO(PPO):
             frames, uses_estimate = obs["actor_obs"], self.adaboot.uses_estimate.unsqueeze(1)
             if self.mirror is not None:
                 # Behind the robots stand their mirror images, each with a memory of its own.
-                histories = torch.cat((histories, self.mirror.vae_obs.of(histories)))
-                truth = torch.cat((truth, self.mirror.code.of(truth)))
-                frames = torch.cat((frames, self.mirror.actor_obs.of(frames)))
+                histories = self.mirror.vae_obs.behind(histories)
+                truth = self.mirror.code.behind(truth)
+                frames = self.mirror.actor_obs.behind(frames)
                 uses_estimate = uses_estimate.repeat(2, 1)
             estimate, latent, self._memory = self.vae(
                 histories, self._memory, deterministic=not self.vae.training

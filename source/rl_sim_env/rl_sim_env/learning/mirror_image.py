@@ -26,6 +26,10 @@ class MirrorImage(NamedTuple):
         """The mirror image. Shape (..., width)."""
         return values.index_select(-1, self.source) * self.sign
 
+    def behind(self, values: torch.Tensor) -> torch.Tensor:
+        """The values and behind them their mirror images. Shape (N, width) -> (2 N, width)."""
+        return torch.cat((values, self.of(values)))
+
     @classmethod
     def make(cls, source: Sequence[int], sign: Sequence[float], device: str) -> MirrorImage:
         """From plain numbers."""
