@@ -94,8 +94,9 @@ def test_tracker_sums_returns_and_lengths_of_finished_episodes() -> None:
     tracker = EpisodeTracker(2, "cpu")
     rewards = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]])
     dones = torch.tensor([[0, 0], [0, 1], [1, 0], [0, 1]])
-    for reward, done in zip(rewards, dones, strict=True):
-        tracker.add(reward, done)
+    # Episodes go on from one rollout to the next.
+    for steps in (slice(0, 1), slice(1, 4)):
+        tracker.add(rewards[steps], dones[steps])
     returns = torch.tensor([6.0, 30.0, 70.0])
     expected = EpisodeSums(3, returns.sum().item(), returns.square().sum().item(), 3 + 2 + 2)
     assert EpisodeSums(*tracker.sums.tolist()) == expected

@@ -272,14 +272,20 @@ def test_every_epoch_is_shuffled_anew_and_complete() -> None:
     _rollout(algorithm, env)
     storage = algorithm.storage
     storage.returns.copy_(torch.arange(24).view(4, 6, 1))
-    order = [
-        batch.returns.flatten().long()  # type: ignore[union-attr]
-        for batch in storage.mini_batch_generator(num_mini_batches=2, num_epochs=2)
-    ]
-    first, second = torch.cat(order[:2]), torch.cat(order[2:])
-    assert torch.equal(first.sort().values, torch.arange(24))
-    assert torch.equal(second.sort().values, torch.arange(24))
-    assert not torch.equal(first, second)
+    picks = list(storage.draw(num_mini_batches=2, num_epochs=2))
+    samples = [storage.transitions(of.samples).returns.flatten().long() for of in picks]  # type: ignore[union-attr]
+    for order, count in ((samples, 24), ([of.envs for of in picks], 6)):
+        first, second = torch.cat(order[:2]), torch.cat(order[2:])
+        assert torch.equal(first.sort().values, torch.arange(count))
+        assert torch.equal(second.sort().values, torch.arange(count))
+        assert not torch.equal(first, second)
+
+
+def test_fewer_environments_than_mini_batches_serve_in_several() -> None:
+    env = ToyEnv(num_envs=2)
+    algorithm = _construct(env, _cfg(num_steps=4))
+    served = [of.envs.tolist() for of in algorithm.storage.draw(4, 1)]
+    assert served in ([[0], [1], [0], [1]], [[1], [0], [1], [0]])
 
 
 def test_advantages_are_standardised() -> None:
@@ -324,13 +330,12 @@ def test_the_memory_lasts_as_long_as_the_episode() -> None:
                 memory = torch.where(dones[:, None] != 0, 0.0, output.memory)
             storage = algorithm.storage
             torch.testing.assert_close(storage.memory, first_memory)
-            # Sequences read again what was acted on, whichever environments they hold.
-            for batch in storage.sequences(algorithm.vae.targets, None, 2, 1):
+            # Sequences read again what was acted on.
+            for picks in storage.draw(num_mini_batches=2, num_epochs=1):
+                batch = storage.sequences(picks.envs, algorithm.vae.targets, None)
                 again = algorithm.vae.encode(batch.history, batch.memory, batch.begins)[0]
-                for column in again.unbind(dim=1):
-                    acted = torch.stack(estimates[-8:])
-                    distance = (acted - column[:, None]).abs().amax(dim=(0, 2))
-                    assert distance.min() < 1e-5
+                acted = torch.stack(estimates[-8:])[:, picks.envs]
+                torch.testing.assert_close(again, acted, atol=1e-5, rtol=0.0)
             storage.clear()
 
 
@@ -346,13 +351,10 @@ def test_an_update_reads_the_very_frames_that_were_acted_on() -> None:
                 acted_on.append(obs["vae_obs"].clone())
                 obs, rewards, dones, extras = env.step(algorithm.act(obs))
                 algorithm.process_env_step(obs, rewards, dones, extras)
-            histories = torch.stack(acted_on, dim=1)
-            (batch,) = algorithm.storage.sequences(algorithm.vae.targets, None, 1, 1)
-            found = [
-                next(env for env in range(4) if torch.equal(histories[env], history))
-                for history in batch.history.unbind(dim=1)
-            ]
-            assert sorted(found) == [0, 1, 2, 3]
+            histories = torch.stack(acted_on)
+            envs = torch.tensor([2, 0, 3])
+            batch = algorithm.storage.sequences(envs, algorithm.vae.targets, None)
+            assert torch.equal(batch.history, histories[:, envs])
             algorithm.storage.clear()
 
 
@@ -393,7 +395,7 @@ def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
         algorithm = _construct(env, cfg)
         step = algorithm.joint_step._step
 
-        def step_reseeded(mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
+        def step_reseeded(mini_batch: MiniBatch) -> torch.Tensor:
             # A recording does not use up random numbers as the running code does.
             torch.manual_seed(next(seeds))
             return step(mini_batch)

@@ -41,6 +41,9 @@ from rl_sim_env.learning.storage import AmpVaeRolloutStorage, split_step
 if TYPE_CHECKING:
     from rl_sim_env.learning.distributed import MultiGpuCfg
 
+_STYLE_PART = 32_768
+"""Transitions that are scored at once: activations of a whole rollout would fill gigabytes."""
+
 
 class ConstructionEnv(Protocol):
     """What building the algorithm asks of an environment."""
@@ -139,7 +142,14 @@ class AmpVaePPO(PPO):
         self.expert = expert
         self.step_dt = step_dt
         self.joint_step = JointStep(
-            self._raw_actor, self._raw_critic, self.vae, self.discriminator, mirror, cfg, device
+            storage,
+            self._raw_actor,
+            self._raw_critic,
+            self.vae,
+            self.discriminator,
+            mirror,
+            cfg,
+            device,
         )
         # The base class saves and loads it.
         self.optimizer = self.joint_step.policy_optimizer
@@ -309,28 +319,24 @@ class AmpVaePPO(PPO):
             obs: Observations after the last step.
         """
         storage, outcomes = self.storage, self.storage.outcomes
-        # Step by step: all activations of the discriminator at once would fill gigabytes.
-        style = torch.stack(
-            [
-                self.discriminator.style_reward(state, next_state)
-                for state, next_state in zip(
-                    outcomes["amp_obs"], outcomes["next_amp_obs"], strict=True
-                )
-            ]
+        states, next_states = (
+            outcomes[name].flatten(0, 1).split(_STYLE_PART) for name in ("amp_obs", "next_amp_obs")
         )
+        style = torch.cat(list(map(self.discriminator.style_reward, states, next_states)))
+        style = style.view_as(outcomes["style_scale"])
         weight = self.cfg.amp.style_weight * self.step_dt
         storage.rewards += (weight * outcomes["style_scale"] * style).unsqueeze(-1)
         self._meter.add({"Train/style_reward": style.mean()})
-        for rewards, dones in zip(storage.rewards, storage.dones, strict=True):
-            self._episodes.add(rewards.squeeze(-1), dones.squeeze(-1))
+        self._episodes.add(storage.rewards.squeeze(-1), storage.dones.squeeze(-1))
         # Few episodes time out in a rollout; finding them costs one host read.
         timed_out = outcomes["time_outs"].nonzero(as_tuple=True)
         terminal = outcomes["next_critic_obs"][timed_out]
         storage.rewards[timed_out] += self.gamma * self.critic(
             TensorDict({"critic_obs": terminal}, batch_size=[len(terminal)])
         )
+        read_by_recordings = storage.advantages
         super().compute_returns(obs)
-        storage.advantages = standardize_over_ranks(storage.advantages)
+        storage.advantages = read_by_recordings.copy_(standardize_over_ranks(storage.advantages))
         self.replay.insert(outcomes["amp_obs"], outcomes["next_amp_obs"])
 
     def update(self) -> dict[str, float]:
@@ -343,16 +349,9 @@ class AmpVaePPO(PPO):
         Raises:
             FloatingPointError: A loss is not finite; the message names it.
         """
-        parts = (self.num_mini_batches, self.num_learning_epochs)
-        batches = zip(
-            self.storage.mini_batch_generator(*parts),
-            self.storage.sequences(self.vae.targets, self.mirror, *parts),
-            self._amp_batches(),
-            strict=True,
-        )
-        for batch, sequences, (policy_pairs, expert_pairs) in batches:
-            mini_batch = MiniBatch(vars(batch), sequences, policy_pairs, expert_pairs)
-            self._meter.add(self.joint_step(mini_batch))
+        picks = self.storage.draw(self.num_mini_batches, self.num_learning_epochs)
+        for picked, pairs in zip(picks, self._amp_batches(), strict=True):
+            self._meter.add(self.joint_step(MiniBatch(picked, *pairs)))
         self.storage.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()

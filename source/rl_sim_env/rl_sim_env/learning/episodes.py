@@ -44,16 +44,28 @@ class EpisodeTracker:
         """Sums over episodes finished since :meth:`clear`, in the order of EpisodeSums."""
 
     def add(self, rewards: torch.Tensor, dones: torch.Tensor) -> None:
-        """Add one step. Both of shape (N,); ``dones`` is not zero where an episode ended."""
-        self._returns += rewards
-        self._lengths += 1.0
-        done = dones.double()
-        returns = self._returns.double() * done
-        lengths = self._lengths.double() * done
-        self.sums += torch.stack((done.sum(), returns.sum(), returns.square().sum(), lengths.sum()))
-        running = dones == 0
-        self._returns *= running
-        self._lengths *= running
+        """Add the steps of a rollout.
+
+        Args:
+            rewards: Shape (T, N).
+            dones: Not zero where an episode ended with the step, same shape.
+        """
+        ended = dones != 0
+        steps = torch.arange(1, len(dones) + 1, device=dones.device).unsqueeze(1)
+        # How many steps of the rollout an environment had done when its episode began.
+        last_end = torch.where(ended, steps, 0).cummax(dim=0).values
+        begins = torch.cat((torch.zeros_like(last_end[:1]), last_end[:-1]))
+
+        def since_begin(carried: torch.Tensor, gained: torch.Tensor) -> torch.Tensor:
+            totals = carried + gained
+            return totals - torch.cat((torch.zeros_like(totals[:1]), totals)).gather(0, begins)
+
+        returns = since_begin(self._returns, rewards.double().cumsum(dim=0))
+        lengths = since_begin(self._lengths, steps.double())
+        finished = torch.stack((torch.ones_like(returns), returns, returns.square(), lengths))
+        self.sums += torch.where(ended, finished, 0.0).sum(dim=(1, 2))
+        self._returns.copy_(torch.where(ended[-1], 0.0, returns[-1]))
+        self._lengths.copy_(torch.where(ended[-1], 0.0, lengths[-1]))
 
     def begin(self) -> None:
         """Begin all episodes anew; those that were running do not count."""

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import torch
 from rsl_rl.models import MLPModel
-from rsl_rl.storage import RolloutStorage
 
 from rl_sim_env.learning.collectives import average_over_ranks, world_size
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae, Sequences
+from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.learning.learner import Learner
 from rl_sim_env.learning.mirror import Mirror
 from rl_sim_env.learning.policy_loss import policy_losses
+from rl_sim_env.learning.storage import AmpVaeRolloutStorage, Picks
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 
 _LR_STEP = 1.5
@@ -28,11 +28,8 @@ _KL_BAND = 2.0
 class MiniBatch(NamedTuple):
     """What all learners train on in one step."""
 
-    transitions: dict[str, Any]
-    """Fields of rsl_rl's batch."""
-
-    sequences: Sequences
-    """For the VAE."""
+    picks: Picks
+    """Steps of the rollout for the policy, environments for the VAE."""
 
     policy_pairs: torch.Tensor
     """For the discriminator: normalised pairs of the policy, shape (B, 2 state width)."""
@@ -47,6 +44,7 @@ class JointStep:
     Nothing in it reads from the device: rates and weights that schedules move are tensors.
 
     Args:
+        storage: Rollout that mini-batches are picked from.
         actor: Actor network.
         critic: Critic network.
         vae: Context VAE.
@@ -58,6 +56,7 @@ class JointStep:
 
     def __init__(
         self,
+        storage: AmpVaeRolloutStorage,
         actor: MLPModel,
         critic: MLPModel,
         vae: ContextVae,
@@ -67,6 +66,7 @@ class JointStep:
         device: str,
     ) -> None:
         self.cfg = cfg
+        self._storage = storage
         self._mirror = mirror
         self.actor, self.critic, self.vae, self.discriminator = actor, critic, vae, discriminator
         self.learning_rate = torch.tensor(cfg.algorithm.learning_rate, device=device)
@@ -98,12 +98,14 @@ class JointStep:
         # The ranks' exchange of gradients stays outside of recordings.
         is_gpu = torch.device(device).type == "cuda"
         self._is_recorded = cfg.capture_update and is_gpu and world_size() == 1
-        self._step: Callable[[MiniBatch], dict[str, torch.Tensor]]
+        self._step: Callable[[MiniBatch], torch.Tensor]
+        self._names: tuple[str, ...] = ()
         self._record_anew()
 
     def __call__(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
         """Take the step; returns the losses by the name they are logged under, scalars."""
-        return self._step(mini_batch)
+        losses = self._step(mini_batch)
+        return dict(zip(self._names, losses.unbind(), strict=True))
 
     def set_progress(self, fraction: float) -> None:
         """Follow the schedules, with the part of training that is done."""
@@ -148,17 +150,19 @@ class JointStep:
         _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])
         self._record_anew()
 
-    def _run(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
+    def _run(self, mini_batch: MiniBatch) -> torch.Tensor:
+        """Losses in the order of their names: one tensor, for a recording's results are copied."""
+        storage, picks = self._storage, mini_batch.picks
         policy, vae, amp = side_by_side(
             lambda: policy_losses(
                 self.actor,
                 self.critic,
-                RolloutStorage.Batch(**mini_batch.transitions),
+                storage.transitions(picks.samples),
                 self.cfg.algorithm,
                 self._entropy_coef,
                 self._mirror,
             ),
-            lambda: self.vae.loss(mini_batch.sequences),
+            lambda: self.vae.loss(storage.sequences(picks.envs, self.vae.targets, self._mirror)),
             lambda: self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs),
         )
         for learner in self._learners:
@@ -173,7 +177,8 @@ class JointStep:
         self.vae.adapt_beta(reconstruction)
         side_by_side(*(learner.step for learner in self._learners))
         scalars = {**policy.scalars(), **vae.scalars(), **amp.scalars()}
-        return {name: value.detach() for name, value in scalars.items()}
+        self._names = tuple(scalars)
+        return torch.stack([value.detach() for value in scalars.values()])
 
     @torch.no_grad()
     def _adapt_learning_rate(self, kl: torch.Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from statistics import median
 
@@ -19,15 +19,16 @@ class LossMeter:
     """Sums named scalars on the device; one host read at the end of an update gives the means."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, torch.Tensor] = {}
-        self._counts: dict[str, int] = {}
+        # Those that were added together are one tensor, under their names.
+        self._sums: dict[tuple[str, ...], torch.Tensor] = {}
+        self._counts: dict[tuple[str, ...], int] = {}
 
     @torch.no_grad()
     def add(self, values: Mapping[str, torch.Tensor]) -> None:
         """Add one sample of each scalar, shape ()."""
-        for name, value in values.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.detach()
-            self._counts[name] = self._counts.get(name, 0) + 1
+        names, sample = tuple(values), torch.stack(tuple(values.values()))
+        self._sums[names] = self._sums[names] + sample if names in self._sums else sample
+        self._counts[names] = self._counts.get(names, 0) + 1
 
     def read(self) -> dict[str, float]:
         """Means of all scalars over all ranks, which are then forgotten.
@@ -35,12 +36,14 @@ class LossMeter:
         Raises:
             FloatingPointError: Some of them are not finite; the message names them.
         """
-        sums = torch.stack([value.double() for value in self._sums.values()])
-        average_over_ranks([sums])
-        means = {
-            name: total / count
-            for (name, count), total in zip(self._counts.items(), sums.tolist(), strict=True)
-        }
+        totals = torch.cat([total.double() for total in self._sums.values()])
+        average_over_ranks([totals])
+        counted = [(name, self._counts[names]) for names in self._sums for name in names]
+        sums, counts = Counter[str](), Counter[str]()
+        for (name, count), total in zip(counted, totals.tolist(), strict=True):
+            sums[name] += total
+            counts[name] += count
+        means = {name: sums[name] / counts[name] for name in counts}
         self._sums.clear()
         self._counts.clear()
         broken = [name for name, mean in means.items() if not math.isfinite(mean)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from rsl_rl.storage import RolloutStorage
@@ -48,8 +48,20 @@ def split_step(
     return TensorDict(samples, batch_size=size), TensorDict(outcome, batch_size=size)
 
 
+class Picks(NamedTuple):
+    """What a mini-batch is made of, as indices on the device."""
+
+    samples: torch.Tensor
+    """Single steps of the rollout, shape (B,)."""
+
+    envs: torch.Tensor
+    """Environments whose whole time is read, shape (E,)."""
+
+
 class AmpVaeRolloutStorage(RolloutStorage):
     """Storage that keeps, beside rsl_rl's transitions, what is read in the order of time.
+
+    Its tensors stay where they are, so that a CUDA graph may read them.
 
     Args:
         num_envs: Number of environments N.
@@ -104,55 +116,67 @@ class AmpVaeRolloutStorage(RolloutStorage):
         else:
             self.frames[length - 1 + self.step] = frame_stack[:, -1]
 
-    def mini_batch_generator(
-        self, num_mini_batches: int, num_epochs: int = 8
-    ) -> Generator[RolloutStorage.Batch, None, None]:
-        """Yield mini-batches, shuffled anew in every epoch.
+    def draw(self, num_mini_batches: int, num_epochs: int) -> Iterator[Picks]:
+        """Yield what mini-batches are made of, shuffled anew in every epoch.
 
         rsl_rl draws one permutation for all epochs, which repeats the very same mini-batches.
-        """
-        for _ in range(num_epochs):
-            yield from super().mini_batch_generator(num_mini_batches, num_epochs=1)
-
-    def sequences(
-        self,
-        targets: EstimationTargets,
-        mirror: Mirror | None,
-        num_mini_batches: int,
-        num_epochs: int,
-    ) -> Generator[Sequences, None, None]:
-        """Yield the whole time of some environments, others in each mini-batch of an epoch.
 
         Args:
-            targets: What is estimated.
-            mirror: Puts every other one into the mirror; None puts none.
             num_mini_batches: Parts of one epoch.
             num_epochs: Passes over the rollout.
         """
-        steps = self.outcomes
-        begins = torch.zeros_like(steps["valid"])
-        # The memory before the first step is already that of a new episode where one begins.
-        begins[1:] = ~steps["valid"][:-1]
-        read = self._frames_read(begins)
-        true_code = targets.from_critic(self.observations["critic_obs"])
-        size = max(self.num_envs // num_mini_batches, 1)
+        counts = (self.num_envs * self.num_transitions_per_env, self.num_envs)
         for _ in range(num_epochs):
-            order = torch.randperm(self.num_envs, device=self.device)
+            orders = [torch.randperm(count, device=self.device) for count in counts]
             for part in range(num_mini_batches):
-                # With fewer environments than parts, some serve in several.
-                start = part * size % self.num_envs
-                envs = order[start : start + size]
-                sequences = Sequences(
-                    history=self.frames[read[:, envs], envs[:, None]].flatten(2),
-                    memory=self.memory[envs],
-                    begins=begins[:, envs],
-                    true_code=true_code[:, envs],
-                    next_proprioception=steps["next_proprioception"][:, envs],
-                    valid=steps["valid"][:, envs],
-                )
-                if mirror is not None:
-                    sequences = mirror.sequences(sequences, self.memory[self.num_envs + envs])
-                yield sequences
+                yield Picks(*(_part(order, part, num_mini_batches) for order in orders))
+
+    def transitions(self, samples: torch.Tensor) -> RolloutStorage.Batch:
+        """Single steps, of whatever environment and time.
+
+        Args:
+            samples: Indices into all steps of the rollout, shape (B,).
+        """
+        assert self.distribution_params is not None, "there is no rollout yet"
+
+        def pick(values: Any) -> Any:
+            return values.flatten(0, 1)[samples]
+
+        return RolloutStorage.Batch(
+            observations=pick(self.observations),
+            actions=pick(self.actions),
+            values=pick(self.values),
+            advantages=pick(self.advantages),
+            returns=pick(self.returns),
+            old_actions_log_prob=pick(self.actions_log_prob),
+            old_distribution_params=tuple(map(pick, self.distribution_params)),
+        )
+
+    def sequences(
+        self, envs: torch.Tensor, targets: EstimationTargets, mirror: Mirror | None
+    ) -> Sequences:
+        """The whole time of some environments.
+
+        Args:
+            envs: Which ones, shape (B,).
+            targets: What is estimated.
+            mirror: Puts every other one into the mirror; None puts none.
+        """
+        valid = self.outcomes["valid"][:, envs]
+        begins = torch.zeros_like(valid)
+        # The memory before the first step is already that of a new episode where one begins.
+        begins[1:] = ~valid[:-1]
+        sequences = Sequences(
+            history=self.frames[self._frames_read(begins), envs[:, None]].flatten(2),
+            memory=self.memory[envs],
+            begins=begins,
+            true_code=targets.from_critic(self.observations["critic_obs"][:, envs]),
+            next_proprioception=self.outcomes["next_proprioception"][:, envs],
+            valid=valid,
+        )
+        if mirror is not None:
+            sequences = mirror.sequences(sequences, self.memory[self.num_envs + envs])
+        return sequences
 
     def _frames_read(self, begins: torch.Tensor) -> torch.Tensor:
         """Which of the frames the VAE read in each step, oldest first.
@@ -169,3 +193,10 @@ class AmpVaeRolloutStorage(RolloutStorage):
         first = torch.where(begins, newest[:, None], 0).cummax(dim=0).values
         ages = torch.arange(length - 1, -1, -1, device=self.device)
         return torch.maximum((newest[:, None] - ages)[:, None], first[:, :, None])
+
+
+def _part(order: torch.Tensor, part: int, num_parts: int) -> torch.Tensor:
+    """One of equal parts; with fewer elements than parts, some are in several."""
+    size = max(len(order) // num_parts, 1)
+    start = part * size % len(order)
+    return order[start : start + size]
