@@ -25,6 +25,9 @@ from rl_sim_env.evaluation.sums import Index, Sums, figure
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
 
+SETTLING_TIME = 1.0
+"""Time after a change of the command that the errors of held commands leave out [s]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Measure:
@@ -33,6 +36,8 @@ class _Measure:
     column: Column
     total: str
     told: int | tuple[int, ...]
+    steps: str = "steps"
+    """Total that counts the steps of the mean."""
     per_step: float = 1.0
     """Factor from the mean over steps to the figure; for falls: steps in 100 s."""
 
@@ -53,7 +58,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
     """
     terrains = report_terrains(arena.env.terrain_types.names)
-    velocity, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
+    velocity, _, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
     columns = tuple(measure.column for measure in measures)
     believed = _walk(arena, cfg, p_boot=1.0)
 
@@ -103,7 +108,8 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             "After HIM (Long et al., ICLR 2024, table 1): mean over time of |v_xy - command| and "
             "of |yaw rate - command|. The error of the velocity is that of robots told not to "
             "turn, the error of the yaw rate that of robots told to turn on the spot; the columns "
-            f"marked 'both' are of robots told both. {describe_grid(arena, cfg)}"
+            "marked 'both' are of robots told both. The column marked 'held' leaves out the first "
+            f"{SETTLING_TIME:g} s after each change of the command. {describe_grid(arena, cfg)}"
         ),
         tables=tuple(tables),
     )
@@ -115,6 +121,12 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
             column=Column(title="velocity error", unit="m/s", decimals=3),
             total="velocity_error",
             told=TOLD_VELOCITY,
+        ),
+        _Measure(
+            column=Column(title="velocity error, held", unit="m/s", decimals=3),
+            total="held_velocity_error",
+            told=TOLD_VELOCITY,
+            steps="held_steps",
         ),
         _Measure(
             column=Column(title="yaw rate error", unit="rad/s", decimals=3),
@@ -142,11 +154,20 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
 
 def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
     sums = Sums(grid_axes(arena, cfg), arena.num_robots, arena.device)
-    for _, place, step, _ in walk_grid(arena, cfg, p_boot=p_boot):
+    told = torch.zeros(arena.num_robots, 3, device=arena.device)
+    held_for = torch.zeros(arena.num_robots, device=arena.device)
+    for _, place, step, begins in walk_grid(arena, cfg, p_boot=p_boot):
+        is_new = (step.command != told).any(dim=-1) | begins
+        held_for = torch.where(is_new, 0.0, held_for + arena.step_dt)
+        told = step.command
+        velocity_error = (step.command[:, :2] - step.velocity).norm(dim=-1)
+        held = held_for > SETTLING_TIME
         sums.add(
             place,
             steps=torch.ones_like(step.yaw_rate),
-            velocity_error=(step.command[:, :2] - step.velocity).norm(dim=-1),
+            velocity_error=velocity_error,
+            held_steps=held,
+            held_velocity_error=held * velocity_error,
             yaw_rate_error=(step.command[:, 2] - step.yaw_rate).abs(),
             falls=step.fell,
         )
@@ -165,4 +186,5 @@ def _cell(
 
 def _mean(measure: _Measure, sums: Sums, where: dict[str, Index]) -> torch.Tensor:
     """Shape (num_seeds,); NaN where no robot walked."""
-    return measure.per_step * sums.total(measure.total, **where) / sums.total("steps", **where)
+    total, steps = (sums.total(name, **where) for name in (measure.total, measure.steps))
+    return measure.per_step * total / steps
