@@ -111,10 +111,50 @@ class LeakyMemory(nn.Module):
         with torch.no_grad():
             self.gates.bias[:memory_width] = math.log(initial_rate / (1.0 - initial_rate))
 
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rates and candidates, shape (..., feature width) -> (..., memory width) each."""
+    def prepare(self, features: torch.Tensor) -> torch.Tensor:
+        """What follows from the features alone, all steps at once.
+
+        Shape (..., feature width) -> (..., 2 memory width).
+        """
         rate, candidate = self.gates(features).chunk(2, dim=-1)
-        return rate.sigmoid(), candidate
+        return torch.cat((rate.sigmoid(), candidate), dim=-1)
+
+    def advance(self, prepared: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """The memory after one step. Shapes (B, 2 memory width), (B, memory width)."""
+        rate, candidate = prepared.chunk(2, dim=-1)
+        return torch.lerp(memory, candidate, rate)
+
+
+class GatedMemory(nn.Module):
+    """A gated recurrent unit (Cho et al., arXiv:1406.1078): its gates see the memory as well.
+
+    It learns more from the same steps than a :class:`LeakyMemory`, but each step waits for the one
+    before.
+
+    Args:
+        feature_width: Width of the features.
+        memory_width: Width of the memory.
+        initial_rate: Share of a step in the memory before anything is learned, 0 to 1.
+    """
+
+    def __init__(self, feature_width: int, memory_width: int, initial_rate: float) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(feature_width, memory_width)
+        with torch.no_grad():
+            # The second gate of torch's three is the share that is kept.
+            _, keep, _ = self.cell.bias_ih.chunk(3)
+            keep.fill_(math.log((1.0 - initial_rate) / initial_rate))
+
+    def prepare(self, features: torch.Tensor) -> torch.Tensor:
+        """Nothing is worth preparing: the features themselves."""
+        return features
+
+    def advance(self, prepared: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """The memory after one step. Shapes (B, feature width), (B, memory width)."""
+        return self.cell(prepared, memory)
+
+
+_MEMORIES = {"leaky": LeakyMemory, "gru": GatedMemory}
 
 
 class ContextVae(nn.Module):
@@ -145,7 +185,7 @@ class ContextVae(nn.Module):
         self.code_width = targets.width + cfg.latent_dim
         *hidden_dims, feature_dim = cfg.encoder_dims
         self.encoder = MLP(history_width, feature_dim, hidden_dims, "elu", last_activation="elu")
-        self.memory = LeakyMemory(feature_dim, cfg.memory_dim, cfg.memory_rate)
+        self.memory = _MEMORIES[cfg.memory_cell](feature_dim, cfg.memory_dim, cfg.memory_rate)
         # All heads in one matrix product: estimate, latent mean and latent log-variance.
         self._head_widths = (targets.width, cfg.latent_dim, cfg.latent_dim)
         self.heads = nn.Linear(feature_dim + cfg.memory_dim, sum(self._head_widths))
@@ -167,8 +207,7 @@ class ContextVae(nn.Module):
             deterministic: Take the latent's mean in place of a sample.
         """
         features = self.encoder(history)
-        rate, candidate = self.memory(features)
-        memory = torch.lerp(memory, candidate, rate)
+        memory = self.memory.advance(self.memory.prepare(features), memory)
         estimate, mean, logvar = self._read(features, memory)
         return VaeOutput(estimate, mean if deterministic else _sample(mean, logvar), memory)
 
@@ -188,8 +227,8 @@ class ContextVae(nn.Module):
         """
         features = self.encoder(history)
         memories = []
-        for rate, candidate, first in zip(*self.memory(features), begins, strict=True):
-            memory = torch.lerp(torch.where(first[:, None], 0.0, memory), candidate, rate)
+        for prepared, first in zip(self.memory.prepare(features), begins, strict=True):
+            memory = self.memory.advance(prepared, torch.where(first[:, None], 0.0, memory))
             memories.append(memory)
         return self._read(features, torch.stack(memories))
 
