@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -91,8 +92,10 @@ def policy_losses(
     total = surrogate + cfg.value_loss_coef * value - entropy_coef * entropy
     mirror_loss = torch.zeros_like(entropy)
     if mirror is not None:
-        mean = actor.output_distribution_params[0]
-        in_the_mirror = actor.mlp(batch.observations[MIRRORED_POLICY_INPUT])
+        # Mini-batches are shuffled: any part is as good as another.
+        part = math.ceil(cfg.mirror_loss_share * len(advantages))
+        mean = actor.output_distribution_params[0][:part]
+        in_the_mirror = actor.mlp(batch.observations[MIRRORED_POLICY_INPUT][:part])
         mirror_loss = (in_the_mirror - mirror.actions.of(mean)).square().sum(dim=-1).mean()
         total = total + cfg.mirror_loss_coef * mirror_loss
     return PolicyLosses(total, surrogate, value, entropy, kl, mirror_loss)
