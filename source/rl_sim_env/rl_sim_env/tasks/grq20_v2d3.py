@@ -31,7 +31,12 @@ from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommand
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import RobotNames
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3_NAMES, grq20_v2d3_cfg
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.robots.grq20_v2d3.constants import (
+    MJCF_PATH,
+    SOFT_JOINT_LIMIT_FACTOR,
+    VELOCITY_LIMIT,
+    ArmMode,
+)
 from rl_sim_env.terrains import (
     flat_terrain_cfg,
     grq20_play_terrain_cfg,
@@ -182,7 +187,7 @@ def _commands(rough: bool) -> TerrainVelocityCommandCfg:
 
 
 def _rewards(rough: bool) -> dict[str, RewardTerm]:
-    return {
+    terms = {
         "track_lin_vel_xy_exp": RewardTerm(
             func=rewards.track_lin_vel_xy_exp, weight=1.5, params={"std": 0.5}
         ),
@@ -231,6 +236,20 @@ def _rewards(rough: bool) -> dict[str, RewardTerm]:
             params={"initial_share": 0.04 if rough else 0.1},
         ),
     }
+    if rough:
+        # What a plane hardly asks for: knees clear of steps, joints within their limits, feet on
+        # treads.
+        terms["undesired_contacts"].weight = -1.0
+        terms["joint_pos_limits"] = RewardTerm(func=rewards.joint_pos_limits, weight=-5.0)
+        terms["joint_vel_limits"] = RewardTerm(
+            func=rewards.joint_vel_limits,
+            weight=-0.5,
+            params={"limit": SOFT_JOINT_LIMIT_FACTOR * VELOCITY_LIMIT},
+        )
+        terms["feet_at_edge"] = RewardTerm(
+            func=rewards.feet_at_edge, weight=-0.5, params={"force_threshold": 1.0}
+        )
+    return terms
 
 
 def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTerm]:
@@ -442,6 +461,8 @@ def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
     # Without it robots come to limp. In a run of few minutes it is in the way of finding a trot: an
     # even policy does the same on both sides as long as nothing breaks the symmetry.
     cfg.algorithm.mirror_loss_coef = 0.1
+    cfg.vae.encoder_dims = (256, 128)
+    cfg.vae.memory_cell = "gru"
     if terrain == "flat":
         cfg.experiment_name = "grq20_v2d3_amp_vae_flat"
         cfg.max_minutes = CPU_MINUTES
@@ -450,6 +471,7 @@ def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
         cfg.actor.hidden_dims = (256, 128, 64)
         cfg.critic.hidden_dims = (256, 128, 64)
         cfg.vae.encoder_dims = (128, 64)
+        cfg.vae.memory_cell = "leaky"
         cfg.vae.memory_dim = 64
         cfg.amp.hidden_dims = (256, 128)
         cfg.amp.batch_size = 256

@@ -94,8 +94,9 @@ def _sub_terrains() -> dict[str, SubTerrainCfg]:
             platform_width=3.0,
             border_width=1.0,
         ),
+        # Where robots fall most.
         "boxes": RandomGridTerrainCfg(
-            proportion=0.15,
+            proportion=0.20,
             horizontal_scale=0.0625,
             cell_width=0.4375,
             height_range=(0.05, 0.20),
@@ -118,5 +119,5 @@ def _sub_terrains() -> dict[str, SubTerrainCfg]:
             platform_width=2.0,
             border_width=0.25,
         ),
-        PLANE_FAMILY: BoxFlatTerrainCfg(proportion=0.15),
+        PLANE_FAMILY: BoxFlatTerrainCfg(proportion=0.10),
     }
