@@ -8,13 +8,10 @@ import numpy as np
 import torch
 
 from rl_sim_env.mdp import observations
+from rl_sim_env.robots.names import OTHER_SIDE
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
-
-LEFT, RIGHT = [0, 2], [1, 3]
-"""Feet in the canonical order front left, front right, rear left, rear right."""
-
 
 MIN_LIFT = 0.005
 """Swings that do not get higher are none [m]: a foot that hardly carries comes and goes."""
@@ -132,5 +129,5 @@ def left_right_asymmetry(stance: torch.Tensor) -> torch.Tensor:
     Returns:
         0 for an even gait, 200 where one side never touches the ground. Shape (...).
     """
-    left, right = stance[..., LEFT], stance[..., RIGHT]
-    return 100.0 * (2.0 * (left - right).abs() / (left + right)).mean(dim=-1)
+    other = stance[..., list(OTHER_SIDE)]
+    return 100.0 * (2.0 * (stance - other).abs() / (stance + other)).mean(dim=-1)
