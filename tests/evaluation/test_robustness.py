@@ -81,6 +81,15 @@ def test_who_falls_has_not_survived_however_often_it_begins_anew(falling):
     assert section.plots[0].series[0].y[0] == 100.0
 
 
+def test_the_fall_of_a_robot_that_was_pushed_is_put_down_to_the_push(standing, monkeypatch):
+    monkeypatch.setattr(robustness, "PUSH_PERIOD", (1.0, 1.0))
+    monkeypatch.setattr(robustness, "PUSH_SPEED", 8.0)
+    pushed = survival(standing, CFG).tables[1].rows[0]
+    _, rate, share = pushed.cells
+    assert rate.mean > 0.0
+    assert share.mean == 100.0
+
+
 def test_survival_pushes_as_often_and_as_hard_as_it_says(standing, monkeypatch):
     period = 0.5
     monkeypatch.setattr(robustness, "PUSH_PERIOD", (period, period))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
+from rl_sim_env.evaluation.falls import FallWatch
 from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
@@ -71,6 +72,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     family, trial = _everywhere(arena, cfg)
     sums = Sums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
     steps_per_second = round(1.0 / arena.step_dt)
+    watch = FallWatch(arena, len(cfg.seeds))
     curves = []
     for index, seed in enumerate(cfg.seeds):
         place = {SEED: index, TERRAIN: family}
@@ -80,6 +82,9 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         until_push = _between_pushes(arena, draw)
         walk = arena.walk(trial, seconds=cfg.survival_seconds, seed=seed)
         for number, step in enumerate(walk, start=1):
+            if number == 1:
+                watch.begin(index)
+            watch.add(step)
             alive = alive & ~step.fell
             sums.add(place, falls=step.fell, seconds=torch.full_like(until_push, arena.step_dt))
             if number % steps_per_second == 0:
@@ -88,6 +93,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             due = until_push <= 0.0
             share = torch.rand(len(due), 2, device=arena.device, generator=draw)
             arena.push(PUSH_SPEED * (2.0 * share - 1.0) * due[:, None])
+            watch.pushed(due)
             until_push = torch.where(due, _between_pushes(arena, draw), until_push)
         sums.add(place, survivors=alive, robots=torch.ones_like(alive))
         curves.append(torch.stack(curve))
@@ -126,6 +132,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
                 ),
                 rows=tuple(rows),
             ),
+            watch.table(),
         ),
         plots=(
             Plot(

@@ -1,0 +1,132 @@
+"""When robots fall: what came before, what they carry, how slippery their feet are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from rl_sim_env.evaluation.report import Column, Row, Table
+from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
+
+if TYPE_CHECKING:
+    from rl_sim_env.evaluation.arena import Arena, Step
+
+BEFORE = 3.0
+"""How long ago something is that may have made a robot fall [s]."""
+
+SITUATIONS = (
+    f"pushed less than {BEFORE:g} s ago",
+    f"begun less than {BEFORE:g} s ago",
+    f"told anew less than {BEFORE:g} s ago",
+    "none of these",
+)
+"""What came before; where several did, the first of them."""
+
+LOAD_EDGES = (2.0, 4.0)
+"""Loads between light, medium and heavy [kg]."""
+
+FRICTION_EDGES = (0.4, 0.8)
+"""Friction of the feet between slippery, medium and firm."""
+
+_WHEN, _LOAD, _FRICTION = "when", "load", "friction"
+
+
+class FallWatch:
+    """Sorts the time of walking robots, and their falls, by what may have caused them.
+
+    Args:
+        arena: Where they walk.
+        num_seeds: Number of walks.
+    """
+
+    def __init__(self, arena: Arena, num_seeds: int) -> None:
+        self._arena = arena
+        axes = {
+            SEED: num_seeds,
+            _WHEN: len(SITUATIONS),
+            _LOAD: len(LOAD_EDGES) + 1,
+            _FRICTION: len(FRICTION_EDGES) + 1,
+        }
+        self._sums = Sums(axes, arena.num_robots, arena.device)
+        self._load_edges, self._friction_edges = (
+            torch.tensor(edges, device=arena.device) for edges in (LOAD_EDGES, FRICTION_EDGES)
+        )
+
+    def begin(self, seed: int) -> None:
+        """Begin a walk, by the index of its seed."""
+        self._seed = seed
+        # Time since the push, the start and the command, in the order of the situations [s].
+        self._ages = torch.full((3, self._arena.num_robots), torch.inf, device=self._arena.device)
+        self._ages[1] = 0.0
+        self._command: torch.Tensor | None = None
+        self._place = self._robots_now()
+
+    def add(self, step: Step) -> None:
+        """Take in a control step."""
+        since_push, since_begin, since_command = self._ages
+        if self._command is not None:
+            is_new = (step.command != self._command).any(dim=-1) & (since_begin > 0.0)
+            since_command.masked_fill_(is_new, 0.0)
+        recent = torch.cat((self._ages < BEFORE, torch.ones_like(step.fell)[None]))
+        # The first of the situations that holds.
+        when = recent.int().argmax(dim=0)
+        self._sums.add(
+            {SEED: self._seed, _WHEN: when, **self._place},
+            seconds=torch.full_like(since_begin, self._arena.step_dt),
+            falls=step.fell,
+        )
+        self._ages += self._arena.step_dt
+        for since, at_start in (
+            (since_push, torch.inf),
+            (since_begin, 0.0),
+            (since_command, torch.inf),
+        ):
+            since.masked_fill_(step.dones, at_start)
+        self._command = step.command
+        # Whoever fell is another robot by now.
+        self._place = self._robots_now()
+
+    def pushed(self, robots: torch.Tensor) -> None:
+        """Note who was pushed after the step. Shape (num_robots,), bool."""
+        self._ages[0].masked_fill_(robots, 0.0)
+
+    def table(self) -> Table:
+        """Share of time, rate and share of falls by situation, load and friction."""
+        rows = [self._row(name, **{_WHEN: at}) for at, name in enumerate(SITUATIONS)]
+        for axis, edges, unit in ((_LOAD, LOAD_EDGES, " kg"), (_FRICTION, FRICTION_EDGES, "")):
+            low, high = edges
+            names = (f"below {low:g}{unit}", f"{low:g} to {high:g}{unit}", f"from {high:g}{unit}")
+            rows += [self._row(f"{axis} {name}", **{axis: at}) for at, name in enumerate(names)]
+        return Table(
+            title="When robots fall",
+            rows_title="situation",
+            columns=(
+                Column(title="time", unit="%", decimals=0),
+                Column(title="falls", unit="per 1000 s", decimals=2),
+                Column(title="share of falls", unit="%", decimals=0),
+            ),
+            rows=(*rows, self._row("all")),
+        )
+
+    def _row(self, label: str, **where: Index) -> Row:
+        seconds, falls = (self._sums.total(name, **where) for name in ("seconds", "falls"))
+        values = (
+            100.0 * seconds / self._sums.total("seconds"),
+            1000.0 * falls / seconds,
+            100.0 * falls / self._sums.total("falls"),
+        )
+        robots = self._sums.robots(**where)
+        return Row(label=label, cells=tuple(figure(value, robots=robots) for value in values))
+
+    def _robots_now(self) -> dict[str, torch.Tensor]:
+        """Load and friction of each robot, as places on their axes."""
+        env, robots = self._arena.env, slice(self._arena.num_robots)
+        body, feet = env.index.load_body_global, env.index.foot_geoms_global
+        carrier = env.sim.get_default_field("body_mass")[body]
+        load = env.sim.model.body_mass[robots, body] - carrier
+        friction = env.sim.model.geom_friction[robots, feet[0], 0].contiguous()
+        return {
+            _LOAD: torch.bucketize(load, self._load_edges, right=True),
+            _FRICTION: torch.bucketize(friction, self._friction_edges, right=True),
+        }
