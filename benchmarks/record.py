@@ -61,7 +61,8 @@ def make_record(
         "hardware": hardware(device),
         "packages": {**package_versions(), "warp-lang": warp.config.version},
         "options": {
-            name: str(value) if isinstance(value, Path) else value
+            # Where files lie on the machine that measured is nobody's business.
+            name: value.name if isinstance(value, Path) else value
             for name, value in options.items()
         },
         "subjects": subjects,
