@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -22,6 +23,7 @@ class Outer:
     name: str = "walk"
     steps: int = 3
     noisy: bool = True
+    gait: Literal["walk", "trot"] = "walk"
     inner: Inner = field(default_factory=Inner)
     table: dict[str, Inner] = field(default_factory=lambda: {"left": Inner()})
 
@@ -79,6 +81,13 @@ def test_path_does_not_go_through_a_number():
 
 def test_value_of_another_kind_is_refused():
     assert "expected int like 3" in refusal("agent.steps=many")
+
+
+def test_value_that_is_no_choice_is_answered_with_the_choices():
+    assert "choose one of 'walk', 'trot'" in refusal("agent.gait=fly")
+    cfg = Outer()
+    apply_overrides(["agent.gait=trot"], {"agent": cfg})
+    assert cfg.gait == "trot"
 
 
 def test_setting_without_value_is_refused():

@@ -113,6 +113,17 @@ def test_a_mirror_loss_makes_a_policy_without_sides() -> None:
     assert abs(difference(mirror_loss_coef=0.5)) < 0.5 < 1.0 < difference(mirror_loss_coef=0.0)
 
 
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_mirror_loss_over_no_part_of_a_mini_batch_is_refused(share: float) -> None:
+    env = ToyEnv(num_envs=4)
+    cfg = toy_cfg()
+    cfg.algorithm.mirror_loss_share = share
+    with pytest.raises(UserError, match=r"mirror_loss_share=.*mirror_loss_coef=0"):
+        AmpVaePPO.construct(
+            env.get_observations(), env, cfg, env.observation_layout, ToyExpert(), env.device
+        )
+
+
 def test_terms_without_a_mirror_image_are_named() -> None:
     env = ToyEnv()
     images = env.mirror_images()

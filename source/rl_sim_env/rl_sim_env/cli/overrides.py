@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from rl_sim_env.errors import UserError, known_names
 
@@ -32,7 +33,11 @@ def apply_overrides(overrides: Iterable[str], roots: Mapping[str, Any]) -> None:
         for depth, name in enumerate(parents):
             holder = _get(holder, name, ".".join(parents[: depth + 1]), text)
         present = _get(holder, last, path, text)
-        _set(holder, last, _read(value, present, text))
+        read = _read(value, present, text)
+        choices = _choices(holder, last)
+        if choices and read not in choices:
+            raise UserError(f"setting '{text}': choose one of {', '.join(map(repr, choices))}")
+        _set(holder, last, read)
 
 
 def _names(holder: Any) -> list[str]:
@@ -41,6 +46,18 @@ def _names(holder: Any) -> list[str]:
     if dataclasses.is_dataclass(holder):
         return [field.name for field in dataclasses.fields(holder)]
     return []
+
+
+def _choices(holder: Any, name: str) -> tuple[Any, ...]:
+    """The values that a field declared as ``Literal`` may take; empty for other fields."""
+    for kind in type(holder).__mro__ if dataclasses.is_dataclass(holder) else ():
+        hint = vars(kind).get("__annotations__", {}).get(name)
+        if isinstance(hint, str) and hint.startswith("Literal["):
+            # This hint alone: others may name what only type checkers import.
+            hint = eval(hint, vars(sys.modules[kind.__module__]))
+        if get_origin(hint) is Literal:
+            return get_args(hint)
+    return ()
 
 
 def _get(holder: Any, name: str, path: str, text: str) -> Any:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from rsl_rl.models import MLPModel
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import average_over_ranks, world_size
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.learning.learner import Learner
 from rl_sim_env.learning.mirror import Mirror
+from rl_sim_env.learning.mirror_image import MIRROR_SETTING
 from rl_sim_env.learning.policy_loss import policy_losses
 from rl_sim_env.learning.storage import AmpVaeRolloutStorage, Picks
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
@@ -52,6 +54,9 @@ class JointStep:
         mirror: Exchanges left and right, for the mirror loss; None for none.
         cfg: Configuration of the run.
         device: Where all of them live.
+
+    Raises:
+        UserError: The part of a mini-batch that the mirror loss reads is none.
     """
 
     def __init__(
@@ -65,6 +70,11 @@ class JointStep:
         cfg: AmpVaeRunnerCfg,
         device: str,
     ) -> None:
+        if not 0.0 < cfg.algorithm.mirror_loss_share <= 1.0:
+            raise UserError(
+                f"agent.algorithm.mirror_loss_share={cfg.algorithm.mirror_loss_share}: give a part "
+                f"above 0, at most 1; no mirror loss at all is {MIRROR_SETTING}=0"
+            )
         self.cfg = cfg
         self._storage = storage
         self._mirror = mirror
