@@ -88,6 +88,29 @@ def test_newest_run_is_evaluated_and_the_report_put_beside_it(run_folder, capsys
     assert str(folder / "report.html") in out
 
 
+def test_what_was_measured_outlives_an_end_before_the_last_protocol(run_folder, monkeypatch):
+    def interrupted(arena: Arena, cfg: EvaluationCfg) -> Section:
+        raise KeyboardInterrupt
+
+    protocols = {
+        "height": Protocol(run=height, seconds=lambda cfg: 0.04),
+        "other": Protocol(run=interrupted, seconds=lambda cfg: 0.04),
+    }
+    monkeypatch.setattr(evaluate, "PROTOCOLS", protocols)
+    evaluate.main([*SMALL, "--seeds", "0", "--protocols", "height"])
+    earlier = (run_folder / "report" / "report.json").read_text()
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        evaluate.main([*SMALL, "--seeds", "1", "--protocols", "height", "other"])
+    unfinished = run_folder / "report.unfinished"
+    found = Report.from_json((unfinished / "report.json").read_text())
+    assert [section.name for section in found.sections] == ["height"]
+    assert found.facts["Seeds"] == "1"
+    assert (run_folder / "report" / "report.json").read_text() == earlier
+    evaluate.main([*SMALL, "--seeds", "2", "--protocols", "height"])
+    assert not unfinished.exists()
+    assert (run_folder / "report" / "report.json").read_text() != earlier
+
+
 @pytest.mark.usefixtures("only_height")
 def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path):
     _, network = export_policy(run_folder / "model_3.pt", tmp_path / "exported")

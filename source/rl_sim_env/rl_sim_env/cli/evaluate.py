@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,9 @@ from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 NOT_RECORDED = "not recorded"
 ONNX_SUFFIX = ".onnx"
 
+UNFINISHED_SUFFIX = ".unfinished"
+"""End of the name of the folder that holds the report until all protocols are done."""
+
 SPEED_WINDOW = 120.0
 """Time over which the progress bar takes the speed [s]."""
 
@@ -75,8 +79,9 @@ class EvaluateOptions:
     """Folder of the runs, below logs/rsl_rl; default: the task's own."""
 
     output: Path | None = None
-    """Folder of the report; an earlier report there is replaced. Default: report, beside the
-    checkpoint, and for the policy of the checkout in the working directory."""
+    """Folder of the report; an earlier report there is replaced when all is measured. Until then,
+    what is measured stands beside it in a folder that ends in .unfinished. Default: report, beside
+    the checkpoint, and for the policy of the checkout in the working directory."""
 
     protocols: tuple[str, ...] = ()
     """What to measure, by name; default: everything."""
@@ -146,14 +151,6 @@ def evaluate(options: EvaluateOptions) -> None:
     policy = _open_policy(path, options.task)
     vec_env = _make_env(options, cfg, device)
     subject = policy.build(vec_env)
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        protocols = dict(PROTOCOLS)
-        if OUTSIDE in names:
-            exported, _ = export_policy(path, Path(folder))
-            protocols[OUTSIDE] = outside_protocol(exported)
-        sections = _run({name: protocols[name] for name in names}, vec_env, subject, cfg)
-    vec_env.close()
     facts = {
         **policy.facts,
         "Evaluated on": options.task,
@@ -163,10 +160,22 @@ def evaluate(options: EvaluateOptions) -> None:
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
         "Evaluated at commit": code_commit() or NOT_RECORDED,
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "Duration": _duration(begin),
     }
-    report = Report(facts=facts, sections=tuple(sections))
-    write_report(report, output)
+    begin = time.monotonic()
+    # What is measured outlives an end before the last protocol, and an earlier report outlives it.
+    unfinished = output.with_name(f"{output.name}{UNFINISHED_SUFFIX}")
+    report = Report(facts=facts, sections=())
+    with tempfile.TemporaryDirectory() as folder:
+        protocols = dict(PROTOCOLS)
+        if OUTSIDE in names:
+            exported, _ = export_policy(path, Path(folder))
+            protocols[OUTSIDE] = outside_protocol(exported)
+        for section in _run({name: protocols[name] for name in names}, vec_env, subject, cfg):
+            sections = (*report.sections, section)
+            report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
+            write_report(report, unfinished if len(sections) < len(names) else output)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    vec_env.close()
     _print_summary(report)
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
 
@@ -265,10 +274,9 @@ class _WatchedArena(Arena):
 
 def _run(
     protocols: Mapping[str, Protocol], vec_env: AmpVaeVecEnv, subject: Subject, cfg: EvaluationCfg
-) -> list[Section]:
+) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
     expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
-    sections = []
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -283,10 +291,10 @@ def _run(
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()
-            sections.append(protocol.run(arena, cfg))
+            section = protocol.run(arena, cfg)
             progress.update(bar, completed=sum(expected[:number]))
             progress.console.print(f"{name}: done in {_duration(begin)}")
-    return sections
+            yield section
 
 
 def _duration(begin: float) -> str:
