@@ -9,7 +9,6 @@ import torch
 
 from rl_sim_env.mdp import observations, rewards
 from rl_sim_env.robots.grq20_v2d3.constants import FOOT_RADIUS, STANDING_HEIGHT
-from rl_sim_env.terrains import HeightMap
 
 NUM_ENVS = 2
 LEGS = 12
@@ -112,20 +111,6 @@ def test_only_feet_that_carry_can_slide(env, place):
     assert (force[0] > 1.0).tolist() == [True, False, True, False]
     feet = env.robot.data.site_pos_w[:, env.index.foot_sites, :2]
     expect(rewards.feet_slide(env, force_threshold=1.0), float(feet[0, [0, 2]].norm(dim=-1).sum()))
-
-
-def test_only_feet_that_carry_are_at_an_edge(env, place, monkeypatch):
-    # A kerb beneath the left feet, along the robot.
-    place(env, height=TOUCHING)
-    left = float(env.robot.data.site_pos_w[0, env.index.foot_sites[0], 1])
-    cell = 0.01
-    across = cell * (torch.arange(200) - 100 + 0.5)
-    kerb = torch.where(across > left, 0.1, 0.0).expand(200, -1).contiguous()
-    ground = HeightMap(kerb, center_of_first_cell=(float(across[0]),) * 2, resolution=cell)
-    monkeypatch.setattr(env, "height_map", ground)
-    expect(rewards.feet_at_edge(env, force_threshold=1.0), 2.0)
-    place(env, height=TOUCHING + 0.1)
-    expect(rewards.feet_at_edge(env, force_threshold=1.0), 0.0)
 
 
 def test_joints_beyond_their_limits_cost_what_they_are_beyond(env, place):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.mdp import observations as obs
-from rl_sim_env.mdp.footholds import is_at_edge
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -110,17 +109,10 @@ def joint_vel_limits(env: AmpVaeEnv, *, limit: float) -> torch.Tensor:
 
 def feet_slide(env: AmpVaeEnv, *, force_threshold: float) -> torch.Tensor:
     """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N]."""
+    force = env.scene[env.cfg.feet_contact_sensor].data.force[:, env.foot_contact_order]
+    carries = force.norm(dim=-1) > force_threshold
     speed = env.robot.data.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
-    return (speed * _carries(env, force_threshold)).sum(dim=-1)
-
-
-def feet_at_edge(env: AmpVaeEnv, *, force_threshold: float) -> torch.Tensor:
-    """Number of feet that carry more than ``force_threshold`` [N] at an edge of the ground.
-
-    The robot is blind; what its other feet have met tells it where the next edge is.
-    """
-    feet = env.robot.data.site_pos_w[:, env.index.foot_sites, :2]
-    return (is_at_edge(env.height_map, feet) & _carries(env, force_threshold)).float().sum(dim=-1)
+    return (speed * carries).sum(dim=-1)
 
 
 def foot_clearance(env: AmpVaeEnv, *, target: float) -> torch.Tensor:
@@ -152,9 +144,3 @@ def is_terminated(env: AmpVaeEnv, *, initial_share: float = 1.0) -> torch.Tensor
     command = env.velocity_command
     level = command.level[command.family]
     return env.termination_manager.terminated * (initial_share + (1.0 - initial_share) * level)
-
-
-def _carries(env: AmpVaeEnv, force_threshold: float) -> torch.Tensor:
-    """Which feet carry more than ``force_threshold`` [N]. Shape (num_envs, num_feet), bool."""
-    force = env.scene[env.cfg.feet_contact_sensor].data.force[:, env.foot_contact_order]
-    return force.norm(dim=-1) > force_threshold

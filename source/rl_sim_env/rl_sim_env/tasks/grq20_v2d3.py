@@ -237,17 +237,13 @@ def _rewards(rough: bool) -> dict[str, RewardTerm]:
         ),
     }
     if rough:
-        # What a plane hardly asks for: knees clear of steps, joints within their limits, feet on
-        # treads.
+        # What a plane hardly asks for: knees clear of steps, joints within their limits.
         terms["undesired_contacts"].weight = -1.0
         terms["joint_pos_limits"] = RewardTerm(func=rewards.joint_pos_limits, weight=-5.0)
         terms["joint_vel_limits"] = RewardTerm(
             func=rewards.joint_vel_limits,
             weight=-0.5,
             params={"limit": SOFT_JOINT_LIMIT_FACTOR * VELOCITY_LIMIT},
-        )
-        terms["feet_at_edge"] = RewardTerm(
-            func=rewards.feet_at_edge, weight=-0.5, params={"force_threshold": 1.0}
         )
     return terms
 
