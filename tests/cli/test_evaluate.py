@@ -111,6 +111,24 @@ def test_what_was_measured_outlives_an_end_before_the_last_protocol(run_folder, 
     assert (run_folder / "report" / "report.json").read_text() != earlier
 
 
+@pytest.mark.usefixtures("run_folder")
+def test_foreign_files_where_unfinished_reports_go_are_refused(refuse, tmp_path):
+    foreign = tmp_path / "report.unfinished" / "notes.txt"
+    foreign.parent.mkdir()
+    foreign.touch()
+    assert "notes.txt" in refuse(*SMALL, "--output", str(tmp_path / "report"))
+    assert foreign.exists()
+
+
+@pytest.mark.usefixtures("only_height")
+def test_report_takes_the_place_of_an_empty_working_directory(run_folder, tmp_path, monkeypatch):
+    named = ("--checkpoint", str((run_folder / "model_3.pt").resolve()), "--output", ".")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    evaluate.main([*SMALL, "--seeds", "0", "--protocols", "height", *named])
+    assert (tmp_path / "here" / "report.json").exists()
+
+
 @pytest.mark.usefixtures("only_height")
 def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path):
     _, network = export_policy(run_folder / "model_3.pt", tmp_path / "exported")

@@ -148,6 +148,9 @@ def evaluate(options: EvaluateOptions) -> None:
     beside = Path() if path.parent == SHIPPED else path.parent
     output = beside / "report" if options.output is None else options.output
     check_writable(output)
+    # What is measured outlives an end before the last protocol, and an earlier report outlives it.
+    unfinished = output.resolve().with_name(f"{output.resolve().name}{UNFINISHED_SUFFIX}")
+    check_writable(unfinished)
     policy = _open_policy(path, options.task)
     vec_env = _make_env(options, cfg, device)
     subject = policy.build(vec_env)
@@ -162,8 +165,6 @@ def evaluate(options: EvaluateOptions) -> None:
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     }
     begin = time.monotonic()
-    # What is measured outlives an end before the last protocol, and an earlier report outlives it.
-    unfinished = output.with_name(f"{output.name}{UNFINISHED_SUFFIX}")
     report = Report(facts=facts, sections=())
     with tempfile.TemporaryDirectory() as folder:
         protocols = dict(PROTOCOLS)

@@ -351,9 +351,7 @@ def _apply_conditions(
     """
     if load is None or boom_length is None:
         return
-    body = env.index.load_body_global
-    drawn = env.sim.model.body_mass[env_ids, body] - env.sim.get_default_field("body_mass")[body]
-    wanted = load[env_ids]
+    drawn, wanted = events.get_load(env)[env_ids], load[env_ids]
     events.set_load(env, env_ids, torch.where(wanted.isnan(), drawn, wanted))
     joints = env.index.arm_joints
     address = env.robot.indexing.joint_q_adr[joints]

@@ -8,6 +8,7 @@ import torch
 
 from rl_sim_env.evaluation.report import Column, Row, Table
 from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
+from rl_sim_env.mdp import events
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, Step
@@ -60,12 +61,13 @@ class FallWatch:
         self._ages = torch.full((3, self._arena.num_robots), torch.inf, device=self._arena.device)
         self._ages[1] = 0.0
         self._command: torch.Tensor | None = None
-        self._place = self._robots_now()
 
     def add(self, step: Step) -> None:
         """Take in a control step."""
-        since_push, since_begin, since_command = self._ages
-        if self._command is not None:
+        _, since_begin, since_command = self._ages
+        if self._command is None:
+            self._place = self._robots_now()
+        else:
             is_new = (step.command != self._command).any(dim=-1) & (since_begin > 0.0)
             since_command.masked_fill_(is_new, 0.0)
         recent = torch.cat((self._ages < BEFORE, torch.ones_like(step.fell)[None]))
@@ -77,12 +79,8 @@ class FallWatch:
             falls=step.fell,
         )
         self._ages += self._arena.step_dt
-        for since, at_start in (
-            (since_push, torch.inf),
-            (since_begin, 0.0),
-            (since_command, torch.inf),
-        ):
-            since.masked_fill_(step.dones, at_start)
+        self._ages.masked_fill_(step.dones, torch.inf)
+        since_begin.masked_fill_(step.dones, 0.0)
         self._command = step.command
         # Whoever fell is another robot by now.
         self._place = self._robots_now()
@@ -122,11 +120,9 @@ class FallWatch:
     def _robots_now(self) -> dict[str, torch.Tensor]:
         """Load and friction of each robot, as places on their axes."""
         env, robots = self._arena.env, slice(self._arena.num_robots)
-        body, feet = env.index.load_body_global, env.index.foot_geoms_global
-        carrier = env.sim.get_default_field("body_mass")[body]
-        load = env.sim.model.body_mass[robots, body] - carrier
-        friction = env.sim.model.geom_friction[robots, feet[0], 0].contiguous()
+        foot = env.index.foot_geoms_global[0]
+        friction = env.sim.model.geom_friction[robots, foot, 0].contiguous()
         return {
-            _LOAD: torch.bucketize(load, self._load_edges, right=True),
+            _LOAD: torch.bucketize(events.get_load(env)[robots], self._load_edges, right=True),
             _FRICTION: torch.bucketize(friction, self._friction_edges, right=True),
         }

@@ -80,10 +80,9 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         curve = [alive.float().mean()]
         draw = torch.Generator(arena.device).manual_seed(seed)
         until_push = _between_pushes(arena, draw)
+        watch.begin(index)
         walk = arena.walk(trial, seconds=cfg.survival_seconds, seed=seed)
         for number, step in enumerate(walk, start=1):
-            if number == 1:
-                watch.begin(index)
             watch.add(step)
             alive = alive & ~step.fell
             sums.add(place, falls=step.fell, seconds=torch.full_like(until_push, arena.step_dt))

@@ -81,6 +81,12 @@ def set_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
     _set_mass(env, env_ids, body, carrier + load)
 
 
+def get_load(env: AmpVaeEnv) -> torch.Tensor:
+    """Loads on the boom's carrier [kg]. Shape (num_envs,)."""
+    body = env.index.load_body_global
+    return env.sim.model.body_mass[:, body] - env.sim.get_default_field("body_mass")[body]
+
+
 @requires_model_fields("geom_friction")
 def randomize_foot_friction(env: AmpVaeEnv, env_ids: torch.Tensor, *, friction: Range) -> None:
     """Sliding friction between feet and ground, one uniform draw for the four feet."""

@@ -457,6 +457,7 @@ def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
     # Without it robots come to limp. In a run of few minutes it is in the way of finding a trot: an
     # even policy does the same on both sides as long as nothing breaks the symmetry.
     cfg.algorithm.mirror_loss_coef = 0.1
+    # The larger part of the estimator is its memory.
     cfg.vae.encoder_dims = (256, 128)
     cfg.vae.memory_cell = "gru"
     if terrain == "flat":
