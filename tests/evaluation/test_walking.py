@@ -9,6 +9,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import PolicyPlayer, evaluate_walking, evaluation_env_cfg, print_reports
 from rl_sim_env.evaluation.walking import WalkingMeter
 from rl_sim_env.learning.estimation import Estimate
+from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
 from small_policy import small_policy
 
 ROBOTS = 3
@@ -128,3 +129,9 @@ def test_what_the_player_remembers_ends_with_the_episode(vec_env):
     player.advance()
     remembers = player._memory.abs().sum(dim=-1) > 0.0
     assert remembers.tolist() == [False] + [True] * (ROBOTS - 1)
+
+
+def test_nothing_disturbs_robots_that_are_evaluated():
+    events = evaluation_env_cfg(amp_vae_env_cfg(terrain="rough")).events
+    assert not [name for name, term in events.items() if term.mode == "interval"]
+    assert "load" in events

@@ -144,6 +144,23 @@ def test_push_changes_the_horizontal_velocity_of_the_base_alone(make_env):
     assert (kick[:, 2:] == 0.0).all()
 
 
+def test_the_full_tasks_loads_change_in_mid_walk(make_env):
+    def change_soon(cfg):
+        cfg.events["load_change"].interval_range_s = (0.01, 0.02)
+        cfg.events["push"].interval_range_s = (100.0, 100.0)
+
+    env = make_env(NUM_ENVS, terrain="rough", edit=change_soon)
+    before, truth = load(env).clone(), observations.system_mass_delta(env).clone()
+    state = env.sim.data.qpos.clone()
+    env.event_manager.apply(mode="interval", dt=env.step_dt)
+    change = load(env) - before
+    assert (change != 0.0).all() and load(env).min() >= 0.0 and load(env).max() <= 6.0
+    torch.testing.assert_close(
+        observations.system_mass_delta(env) - truth, change[:, None], atol=1e-5, rtol=0.0
+    )
+    assert torch.equal(env.sim.data.qpos, state), "the robot stays where it is"
+
+
 def test_robots_start_above_the_ground_on_every_terrain(make_env):
     def any_level(cfg):
         cfg.scene.terrain.max_init_terrain_level = None

@@ -299,7 +299,8 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:
 
     Robots, sensor noise and delays vary as in training. Episodes begin from standing, on the
     terrain that the trial says, and end by a fall or where a robot leaves its tile of the terrain,
-    which counts as a time-out; there are no pushes, no curricula and no limit of time.
+    which counts as a time-out; there are no pushes, no changes of load, no curricula and no limit
+    of time.
 
     Args:
         cfg: A task's configuration; it is changed.

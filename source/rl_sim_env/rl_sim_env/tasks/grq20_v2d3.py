@@ -74,6 +74,9 @@ SWING_HEIGHT = 0.08
 COMMAND_PERIOD = (3.0, 8.0)
 """Time between two commands [s]. A new one is what makes walking robots fall: show many."""
 
+LOAD = (0.0, 6.0)
+"""Loads on the boom in training [kg]."""
+
 REFERENCE_START = 0.5
 """Share of training episodes that begin in the middle of a motion clip."""
 
@@ -254,7 +257,7 @@ def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTe
 
     arm_length = (0.6, 0.8) if play else (0.4, 0.8)
     terms = {
-        "load": reset(events.randomize_load, mass=(4.0, 6.0) if play else (0.0, 6.0)),
+        "load": reset(events.randomize_load, mass=(4.0, 6.0) if play else LOAD),
         "base": reset(
             events.reset_base,
             position_xy=0.5,
@@ -267,6 +270,15 @@ def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTe
     }
     if play:
         return terms
+    if rough:
+        # Loads are taken up and put down in mid-walk; where they never are, an estimator learns to
+        # trust what it found at the start.
+        terms["load_change"] = EventTerm(
+            func=events.randomize_load,
+            mode="interval",
+            interval_range_s=(5.0, 15.0),
+            params={"mass": LOAD},
+        )
     return {
         "trunk": reset(
             events.randomize_base_mass_and_com,
