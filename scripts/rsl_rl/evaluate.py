@@ -1,6 +1,7 @@
 """Measure a trained policy and write a report; ``--help`` lists the options."""
 
-from rl_sim_env.cli.evaluate import main
-
 if __name__ == "__main__":
+    # Only here: processes that it starts import this file, and need none of it.
+    from rl_sim_env.cli.evaluate import main
+
     main()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from rl_sim_env.deploy.mujoco_robot import GROUNDS, SOLVER_ITERATIONS, TIME_STEP
@@ -42,6 +46,8 @@ def sim_to_sim(
 ) -> Section:
     """Let an exported policy walk in plain MuJoCo on all grounds with all loads.
 
+    Walks are spread over the processor's cores, in processes of their own.
+
     Args:
         policy_path: ``policy.onnx`` as exported.
         seeds: Seeds; the spread of every figure is over them.
@@ -54,30 +60,6 @@ def sim_to_sim(
     Raises:
         UserError: The policy or the model cannot be read or do not fit each other.
     """
-
-    def measure(ground: str, load: float) -> Row:
-        by_seed = [
-            [
-                walk(
-                    policy_path,
-                    mjcf_path=mjcf_path,
-                    ground=ground,
-                    load=load,
-                    boom_length=DEFAULT_ARM_LENGTH,
-                    command=None if ground == "flat" else CLIMB,
-                    seconds=seconds,
-                    seed=(seed, robot),
-                )
-                for robot in range(robots)
-            ]
-            for seed in seeds
-        ]
-        cells = (
-            Figure.over_seeds((sum(map(read, walks)) / robots for walks in by_seed), robots=robots)
-            for _, read in _FIGURES
-        )
-        return Row(label=f"{ground}, {load:g} kg", cells=tuple(cells))
-
     method = (
         f"The exported file {policy_path.name} drives the robot in plain MuJoCo, outside the "
         f"trainer: time step {TIME_STEP * 1000:g} ms, implicitfast, elliptic cone, "
@@ -87,7 +69,32 @@ def sim_to_sim(
         "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "
         f"{CLIMB[0]:g} m/s. Walks of {seconds:g} s end with a fall."
     )
-    rows = tuple(measure(ground, load) for ground in grounds for load in loads)
+    cases = list(itertools.product(grounds, loads, seeds, range(robots)))
+    # Fresh processes: a copy of this one would hold its GPU and its threads.
+    with ProcessPoolExecutor(
+        min(os.cpu_count() or 1, len(cases)), mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
+        walks = {
+            (ground, load, seed, robot): pool.submit(
+                walk,
+                policy_path,
+                mjcf_path=mjcf_path,
+                ground=ground,
+                load=load,
+                boom_length=DEFAULT_ARM_LENGTH,
+                command=None if ground == "flat" else CLIMB,
+                seconds=seconds,
+                seed=(seed, robot),
+            )
+            for ground, load, seed, robot in cases
+        }
+        rows = tuple(
+            _row(
+                f"{ground}, {load:g} kg",
+                [[walks[ground, load, seed, i].result() for i in range(robots)] for seed in seeds],
+            )
+            for ground, load in itertools.product(grounds, loads)
+        )
     table = Table(
         title="In plain MuJoCo",
         rows_title="ground and load",
@@ -95,3 +102,14 @@ def sim_to_sim(
         rows=rows,
     )
     return Section(name="sim_to_sim", title="Outside the trainer", method=method, tables=(table,))
+
+
+def _row(label: str, by_seed: Sequence[Sequence[SimToSimResult]]) -> Row:
+    """Means over the walks of each seed, with their spread over seeds."""
+    cells = (
+        Figure.over_seeds(
+            (sum(map(read, walks)) / len(walks) for walks in by_seed), robots=len(by_seed[0])
+        )
+        for _, read in _FIGURES
+    )
+    return Row(label=label, cells=tuple(cells))
