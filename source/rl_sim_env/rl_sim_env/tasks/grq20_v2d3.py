@@ -270,15 +270,6 @@ def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTe
     }
     if play:
         return terms
-    if rough:
-        # Loads are taken up and put down in mid-walk; where they never are, an estimator learns to
-        # trust what it found at the start.
-        terms["load_change"] = EventTerm(
-            func=events.randomize_load,
-            mode="interval",
-            interval_range_s=(5.0, 15.0),
-            params={"mass": LOAD},
-        )
     return {
         "trunk": reset(
             events.randomize_base_mass_and_com,
@@ -301,6 +292,14 @@ def _events(rough: bool, play: bool, mjcf_path: Path | str) -> dict[str, EventTe
             mode="interval",
             interval_range_s=(5.0, 10.0) if rough else (10.0, 15.0),
             params={"velocity": 1.0 if rough else 0.5},
+        ),
+        # Loads are taken up and put down in mid-walk; where they never are, an estimator learns to
+        # trust what it found at the start.
+        "load_change": EventTerm(
+            func=events.randomize_load,
+            mode="interval",
+            interval_range_s=(5.0, 15.0),
+            params={"mass": LOAD},
         ),
     }
 
