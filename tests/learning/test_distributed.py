@@ -44,10 +44,25 @@ def assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(tmp_path: Path) -> None:
-    trained = torchrun(tmp_path, "--distributed")
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=(
+                pytest.mark.gpu,
+                pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs"),
+            ),
+        ),
+    ],
+)
+def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
+    tmp_path: Path, device: str
+) -> None:
+    trained = torchrun(tmp_path, "--distributed", "--device", device)
     assert trained.returncode == 0, trained.stderr
-    ranks = [torch.load(tmp_path / f"rank_{rank}.pt") for rank in range(2)]
+    ranks = [torch.load(tmp_path / f"rank_{rank}.pt", map_location="cpu") for rank in range(2)]
     assert_equal(*ranks)
     assert not torch.equal(ranks[0]["replay"]["pairs"], ranks[1]["replay"]["pairs"])
 
@@ -61,11 +76,12 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(tmp_p
     assert saved.total_steps == 2 * 3 * 8 * 8
 
     # Both continue, from their own random numbers and with the same learners.
-    resume = ("--distributed", "--iterations", 1, "--resume", tmp_path / "model_2.pt")
-    resumed = torchrun(tmp_path / "resumed", *resume)
+    resume = ("--iterations", 1, "--resume", tmp_path / "model_2.pt")
+    resumed = torchrun(tmp_path / "resumed", "--distributed", "--device", device, *resume)
     assert resumed.returncode == 0, resumed.stderr
     assert "iteration 4/4" in resumed.stdout
-    assert_equal(*(torch.load(tmp_path / "resumed" / f"rank_{rank}.pt") for rank in range(2)))
+    folder = tmp_path / "resumed"
+    assert_equal(*(torch.load(folder / f"rank_{rank}.pt", map_location="cpu") for rank in range(2)))
 
 
 @pytest.mark.slow

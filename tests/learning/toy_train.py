@@ -19,8 +19,8 @@ from rl_sim_env.learning.runner import AmpVaeRunner
 class MortalEnv(ToyEnv):
     """Kills its process in the given step."""
 
-    def __init__(self, last_step: int | None) -> None:
-        super().__init__()
+    def __init__(self, last_step: int | None, device: str) -> None:
+        super().__init__(device=device)
         self.steps_left = last_step
 
     def step(self, actions: torch.Tensor):
@@ -36,19 +36,23 @@ def main() -> None:
     parser.add_argument("log_dir", type=Path)
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--distributed", action="store_true")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--kill-rank", type=int, help="rank that dies in its second rollout")
     args = parser.parse_args()
-    with Distributed.launch(distributed=args.distributed, device="cpu", timeout_s=60) as processes:
+    with Distributed.launch(
+        distributed=args.distributed, device=args.device, timeout_s=60
+    ) as processes:
         torch.set_num_threads(1)
         processes.seed_all(1)
         cfg = toy_cfg(max_iterations=6)
         mortal = processes.rank == args.kill_rank
         runner = AmpVaeRunner(
-            MortalEnv(cfg.num_steps_per_env + 3 if mortal else None),
+            MortalEnv(cfg.num_steps_per_env + 3 if mortal else None, processes.device),
             cfg,
-            ToyExpert(),
+            ToyExpert(processes.device),
             args.log_dir,
+            processes.device,
             task_id="Toy-v0",
             processes=processes,
         )

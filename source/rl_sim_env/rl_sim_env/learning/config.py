@@ -277,8 +277,7 @@ class AmpVaeRunnerCfg:
     arXiv:1803.05407)."""
 
     capture_update: bool = True
-    """Whether a GPU records training on a mini-batch as a CUDA graph and replays it; several
-    processes, which exchange gradients, never do."""
+    """Whether a GPU records training on a mini-batch as a CUDA graph and replays it."""
 
     algorithm: AmpVaePpoCfg = field(default_factory=AmpVaePpoCfg)
     """Policy optimisation."""

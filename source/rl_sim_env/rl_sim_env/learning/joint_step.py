@@ -10,7 +10,7 @@ import torch
 from rsl_rl.models import MLPModel
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.collectives import average_over_ranks, world_size
+from rl_sim_env.learning.collectives import average_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.discriminator import Discriminator
@@ -105,12 +105,20 @@ class JointStep:
                 max_grad_norm=cfg.amp.max_grad_norm,
             ),
         )
-        # The ranks' exchange of gradients stays outside of recordings.
-        is_gpu = torch.device(device).type == "cuda"
-        self._is_recorded = cfg.capture_update and is_gpu and world_size() == 1
-        self._step: Callable[[MiniBatch], torch.Tensor]
+        # A recording holds the processes' exchange of gradients, too.
+        self._recorded: RecordedFunction | None = None
+        if cfg.capture_update and torch.device(device).type == "cuda":
+            self._recorded = RecordedFunction(
+                self._run,
+                what="training on a mini-batch",
+                setting="agent.capture_update",
+                # The learners share no parameter; torch runs a gradient on its loss's stream.
+                around=overlapping,
+                own_stream=True,
+            )
+        self._step: Callable[[MiniBatch], torch.Tensor] = self._recorded or self._run
         self._names: tuple[str, ...] = ()
-        self._record_anew()
+        self.record_anew()
 
     def __call__(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
         """Take the step; returns the losses by the name they are logged under, scalars."""
@@ -127,21 +135,17 @@ class JointStep:
             vae.learning_rate ** (1.0 - fraction) * vae.final_learning_rate**fraction
         )
 
-    def _record_anew(self) -> None:
-        """Forget a recording, which writes to the optimisers' old state."""
+    def record_anew(self) -> None:
+        """Forget a recording; steps that follow are recorded once more.
+
+        It writes to the optimisers' state of its time, and keeps the group of processes that it
+        exchanges gradients with from ending.
+        """
+        if self._recorded is not None:
+            self._recorded.forget()
         for learner in self._learners:
             for group in learner.optimizer.param_groups:
-                group["capturable"] = self._is_recorded
-        self._step = self._run
-        if self._is_recorded:
-            self._step = RecordedFunction(
-                self._run,
-                what="training on a mini-batch",
-                setting="agent.capture_update",
-                # The learners share no parameter; torch runs a gradient on its loss's stream.
-                around=overlapping,
-                own_stream=True,
-            )
+                group["capturable"] = self._recorded is not None
 
     def state_dict(self) -> dict[str, Any]:
         """States of the optimisers of VAE and discriminator; rsl_rl saves the policy's."""
@@ -158,7 +162,7 @@ class JointStep:
             group["lr"] = self.learning_rate
         _load_moments(self.vae_optimizer, state["vae_optimizer_state_dict"])
         _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])
-        self._record_anew()
+        self.record_anew()
 
     def _run(self, mini_batch: MiniBatch) -> torch.Tensor:
         """Losses in the order of their names: one tensor, for a recording's results are copied."""

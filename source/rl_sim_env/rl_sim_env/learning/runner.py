@@ -245,11 +245,9 @@ class AmpVaeRunner:
             self.env.episode_length_buf = torch.randint_like(
                 self.env.episode_length_buf, high=int(self.env.max_episode_length)
             )
-        if self.processes.world_size > 1:
-            self.alg.broadcast_parameters()
         self.alg.train_mode()
         stopped_by: signal.Signals | None = None
-        with StopSignals() as stop, self._open_log() as log:
+        with StopSignals() as stop, self._open_log() as log, self._united():
             obs = self.env.get_observations()
             begin = time.monotonic()
             for iteration in range(first, end):
@@ -278,6 +276,18 @@ class AmpVaeRunner:
             if stopped_by is not None:
                 log.say(f"{stopped_by.name}: training ends; saved: {self._last_saved}")
                 raise SystemExit(128 + stopped_by)
+
+    @contextmanager
+    def _united(self) -> Iterator[None]:
+        """Give all processes the learners of rank 0, and at the end let go of their exchange."""
+        if self.processes.world_size == 1:
+            yield
+            return
+        self.alg.broadcast_parameters()
+        try:
+            yield
+        finally:
+            self.alg.joint_step.record_anew()
 
     def save(self, path: Path) -> None:
         """Write a checkpoint. All processes call it; rank 0 writes.

@@ -77,6 +77,17 @@ class RecordedFunction:
         self._record(inputs)
         return self._replay(inputs)
 
+    def forget(self) -> None:
+        """Give up what is recorded, and its memory; the next calls begin anew.
+
+        A group of processes cannot end before: NCCL waits for recordings that hold an exchange of
+        its own, for ever if they are left to the garbage collector.
+        """
+        if self._graph is not None:
+            self._graph.reset()
+        self._graph = self._inputs = self._results = None
+        self._calls = 0
+
     def _check(self, inputs: Tree) -> Tree:
         """Run it and look for what a recording could not hold."""
         with self._warm_up(), HostReads() as reads:
