@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.load_panel import (
     ESTIMATE_COLOR,
     Comparison,
@@ -53,7 +54,7 @@ def test_small_negative_value_is_no_negative_zero():
 
 def test_plot_follows_time_and_starts_anew_with_another_robot(policy_player, server):
     policy_player.reset()
-    panel = LoadPanel(server, policy_player, lambda: None)
+    panel = LoadPanel(server, policy_player, lambda _: None)
     for step in range(11):
         panel.update(0, step)
     ages, true, estimated = panel._plot.data
@@ -65,15 +66,30 @@ def test_plot_follows_time_and_starts_anew_with_another_robot(policy_player, ser
 
 
 def test_plot_goes_on_after_a_reset_of_the_step_count(policy_player, server):
-    panel = LoadPanel(server, policy_player, lambda: None)
+    panel = LoadPanel(server, policy_player, lambda _: None)
     for step in (100, 0, 5):
         panel.update(0, step)
     assert len(panel._plot.data[0]) == 3
 
 
 def test_slider_decides_what_the_policy_is_fed(policy_player, server):
-    panel = LoadPanel(server, policy_player, lambda: None)
+    panel = LoadPanel(server, policy_player, lambda _: None)
     panel.share.value = 0.25
     assert policy_player.p_boot == 0.25
     panel.share.value = 1.0
     assert policy_player.p_boot == 1.0
+
+
+def test_only_the_user_asks_for_another_load(policy_player, server):
+    policy_player.reset()
+    asked: list[float] = []
+    panel = LoadPanel(server, policy_player, asked.append)
+    for env_id in (0, 1):
+        panel.update(env_id, 0)
+        load = get_load(policy_player.vec_env.unwrapped)[env_id].item()
+        assert panel.load.value == pytest.approx(load, abs=0.05), "shows what hangs there"
+    assert not asked
+    panel.load.value = 2.0
+    assert asked == [2.0]
+    panel.update(1, 1)
+    assert panel.load.value == 2.0, "waits until the wish is granted"

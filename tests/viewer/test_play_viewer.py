@@ -6,26 +6,26 @@ import pytest
 import torch
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.events import get_load
 from rl_sim_env.mdp.observations import system_mass_delta
-from rl_sim_env.viewer.play_viewer import PlayViewer, draw_new_load
+from rl_sim_env.viewer.play_viewer import PlayViewer, hang_load
 
 
-def test_new_load_is_drawn_for_one_robot_in_mid_walk(policy_player):
+def test_another_load_hangs_on_one_robot_in_mid_walk(policy_player):
     env = policy_player.vec_env.unwrapped
     policy_player.reset()
     policy_player.advance()
     mass, qpos = system_mass_delta(env).clone(), env.sim.data.qpos.clone()
     com_before = env.sim.data.subtree_com[:, env.index.base_body_global].clone()
-    draw_new_load(env, 1)
+    hang_load(env, 1, 2.5)
     after = system_mass_delta(env)
     com = env.sim.data.subtree_com[:, env.index.base_body_global]
     assert after[0] == mass[0]
-    assert after[1] != mass[1]
-    assert 4.0 <= after[1] <= 6.0
+    assert after[1] == pytest.approx(2.5, abs=1e-3)
     assert torch.equal(com[0], com_before[0])
     assert not torch.equal(com[1], com_before[1])
     assert torch.equal(env.sim.data.qpos, qpos)
-    # The drawn load really hangs there: the robot is heavier by as much.
+    # It really hangs there: the robot is heavier by as much.
     assert env.sim.model.body_subtreemass[1, env.index.base_body_global] == pytest.approx(
         env.nominal_mass + float(after[1]), abs=1e-3
     )
@@ -39,16 +39,20 @@ def test_viewer_plays_for_its_time_and_shows_the_load(policy_player, server):
     assert steps >= 12 * policy_player.vec_env.num_envs
 
 
-def test_button_draws_a_new_load_for_the_robot_in_view(policy_player, server):
+def test_slider_hangs_another_load_on_the_robot_in_view(policy_player, server):
     viewer = PlayViewer(policy_player, server)
     viewer.setup()
-    before = system_mass_delta(policy_player.vec_env.unwrapped).clone()
+    before = get_load(policy_player.vec_env.unwrapped).clone()
     viewer._scene.env_idx = 1
-    viewer.request_action("CUSTOM", "new load")
+    viewer.tick()
+    assert viewer._panel.load.value == pytest.approx(before[1].item(), abs=0.05)
+    viewer._panel.load.value = 1.5
     viewer.tick()
     viewer.close()
-    after = system_mass_delta(policy_player.vec_env.unwrapped)
-    assert (after != before).squeeze(-1).tolist() == [False, True]
+    after = get_load(policy_player.vec_env.unwrapped)
+    assert after[0] == before[0]
+    assert after[1] == pytest.approx(1.5)
+    assert viewer._panel.load.value == 1.5
 
 
 def test_camera_looks_down_at_the_robot(policy_player, server):

@@ -11,6 +11,7 @@ import viser
 import viser.uplot
 
 from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.mdp import events
 
 TRUTH_COLOR = "#adb5bd"
 ESTIMATE_COLOR = "#f76707"
@@ -20,6 +21,9 @@ PLOT_SECONDS = 10.0
 
 PLOT_HEIGHT = 170
 """Its height [pixels]."""
+
+MAX_LOAD, LOAD_STEP = 10.0, 0.1
+"""Greatest load that can be hung on, and step of its slider [kg]."""
 
 UPDATE_PERIOD = 0.1
 """Time between two updates of the panel [s]."""
@@ -82,9 +86,10 @@ class LoadPanel:
     Args:
         server: The page.
         player: What is shown.
-        request_new_load: Called, from another thread, when the user asks for another load.
+        request_load: Called, from another thread, with the load [kg] that the user wants.
 
     Attributes:
+        load: Slider of the load of the robot in view.
         share: Slider of the share of estimates that the policy is fed.
     """
 
@@ -92,9 +97,10 @@ class LoadPanel:
         self,
         server: viser.ViserServer,
         player: PolicyPlayer,
-        request_new_load: Callable[[], None],
+        request_load: Callable[[float], None],
     ) -> None:
         self._player = player
+        self._request_load = request_load
         step_dt = player.vec_env.step_dt
         self._period = max(round(UPDATE_PERIOD / step_dt), 1)
         self._history: deque[tuple[float, float]] = deque(
@@ -102,6 +108,7 @@ class LoadPanel:
         )
         self._env_id = -1
         self._shown_step = 0
+        self._shown_load = 0.0
         with server.gui.add_folder("Load: estimate and truth"):
             self._table = server.gui.add_html("")
             self._plot = server.gui.add_uplot(
@@ -125,9 +132,16 @@ class LoadPanel:
                 initial_value=player.p_boot,
                 hint="1: the policy walks on its own estimates; 0: on the truth; between: a blend",
             )
-            new_load = server.gui.add_button("New load for this robot", icon=viser.Icon.WEIGHT)
+            self.load = server.gui.add_slider(
+                "Load [kg]",
+                min=0.0,
+                max=MAX_LOAD,
+                step=LOAD_STEP,
+                initial_value=0.0,
+                hint="hangs another load on the robot in view, while it walks",
+            )
         self.share.on_update(lambda _: setattr(player, "p_boot", self.share.value))
-        new_load.on_click(lambda _: request_new_load())
+        self.load.on_update(lambda _: self._follow_slider())
 
     def update(self, env_id: int, step: int) -> None:
         """Show the robot in view, a few times a second.
@@ -145,6 +159,19 @@ class LoadPanel:
         self._history.append((rows[0].true, rows[0].estimated))
         self._table.content = table_html(rows)
         self._plot.data = self._series()
+        load = self._load_in_view()
+        if load != self._shown_load:
+            # Another robot, or a load that was drawn at a reset.
+            self._shown_load = load
+            self.load.value = min(max(round(load / LOAD_STEP) * LOAD_STEP, 0.0), MAX_LOAD)
+
+    def _follow_slider(self) -> None:
+        # The panel moves the slider, too, to the nearest step of what hangs there.
+        if abs(self.load.value - self._load_in_view()) > 0.5 * LOAD_STEP:
+            self._request_load(self.load.value)
+
+    def _load_in_view(self) -> float:
+        return float(events.get_load(self._player.vec_env.unwrapped)[self._env_id])
 
     def _series(self) -> tuple[np.ndarray, ...]:
         history = np.array(self._history, dtype=float).reshape(-1, 2)

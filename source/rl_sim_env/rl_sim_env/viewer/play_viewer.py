@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mjlab.managers.event_manager import RecomputeLevel
 from mjlab.viewer.base import ViewerAction
 
 from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.mdp import events
 from rl_sim_env.viewer.load_panel import LoadPanel
 from rl_sim_env.viewer.player_viewer import PlayerViewer
 
-LOAD_EVENT = "load"
-"""Name of the event that draws the load at a reset."""
 
-_NEW_LOAD = "new load"
+@dataclass(frozen=True)
+class OtherLoad:
+    """The wish for another load on the robot in view."""
+
+    load: float
+    """[kg]"""
 
 
 class PlayViewer(PlayerViewer[PolicyPlayer]):
@@ -29,7 +35,9 @@ class PlayViewer(PlayerViewer[PolicyPlayer]):
     def build_panel(self) -> None:
         """Build the panel of the load."""
         self._panel = LoadPanel(
-            self._server, self.player, lambda: self.request_action("CUSTOM", _NEW_LOAD)
+            self._server,
+            self.player,
+            lambda load: self.request_action("CUSTOM", OtherLoad(load)),
         )
 
     def update_panel(self, env_id: int) -> None:
@@ -37,16 +45,16 @@ class PlayViewer(PlayerViewer[PolicyPlayer]):
         self._panel.update(env_id, self._step_count)
 
     def _handle_custom_action(self, action: ViewerAction, payload: Any) -> bool:
-        if payload != _NEW_LOAD:
+        if not isinstance(payload, OtherLoad):
             return super()._handle_custom_action(action, payload)
         with self._sim_lock:
-            draw_new_load(self.player.vec_env.unwrapped, self._scene.env_idx)
+            hang_load(self.player.vec_env.unwrapped, self._scene.env_idx, payload.load)
         return True
 
 
-def draw_new_load(env: AmpVaeEnv, env_id: int) -> None:
-    """Draw the load of one robot anew while it walks."""
-    term = env.event_manager.get_term_cfg(LOAD_EVENT)
-    term.func(env, torch.tensor([env_id], device=env.device), **term.params)
-    env.sim.recompute_constants(term.func.recompute)
+def hang_load(env: AmpVaeEnv, env_id: int, load: float) -> None:
+    """Hang another load [kg] on one robot while it walks."""
+    robot = torch.tensor([env_id], device=env.device)
+    events.set_load(env, robot, torch.tensor([load], device=env.device))
+    env.sim.recompute_constants(RecomputeLevel.set_const)
     env.sim.forward()
