@@ -22,8 +22,8 @@ PLOT_SECONDS = 10.0
 PLOT_HEIGHT = 170
 """Its height [pixels]."""
 
-MAX_LOAD, LOAD_STEP = 10.0, 0.1
-"""Greatest load that can be hung on, and step of its slider [kg]."""
+MAX_LOAD, LOAD_DECIMALS = 10.0, 1
+"""Greatest load [kg] that can be hung on, and decimals of its slider."""
 
 UPDATE_PERIOD = 0.1
 """Time between two updates of the panel [s]."""
@@ -136,7 +136,7 @@ class LoadPanel:
                 "Load [kg]",
                 min=0.0,
                 max=MAX_LOAD,
-                step=LOAD_STEP,
+                step=10.0**-LOAD_DECIMALS,
                 initial_value=0.0,
                 hint="hangs another load on the robot in view, while it walks",
             )
@@ -163,11 +163,11 @@ class LoadPanel:
         if load != self._shown_load:
             # Another robot, or a load that was drawn at a reset.
             self._shown_load = load
-            self.load.value = min(max(round(load / LOAD_STEP) * LOAD_STEP, 0.0), MAX_LOAD)
+            self.load.value = min(max(round(load, LOAD_DECIMALS), 0.0), MAX_LOAD)
 
     def _follow_slider(self) -> None:
         # The panel moves the slider, too, to the nearest step of what hangs there.
-        if abs(self.load.value - self._load_in_view()) > 0.5 * LOAD_STEP:
+        if abs(self.load.value - self._load_in_view()) > 0.5 * 10.0**-LOAD_DECIMALS:
             self._request_load(self.load.value)
 
     def _load_in_view(self) -> float:
