@@ -149,7 +149,7 @@ def evaluate(options: EvaluateOptions) -> None:
     output = beside / "report" if options.output is None else options.output
     check_writable(output)
     # What is measured outlives an end before the last protocol, and an earlier report outlives it.
-    unfinished = output.resolve().with_name(f"{output.resolve().name}{UNFINISHED_SUFFIX}")
+    unfinished = Path(f"{output.resolve()}{UNFINISHED_SUFFIX}")
     check_writable(unfinished)
     policy = _open_policy(path, options.task)
     vec_env = _make_env(options, cfg, device)

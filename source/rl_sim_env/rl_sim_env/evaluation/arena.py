@@ -234,8 +234,7 @@ class Arena:
         """
         ids = self._all if robots is None else robots
         self._load[ids] = load
-        events.set_load(self.env, ids, load)
-        self.env.sim.recompute_constants(RecomputeLevel.set_const)
+        events.change_load(self.env, ids, load)
 
     def push(self, velocity_xy: torch.Tensor) -> None:
         """Add to the velocity of the bases, world frame [m/s]. Shape (num_robots, 2)."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from rl_sim_env.deploy.mujoco_robot import GROUNDS, SOLVER_ITERATIONS, TIME_STEP
@@ -69,13 +68,11 @@ def sim_to_sim(
         "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "
         f"{CLIMB[0]:g} m/s. Walks of {seconds:g} s end with a fall."
     )
-    cases = list(itertools.product(grounds, loads, seeds, range(robots)))
     # Fresh processes: a copy of this one would hold its GPU and its threads.
-    with ProcessPoolExecutor(
-        min(os.cpu_count() or 1, len(cases)), mp_context=multiprocessing.get_context("spawn")
-    ) as pool:
-        walks = {
-            (ground, load, seed, robot): pool.submit(
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+
+        def begin(ground: str, load: float, seed: int, robot: int) -> Future[SimToSimResult]:
+            return pool.submit(
                 walk,
                 policy_path,
                 mjcf_path=mjcf_path,
@@ -86,14 +83,17 @@ def sim_to_sim(
                 seconds=seconds,
                 seed=(seed, robot),
             )
-            for ground, load, seed, robot in cases
+
+        # All begin before anybody waits for one.
+        begun = {
+            f"{ground}, {load:g} kg": [
+                [begin(ground, load, seed, robot) for robot in range(robots)] for seed in seeds
+            ]
+            for ground, load in itertools.product(grounds, loads)
         }
         rows = tuple(
-            _row(
-                f"{ground}, {load:g} kg",
-                [[walks[ground, load, seed, i].result() for i in range(robots)] for seed in seeds],
-            )
-            for ground, load in itertools.product(grounds, loads)
+            _row(label, [[each.result() for each in walks] for walks in by_seed])
+            for label, by_seed in begun.items()
         )
     table = Table(
         title="In plain MuJoCo",

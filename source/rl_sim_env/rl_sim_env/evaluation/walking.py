@@ -32,11 +32,13 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into one for evaluation.
 
     Robots, loads, sensor noise and delays vary as in training; commands are drawn from the whole
-    evaluation range on every terrain; there are no pushes, no curricula, loads stay, and episodes
-    start from standing. Terrain levels stay where they are drawn: all rows alike.
+    evaluation range on every terrain; nothing happens at intervals (no pushes, loads stay), there
+    are no curricula, and episodes start from standing. Terrain levels stay where they are drawn:
+    all rows alike.
     """
-    for disturbance in ("push", "load_change", "motion"):
-        cfg.events.pop(disturbance, None)
+    cfg.events.pop("motion", None)
+    for name in [name for name, term in cfg.events.items() if term.mode == "interval"]:
+        del cfg.events[name]
     cfg.events["base"].params |= {"lin_vel": 0.0}
     cfg.events["legs"].params |= {"offset": 0.0}
     cfg.curriculum = {}

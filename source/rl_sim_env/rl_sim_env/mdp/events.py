@@ -74,11 +74,17 @@ def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range) -> Non
 def set_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
     """Hang a load [kg], shape (len(env_ids),), on the boom's carrier.
 
-    Outside of an event, ``env.sim.recompute_constants`` has to follow.
+    For events; elsewhere see :func:`change_load`.
     """
     body = env.index.load_body_global
     carrier = env.sim.get_default_field("body_mass")[body]
     _set_mass(env, env_ids, body, carrier + load)
+
+
+def change_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
+    """The same outside of an event: what the simulation derives from masses follows."""
+    set_load(env, env_ids, load)
+    env.sim.recompute_constants(RecomputeLevel.set_const)
 
 
 def get_load(env: AmpVaeEnv) -> torch.Tensor:

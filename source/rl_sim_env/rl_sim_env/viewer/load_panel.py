@@ -167,7 +167,7 @@ class LoadPanel:
 
     def _follow_slider(self) -> None:
         # The panel moves the slider, too, to the nearest step of what hangs there.
-        if abs(self.load.value - self._load_in_view()) > 0.5 * 10.0**-LOAD_DECIMALS:
+        if abs(self.load.value - self._load_in_view()) > 0.5 * self.load.step:
             self._request_load(self.load.value)
 
     def _load_in_view(self) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mjlab.managers.event_manager import RecomputeLevel
 from mjlab.viewer.base import ViewerAction
 
 from rl_sim_env.envs import AmpVaeEnv
@@ -55,6 +54,5 @@ class PlayViewer(PlayerViewer[PolicyPlayer]):
 def hang_load(env: AmpVaeEnv, env_id: int, load: float) -> None:
     """Hang another load [kg] on one robot while it walks."""
     robot = torch.tensor([env_id], device=env.device)
-    events.set_load(env, robot, torch.tensor([load], device=env.device))
-    env.sim.recompute_constants(RecomputeLevel.set_const)
+    events.change_load(env, robot, torch.tensor([load], device=env.device))
     env.sim.forward()
