@@ -1,0 +1,337 @@
+"""A quadruped as data: its parts by name, how its joints are driven, and what it carries.
+
+Everything else asks this description: no other module knows a robot's names, the order of its legs
+or the size of its motors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rl_sim_env.errors import UserError
+
+Side = Literal["left", "right"]
+End = Literal["front", "rear"]
+ArmMode = Literal["locked", "viscous"]
+"""How a boom is held: where it was drawn, or only damped."""
+
+JOINT_KINDS = ("hip", "thigh", "calf")
+"""Joints of a leg, from the trunk to the foot: abduction, flexion, knee."""
+
+
+@dataclass(kw_only=True, frozen=True)
+class Leg:
+    """Names of the parts of one leg."""
+
+    name: str
+    """What tables and messages call the leg, such as ``FL``."""
+
+    side: Side
+    """On which side of the trunk it is."""
+
+    end: End
+    """At which end of the trunk it is."""
+
+    hip_joint: str
+    """Joint at the trunk, which swings the leg sideways."""
+
+    thigh_joint: str
+    """Joint that swings the leg forwards and backwards."""
+
+    calf_joint: str
+    """Knee."""
+
+    foot_body: str
+    """Body of the foot. Where the model has no body of this name, the foot's geom is given one, so
+    that what the foot touches is told apart from what the calf touches."""
+
+    foot_site: str
+    """Site at the centre of the contact sphere; made where the model has none."""
+
+    foot_geom: str
+    """Sphere that touches the ground."""
+
+    @property
+    def joints(self) -> tuple[str, str, str]:
+        """Hip, thigh and calf joint."""
+        return self.hip_joint, self.thigh_joint, self.calf_joint
+
+
+@dataclass(kw_only=True)
+class Drive:
+    """PD-controlled motor of one joint, with a linear torque-speed curve."""
+
+    stiffness: float
+    """Position gain [N m/rad]; > 0."""
+
+    damping: float
+    """Velocity gain [N m s/rad]; >= 0."""
+
+    effort_limit: float
+    """Largest torque [N m]; > 0."""
+
+    velocity_limit: float
+    """No-load speed, where the torque-speed line meets zero torque [rad/s]; > 0."""
+
+    stall_torque: float
+    """Where the torque-speed line meets zero speed [N m]; at least ``effort_limit``, which cuts
+    it."""
+
+    armature: float | None = None
+    """Inertia of the rotor behind its gear [kg m^2]; >= 0. None: as in the model."""
+
+    def __post_init__(self) -> None:
+        for name in ("stiffness", "effort_limit", "velocity_limit", "stall_torque"):
+            if not getattr(self, name) > 0.0:
+                raise UserError(f"drive: {name} is {getattr(self, name)}; it must be above 0")
+        if self.stall_torque < self.effort_limit:
+            raise UserError(
+                f"drive: stall_torque {self.stall_torque:g} is below effort_limit "
+                f"{self.effort_limit:g} [N m]; a motor gives no more than at standstill"
+            )
+
+
+def torque_limits(
+    drives: Mapping[str, np.ndarray], speed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest torque that drives give at a speed.
+
+    Args:
+        drives: ``effort_limit``, ``stall_torque`` [N m] and ``velocity_limit`` [rad/s], each of
+            shape (J,); see :meth:`Robot.drive_arrays`.
+        speed: Joint speeds [rad/s]. Shape (..., J).
+
+    Returns:
+        Torques [N m], shape (..., J) each.
+    """
+    effort, stall = drives["effort_limit"], drives["stall_torque"]
+    share = speed / drives["velocity_limit"]
+    lowest = np.clip(-stall * (1.0 + share), -effort, effort)
+    highest = np.clip(stall * (1.0 - share), -effort, effort)
+    return lowest, highest
+
+
+@dataclass(kw_only=True, frozen=True)
+class Boom:
+    """A swivelling boom with a carrier at its end, on which a load hangs."""
+
+    body: str
+    """Body at the boom's end: the carrier, whose mass grows by the load."""
+
+    max_load: float
+    """Heaviest load in training [kg]; > 0."""
+
+    angle_joint: str
+    """Hinge that swivels the boom about the vertical."""
+
+    length_joint: str
+    """Slide that sets the radius at which the load hangs."""
+
+    default_length: float
+    """Length in the default pose [m]."""
+
+    length_range: tuple[float, float]
+    """Lengths that training draws from [m]."""
+
+    stiffness: tuple[float, float]
+    """Servo gains of a locked boom: angle [N m/rad], length [N/m]."""
+
+    damping: tuple[float, float]
+    """Servo damping of a locked boom: angle [N m s/rad], length [N s/m]."""
+
+    viscous_damping: float
+    """Damping of a viscous boom, which nothing holds in place [N m s/rad, N s/m]."""
+
+    mode: ArmMode = "locked"
+    """``locked`` holds the boom where it was drawn; ``viscous`` only damps it, so that it drifts
+    under gravity."""
+
+    @property
+    def joints(self) -> tuple[str, str]:
+        """Angle and length joint."""
+        return self.angle_joint, self.length_joint
+
+
+@dataclass(kw_only=True, frozen=True)
+class TrunkBox:
+    """A box on the trunk: a tray of known mass, and in it a load whose mass and place are drawn."""
+
+    body: str
+    """Name of the tray's body, which is added to the model; its mass grows by the load."""
+
+    max_load: float
+    """Heaviest load in training [kg]; > 0."""
+
+    position: tuple[float, float, float]
+    """Centre of the box in the base frame [m]."""
+
+    half_size: tuple[float, float, float]
+    """Half the box's length, width and height [m]; > 0. It is solid: it may touch the ground."""
+
+    tray_mass: float
+    """Mass of the empty box [kg]; > 0."""
+
+    place_range: tuple[float, float]
+    """How far the centre of mass of tray and load may be drawn from the box's centre, forward or
+    backward and to the left or right [m]; >= 0."""
+
+
+Payload = Boom | TrunkBox
+
+
+@dataclass(kw_only=True, frozen=True)
+class Robot:
+    """A quadruped.
+
+    Raises:
+        UserError: On construction, if the description contradicts itself; the message names where.
+    """
+
+    name: str
+    """What folders and messages call the robot."""
+
+    mjcf_path: Path
+    """Its model: an MJCF or URDF. Of what it holds, bodies with their geoms, sites and joints count;
+    see :func:`rl_sim_env.robots.model.load_model`."""
+
+    base_body: str
+    """Trunk body, which carries the free joint."""
+
+    legs: tuple[Leg, ...]
+    """Legs, in the order of all values that there is one of for each foot."""
+
+    leg_joints: tuple[str, ...]
+    """Driven joints: those of the legs, in the order of actions, observations and joint vectors."""
+
+    default_pose: Mapping[str, float]
+    """Standing pose by leg joint [rad]: what actions are offsets from."""
+
+    drives: Mapping[str, Drive]
+    """What drives each leg joint."""
+
+    spawn_height: float
+    """Height of the base at spawn, above the ground [m]: feet hang a little above it."""
+
+    payload: Payload | None = None
+    """How it carries; None: it carries nothing."""
+
+    max_command_delay: float = 0.015
+    """Longest delay from the policy's target to the joint controller [s]; >= 0."""
+
+    soft_joint_limit_factor: float = 0.9
+    """Share of each joint's range that counts as comfortable, in (0, 1]."""
+
+    foot_friction: float = 1.0
+    """Sliding friction of the feet where nothing randomises it; > 0."""
+
+    def __post_init__(self) -> None:
+        where = f"robot {self.name}"
+        joints = [joint for leg in self.legs for joint in leg.joints]
+        if sorted(joints) != sorted(self.leg_joints):
+            odd = sorted({*joints} ^ {*self.leg_joints}) or sorted(joints)
+            raise UserError(
+                f"{where}: leg_joints must list each joint of its legs once; look at "
+                f"{', '.join(odd)}"
+            )
+        for what, values in (("default_pose", self.default_pose), ("drives", self.drives)):
+            if odd := {*values} ^ {*joints}:
+                raise UserError(
+                    f"{where}: {what} must have each leg joint and nothing else; look at "
+                    f"{', '.join(sorted(odd))}"
+                )
+        corners = [(leg.side, leg.end) for leg in self.legs]
+        for leg in self.legs:
+            opposite = ("right" if leg.side == "left" else "left", leg.end)
+            if corners.count((leg.side, leg.end)) != 1 or corners.count(opposite) != 1:
+                raise UserError(
+                    f"{where}: leg {leg.name} is {leg.side} {leg.end}; there must be one leg on "
+                    "each side of each end"
+                )
+
+    # Parts by name, one for each leg.
+
+    @property
+    def feet(self) -> tuple[str, ...]:
+        """Sites at the centres of the feet."""
+        return tuple(leg.foot_site for leg in self.legs)
+
+    @property
+    def foot_geoms(self) -> tuple[str, ...]:
+        """Contact spheres of the feet."""
+        return tuple(leg.foot_geom for leg in self.legs)
+
+    # Symmetry.
+
+    @property
+    def mirror_legs(self) -> tuple[int, ...]:
+        """Of each leg the one on the other side of the same end, by index."""
+        return tuple(
+            self._find(lambda o, leg=leg: o.side != leg.side and o.end == leg.end)
+            for leg in self.legs
+        )
+
+    @property
+    def diagonal_legs(self) -> tuple[int, ...]:
+        """Of each leg the one on the other side of the other end, by index."""
+        return tuple(
+            self._find(lambda o, leg=leg: o.side != leg.side and o.end != leg.end)
+            for leg in self.legs
+        )
+
+    @property
+    def mirror_joints(self) -> tuple[int, ...]:
+        """Of each leg joint its counterpart on the other side, by index in ``leg_joints``."""
+        counterpart = {
+            joint: other
+            for leg, mirror in zip(self.legs, self.mirror_legs, strict=True)
+            for joint, other in zip(leg.joints, self.legs[mirror].joints, strict=True)
+        }
+        return tuple(self.leg_joints.index(counterpart[joint]) for joint in self.leg_joints)
+
+    @property
+    def joint_columns(self) -> np.ndarray:
+        """Where in ``leg_joints`` hip, thigh and calf of each leg stand. Shape (num_legs, 3)."""
+        return np.array(
+            [[self.leg_joints.index(joint) for joint in leg.joints] for leg in self.legs]
+        )
+
+    # Values by joint, in the order of ``leg_joints``.
+
+    @property
+    def default_joint_pos(self) -> np.ndarray:
+        """Standing pose [rad]. Shape (num_joints,)."""
+        return np.array([self.default_pose[joint] for joint in self.leg_joints])
+
+    def drive_arrays(self) -> dict[str, np.ndarray]:
+        """Gains and limits by name, as in :class:`Drive`, of shape (num_joints,) each."""
+        names = ("stiffness", "damping", "effort_limit", "velocity_limit", "stall_torque")
+        return {
+            name: np.array([getattr(self.drives[joint], name) for joint in self.leg_joints])
+            for name in names
+        }
+
+    # Variants.
+
+    def with_model(self, mjcf_path: Path | str) -> Robot:
+        """The same robot from another model file, which has the same parts."""
+        return replace(self, mjcf_path=Path(mjcf_path))
+
+    def with_arm(self, mode: ArmMode) -> Robot:
+        """The same robot with its boom held in another way.
+
+        Raises:
+            UserError: It has no boom, or there is no such way.
+        """
+        if mode not in ("locked", "viscous"):
+            raise UserError(f"arm '{mode}'; there are locked, viscous")
+        if not isinstance(self.payload, Boom):
+            raise UserError(f"arm '{mode}': robot {self.name} has no boom")
+        return replace(self, payload=replace(self.payload, mode=mode))
+
+    def _find(self, fits) -> int:
+        return next(index for index, leg in enumerate(self.legs) if fits(leg))
