@@ -13,7 +13,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import evaluate_walking
 from rl_sim_env.evaluation.report import Report
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from grq20 import MJCF_PATH
 
 TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-Play-v0"
 MAX_MEGABYTES = 8.0

@@ -16,7 +16,7 @@ from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, pro
 from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.errors import UserError
-from rl_sim_env.robots.grq20_v2d3.constants import DAMPING, LEG_JOINT_NAMES, STIFFNESS
+from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 
 ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}
 

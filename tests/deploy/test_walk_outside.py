@@ -9,7 +9,7 @@ import pytest
 
 from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.deploy.sim_to_sim import SensorNoise, walk
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from grq20 import MJCF_PATH
 
 SILENCE = SensorNoise(
     base_ang_vel=0.0, projected_gravity=0.0, joint_pos=0.0, joint_vel=0.0, joint_torques=0.0

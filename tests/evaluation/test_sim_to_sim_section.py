@@ -8,7 +8,7 @@ from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.deploy.sim_to_sim import walk
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.sim_to_sim import CLIMB, sim_to_sim
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from grq20 import MJCF_PATH
 from small_policy import save, small_checkpoint
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rl_sim_env.robots.grq20_v2d3.constants import EFFORT_LIMIT, LEG_JOINT_NAMES
+from grq20 import EFFORT_LIMIT, LEG_JOINT_NAMES
 from rl_sim_env.tasks.grq20_v2d3 import ACTION_SCALE
 
 NUM_LEGS = len(LEG_JOINT_NAMES)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rl_sim_env.mdp import observations
-from rl_sim_env.robots.grq20_v2d3.constants import DAMPING, STIFFNESS
+from grq20 import DAMPING, STIFFNESS
 
 NUM_ENVS = 32
 

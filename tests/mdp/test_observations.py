@@ -10,7 +10,7 @@ import torch
 from mjlab.managers.event_manager import RecomputeLevel
 
 from rl_sim_env.mdp import observations as obs
-from rl_sim_env.robots.grq20_v2d3.constants import (
+from grq20 import (
     FOOT_RADIUS,
     MJCF_PATH,
     STANDING_HEIGHT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rl_sim_env.robots.grq20_v2d3.constants import LEG_JOINT_NAMES
+from grq20 import LEG_JOINT_NAMES
 
 MAX_DELAY = 0.0075
 DT = 0.005

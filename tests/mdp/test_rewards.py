@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rl_sim_env.mdp import observations, rewards
-from rl_sim_env.robots.grq20_v2d3.constants import FOOT_RADIUS, STANDING_HEIGHT
+from grq20 import FOOT_RADIUS, STANDING_HEIGHT
 
 NUM_ENVS = 2
 LEGS = 12

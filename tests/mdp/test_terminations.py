@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.robots.grq20_v2d3.constants import STANDING_HEIGHT
+from grq20 import STANDING_HEIGHT
 
 NUM_ENVS = 2
 

@@ -9,7 +9,7 @@ from rl_sim_env.motions.course import FPS, STANDSTILL, ClipCfg, Velocity
 from rl_sim_env.motions.gait import TROT
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.rotations import quat_without_yaw
-from rl_sim_env.robots.grq20_v2d3.constants import (
+from grq20 import (
     DEFAULT_LEG_JOINT_POS,
     FOOT_RADIUS,
     VELOCITY_LIMIT,

@@ -6,7 +6,7 @@ import pytest
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.kinematics import LegKinematics, load_robot_spec
-from rl_sim_env.robots.grq20_v2d3.constants import (
+from grq20 import (
     BASE_BODY_NAME,
     DEFAULT_LEG_JOINT_POS,
     FOOT_RADIUS,

@@ -5,7 +5,7 @@ import pytest
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.library import generated_clip_folder, load_clips
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from grq20 import MJCF_PATH
 
 
 def test_generated_clips_are_made_once(cache):

@@ -13,7 +13,7 @@ from rl_sim_env.motions.readers import (
 )
 from rl_sim_env.motions.retarget import SOURCE_ROBOTS, SourceRobot, retarget
 from rl_sim_env.motions.rotations import quat_multiply
-from rl_sim_env.robots.grq20_v2d3.constants import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
+from grq20 import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
 
 
 def own(legs) -> SourceRobot:

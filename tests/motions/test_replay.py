@@ -7,7 +7,7 @@ import pytest
 
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.replay import replay_clip
-from rl_sim_env.robots.grq20_v2d3.constants import EFFORT_LIMIT
+from grq20 import EFFORT_LIMIT
 
 
 @pytest.mark.parametrize("name", [cfg.name for cfg in CLIP_SET])

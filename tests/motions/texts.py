@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.readers import PYBULLET_LEG_ORDER
-from rl_sim_env.robots.grq20_v2d3.constants import LEG_NAMES
+from grq20 import LEG_NAMES
 
 
 def leg_major(values: np.ndarray, order) -> np.ndarray:

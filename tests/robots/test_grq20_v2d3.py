@@ -13,7 +13,7 @@ from mjlab.actuator.actuator import ActuatorCmd
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots.grq20_v2d3 import grq20_v2d3_cfg
-from rl_sim_env.robots.grq20_v2d3.constants import (
+from grq20 import (
     ARM_ANGLE_JOINT,
     ARM_LENGTH_JOINT,
     ARM_VISCOUS_DAMPING,

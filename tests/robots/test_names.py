@@ -8,7 +8,7 @@ import pytest
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots import check_robot_model
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3_NAMES
-from rl_sim_env.robots.grq20_v2d3.constants import FOOT_RADIUS, MJCF_PATH
+from grq20 import FOOT_RADIUS, MJCF_PATH
 
 
 def test_missing_parts_are_listed_all_at_once():

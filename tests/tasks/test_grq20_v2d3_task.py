@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.robots.grq20_v2d3.constants import LEG_JOINT_NAMES
+from grq20 import LEG_JOINT_NAMES
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
 
 COMMAND_SCALES = (2.0, 2.0, 0.35)

@@ -7,7 +7,7 @@ import torch
 from mjlab.terrains import SubTerrainCfg, TerrainEntity, TerrainEntityCfg, TerrainGeneratorCfg
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.terrains import HeightMap, flat_terrain_cfg, grq20_rough_terrain_cfg
+from rl_sim_env.terrains import HeightMap, flat_terrain_cfg, rough_terrain_cfg
 
 
 def _rays_down(model: mujoco.MjModel, xy: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def _model_with(geom: str, assets: str = "") -> mujoco.MjModel:
 
 
 def _families() -> dict[str, SubTerrainCfg]:
-    generator = grq20_rough_terrain_cfg().terrain_generator
+    generator = rough_terrain_cfg().terrain_generator
     assert generator is not None
     return generator.sub_terrains
 

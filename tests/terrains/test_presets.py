@@ -11,8 +11,8 @@ from rl_sim_env.terrains import (
     HeightMap,
     TerrainTypes,
     flat_terrain_cfg,
-    grq20_play_terrain_cfg,
-    grq20_rough_terrain_cfg,
+    play_terrain_cfg,
+    rough_terrain_cfg,
     terrain_type_names,
 )
 
@@ -29,7 +29,7 @@ FAMILIES = (
 
 @pytest.fixture(scope="module")
 def rough() -> tuple[TerrainEntity, mujoco.MjModel, HeightMap]:
-    cfg = grq20_rough_terrain_cfg()
+    cfg = rough_terrain_cfg()
     cfg.num_envs = 400
     terrain = TerrainEntity(cfg, device="cpu")
     model = terrain.spec.compile()
@@ -118,7 +118,7 @@ def test_boxes_have_steep_edges_between_level_tops(rough) -> None:
 
 def test_same_seed_gives_the_same_ground() -> None:
     first, second, other = (
-        TerrainEntity(grq20_rough_terrain_cfg(num_rows=2, seed=seed), "cpu").spec.compile()
+        TerrainEntity(rough_terrain_cfg(num_rows=2, seed=seed), "cpu").spec.compile()
         for seed in (3, 3, 4)
     )
     assert np.array_equal(first.hfield_data, second.hfield_data)
@@ -126,7 +126,7 @@ def test_same_seed_gives_the_same_ground() -> None:
 
 
 def test_play_terrain_shows_every_family_on_any_row() -> None:
-    cfg = grq20_play_terrain_cfg()
+    cfg = play_terrain_cfg()
     cfg.num_envs = 400
     terrain = TerrainEntity(cfg, device="cpu")
     assert terrain_type_names(cfg) == FAMILIES
@@ -150,7 +150,7 @@ def test_families_follow_an_environment_to_another_column(rough) -> None:
 
 
 def test_random_grid_has_no_family_names() -> None:
-    cfg = grq20_rough_terrain_cfg()
+    cfg = rough_terrain_cfg()
     assert cfg.terrain_generator is not None
     cfg.terrain_generator.curriculum = False
     with pytest.raises(UserError, match="curriculum=True"):

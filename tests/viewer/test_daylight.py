@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from grq20 import MJCF_PATH
 from rl_sim_env.viewer.daylight import GROUND, daylight
 
 

@@ -45,7 +45,7 @@ from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.log_writer import RunFiles, code_commit
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.robots import ArmMode
 from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 
 NOT_RECORDED = "not recorded"
@@ -104,11 +104,11 @@ class EvaluateOptions:
     device: str | None = None
     """cpu, cuda or cuda:N; default: CUDA if there is one."""
 
-    mjcf: Path = MJCF_PATH
-    """The robot's model."""
+    mjcf: Path | None = None
+    """Another model of the robot, with the same parts; default: the robot's own."""
 
-    arm: ArmMode = "locked"
-    """Whether the boom is held where it was drawn."""
+    arm: ArmMode | None = None
+    """Whether the boom is held where it was drawn; default: as the robot says."""
 
     settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Further settings, as env.path=value."""

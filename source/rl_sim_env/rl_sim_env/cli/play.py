@@ -20,7 +20,7 @@ from rl_sim_env.evaluation import PolicyPlayer, print_reports
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.motions import load_clips
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.robots import ArmMode
 from rl_sim_env.tasks import find_task, make_env_cfg
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
@@ -83,11 +83,11 @@ class PlayOptions:
     motions: tuple[str, ...] | None = None
     """Motion clips to show: files, folders or patterns; default: generated clips."""
 
-    mjcf: Path = MJCF_PATH
-    """The robot's model."""
+    mjcf: Path | None = None
+    """Another model of the robot, with the same parts; default: the robot's own."""
 
-    arm: ArmMode = "locked"
-    """Whether the boom is held where it was drawn."""
+    arm: ArmMode | None = None
+    """Whether the boom is held where it was drawn; default: as the robot says."""
 
     settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Further settings, as env.path=value."""
@@ -140,8 +140,8 @@ def _play_policy(options: PlayOptions) -> None:
 
 
 def _play_clips(options: PlayOptions) -> None:
-    clips = load_clips(options.motions, mjcf_path=options.mjcf)
     vec_env = _make_env(options, num_envs=options.num_envs or 1)
+    clips = load_clips(options.motions, vec_env.cfg.robot)
     player = ClipPlayer(vec_env, clips)
     _run(options, player, ClipViewer, lambda: player.clip.name, default_steps=player.num_steps)
     vec_env.close()

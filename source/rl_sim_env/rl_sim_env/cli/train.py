@@ -23,7 +23,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH, ArmMode
+from rl_sim_env.robots import ArmMode
 from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 
 LOG_ROOT = Path("logs") / "rsl_rl"
@@ -83,11 +83,11 @@ class TrainOptions:
     motions: tuple[str, ...] | None = None
     """Motion clips to learn from: files, folders or patterns; default: generated clips."""
 
-    mjcf: Path = MJCF_PATH
-    """The robot's model."""
+    mjcf: Path | None = None
+    """Another model of the robot, with the same parts; default: the robot's own."""
 
-    arm: ArmMode = "locked"
-    """Whether the boom is held where it was drawn."""
+    arm: ArmMode | None = None
+    """Whether the boom is held where it was drawn; default: as the robot says."""
 
     evaluate: bool = False
     """End with a short evaluation."""
@@ -132,9 +132,13 @@ def train(options: TrainOptions) -> None:
             )
         with quiet():
             env = AmpVaeVecEnv(AmpVaeEnv(env_cfg, processes.device))
-        clips = load_clips(cfg.amp.motion_paths, mjcf_path=options.mjcf)
+        clips = load_clips(cfg.amp.motion_paths, env_cfg.robot)
         expert = MotionSampler(
-            clips, env.observation_layout.names("amp_obs"), env.step_dt, processes.device
+            clips,
+            env.observation_layout.names("amp_obs"),
+            env.step_dt,
+            processes.device,
+            robot=env_cfg.robot,
         )
         runner = AmpVaeRunner(
             env,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,9 @@ NETWORK_FILE = "policy_no_history.onnx"
 
 OPSET = 18
 """ONNX operator set of both files: the exporter's own, which needs no conversion."""
+
+DRIVE_FACTS = ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
+"""What the metadata tell of each joint's drive."""
 
 _OBSERVATIONS = "actor_obs"
 _STACK = "vae_obs"
@@ -252,8 +254,8 @@ def _metadata(
     """
     layout = ObservationLayout.from_dict(checkpoint.layout)
     try:
-        names = env["robot_names"]
-        joints = tuple(names["leg_joints"])
+        description = env["robot"]
+        joints = tuple(description["leg_joints"])
         action = env["actions"][_ACTION]
         robot = env["scene"]["entities"][action["entity_name"]]
         drive = next(
@@ -269,11 +271,10 @@ def _metadata(
             training_commit=commit,
             joint_names=joints,
             default_joint_pos=resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
-            stiffness=resolve_field(drive["stiffness"], joints),
-            damping=resolve_field(drive["damping"], joints),
-            effort_limit=resolve_field(drive["effort_limit"], joints),
-            stall_torque=resolve_field(drive["saturation_effort"], joints),
-            velocity_limit=resolve_field(drive["velocity_limit"], joints),
+            **{
+                name: tuple(drive["drives"][joint][name] for joint in joints)
+                for name in DRIVE_FACTS
+            },
             action_scale=resolve_field(action["scale"], joints, 1.0),
             target_limits=None if limits is None else tuple(map(tuple, limits)),
             control_period=env["decimation"] * env["sim"]["mujoco"]["timestep"],
@@ -283,9 +284,7 @@ def _metadata(
                 group: {name: _columns(layout, group, name) for name in layout.names(group)}
                 for group in layout.groups
             },
-            robot=RobotParts(
-                **{field.name: _immutable(names[field.name]) for field in fields(RobotParts)}
-            ),
+            robot=_robot_parts(description),
         )
     except (KeyError, TypeError, StopIteration) as error:
         raise UserError(
@@ -299,5 +298,13 @@ def _columns(layout: ObservationLayout, group: str, term: str) -> tuple[int, int
     return columns.start, columns.stop
 
 
-def _immutable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _robot_parts(description: Mapping[str, Any]) -> RobotParts:
+    legs, payload = description["legs"], description["payload"] or {}
+    return RobotParts(
+        base_body=description["base_body"],
+        feet=tuple(leg["foot_site"] for leg in legs),
+        foot_geoms=tuple(leg["foot_geom"] for leg in legs),
+        load_body=payload.get("body"),
+        arm_angle_joint=payload.get("angle_joint"),
+        arm_length_joint=payload.get("length_joint"),
+    )

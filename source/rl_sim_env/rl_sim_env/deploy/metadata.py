@@ -44,9 +44,11 @@ class RobotParts:
     feet: tuple[str, ...]
     """Bodies of the feet, which are sites, too."""
     foot_geoms: tuple[str, ...]
-    arm_angle_joint: str
-    arm_length_joint: str
-    load_body: str
+    load_body: str | None
+    """Body that carries the load; None where the robot carries nothing."""
+    arm_angle_joint: str | None = None
+    arm_length_joint: str | None = None
+    """Joints of the boom; None where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

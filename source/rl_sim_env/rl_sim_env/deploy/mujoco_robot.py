@@ -22,6 +22,9 @@ from rl_sim_env.errors import UserError, known_names
 
 Vector = NDArray[np.float64]
 
+Model = Path | Callable[[], mujoco.MjSpec]
+"""A robot's model: its file, or what makes it."""
+
 TIME_STEP = 0.002
 """Physics time step [s]."""
 
@@ -86,9 +89,9 @@ class World:
     ground: str
     """Name in :data:`GROUNDS`."""
     load: float
-    """Load on the boom's carrier [kg]; >= 0."""
+    """Load that the robot carries [kg]; >= 0."""
     boom_length: float
-    """Distance of the load from the boom's axis [m]."""
+    """Distance of the load from the boom's axis [m]; without meaning where there is no boom."""
     boom_angle: float
     """Direction of the boom about the vertical [rad]; 0 ahead."""
     friction: float
@@ -133,26 +136,29 @@ class MujocoRobot:
     """One robot in one world, standing in its default pose.
 
     Args:
-        mjcf_path: The robot's model.
+        model: The robot's model: a file, or a function that makes it, as
+            :func:`rl_sim_env.robots.load_model` does of a robot.
         metadata: Names, gains and limits of the robot.
         world: Where it stands.
 
     Raises:
-        UserError: There is no such ground, or the model cannot be read or lacks a part.
+        UserError: There is no such ground, the model cannot be read or lacks a part, or a load is
+            to be carried by a robot that carries nothing.
     """
 
-    def __init__(self, mjcf_path: Path, metadata: PolicyMetadata, world: World) -> None:
+    def __init__(self, model: Model, metadata: PolicyMetadata, world: World) -> None:
         if world.ground not in GROUNDS:
             raise UserError(f"ground '{world.ground}'; {known_names(world.ground, GROUNDS)}")
-        spec = _read_model(mjcf_path)
-        _check_parts(spec, metadata, mjcf_path)
-        self.nominal_mass = sum(body.mass for body in spec.bodies)
+        if world.load and metadata.robot.load_body is None:
+            raise UserError(f"load {world.load:g} kg: this robot carries nothing")
+        spec = _read_model(model)
+        _check_parts(spec, metadata)
+        self.nominal_mass = float(spec.compile().body_mass.sum())
         """Mass of the robot without load [kg]."""
-        _fix_boom(spec, metadata, world)
-        load_body = spec.body(metadata.robot.load_body)
-        load_body.inertia *= 1.0 + world.load / load_body.mass
-        load_body.mass += world.load
-        for name in metadata.robot.foot_geoms:
+        parts = metadata.robot
+        if parts.arm_angle_joint is not None:
+            _fix_boom(spec, metadata, world)
+        for name in parts.foot_geoms:
             spec.geom(name).friction[0] = world.friction
         GROUNDS[world.ground](spec.worldbody)
         spec.option.timestep = TIME_STEP
@@ -162,6 +168,11 @@ class MujocoRobot:
         spec.option.iterations = SOLVER_ITERATIONS
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
+        if parts.load_body is not None:
+            body = self.model.body(parts.load_body)
+            body.inertia *= 1.0 + world.load / body.mass
+            body.mass += world.load
+            mujoco.mj_setConst(self.model, self.data)
         self._drive = {
             name: np.array(getattr(metadata, name))
             for name in ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
@@ -169,12 +180,13 @@ class MujocoRobot:
         joints = [self.model.joint(name).id for name in metadata.joint_names]
         self._q_adr = self.model.jnt_qposadr[joints]
         self._v_adr = self.model.jnt_dofadr[joints]
-        self._base = self.model.body(metadata.robot.base_body).id
+        self._base = self.model.body(parts.base_body).id
         base_joint = self.model.body_jntadr[self._base]
         self._base_q = self.model.jnt_qposadr[base_joint]
         self._base_v = self.model.jnt_dofadr[base_joint]
-        self._untouchable = {self._base, self.model.body(metadata.robot.load_body).id}
-        self._stand(np.array(metadata.default_joint_pos), metadata.robot.foot_geoms, world.yaw)
+        untouchable = (name for name in (parts.base_body, parts.load_body) if name is not None)
+        self._untouchable = {self.model.body(name).id for name in untouchable}
+        self._stand(np.array(metadata.default_joint_pos), parts.foot_geoms, world.yaw)
 
     def _stand(self, joint_pos: Vector, foot_geoms: tuple[str, ...], yaw: float) -> None:
         """Put the robot on the ground."""
@@ -277,21 +289,27 @@ class MujocoRobot:
         mujoco.mj_fwdPosition(self.model, self.data)
 
 
-def _read_model(path: Path) -> mujoco.MjSpec:
+def _read_model(model: Model) -> mujoco.MjSpec:
+    if not isinstance(model, Path):
+        return model()
     try:
-        return mujoco.MjSpec.from_file(str(path))
+        return mujoco.MjSpec.from_file(str(model))
     except (ValueError, OSError) as error:
-        raise UserError(f"cannot read robot model {path}: {error}") from error
+        raise UserError(f"cannot read robot model {model}: {error}") from error
 
 
-def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata, path: Path) -> None:
+def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata) -> None:
     robot = metadata.robot
+
+    def present(*names: str | None) -> tuple[str, ...]:
+        return tuple(name for name in names if name is not None)
+
     needed: Mapping[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
         "joint": (
             spec.joint,
-            (*metadata.joint_names, robot.arm_angle_joint, robot.arm_length_joint),
+            (*metadata.joint_names, *present(robot.arm_angle_joint, robot.arm_length_joint)),
         ),
-        "body": (spec.body, (robot.base_body, robot.load_body)),
+        "body": (spec.body, present(robot.base_body, robot.load_body)),
         "geom": (spec.geom, robot.foot_geoms),
     }
     missing = [
@@ -302,8 +320,8 @@ def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata, path: Path) -> N
     ]
     if missing:
         raise UserError(
-            f"robot model {path} lacks {', '.join(missing)}, which the policy was trained with; "
-            "give the model of that robot"
+            f"robot model {spec.modelname} lacks {', '.join(missing)}, which the policy was "
+            "trained with; give the model of that robot, as rl_sim_env.robots.load_model makes it"
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rl_sim_env.deploy.mujoco_robot import MujocoRobot, Vector, World
+from rl_sim_env.deploy.mujoco_robot import Model, MujocoRobot, Vector, World
 from rl_sim_env.deploy.policy import DeployedPolicy, PolicyStep, SensorReading
 
 Command = tuple[float, float, float]
@@ -71,7 +71,7 @@ class SimToSimResult:
 def walk(
     policy_path: Path,
     *,
-    mjcf_path: Path,
+    model: Model,
     ground: str = "flat",
     load: float = 0.0,
     boom_length: float = 0.6,
@@ -87,10 +87,10 @@ def walk(
 
     Args:
         policy_path: ``policy.onnx`` as exported.
-        mjcf_path: The robot's model.
+        model: The robot's model: a file, or a function that makes it.
         ground: Name in :data:`rl_sim_env.deploy.mujoco_robot.GROUNDS`.
-        load: Load on the boom's carrier [kg].
-        boom_length: Distance of the load from the boom's axis [m].
+        load: Load that the robot carries [kg].
+        boom_length: Distance of the load from the boom's axis [m], where there is a boom.
         command: Velocity ahead and to the left [m/s] and yaw rate [rad/s]; None draws a new one
             every :data:`COMMAND_PERIOD`.
         seconds: Time to walk [s].
@@ -112,7 +112,7 @@ def walk(
         friction=rng.uniform(*FRICTION),
         yaw=rng.uniform(-START_YAW, START_YAW),
     )
-    robot = MujocoRobot(mjcf_path, policy.metadata, world)
+    robot = MujocoRobot(model, policy.metadata, world)
     noise = noise or SensorNoise()
     period = policy.metadata.control_period
     start = robot.base_pos.copy()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from mjlab.actuator import IdealPdActuator
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
 from mjlab.envs.types import VecEnvStepReturn
 from mjlab.managers.action_manager import ActionManager
@@ -32,7 +31,8 @@ from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
-from rl_sim_env.robots import RobotIndex, RobotNames
+from rl_sim_env.robots import Robot, RobotIndex
+from rl_sim_env.robots.leg_drive import LegDrive
 from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.simulation.backend import simulation_class, use_simulation
 from rl_sim_env.terrains import HeightMap, TerrainTypes
@@ -56,8 +56,8 @@ class StyleCfg:
 class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """Configuration of :class:`AmpVaeEnv`."""
 
-    robot_names: RobotNames
-    """Names of the robot's parts."""
+    robot: Robot
+    """Which robot it is: its parts by name, and what it carries."""
 
     frame_stacks: dict[str, FrameStackCfg] = field(default_factory=dict)
     """Observation groups made of the last frames of another group."""
@@ -127,7 +127,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         nominal_mass: Mass of the robot without load [kg].
         default_leg_joint_pos: Default pose [rad]. Shape (num_envs, num_leg_joints).
         leg_drive: The actuators of the leg joints.
-        foot_contact_order: Columns of the feet's contact sensor in the canonical order.
+        leg_speed_limits: No-load speeds of leg joints [rad/s]. Shape (num_envs, num_leg_joints).
+        foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
         num_robots: Number of environments that count: all but the spare of fixed shapes.
     """
 
@@ -198,12 +199,14 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def load_managers(self) -> None:
         """Set up what the terms read, then the managers."""
         self.robot: Entity = self.scene["robot"]
-        self.index = RobotIndex(self.robot, self.cfg.robot_names, self.device)
+        self.index = RobotIndex(self.robot, self.cfg.robot, self.device)
         self.default_leg_joint_pos = self.robot.data.default_joint_pos[:, self.index.leg_joints]
         self.nominal_mass = float(
             self.sim.mj_model.body_mass[self.index.bodies_global.cpu().numpy()].sum()
         )
         self.leg_drive = self._find_leg_drive()
+        columns = [self.leg_drive.target_names.index(name) for name in self.cfg.robot.leg_joints]
+        self.leg_speed_limits = self.leg_drive.velocity_limit_motor[:, columns]
         assert self.scene.terrain is not None, "the task needs ground"
         self.terrain_types = TerrainTypes(self.scene.terrain)
         self.height_map = HeightMap.from_model(
@@ -213,7 +216,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         assert isinstance(feet_sensor, ContactSensor)
         # The sensor lists the feet in the model's order.
         self.foot_contact_order = torch.tensor(
-            [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot_names.foot_geoms],
+            [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot.foot_geoms],
             device=self.device,
         )
         self._load_managers()
@@ -250,12 +253,14 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         if "startup" in self.event_manager.available_modes:
             self.event_manager.apply(mode="startup")
 
-    def _find_leg_drive(self) -> IdealPdActuator:
-        legs = set(self.cfg.robot_names.leg_joints)
+    def _find_leg_drive(self) -> LegDrive:
         for actuator in self.robot.actuators:
-            if set(actuator.target_names) == legs and isinstance(actuator, IdealPdActuator):
+            if isinstance(actuator, LegDrive):
                 return actuator
-        raise UserError("no actuator of the robot drives exactly the leg joints of robot_names")
+        raise UserError(
+            "scene.entities.robot: no LegDrive among its actuators; take what "
+            "rl_sim_env.robots.entity_cfg makes of a robot"
+        )
 
     def step(self, action: torch.Tensor) -> VecEnvStepReturn:
         """Run one control step; see mjlab's environment.

@@ -349,11 +349,13 @@ def _apply_conditions(
         load: Shape (num_envs,); NaN: as drawn. None before there is an arena.
         boom_length: The same for the boom.
     """
-    if load is None or boom_length is None:
+    if load is None or boom_length is None or env.cfg.robot.payload is None:
         return
     drawn, wanted = events.get_load(env)[env_ids], load[env_ids]
     events.set_load(env, env_ids, torch.where(wanted.isnan(), drawn, wanted))
-    joints = env.index.arm_joints
+    joints = env.index.boom_joints
+    if not len(joints):
+        return
     address = env.robot.indexing.joint_q_adr[joints]
     angle, drawn = env.robot.data.data.qpos[env_ids[:, None], address].unbind(dim=-1)
     wanted = boom_length[env_ids]

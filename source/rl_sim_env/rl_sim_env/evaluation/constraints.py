@@ -10,7 +10,7 @@ from mjlab.actuator.dc_actuator import dc_motor_clip
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import rewards
-from rl_sim_env.tasks.grq20_v2d3 import LEG_CONTACT
+from rl_sim_env.tasks.payload_walking import LEG_CONTACT
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv

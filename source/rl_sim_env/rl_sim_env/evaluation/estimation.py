@@ -10,11 +10,11 @@ import torch
 
 from rl_sim_env.evaluation.grid import (
     LOAD,
-    LOADS,
     TERRAIN,
     GridStep,
     describe_grid,
     grid_axes,
+    grid_loads,
     report_terrains,
     walk_grid,
 )
@@ -23,8 +23,6 @@ from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Ser
 from rl_sim_env.evaluation.settling import (
     AFTER,
     COMMAND,
-    LOAD_AFTER,
-    LOAD_BEFORE,
     TOLERANCE,
     StepResponse,
     load_step,
@@ -115,7 +113,8 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             truth, estimate = _row(at.step.truth), _row(at.step.estimate)
             baselines.add(at, truth, estimate)
             curves.add(truth, estimate)
-    response = load_step(arena, cfg.seeds)
+    load = arena.env.cfg.robot.max_load
+    response = load_step(arena, cfg.seeds) if load else None
     return Section(
         name="estimation",
         title="Estimates of velocity, mass and centre of mass",
@@ -128,18 +127,17 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "the estimator's own input; fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
-            "is. Step of the load: from "
-            f"{LOAD_BEFORE:g} to {LOAD_AFTER:g} kg on level ground, told {COMMAND[0]:g} m/s and "
-            f"{COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots that "
+            f"is. Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s "
+            f"and {COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots that "
             f"stays within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later."
         ),
         tables=(
             *errors.tables(),
             baselines.table(),
-            _step_table(response),
+            *((_step_table(response, load),) if response else ()),
             baselines.calibration_table(),
         ),
-        plots=(*curves.plots(), _response_plot(response)),
+        plots=(*curves.plots(), *((_response_plot(response, load),) if response else ())),
     )
 
 
@@ -166,6 +164,7 @@ class _ErrorMeter:
     def __init__(self, arena: Arena, cfg: EvaluationCfg) -> None:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
         self._sums = Sums(axes, arena.num_robots, arena.device)
+        self._loads = grid_loads(arena)
         self._step_dt = arena.step_dt
         self._age = torch.zeros(arena.num_robots, device=arena.device)
         self._speeds = torch.tensor(SPEED_LIMITS, device=arena.device)
@@ -188,7 +187,7 @@ class _ErrorMeter:
 
     def tables(self) -> tuple[Table, ...]:
         """Errors by terrain, by load, by speed and by age."""
-        loads = {f"{load:g} kg": {LOAD: index} for index, load in enumerate(LOADS)}
+        loads = {f"{load:g} kg": {LOAD: index} for index, load in enumerate(self._loads)}
         terrains = {label: {TERRAIN: families} for label, families in self._terrains.items()}
         speeds = {label: {SPEED: index} for index, label in enumerate(SPEED_NAMES)}
         ages = {label: {AGE: index} for index, label in enumerate(AGE_NAMES)}
@@ -360,7 +359,7 @@ def _diagonal(lines: Sequence[Series]) -> Series:
     return Series(label="truth", x=ends, y=ends)
 
 
-def _step_table(response: StepResponse) -> Table:
+def _step_table(response: StepResponse, load: float) -> Table:
     """How far and how fast the estimate follows a step of the load."""
     robots = response.robots
     cells = figure(response.step, robots=robots), figure(response.settling_times(), robots=robots)
@@ -371,18 +370,18 @@ def _step_table(response: StepResponse) -> Table:
             Column(title="rise", unit="kg", decimals=2),
             Column(title="settling time", unit="s", decimals=2),
         ),
-        rows=(Row(label=f"{LOAD_AFTER - LOAD_BEFORE:g} kg", cells=cells),),
+        rows=(Row(label=f"{load:g} kg", cells=cells),),
     )
 
 
-def _response_plot(response: StepResponse) -> Plot:
+def _response_plot(response: StepResponse, load: float) -> Plot:
     """Estimates before and after the step of the load, means over seeds."""
     time = tuple(response.time.tolist())
     means, spread = response.means.nanmean(dim=0), response.spread.nanmean(dim=0)
     truth = response.truth.nanmean(dim=0)
     return Plot(
         name="load_step",
-        title=f"Mass estimate when the load steps from {LOAD_BEFORE:g} to {LOAD_AFTER:g} kg",
+        title=f"Mass estimate when the load steps from 0 to {load:g} kg",
         x_label="time since the step [s]",
         y_label="mass above nominal [kg]",
         series=(

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from rl_sim_env.mdp import observations
-from rl_sim_env.robots.names import OTHER_SIDE
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -18,7 +17,7 @@ MIN_LIFT = 0.005
 
 
 class FeetStep(NamedTuple):
-    """The feet at the end of one control step, in canonical order.
+    """The feet at the end of one control step, in the order of the robot's legs.
 
     Robots that have just been reset have no foot in contact and none that landed.
     """
@@ -43,7 +42,7 @@ class FeetWatch:
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
-        shape = (env.num_robots, len(env.cfg.robot_names.feet))
+        shape = (env.num_robots, len(env.cfg.robot.legs))
         self._swing_peak = torch.zeros(shape, device=env.device)
         self._contact = torch.zeros(shape, dtype=torch.bool, device=env.device)
         self._swings = torch.zeros_like(self._contact)
@@ -75,6 +74,8 @@ class GaitMeter:
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
         self._feet = FeetWatch(env)
+        self._diagonal = list(env.cfg.robot.diagonal_legs)
+        self._mirror = list(env.cfg.robot.mirror_legs)
         self._gravity = float(np.linalg.norm(env.sim.mj_model.opt.gravity))
 
     def sample(self, command: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -85,7 +86,8 @@ class GaitMeter:
 
         Returns:
             Sums by name [s, m, J, N m], each of shape (num_robots,); ``stance``, the time in
-            contact, of shape (num_robots, num_feet).
+            contact, and ``mirrored_stance``, that of the foot on the other side, of shape
+            (num_robots, num_feet).
         """
         env, robot = self._env, self._env.robot.data
         robots = slice(env.num_robots)
@@ -104,11 +106,11 @@ class GaitMeter:
             "positive_work": power.clamp(min=0.0).sum(dim=-1) * env.step_dt,
             "foot_seconds": torch.full_like(distance, contact.shape[1] * env.step_dt),
             "stance": contact * env.step_dt,
+            "mirrored_stance": contact[:, self._mirror] * env.step_dt,
             "slip": (slip * contact).sum(dim=-1) * env.step_dt,
             "touchdowns": feet.landed.sum(dim=-1),
             "swing_height": feet.swing_height.sum(dim=-1),
-            # The canonical order reversed is that of the diagonally opposite feet.
-            "diagonal": (contact == contact.flip(-1)).float().mean(dim=-1) * env.step_dt,
+            "diagonal": (contact == contact[:, self._diagonal]).float().mean(dim=-1) * env.step_dt,
         }
         return {
             name: torch.where(counted if value.dim() == 1 else counted[:, None], value, 0.0)
@@ -116,7 +118,7 @@ class GaitMeter:
         }
 
 
-def left_right_asymmetry(stance: torch.Tensor) -> torch.Tensor:
+def left_right_asymmetry(stance: torch.Tensor, mirrored_stance: torch.Tensor) -> torch.Tensor:
     """How much longer the feet of one side carry than those of the other, in per cent.
 
     Robinson's symmetry index (Journal of Manipulative and Physiological Therapeutics, 1987):
@@ -124,10 +126,11 @@ def left_right_asymmetry(stance: torch.Tensor) -> torch.Tensor:
     rear pair. Commands must be symmetric; over many robots turns and sideways steps then cancel.
 
     Args:
-        stance: Time in contact in canonical order of the feet. Shape (..., num_feet).
+        stance: Time in contact of each foot. Shape (..., num_feet).
+        mirrored_stance: That of the foot on the other side, in its place. Same shape.
 
     Returns:
         0 for an even gait, 200 where one side never touches the ground. Shape (...).
     """
-    other = stance[..., list(OTHER_SIDE)]
-    return 100.0 * (2.0 * (stance - other).abs() / (stance + other)).mean(dim=-1)
+    difference, total = (stance - mirrored_stance).abs(), stance + mirrored_stance
+    return 100.0 * (2.0 * difference / total).mean(dim=-1)

@@ -21,8 +21,8 @@ LOAD = "load"
 TOLD = "told"
 """Axes of the grid, beside the seeds."""
 
-LOADS = (0.0, 2.0, 4.0, 6.0)
-"""Loads on the carrier [kg]."""
+LOAD_STEPS = 4
+"""Loads of the grid: from none to the heaviest of training in equal steps."""
 
 TOLD_VELOCITY, TOLD_YAW_RATE, TOLD_BOTH = range(3)
 _TOLD_COMPONENTS = ((nan, nan, 0.0), (0.0, 0.0, nan), (nan, nan, nan))
@@ -67,13 +67,20 @@ def report_terrains(families: tuple[str, ...]) -> dict[str, list[int]]:
     return terrains if len(families) == 1 else terrains | {"all": list(range(len(families)))}
 
 
+def grid_loads(arena: Arena) -> tuple[float, ...]:
+    """Loads of the grid [kg]: none alone for a robot that carries nothing."""
+    heaviest = arena.env.cfg.robot.max_load
+    steps = LOAD_STEPS if heaviest else 1
+    return tuple(heaviest * step / (LOAD_STEPS - 1) for step in range(steps))
+
+
 def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
     """Lengths of the axes: seeds, families of terrain, loads, what robots are told."""
     return {
         SEED: len(cfg.seeds),
         TERRAIN: len(arena.env.terrain_types.names),
         TOLD: len(_TOLD_COMPONENTS),
-        LOAD: len(LOADS),
+        LOAD: len(grid_loads(arena)),
     }
 
 
@@ -103,7 +110,7 @@ def walk_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Itera
         trial = Trial(
             family=place[TERRAIN],
             row=levels[level],
-            load=torch.tensor(LOADS, device=device)[place[LOAD]],
+            load=torch.tensor(grid_loads(arena), device=device)[place[LOAD]],
             command=torch.tensor(_TOLD_COMPONENTS, device=device)[place[TOLD]],
         )
         walk = arena.walk(trial, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
@@ -121,9 +128,10 @@ def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
         if len(families) > 1
         else " on a plane"
     )
+    loads = ", ".join(f"{load:g}" for load in grid_loads(arena))
     return (
         f"{arena.num_robots} robots for {cfg.seconds:g} s and each of {len(cfg.seeds)} seeds"
-        f"{ground}. Loads of {', '.join(f'{load:g}' for load in LOADS)} kg in equal shares, the "
+        f"{ground}. Loads of {loads} kg in equal shares, the "
         "rest of the robot, sensor noise and delays as in training, no pushes. Commands are drawn "
         f"every {COMMAND_PERIOD:g} s, uniform up to {MAX_COMMAND[0]:g} m/s forward and sideways "
         f"and {MAX_COMMAND[2]:g} rad/s; a third of the robots is told velocities without turning, "

@@ -22,9 +22,6 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step
 
-LOADS = (0.0, 6.0)
-"""Without load, and with the heaviest of training [kg]."""
-
 EDGY_TERRAINS = ("stairs up", "stairs down", "discrete obstacles")
 """Where footholds are judged."""
 
@@ -46,8 +43,6 @@ Totals = Mapping[str, torch.Tensor]
 Figures = Callable[[Totals], torch.Tensor]
 """A figure of each seed, shape (num_seeds,), out of sums."""
 
-_WALK = f"{DRAWN_COMMANDS}, loads of {LOADS[0]:g} and {LOADS[1]:g} kg"
-
 GAIT_FIGURES: tuple[tuple[Column, Figures], ...] = (
     (Column(title="speed", unit="m/s"), lambda of: of["distance"] / of["seconds"]),
     (Column(title="cost of transport"), lambda of: of["work"] / of["weight_distance"]),
@@ -63,7 +58,7 @@ GAIT_FIGURES: tuple[tuple[Column, Figures], ...] = (
     ),
     (
         Column(title="left-right asymmetry", unit="%", decimals=1),
-        lambda of: left_right_asymmetry(of["stance"]),
+        lambda of: left_right_asymmetry(of["stance"], of["mirrored_stance"]),
     ),
     (
         Column(title="diagonal sync", unit="%", decimals=0),
@@ -118,14 +113,14 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
     rows = [
         _row(sums, VIOLATION_FIGURES, f"{label}, {load:g} kg", **{TERRAIN: families, LOAD: place})
         for label, families in report_terrains(arena.env.terrain_types.names).items()
-        for place, load in enumerate(LOADS)
+        for place, load in enumerate(_loads(arena))
     ]
     return Section(
         name="violations",
         title="Constraint violations",
         method=(
-            f"Share of control steps in which any leg joint or part exceeds its limit; {_WALK}. "
-            f"Torque: at least {100 * AT_LIMIT:g} % of what the drive can give at the joint's "
+            "Share of control steps in which any leg joint or part exceeds its limit; "
+            f"{_describe_walk(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive can give at the joint's "
             "speed. Trunk and load contact end an episode. Judged once in each control step, at "
             "its end: what lasts for a part of it is met in that share of the steps."
         ),
@@ -143,8 +138,8 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     terrains = report_terrains(arena.env.terrain_types.names)
     edgy = {label: families for label, families in terrains.items() if label in EDGY_TERRAINS}
     method = (
-        f"Touchdowns on stairs and obstacles; {_WALK}. At an edge: the ground within "
-        f"{100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
+        f"Touchdowns on stairs and obstacles; {_describe_walk(arena)}. At an edge: the ground "
+        f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
         f"{100 * EDGE_HEIGHT:g} cm in height. Random: the same touchdowns displaced by up to "
         f"{100 * JITTER:g} cm in x and y. The robot is blind."
     )
@@ -179,12 +174,13 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
     sums = _walk(arena, cfg, lambda step: meter.sample(step.command))
     names = arena.env.terrain_types.names
     flat = {TERRAIN: names.index(PLANE_FAMILY)}
+    loads = _loads(arena)
     by_load = {
         load: [
             _row(sums, GAIT_FIGURES, f"{load:g} kg, {speed}", **at_load, **{SPEED: fastness})
             for fastness, speed in enumerate(SPEED_NAMES)
         ]
-        for load, at_load in ((load, flat | {LOAD: place}) for place, load in enumerate(LOADS))
+        for load, at_load in ((load, flat | {LOAD: place}) for place, load in enumerate(loads))
     }
     rows = [*chain(*by_load.values()), _row(sums, GAIT_FIGURES, "all", **flat)]
     tables = [_table("Gait on flat ground", "load, commanded speed", GAIT_FIGURES, rows)]
@@ -198,8 +194,8 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
         name="gait",
         title="Gait and energy",
         method=(
-            f"While told to move; {_WALK}. Cost of transport: the sum of |torque x speed| of the "
-            "leg joints over the weight of robot and load times the distance; positive work leaves "
+            f"While told to move; {_describe_walk(arena)}. Cost of transport: the sum of "
+            "|torque x speed| of the leg joints over the weight of robot and load times the distance; positive work leaves "
             "out what joints absorb. Duty factor: share of time in which a foot carries. Foot "
             "clearance: highest gap to the ground in a swing. Left-right asymmetry: difference of "
             "the stance times of left and right feet over their mean. Diagonal sync: share of time "
@@ -222,6 +218,17 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
 
 
+def _loads(arena: Arena) -> tuple[float, ...]:
+    """Without load, and with the heaviest of training [kg]."""
+    heaviest = arena.env.cfg.robot.max_load
+    return (0.0, heaviest) if heaviest else (0.0,)
+
+
+def _describe_walk(arena: Arena) -> str:
+    loads = " and ".join(f"{load:g}" for load in _loads(arena))
+    return f"{DRAWN_COMMANDS}, loads of {loads} kg"
+
+
 def _walk(
     arena: Arena,
     cfg: EvaluationCfg,
@@ -231,20 +238,21 @@ def _walk(
     """Let robots walk with and without load on some terrains, or all, and add up what is seen."""
     num_families = len(arena.env.terrain_types.names)
     families = families or range(num_families)
-    axes = {TERRAIN: len(families), LOAD: len(LOADS), LEVEL: len(cfg.levels)}
+    loads = _loads(arena)
+    axes = {TERRAIN: len(families), LOAD: len(loads), LEVEL: len(cfg.levels)}
     at = spread_evenly(arena.num_robots, axes, arena.device)
     at[TERRAIN] = torch.tensor(families, device=arena.device)[at[TERRAIN]]
     trial = Trial(
         family=at[TERRAIN],
         row=torch.tensor(cfg.levels, device=arena.device)[at.pop(LEVEL)],
-        load=torch.tensor(LOADS, device=arena.device)[at[LOAD]],
+        load=torch.tensor(loads, device=arena.device)[at[LOAD]],
     )
     speeds = torch.tensor(COMMANDED_SPEEDS, device=arena.device)
     sums = Sums(
         {
             SEED: len(cfg.seeds),
             TERRAIN: num_families,
-            LOAD: len(LOADS),
+            LOAD: len(loads),
             SPEED: len(SPEED_NAMES),
         },
         arena.num_robots,

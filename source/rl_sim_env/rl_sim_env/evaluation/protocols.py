@@ -10,6 +10,7 @@ from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.evaluation import settling
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
 from rl_sim_env.evaluation.estimation import estimation
+from rl_sim_env.evaluation.grid import grid_loads
 from rl_sim_env.evaluation.motion import footholds, gait, violations
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import (
@@ -70,9 +71,13 @@ def outside_protocol(policy_path: Path) -> Protocol:
     """
 
     def run(arena: Arena, cfg: EvaluationCfg) -> Section:
-        del arena
         return sim_to_sim(
-            policy_path, seeds=cfg.seeds, robots=cfg.outside_walks, seconds=cfg.seconds
+            policy_path,
+            arena.env.cfg.robot,
+            seeds=cfg.seeds,
+            robots=cfg.outside_walks,
+            seconds=cfg.seconds,
+            loads=grid_loads(arena),
         )
 
     return Protocol(run=run, seconds=_one_walk)

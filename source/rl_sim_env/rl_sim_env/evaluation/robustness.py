@@ -34,14 +34,11 @@ PUSH_SURVIVAL = 0.9
 STRIDE = 3.0
 """How long a robot walks before it is pushed, and is watched afterwards [s]."""
 
-LOAD_SWEEP = tuple(3.0 * step for step in range(8))
-"""Loads [kg]; training ends at 6 kg."""
+LOAD_SWEEP = tuple(0.5 * step for step in range(8))
+"""Loads, as multiples of the heaviest of training."""
 
 BOOM_LENGTHS = 5
 """Number of boom lengths from one end of the joint's range to the other."""
-
-BOOM_LOAD = 6.0
-"""Load at which the boom grows [kg]."""
 
 LOAD_SURVIVAL = 0.95
 """Share of robots that must survive a walk with a load."""
@@ -234,32 +231,40 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
 def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     """The heaviest load, and the longest boom, with which nearly all robots still walk.
 
-    On the flattest terrain of the task. The load grows with the boom at its nominal length, far
-    beyond what training shows; the boom grows with a load of 6 kg, as far as its joint goes. A
-    robot that has not fallen in its walk has survived.
+    On the flattest terrain of the task. The load grows far beyond what training shows, on a boom
+    that has its nominal length; with the heaviest load of training, the boom grows as far as its
+    joint goes. A robot that has not fallen in its walk has survived.
 
     Args:
         arena: Where to walk.
         cfg: Its ``seconds`` counts.
     """
-    env = arena.env
-    boom = int(env.index.arm_joints[1])
-    nominal = float(env.robot.data.default_joint_pos[0, boom])
-    shortest, longest = env.robot.data.joint_pos_limits[0, boom].tolist()
-    booms = tuple(torch.linspace(shortest, longest, BOOM_LENGTHS, dtype=torch.double).tolist())
-    loads = torch.tensor((*LOAD_SWEEP, *(BOOM_LOAD,) * len(booms)), device=arena.device)
-    lengths = torch.tensor((*(nominal,) * len(LOAD_SWEEP), *booms), device=arena.device)
+    env, heaviest = arena.env, arena.env.cfg.robot.max_load
+    sweep = tuple(heaviest * share for share in LOAD_SWEEP)
+    loads, lengths, booms = [*sweep], [math.nan] * len(sweep), ()
+    carried, place_of_load = f"Loads {sweep[0]:g} to {sweep[-1]:g} kg", "as drawn"
+    if len(env.index.boom_joints):
+        boom = int(env.index.boom_joints[1])
+        nominal = float(env.robot.data.default_joint_pos[0, boom])
+        shortest, longest = env.robot.data.joint_pos_limits[0, boom].tolist()
+        booms = tuple(torch.linspace(shortest, longest, BOOM_LENGTHS, dtype=torch.double).tolist())
+        loads, lengths = [*sweep, *(heaviest,) * len(booms)], [*(nominal,) * len(sweep), *booms]
+        place_of_load = f"boom {nominal:g} m"
+        carried += (
+            f" on a boom of {nominal:g} m; with {heaviest:g} kg, booms of {shortest:g} to "
+            f"{longest:g} m, which is the whole range of the boom's joint"
+        )
     severity = spread_evenly(arena.num_robots, {SEVERITY: len(loads)}, arena.device)[SEVERITY]
     trial = Trial(
         family=torch.full_like(severity, env.terrain_types.names.index(PLANE_FAMILY)),
         row=torch.zeros_like(severity),
-        load=loads[severity],
-        boom_length=lengths[severity],
+        load=torch.tensor(loads, device=arena.device)[severity],
+        boom_length=torch.tensor(lengths, device=arena.device)[severity],
     )
-    kind = (severity >= len(LOAD_SWEEP)).long()
-    place = {KIND: kind, SEVERITY: severity - kind * len(LOAD_SWEEP)}
+    kind = (severity >= len(sweep)).long()
+    place = {KIND: kind, SEVERITY: severity - kind * len(sweep)}
     sums = Sums(
-        {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(LOAD_SWEEP)}, arena.num_robots, arena.device
+        {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(sweep)}, arena.num_robots, arena.device
     )
     walk_steps, rounds = arena.num_steps(LOAD_WALK), _rounds(LOAD_WALK, cfg)
     for index, seed in enumerate(cfg.seeds):
@@ -271,49 +276,43 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
             if number % walk_steps == 0:
                 count_trials(sums, {SEED: index, **place}, everyone, survives)
                 survives = everyone
-    load_sweep = Sweep(sums, LOAD_SWEEP, **{KIND: 0})
-    boom_sweep = Sweep(sums, booms, **{KIND: 1})
+    parts = [_limit("load", "kg", 1, Sweep(sums, sweep, **{KIND: 0}), under=place_of_load)]
+    if booms:
+        sweep_of_booms = Sweep(sums, booms, **{KIND: 1})
+        parts.append(_limit("boom", "m", 2, sweep_of_booms, under=f"load {heaviest:g} kg"))
     return Section(
         name="load_limits",
         title="Load limits",
         method=(
             f"{LOAD_WALK:g} s of walking on flat ground ({DRAWN_COMMANDS}), {rounds} times by each "
-            f"robot in each seed, without a fall. Loads {LOAD_SWEEP[0]:g} to {LOAD_SWEEP[-1]:g} kg "
-            f"on a boom of {nominal:g} m; with {BOOM_LOAD:g} kg, booms of {shortest:g} to "
-            f"{longest:g} m, which is the whole range of the boom's joint. The limit is where the "
+            f"robot in each seed, without a fall. {carried}. The limit is where the "
             f"curve, made to fall by pooling, crosses {100 * LOAD_SURVIVAL:g} %, interpolated."
         ),
-        tables=(
-            Table(
-                title=f"Heaviest load that {100 * LOAD_SURVIVAL:g} % survive",
-                rows_title="boom",
-                columns=(Column(title="heaviest load", unit="kg", decimals=1),),
-                rows=(load_sweep.row(f"{nominal:g} m", LOAD_SURVIVAL),),
-            ),
-            Table(
-                title=f"Longest boom that {100 * LOAD_SURVIVAL:g} % survive",
-                rows_title="load",
-                columns=(Column(title="longest boom", unit="m"),),
-                rows=(boom_sweep.row(f"{BOOM_LOAD:g} kg", LOAD_SURVIVAL),),
-            ),
-        ),
-        plots=(
-            Plot(
-                name="load_limit",
-                title=f"Survivors of a walk with a load, boom {nominal:g} m",
-                x_label="load [kg]",
-                y_label="share [%]",
-                series=(load_sweep.series(f"boom {nominal:g} m"),),
-            ),
-            Plot(
-                name="boom_limit",
-                title=f"Survivors of a walk with {BOOM_LOAD:g} kg",
-                x_label="boom [m]",
-                y_label="share [%]",
-                series=(boom_sweep.series(f"load {BOOM_LOAD:g} kg"),),
-            ),
-        ),
+        tables=tuple(table for table, _ in parts),
+        plots=tuple(plot for _, plot in parts),
     )
+
+
+_SUPERLATIVES = {"load": "heaviest load", "boom": "longest boom"}
+
+
+def _limit(what: str, unit: str, decimals: int, sweep: Sweep, *, under: str) -> tuple[Table, Plot]:
+    """Table and curve of what robots survive, as ``what`` grows, under a fixed condition."""
+    most = _SUPERLATIVES[what]
+    table = Table(
+        title=f"{most.capitalize()} that {100 * LOAD_SURVIVAL:g} % survive",
+        rows_title="condition",
+        columns=(Column(title=most, unit=unit, decimals=decimals),),
+        rows=(sweep.row(under, LOAD_SURVIVAL),),
+    )
+    plot = Plot(
+        name=f"{what}_limit",
+        title=f"Survivors of a walk, {under}",
+        x_label=f"{what} [{unit}]",
+        y_label="share [%]",
+        series=(sweep.series(under),),
+    )
+    return table, plot
 
 
 def _between_pushes(arena: Arena, draw: torch.Generator) -> torch.Tensor:

@@ -14,9 +14,6 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena
 
-LOAD_BEFORE, LOAD_AFTER = 0.0, 6.0
-"""Loads before and after the step [kg]."""
-
 BEFORE, AFTER = 2.0, 6.0
 """How long robots are watched before and after the step [s]."""
 
@@ -73,7 +70,7 @@ class StepResponse:
 
 
 def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
-    """Hang the full load on walking robots that carried none.
+    """Give the heaviest load of training to walking robots that carried none.
 
     Only robots whose episode did not end meanwhile count.
 
@@ -89,11 +86,12 @@ def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
     trial = Trial(
         family=everywhere(names.index(PLANE_FAMILY)).long(),
         row=everywhere(0.0).long(),
-        load=everywhere(LOAD_BEFORE),
+        load=everywhere(0.0),
         command=torch.tensor(COMMAND, device=device).expand(arena.num_robots, -1),
     )
     before, after = arena.num_steps(BEFORE), arena.num_steps(AFTER)
-    walks = [_watch(arena, trial, seed, before, everywhere(LOAD_AFTER)) for seed in seeds]
+    heaviest = everywhere(arena.env.cfg.robot.max_load)
+    walks = [_watch(arena, trial, seed, before, heaviest) for seed in seeds]
     truth, means, spread, robots = zip(*walks, strict=True)
     return StepResponse(
         time=torch.arange(-before, after) * arena.step_dt,

@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rl_sim_env.deploy.mujoco_robot import GROUNDS, SOLVER_ITERATIONS, TIME_STEP
@@ -18,7 +19,7 @@ from rl_sim_env.deploy.sim_to_sim import (
     walk,
 )
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
-from rl_sim_env.robots.grq20_v2d3.constants import DEFAULT_ARM_LENGTH, MJCF_PATH
+from rl_sim_env.robots import Boom, Robot, load_model
 
 CLIMB: Command = (0.5, 0.0, 0.0)
 """Command on slope and stairs [m/s, m/s, rad/s]."""
@@ -35,13 +36,13 @@ _FIGURES: tuple[tuple[Column, Callable[[SimToSimResult], float]], ...] = (
 
 def sim_to_sim(
     policy_path: Path,
+    robot: Robot,
     *,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     robots: int = 4,
     seconds: float = 20.0,
-    loads: Sequence[float] = (0.0, 2.0, 4.0, 6.0),
+    loads: Sequence[float] = (0.0,),
     grounds: Sequence[str] = tuple(GROUNDS),
-    mjcf_path: Path = MJCF_PATH,
 ) -> Section:
     """Let an exported policy walk in plain MuJoCo on all grounds with all loads.
 
@@ -49,20 +50,22 @@ def sim_to_sim(
 
     Args:
         policy_path: ``policy.onnx`` as exported.
+        robot: The robot that it drives.
         seeds: Seeds; the spread of every figure is over them.
         robots: Walks of each seed on each ground with each load.
         seconds: Length of a walk [s].
-        loads: Loads on the carrier [kg].
+        loads: Loads that it carries [kg].
         grounds: Names in :data:`rl_sim_env.deploy.mujoco_robot.GROUNDS`.
-        mjcf_path: The robot's model.
 
     Raises:
         UserError: The policy or the model cannot be read or do not fit each other.
     """
+    boom = robot.payload if isinstance(robot.payload, Boom) else None
+    carrier = f"a rigid boom of {boom.default_length:g} m, " if boom else ""
     method = (
         f"The exported file {policy_path.name} drives the robot in plain MuJoCo, outside the "
         f"trainer: time step {TIME_STEP * 1000:g} ms, implicitfast, elliptic cone, "
-        f"{SOLVER_ITERATIONS} solver iterations, a rigid boom of {DEFAULT_ARM_LENGTH:g} m, drives "
+        f"{SOLVER_ITERATIONS} solver iterations, {carrier}drives "
         f"written anew, Gaussian sensor noise, friction {FRICTION[0]:g} to {FRICTION[1]:g}. On the "
         f"plane commands are drawn every {COMMAND_PERIOD:g} s within +-{COMMAND_RANGE:g} (m/s, "
         "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "
@@ -75,10 +78,10 @@ def sim_to_sim(
             return pool.submit(
                 walk,
                 policy_path,
-                mjcf_path=mjcf_path,
+                model=partial(load_model, robot),
                 ground=ground,
                 load=load,
-                boom_length=DEFAULT_ARM_LENGTH,
+                boom_length=boom.default_length if boom else 0.0,
                 command=None if ground == "flat" else CLIMB,
                 seconds=seconds,
                 seed=(seed, robot),

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.grid import (
-    LOADS,
     TOLD,
     TOLD_BOTH,
     TOLD_VELOCITY,
     TOLD_YAW_RATE,
     describe_grid,
     grid_axes,
+    grid_loads,
     report_terrains,
     walk_grid,
 )
@@ -58,6 +58,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
     """
     terrains = report_terrains(arena.env.terrain_types.names)
+    loads = grid_loads(arena)
     velocity, _, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
     columns = tuple(measure.column for measure in measures)
     believed = _walk(arena, cfg, p_boot=1.0)
@@ -79,7 +80,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
                 label=label,
                 cells=tuple(
                     _cell(measure, believed, terrain=families, load=load)
-                    for load in range(len(LOADS))
+                    for load in range(len(loads))
                 ),
             )
             for label, families in terrains.items()
@@ -87,7 +88,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         return Table(
             title=f"{column.title.capitalize()} [{column.unit}] by load",
             rows_title="terrain",
-            columns=tuple(Column(title=f"{load:g} kg", decimals=column.decimals) for load in LOADS),
+            columns=tuple(Column(title=f"{load:g} kg", decimals=column.decimals) for load in loads),
             rows=rows,
         )
 

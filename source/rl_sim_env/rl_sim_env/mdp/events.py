@@ -13,6 +13,7 @@ import torch
 from mjlab.managers.event_manager import RecomputeLevel, requires_model_fields
 from mjlab.utils.lab_api.math import quat_mul, yaw_quat
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.motions import MotionSampler, load_clips
 
 if TYPE_CHECKING:
@@ -67,16 +68,16 @@ def randomize_base_mass_and_com(
 
 @requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
 def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range) -> None:
-    """Hang a load [kg], uniform within the range, on the boom's carrier."""
+    """Draw the load [kg] that the robot carries, uniform within the range."""
     set_load(env, env_ids, _uniform(mass, len(env_ids), device=env.device))
 
 
 def set_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
-    """Hang a load [kg], shape (len(env_ids),), on the boom's carrier.
+    """Have robots carry a load [kg], shape (len(env_ids),), on the boom or in the box.
 
     For events; elsewhere see :func:`change_load`.
     """
-    body = env.index.load_body_global
+    body = _payload_body(env)
     carrier = env.sim.get_default_field("body_mass")[body]
     _set_mass(env, env_ids, body, carrier + load)
 
@@ -87,10 +88,32 @@ def change_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> No
     env.sim.recompute_constants(RecomputeLevel.set_const)
 
 
+@requires_model_fields("body_ipos", recompute=RecomputeLevel.set_const)
+def place_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, x: Range, y: Range) -> None:
+    """Draw where in its box the load lies, within the ranges [m] about the box's centre."""
+    body = _payload_body(env)
+    place = env.sim.get_default_field("body_ipos")[body].repeat(len(env_ids), 1)
+    place[:, 0] += _uniform(x, len(env_ids), device=env.device)
+    place[:, 1] += _uniform(y, len(env_ids), device=env.device)
+    env.sim.model.body_ipos[env_ids, body] = place
+
+
 def get_load(env: AmpVaeEnv) -> torch.Tensor:
-    """Loads on the boom's carrier [kg]. Shape (num_envs,)."""
-    body = env.index.load_body_global
+    """Loads that the robots carry [kg]. Shape (num_envs,)."""
+    body = env.index.payload_body_global
+    if body is None:
+        return torch.zeros(env.num_envs, device=env.device)
     return env.sim.model.body_mass[:, body] - env.sim.get_default_field("body_mass")[body]
+
+
+def _payload_body(env: AmpVaeEnv) -> int:
+    body = env.index.payload_body_global
+    if body is None:
+        raise UserError(
+            f"robot {env.cfg.robot.name} carries nothing; take loads out of the events, or give "
+            "the robot a payload"
+        )
+    return body
 
 
 @requires_model_fields("geom_friction")
@@ -116,15 +139,14 @@ def randomize_leg_gains(
     drive = env.leg_drive
     shape = (len(env_ids), len(drive.target_names))
     shared = _uniform(torque_constant, *shape, device=env.device)
-    kp = drive.cfg.stiffness * shared * _uniform(gain, *shape, device=env.device)
-    kd = drive.cfg.damping * shared * _uniform(gain, *shape, device=env.device)
+    kp = drive.default_stiffness[env_ids] * shared * _uniform(gain, *shape, device=env.device)
+    kd = drive.default_damping[env_ids] * shared * _uniform(gain, *shape, device=env.device)
     drive.set_gains(env_ids, kp=kp, kd=kd)
 
 
 def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
     """Draw the delay of the joint targets, in physics steps, for the whole episode."""
-    max_lag = env.leg_drive.cfg.delay_max_lag
-    lags = torch.randint(0, max_lag + 1, (len(env_ids),), device=env.device)
+    lags = torch.randint(0, env.leg_drive.max_lag + 1, (len(env_ids),), device=env.device)
     env.leg_drive.set_lags(lags, env_ids)
 
 
@@ -171,13 +193,13 @@ def reset_leg_joints(env: AmpVaeEnv, env_ids: torch.Tensor, *, offset: float) ->
     hold_joints(env, env_ids, joints, torch.clamp(position, low, high))
 
 
-def reset_arm(env: AmpVaeEnv, env_ids: torch.Tensor, *, angle: Range, length: Range) -> None:
+def reset_boom(env: AmpVaeEnv, env_ids: torch.Tensor, *, angle: Range, length: Range) -> None:
     """Draw the boom's angle [rad] and length [m] and hold it there."""
     num = len(env_ids)
     position = torch.stack(
         (_uniform(angle, num, device=env.device), _uniform(length, num, device=env.device)), dim=-1
     )
-    hold_joints(env, env_ids, env.index.arm_joints, position)
+    hold_joints(env, env_ids, env.index.boom_joints, position)
 
 
 def hold_joints(
@@ -210,8 +232,10 @@ class ResetToMotion:
     """
 
     def __init__(self, cfg: EventTermCfg, env: AmpVaeEnv) -> None:
-        clips = load_clips(cfg.params["motion_paths"], mjcf_path=cfg.params["mjcf_path"])
-        self._sampler = MotionSampler(clips, ("joint_pos",), env.step_dt, env.device)
+        clips = load_clips(cfg.params["motion_paths"], env.cfg.robot)
+        self._sampler = MotionSampler(
+            clips, ("joint_pos",), env.step_dt, env.device, robot=env.cfg.robot
+        )
 
     def __call__(
         self,
@@ -220,7 +244,6 @@ class ResetToMotion:
         *,
         probability: float,
         motion_paths: Sequence[Path | str] | None,
-        mjcf_path: Path | str,
     ) -> None:
         """Reset to drawn states.
 
@@ -229,9 +252,8 @@ class ResetToMotion:
             env_ids: Environments to reset.
             probability: Share of the episodes that begin so, in [0, 1].
             motion_paths: Clips: files, folders or patterns; None for the generated ones.
-            mjcf_path: Robot that the generated clips are for.
         """
-        del motion_paths, mjcf_path
+        del motion_paths
         # All are drawn and written, and most put back: a list of those drawn would have a length
         # that only the device knows.
         chosen = torch.rand(len(env_ids), 1, device=env.device) < probability

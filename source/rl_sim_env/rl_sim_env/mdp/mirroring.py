@@ -9,7 +9,6 @@ import numpy as np
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.mirror_image import ACTIONS, MIRROR_SETTING, MirrorImage
-from rl_sim_env.robots.names import OTHER_SIDE
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -55,8 +54,7 @@ def mirror_images(env: AmpVaeEnv) -> dict[str, MirrorImage]:
 
 def _leg_joints(env: AmpVaeEnv) -> MirrorImage:
     """Each joint takes the place of its counterpart; the signs follow from the joints' axes."""
-    names, legs = env.cfg.robot_names.leg_joints, len(OTHER_SIDE)
-    source = [joint - joint % legs + OTHER_SIDE[joint % legs] for joint in range(len(names))]
+    names, source = env.cfg.robot.leg_joints, env.cfg.robot.mirror_joints
     model = env.sim.mj_model
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
@@ -67,8 +65,8 @@ def _leg_joints(env: AmpVaeEnv) -> MirrorImage:
         if not np.isclose(abs(sign), 1.0, atol=1e-3):
             raise UserError(
                 f"joints {names[joint]} and {names[other]} are no mirror images of each other "
-                f"(axes {axes[joint]} and {axes[other]}); correct the model or the order of "
-                "leg_joints, or train without the mirror loss: "
+                f"(axes {axes[joint]} and {axes[other]}); correct the model or the sides "
+                "of the robot's legs, or train without the mirror loss: "
                 f"{MIRROR_SETTING}=0"
             )
         signs.append(round(sign))

@@ -102,8 +102,9 @@ def joint_pos_limits(env: AmpVaeEnv) -> torch.Tensor:
     return ((low - position).clamp(min=0.0) + (position - high).clamp(min=0.0)).sum(dim=-1)
 
 
-def joint_vel_limits(env: AmpVaeEnv, *, limit: float) -> torch.Tensor:
-    """How much faster than ``limit`` [rad/s] leg joints are, summed [rad/s]."""
+def joint_vel_limits(env: AmpVaeEnv, *, share: float) -> torch.Tensor:
+    """How much faster leg joints are than a share of their no-load speed, summed [rad/s]."""
+    limit = share * env.leg_speed_limits
     return (obs.joint_vel(env).abs() - limit).clamp(min=0.0).sum(dim=-1)
 
 

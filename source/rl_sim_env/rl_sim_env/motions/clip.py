@@ -1,6 +1,6 @@
 """One reference motion: the arrays, the file they live in, and what makes either valid.
 
-A clip is stored as one ``.npz`` without pickled objects. With L frames, 12 leg joints, 4 feet:
+A clip is stored as one ``.npz`` without pickled objects. With L frames, J leg joints, F feet:
 
 | field          | shape     | unit  | meaning                                                     |
 |----------------|-----------|-------|-------------------------------------------------------------|
@@ -10,23 +10,26 @@ A clip is stored as one ``.npz`` without pickled objects. With L frames, 12 leg 
 | `weight`       | ()        |       | how often the clip is sampled, relative to the others       |
 | `source`       | ()        |       | where the motion comes from                                 |
 | `licence`      | ()        |       | under which terms it may be used                            |
-| `joint_names`  | (12,)     |       | order of the joint columns                                  |
-| `foot_names`   | (4,)      |       | order of the feet                                           |
+| `joint_names`  | (J,)      |       | leg joints, in the order of their columns                   |
+| `foot_names`   | (F,)      |       | sites of the feet, in the order of theirs                   |
 | `root_pos`     | (L, 3)    | m     | base link in the world, ground at z = 0                     |
 | `root_quat`    | (L, 4)    |       | base link to world, wxyz, unit length                       |
 | `root_lin_vel` | (L, 3)    | m/s   | velocity of the base link, in base coordinates              |
 | `root_ang_vel` | (L, 3)    | rad/s | angular velocity of the base link, in base coordinates      |
-| `joint_pos`    | (L, 12)   | rad   | joint angles                                                |
-| `joint_vel`    | (L, 12)   | rad/s | joint speeds                                                |
-| `foot_pos`     | (L, 4, 3) | m     | centres of the foot spheres, in base coordinates            |
-| `foot_contact` | (L, 4)    |       | true while the foot stands on the ground                    |
+| `joint_pos`    | (L, J)    | rad   | joint angles                                                |
+| `joint_vel`    | (L, J)    | rad/s | joint speeds                                                |
+| `foot_pos`     | (L, F, 3) | m     | centres of the foot spheres, in base coordinates            |
+| `foot_contact` | (L, F)    |       | true while the foot stands on the ground                    |
+
+Joints and feet are told apart by name, never by their place: another robot, or the same one with
+its joints in another order, finds its own or says what is missing.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,19 +43,18 @@ from rl_sim_env.motions.rotations import (
     quat_rotate,
     quat_to_rotvec,
 )
-from rl_sim_env.robots.grq20_v2d3.constants import FOOT_SITE_NAMES, LEG_JOINT_NAMES
 
-FRAME_SHAPES: dict[str, tuple[int, ...]] = {
+ROOT_SHAPES: dict[str, tuple[int, ...]] = {
     "root_pos": (3,),
     "root_quat": (4,),
     "root_lin_vel": (3,),
     "root_ang_vel": (3,),
-    "joint_pos": (len(LEG_JOINT_NAMES),),
-    "joint_vel": (len(LEG_JOINT_NAMES),),
-    "foot_pos": (len(FOOT_SITE_NAMES), 3),
-    "foot_contact": (len(FOOT_SITE_NAMES),),
 }
-"""Shape of one frame of every array field."""
+"""Shape of one frame of every field of the trunk."""
+
+JOINT_FIELDS = ("joint_pos", "joint_vel")
+FOOT_SHAPES: dict[str, tuple[int, ...]] = {"foot_pos": (3,), "foot_contact": ()}
+"""Shape of one frame of every field of the feet, for one foot."""
 
 _Value = TypeVar("_Value")
 
@@ -74,8 +76,8 @@ class MotionClip:
     weight: float
     source: str
     licence: str
-    joint_names: tuple[str, ...] = LEG_JOINT_NAMES
-    foot_names: tuple[str, ...] = FOOT_SITE_NAMES
+    joint_names: tuple[str, ...]
+    foot_names: tuple[str, ...]
     root_pos: np.ndarray
     root_quat: np.ndarray
     root_lin_vel: np.ndarray
@@ -90,14 +92,14 @@ class MotionClip:
             raise UserError(f"field fps: must be a positive number, is {self.fps}")
         if not (np.isfinite(self.weight) and self.weight >= 0.0):
             raise UserError(f"field weight: must not be negative, is {self.weight}")
-        _check_names("joint_names", self.joint_names, LEG_JOINT_NAMES)
-        _check_names("foot_names", self.foot_names, FOOT_SITE_NAMES)
+        _check_names("joint_names", self.joint_names)
+        _check_names("foot_names", self.foot_names)
         length = len(np.atleast_1d(self.root_pos))
         if length < MIN_FRAMES:
             raise UserError(
                 f"field root_pos: {length} frames, a motion needs at least {MIN_FRAMES}"
             )
-        for field, shape in FRAME_SHAPES.items():
+        for field, shape in self._frame_shapes().items():
             _check_array(field, getattr(self, field), (length, *shape))
         norm = np.linalg.norm(self.root_quat, axis=-1)
         worst = int(np.abs(norm - 1.0).argmax())
@@ -133,8 +135,8 @@ class MotionClip:
             fps: Poses per second.
             root_pos: Base link in the world [m]. Shape (L + 2, 3).
             root_quat: Base link to world, wxyz. Shape (L + 2, 4).
-            joint_pos: Leg joint angles in canonical order [rad]. Shape (L + 2, 12).
-            foot_contact: Which feet stand. Shape (L + 2, 4).
+            joint_pos: Leg joint angles in the order of ``kinematics`` [rad]. Shape (L + 2, J).
+            foot_contact: Which feet stand. Shape (L + 2, F).
             kinematics: Legs of the robot that the joint angles belong to.
             source: Where the motion comes from.
             licence: Terms of use.
@@ -155,6 +157,8 @@ class MotionClip:
             weight=weight,
             source=source,
             licence=licence,
+            joint_names=kinematics.joint_names,
+            foot_names=kinematics.foot_names,
             root_pos=root_pos[now],
             root_quat=root_quat[now],
             root_lin_vel=quat_rotate(quat_conjugate(root_quat[now]), world_vel),
@@ -176,9 +180,32 @@ class MotionClip:
         """Seconds that the clip covers; a cyclic clip also covers the way back to frame 0."""
         return (self.num_frames if self.cyclic else self.num_frames - 1) / self.fps
 
-    def foot_pos_world(self) -> np.ndarray:
-        """Centres of the foot spheres in the world [m]. Shape (L, 4, 3)."""
-        return self.root_pos[:, None] + quat_rotate(self.root_quat[:, None], self.foot_pos)
+    def arranged(self, joint_names: Sequence[str], foot_names: Sequence[str]) -> MotionClip:
+        """The same motion with its columns in another order, found by name.
+
+        Args:
+            joint_names: Joints in the wanted order.
+            foot_names: Feet in the wanted order.
+
+        Raises:
+            UserError: The clip is another robot's: names are missing or left over.
+        """
+        columns = _columns("joints", self.name, self.joint_names, joint_names)
+        feet = _columns("feet", self.name, self.foot_names, foot_names)
+        joints = {field: getattr(self, field)[:, columns] for field in JOINT_FIELDS}
+        of_feet = {field: getattr(self, field)[:, feet] for field in FOOT_SHAPES}
+        return replace(
+            self, joint_names=(*joint_names,), foot_names=(*foot_names,), **joints, **of_feet
+        )
+
+    def _frame_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one frame of every array field."""
+        joints, feet = len(self.joint_names), len(self.foot_names)
+        return {
+            **ROOT_SHAPES,
+            **dict.fromkeys(JOINT_FIELDS, (joints,)),
+            **{field: (feet, *shape) for field, shape in FOOT_SHAPES.items()},
+        }
 
     def save(self, path: Path | str) -> None:
         """Write the clip as one ``.npz``; arrays in single precision.
@@ -187,7 +214,7 @@ class MotionClip:
             UserError: The file cannot be written.
         """
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
-        for field in FRAME_SHAPES.keys() - {"foot_contact"}:
+        for field in self._frame_shapes().keys() - {"foot_contact"}:
             arrays[field] = arrays[field].astype(np.float32)
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -267,12 +294,23 @@ def _single(arrays: dict[str, np.ndarray], field: str, kind: Callable[[Any], _Va
         raise UserError(f"field {field}: cannot be {value.item()!r}") from error
 
 
-def _check_names(field: str, names: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if tuple(names) != expected:
+def _check_names(field: str, names: tuple[str, ...]) -> None:
+    repeated = sorted({str(name) for name in names if names.count(name) > 1})
+    if repeated or not names:
         raise UserError(
-            f"field {field}: has {', '.join(map(str, names))}; this robot's order is "
-            f"{', '.join(expected)}; reorder the columns"
+            f"field {field}: {', '.join(repeated) or 'empty'}; each name must stand there once"
         )
+
+
+def _columns(what: str, clip: str, present: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Where the wanted names stand among the present ones."""
+    if odd := {*present} ^ {*wanted}:
+        raise UserError(
+            f"motion clip {clip}: its {what} are {', '.join(present)}, the robot's "
+            f"{', '.join(wanted)}; {', '.join(sorted(odd))} only one of them has: bring it onto "
+            "this robot with rl-sim-env motions import"
+        )
+    return [present.index(name) for name in wanted]
 
 
 def _check_array(field: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -1,19 +1,25 @@
 """Gaits as data: when each foot steps, and how the trunk moves with the steps.
 
-Phase counts strides. A foot with offset ``o`` touches down at the phases ``o``, ``o + 1``, ...,
-stands for the share ``duty`` of the stride and swings for the rest. Phase relations and duty
-factors follow Hildebrand, "Symmetrical gaits of horses", Science 150 (1965), and Alexander, "The
-gaits of bipedal and quadrupedal animals", International Journal of Robotics Research 3 (1984).
+Phase counts strides. A foot touches down at its own phase of every stride, stands for the share
+``duty`` of the stride and swings for the rest. Phase relations and duty factors follow Hildebrand,
+"Symmetrical gaits of horses", Science 150 (1965), and Alexander, "The gaits of bipedal and
+quadrupedal animals", International Journal of Robotics Research 3 (1984).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
+from rl_sim_env.robots.robot import End, Side
+
 ScalarOrArray = TypeVar("ScalarOrArray", float, np.ndarray)
+
+REFERENCE_LEG_LENGTH = 0.57
+"""Thigh and calf of the robot that the gaits below are written down for [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,24 @@ class Range:
         """Value at a fraction, in [0, 1], of the top speed."""
         return self.slow + (self.fast - self.slow) * fraction
 
+    def scaled(self, factor: float) -> Range:
+        """Both ends times a factor."""
+        return Range(slow=factor * self.slow, fast=factor * self.fast)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touchdowns:
+    """Phase of the touchdown of each foot [strides], in [0, 1). One foot has 0."""
+
+    front_left: float
+    front_right: float
+    rear_left: float
+    rear_right: float
+
+    def of(self, side: Side, end: End) -> float:
+        """Phase of one foot."""
+        return getattr(self, f"{end}_{side}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gait:
@@ -38,8 +62,8 @@ class Gait:
     name: str
     """Name of the gait."""
 
-    offsets: tuple[float, float, float, float]
-    """Phase of touchdown of FL, FR, RL, RR [strides], in [0, 1). One foot has 0."""
+    touchdowns: Touchdowns
+    """When each foot begins to stand."""
 
     top_speed: float
     """Speed at which the ranges reach their ``fast`` end [m/s]."""
@@ -78,10 +102,30 @@ class Gait:
     roll: float = 0.0
     """Amplitude of the trunk's roll, once a stride, most to the right at ``sway_phase`` [rad]."""
 
+    def scaled(self, leg_length: float) -> Gait:
+        """The same gait for legs of another length [m].
+
+        Lengths grow with the leg and times with its square root, so that the Froude number of every
+        phase is kept (Alexander, 1984).
+        """
+        length = leg_length / REFERENCE_LEG_LENGTH
+        time = math.sqrt(length)
+        return replace(
+            self,
+            top_speed=self.top_speed * length / time,
+            frequency=self.frequency.scaled(1.0 / time),
+            swing_height=self.swing_height * length,
+            crouch=self.crouch * length,
+            spread=self.spread * length,
+            bob=self.bob * length,
+            pitch=self.pitch * time / length,
+            sway=self.sway * length,
+        )
+
 
 TROT = Gait(
     name="trot",
-    offsets=(0.0, 0.5, 0.5, 0.0),
+    touchdowns=Touchdowns(front_left=0.0, front_right=0.5, rear_left=0.5, rear_right=0.0),
     top_speed=1.5,
     frequency=Range(slow=1.8, fast=2.5),
     duty=Range(slow=0.6, fast=0.5),
@@ -94,7 +138,7 @@ TROT = Gait(
 
 WALK = Gait(
     name="walk",
-    offsets=(0.25, 0.75, 0.0, 0.5),
+    touchdowns=Touchdowns(front_left=0.25, front_right=0.75, rear_left=0.0, rear_right=0.5),
     top_speed=0.6,
     frequency=Range(slow=0.8, fast=1.2),
     duty=Range(slow=0.8, fast=0.7),
@@ -111,7 +155,7 @@ WALK = Gait(
 
 PACE = Gait(
     name="pace",
-    offsets=(0.0, 0.5, 0.0, 0.5),
+    touchdowns=Touchdowns(front_left=0.0, front_right=0.5, rear_left=0.0, rear_right=0.5),
     top_speed=1.2,
     frequency=Range(slow=2.2, fast=2.5),
     duty=Range(slow=0.65, fast=0.6),

@@ -8,6 +8,9 @@ the legs follow by inverse kinematics. Nothing is random: a configuration gives 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from rl_sim_env.errors import UserError
@@ -16,12 +19,7 @@ from rl_sim_env.motions.course import FPS, ClipCfg, Timeline, minimum_jerk, plan
 from rl_sim_env.motions.gait import Gait
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.rotations import quat_conjugate, quat_from_euler, quat_rotate
-from rl_sim_env.robots.grq20_v2d3.constants import (
-    DEFAULT_LEG_JOINT_POS,
-    FOOT_RADIUS,
-    LEG_JOINT_NAMES,
-    VELOCITY_LIMIT,
-)
+from rl_sim_env.robots import Robot
 
 SOURCE = "gait generator"
 LICENCE = "BSD-3-Clause"
@@ -33,24 +31,30 @@ PHASE_TOLERANCE = 1e-9
 """Rounding allowed where a step begins or ends with the stepping itself [strides]."""
 
 
-def generate_clip(cfg: ClipCfg, kinematics: LegKinematics) -> MotionClip:
+def generate_clip(cfg: ClipCfg, robot: Robot, kinematics: LegKinematics) -> MotionClip:
     """Make one clip.
 
     Args:
         cfg: What to make.
-        kinematics: Legs of the robot.
+        robot: The robot.
+        kinematics: Its legs.
 
     Raises:
         UserError: The robot cannot do it: a foot is out of reach, or a joint leaves its limits.
     """
-    standing_feet = kinematics.forward(np.array(DEFAULT_LEG_JOINT_POS))
+    standing_feet = kinematics.forward(robot.default_joint_pos)
+    gait = cfg.gait.scaled(float(kinematics.leg_length.mean()))
     outwards = np.sign(standing_feet[:, 1:2]) * np.array([0.0, 1.0])
-    nominal_feet = standing_feet[:, :2] + cfg.gait.spread * outwards
-    standing_height = FOOT_RADIUS - standing_feet[:, 2].mean()
+    nominal_feet = standing_feet[:, :2] + gait.spread * outwards
+    standing_height = kinematics.foot_radius - standing_feet[:, 2].mean()
+    offsets = [gait.touchdowns.of(leg.side, leg.end) for leg in robot.legs]
 
-    timeline = plan_timeline(cfg, turning_radius=np.linalg.norm(nominal_feet, axis=-1).mean())
-    foot_pos, foot_contact = _footsteps(cfg.gait, timeline, nominal_feet, standing_height)
-    root_pos, root_quat = _trunk_motion(cfg.gait, timeline, standing_height)
+    timeline = plan_timeline(
+        replace(cfg, gait=gait), turning_radius=np.linalg.norm(nominal_feet, axis=-1).mean()
+    )
+    foot_pos, foot_contact = _footsteps(gait, offsets, timeline, nominal_feet, standing_height)
+    foot_pos[..., 2] += kinematics.foot_radius
+    root_pos, root_quat = _trunk_motion(gait, timeline, standing_height)
     to_base = quat_conjugate(root_quat)[:, None]
     try:
         clip = MotionClip.from_poses(
@@ -66,13 +70,13 @@ def generate_clip(cfg: ClipCfg, kinematics: LegKinematics) -> MotionClip:
             weight=cfg.weight,
             cyclic=timeline.cyclic,
         )
-        check_joint_limits(clip, kinematics)
+        check_joint_limits(clip, robot, kinematics)
     except UserError as error:
         raise UserError(f"motion clip {cfg.name}: {error}") from error
     return clip
 
 
-def check_joint_limits(clip: MotionClip, kinematics: LegKinematics) -> None:
+def check_joint_limits(clip: MotionClip, robot: Robot, kinematics: LegKinematics) -> None:
     """Refuse a clip whose joints leave their range or turn faster than the drives can.
 
     Raises:
@@ -83,28 +87,32 @@ def check_joint_limits(clip: MotionClip, kinematics: LegKinematics) -> None:
     worst = int(excess.argmax())
     if excess[worst] > 0.0:
         raise UserError(
-            f"{LEG_JOINT_NAMES[worst]} leaves its range of {lower[worst]:.2f} to "
+            f"{robot.leg_joints[worst]} leaves its range of {lower[worst]:.2f} to "
             f"{upper[worst]:.2f} rad by {excess[worst]:.3f} rad; take smaller steps or another "
             "trunk height"
         )
-    speed = np.abs(clip.joint_vel).max(axis=0)
-    worst = int(speed.argmax())
-    if speed[worst] > VELOCITY_LIMIT:
+    speed, limit = np.abs(clip.joint_vel).max(axis=0), robot.drive_arrays()["velocity_limit"]
+    worst = int((speed - limit).argmax())
+    if speed[worst] > limit[worst]:
         raise UserError(
-            f"{LEG_JOINT_NAMES[worst]} reaches {speed[worst]:.1f} rad/s, the drive does "
-            f"{VELOCITY_LIMIT:.1f}; lower the speed, the stride frequency or the swing height"
+            f"{robot.leg_joints[worst]} reaches {speed[worst]:.1f} rad/s, the drive does "
+            f"{limit[worst]:.1f}; lower the speed, the stride frequency or the swing height"
         )
 
 
 def _footsteps(
-    gait: Gait, timeline: Timeline, nominal_feet: np.ndarray, standing_height: float
+    gait: Gait,
+    offsets: Sequence[float],
+    timeline: Timeline,
+    nominal_feet: np.ndarray,
+    standing_height: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """World positions (F, 4, 3) of the feet and their contacts (F, 4) at the clip's frames."""
+    """World positions (L, F, 3) of the soles and their contacts (L, F) at the clip's frames."""
     time = timeline.time[timeline.frames]
     position = np.empty((len(time), len(nominal_feet), 3))
     contact = np.ones((len(time), len(nominal_feet)), dtype=bool)
     for leg, nominal in enumerate(nominal_feet):
-        lift_off, touchdown = _swing_times(gait, timeline, gait.offsets[leg])
+        lift_off, touchdown = _swing_times(gait, timeline, offsets[leg])
         stance_start = np.concatenate([timeline.time[:1], touchdown])
         stance_end = np.concatenate([lift_off, timeline.time[-1:]])
         foothold_time = 0.5 * (stance_start + stance_end)
@@ -113,7 +121,7 @@ def _footsteps(
         foothold = _footholds(timeline, foothold_time, nominal, standing_height)
 
         position[:, leg, :2] = foothold[0]
-        position[:, leg, 2] = FOOT_RADIUS
+        position[:, leg, 2] = 0.0
         for k, (start, end) in enumerate(zip(lift_off, touchdown, strict=True)):
             progress = np.clip((time - start) / (end - start), 0.0, 1.0)
             step = foothold[k + 1] - foothold[k]

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import MotionClip
-from rl_sim_env.robots.grq20_v2d3.constants import LEG_NAMES
 
 DIAGRAM_SECONDS = 4.0
 """Length of motion that the foot-fall diagram shows of each clip [s]."""
@@ -95,7 +94,7 @@ def draw_footfalls(clips: Sequence[MotionClip], path: Path) -> None:
                 (row - 0.5 * STANCE_BAR_HEIGHT, STANCE_BAR_HEIGHT),
                 color=f"C{row}",
             )
-        panel.set_yticks(range(len(LEG_NAMES)), LEG_NAMES, fontsize="x-small")
+        panel.set_yticks(range(len(clip.foot_names)), clip.foot_names, fontsize="x-small")
         panel.invert_yaxis()
         panel.set_title(clip.name, fontsize="small", loc="left", pad=2)
     panels[-1].set_xlabel("time [s]")

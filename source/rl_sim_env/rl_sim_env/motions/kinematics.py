@@ -9,27 +9,11 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.robots.grq20_v2d3.constants import (
-    BASE_BODY_NAME,
-    FOOT_SITE_NAMES,
-    LEG_JOINT_NAMES,
-    LEG_NAMES,
-    MJCF_PATH,
-    grq20_v2d3_cfg,
-)
+from rl_sim_env.robots import Leg, Robot, load_model
 
-NUM_LEGS = len(LEG_NAMES)
+NUM_LEGS = 4
 GEOMETRY_TOLERANCE = 1e-6
 """How far a model's axes and links may be from the layout that the formulas assume [1, m]."""
-
-
-def load_robot_spec(mjcf_path: Path | str = MJCF_PATH) -> mujoco.MjSpec:
-    """The robot's model, checked to have the parts that everything here finds by name.
-
-    Raises:
-        UserError: The file cannot be read or lacks a part.
-    """
-    return grq20_v2d3_cfg(mjcf_path=mjcf_path).spec_fn()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,14 +37,25 @@ class LegKinematics:
     joint_range: np.ndarray
     """Lower and upper joint limits [rad]. Shape (12, 2)."""
 
-    @classmethod
-    def from_mjcf(cls, mjcf_path: Path | str = MJCF_PATH) -> LegKinematics:
-        """Read the geometry from a model, by joint and site names.
+    joint_names: tuple[str, ...]
+    legs: tuple[Leg, ...]
+    foot_radius: float
 
-        Raises:
-            UserError: The model lacks a part, or its legs are laid out in another way.
-        """
-        model = load_robot_spec(mjcf_path).compile()
+    @property
+    def foot_names(self):
+        return tuple(leg.foot_site for leg in self.legs)
+
+    @property
+    def shoulder(self):
+        return self.hip_pos + self.thigh_offset
+
+    @classmethod
+    def from_robot(cls, robot: Robot) -> LegKinematics:
+        model = load_model(robot).compile()
+        LEG_JOINT_NAMES = robot.leg_joints
+        BASE_BODY_NAME = robot.base_body
+        FOOT_SITE_NAMES = robot.feet
+        mjcf_path = robot.mjcf_path
         data = mujoco.MjData(model)
         joints = [model.joint(name) for name in LEG_JOINT_NAMES]
         for joint in joints:
@@ -96,6 +91,9 @@ class LegKinematics:
             thigh_length=(thigh - calf)[:, 2],
             calf_length=(calf - foot)[:, 2],
             joint_range=model.jnt_range[ids].copy(),
+            joint_names=robot.leg_joints,
+            legs=robot.legs,
+            foot_radius=float(model.geom(robot.foot_geoms[0]).size[0]),
         )
 
     @property
@@ -144,7 +142,7 @@ class LegKinematics:
             worst = np.unravel_index(missed.argmax(), missed.shape)
             leg = int(worst[-1])
             raise UserError(
-                f"foot target out of reach: {LEG_NAMES[leg]}, pose {list(map(int, worst[:-1]))}: "
+                f"foot target out of reach: {self.legs[leg].name}, pose {list(map(int, worst[:-1]))}: "
                 f"{distance[worst]:.3f} m from its thigh joint, where the leg reaches from "
                 f"{shortest[leg]:.3f} to {longest[leg]:.3f} m; take smaller steps or another trunk "
                 "height"

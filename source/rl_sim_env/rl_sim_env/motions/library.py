@@ -16,46 +16,43 @@ from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.kinematics import LegKinematics
-from rl_sim_env.robots.grq20_v2d3 import constants
-from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
+from rl_sim_env.robots import Robot, load_model
 
 CACHE_VARIABLE = "RL_SIM_ENV_CACHE"
 """Environment variable that moves the cache away from ``~/.cache/rl_sim_env``."""
 
-_GENERATOR_MODULES = (clip, clip_set, constants, course, gait, generator, kinematics, rotations)
+_GENERATOR_MODULES = (clip, clip_set, course, gait, generator, kinematics, rotations)
 
 
-def load_clips(
-    paths: Sequence[Path | str] | None = None, *, mjcf_path: Path | str = MJCF_PATH
-) -> list[MotionClip]:
+def load_clips(paths: Sequence[Path | str] | None, robot: Robot) -> list[MotionClip]:
     """Load reference motions.
 
     Args:
         paths: Files, folders (all ``.npz`` in them) or glob patterns. None for the generated set,
             which is made at first use.
-        mjcf_path: Robot that the generated clips are for.
+        robot: Robot that the generated clips are for.
 
     Raises:
         UserError: A path matches nothing, or a file is not a valid clip.
     """
     if paths is None:
-        files = sorted(generated_clip_folder(mjcf_path).glob("*.npz"))
+        files = sorted(generated_clip_folder(robot).glob("*.npz"))
     else:
         files = [file for path in paths for file in _matching_files(Path(path))]
     return [MotionClip.load(file) for file in files]
 
 
-def generated_clip_folder(mjcf_path: Path | str = MJCF_PATH) -> Path:
+def generated_clip_folder(robot: Robot) -> Path:
     """Folder with the generated clips of a robot, which are made if they are not there yet.
 
-    The folder's name is a digest of the robot model and of the code and the table that make the
-    clips, so that a change of any of them makes new ones. It appears complete or not at all; of
-    several processes that make it at once, the first one wins.
+    The folder's name is a digest of the robot with its model, included files too, and of the code
+    and the table that make the clips, so that a change of any of them makes new ones. It appears
+    complete or not at all; of several processes that make it at once, the first one wins.
 
     Raises:
         UserError: The robot model cannot be used, or the cache cannot be written.
     """
-    folder = _cache_root() / "motions" / _digest(Path(mjcf_path))
+    folder = _cache_root() / "motions" / _digest(robot)
     if folder.is_dir():
         return folder
     try:
@@ -67,7 +64,7 @@ def generated_clip_folder(mjcf_path: Path | str = MJCF_PATH) -> Path:
             "to a folder that can be written"
         ) from error
     try:
-        write_generated_clips(unfinished, mjcf_path)
+        write_generated_clips(unfinished, robot)
         unfinished.rename(folder)
     except OSError as error:
         if not folder.is_dir():
@@ -77,14 +74,14 @@ def generated_clip_folder(mjcf_path: Path | str = MJCF_PATH) -> Path:
     return folder
 
 
-def write_generated_clips(folder: Path, mjcf_path: Path | str = MJCF_PATH) -> list[MotionClip]:
+def write_generated_clips(folder: Path, robot: Robot) -> list[MotionClip]:
     """Make the clips of the generated set and write each as ``<name>.npz``.
 
     Raises:
         UserError: The robot cannot do a clip, or the folder cannot be written.
     """
-    legs = LegKinematics.from_mjcf(mjcf_path)
-    clips = [generate_clip(cfg, legs) for cfg in CLIP_SET]
+    legs = LegKinematics.from_robot(robot)
+    clips = [generate_clip(cfg, robot, legs) for cfg in CLIP_SET]
     for made in clips:
         made.save(folder / f"{made.name}.npz")
     return clips
@@ -94,14 +91,11 @@ def _cache_root() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "rl_sim_env")
 
 
-def _digest(mjcf_path: Path) -> str:
-    digest = hashlib.sha256()
-    sources = [Path(str(module.__file__)) for module in _GENERATOR_MODULES]
-    try:
-        for path in (mjcf_path, *sources):
-            digest.update(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
+def _digest(robot: Robot) -> str:
+    digest = hashlib.sha256(load_model(robot).to_xml().encode())
+    digest.update(repr((robot.legs, robot.leg_joints, robot.default_pose, robot.drives)).encode())
+    for module in _GENERATOR_MODULES:
+        digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -23,12 +23,14 @@ import numpy as np
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import read_npz
-from rl_sim_env.motions.kinematics import NUM_LEGS, LegKinematics
+from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.retarget import Recording, SourceRobot
 from rl_sim_env.motions.rotations import quat_conjugate, quat_multiply, xyzw_to_wxyz
-from rl_sim_env.robots.grq20_v2d3.constants import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
 
 MotionFormat = Literal["amp-for-hardware", "motion-imitation", "grq20-npz"]
+
+NUM_LEGS = 4
+"""Legs in the text formats."""
 
 PYBULLET_LEG_ORDER = ("FR", "FL", "RR", "RL")
 """Order of the legs in the files of AMP_for_hardware and motion_imitation."""
@@ -64,12 +66,12 @@ def read_amp_for_hardware(
     """
     document, blocks = _read_frames(path, AMP_FOR_HARDWARE_COLUMNS)
     by_leg = blocks["foot_pos"].reshape(-1, NUM_LEGS, 3)
-    declared = _checked_leg_order(leg_order)
+    declared = _checked_leg_order(leg_order, robot)
     error_by_order: dict[tuple[str, ...], float] = {
         order: _kinematic_error(
-            robot, _canonical_joints(blocks["joint_pos"], robot, order), _canonical(by_leg, order)
+            robot, _joints(blocks["joint_pos"], robot, order), _arranged(by_leg, robot, order)
         )
-        for order in itertools.permutations(LEG_NAMES)
+        for order in itertools.permutations(declared)
     }
     if error_by_order[declared] > FORWARD_KINEMATICS_TOLERANCE:
         best = min(error_by_order, key=error_by_order.__getitem__)
@@ -87,7 +89,7 @@ def read_amp_for_hardware(
         source=f"AMP_for_hardware text, {Path(path).name}, {robot.name}",
         root_pos=blocks["root_pos"],
         root_quat=_level_attitude(path, xyzw_to_wxyz(blocks["root_quat"]), robot),
-        foot_pos=_canonical(by_leg, declared),
+        foot_pos=_arranged(by_leg, robot, declared),
         legs=robot.legs,
     )
 
@@ -101,8 +103,8 @@ def read_motion_imitation(
         UserError: The file is malformed.
     """
     document, blocks = _read_frames(path, MOTION_IMITATION_COLUMNS)
-    order = _checked_leg_order(leg_order)
-    joint_pos = _canonical_joints(blocks["joint_pos"], robot, order)
+    order = _checked_leg_order(leg_order, robot)
+    joint_pos = _joints(blocks["joint_pos"], robot, order)
     return Recording(
         name=Path(path).stem,
         fps=1.0 / _number(path, document, "FrameDuration", positive=True),
@@ -128,8 +130,8 @@ def read_grq20_npz(path: Path | str, legs: LegKinematics) -> Recording:
     arrays = read_npz(path)
     root_pos = _array(path, arrays, "root_position_world", (None, 3))
     length = len(root_pos)
-    joints = [_array(path, arrays, f"{name}_q", (length,)) for name in LEG_JOINT_NAMES]
-    feet = [_array(path, arrays, f"{n}_position_base", (length, 3)) for n in FOOT_SITE_NAMES]
+    joints = [_array(path, arrays, f"{name}_q", (length,)) for name in legs.joint_names]
+    feet = [_array(path, arrays, f"{n}_position_base", (length, 3)) for n in legs.foot_names]
     foot_pos = np.stack(feet, axis=1)
     robot = SourceRobot(name="the robot", legs=legs)
     error = _kinematic_error(robot, np.stack(joints, axis=-1), foot_pos)
@@ -224,26 +226,28 @@ def _finite(path: Path | str, field: str, values: object) -> np.ndarray:
     return array
 
 
-def _checked_leg_order(leg_order: Sequence[str]) -> tuple[str, ...]:
-    if sorted(leg_order) != sorted(LEG_NAMES):
+def _checked_leg_order(leg_order: Sequence[str], robot: SourceRobot) -> tuple[str, ...]:
+    corners = sorted(leg.corner for leg in robot.legs.legs)
+    if sorted(leg_order) != corners:
         raise UserError(
-            f"leg order {','.join(leg_order)}: must name each of {', '.join(LEG_NAMES)} once"
+            f"leg order {','.join(leg_order)}: must name each of {', '.join(corners)} once"
         )
     return tuple(leg_order)
 
 
-def _canonical(by_leg: np.ndarray, leg_order: Sequence[str]) -> np.ndarray:
-    """Values (N, 4, 3) by leg in ``leg_order``, brought to canonical order."""
-    return by_leg[:, [leg_order.index(leg) for leg in LEG_NAMES]]
+def _arranged(by_leg: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]) -> np.ndarray:
+    """Values (N, 4, 3) by leg in ``leg_order``, brought to the order of the robot's legs."""
+    return by_leg[:, [leg_order.index(leg.corner) for leg in robot.legs.legs]]
 
 
-def _canonical_joints(
-    recorded: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]
-) -> np.ndarray:
-    """Recorded angles (N, 12), leg by leg, as canonical joint angles (N, 12) of the robot."""
-    by_leg = _canonical(recorded.reshape(-1, NUM_LEGS, 3), leg_order)
-    by_joint_type = by_leg.swapaxes(1, 2).reshape(len(by_leg), -1)
-    return robot.joint_sign * by_joint_type + robot.joint_offset
+def _joints(recorded: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]) -> np.ndarray:
+    """Recorded angles (N, 12), leg by leg, as joint angles (N, 12) in the robot's order."""
+    by_leg = _arranged(recorded.reshape(-1, NUM_LEGS, 3), robot, leg_order)
+    by_leg = robot.joint_sign * by_leg + robot.joint_offset
+    joint_pos = np.empty_like(recorded)
+    for leg, angles in zip(robot.legs.legs, by_leg.swapaxes(0, 1), strict=True):
+        joint_pos[:, [robot.legs.joint_names.index(joint) for joint in leg.joints]] = angles
+    return joint_pos
 
 
 def _level_attitude(path: Path | str, quat: np.ndarray, robot: SourceRobot) -> np.ndarray:

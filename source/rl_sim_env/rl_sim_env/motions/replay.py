@@ -10,31 +10,19 @@ that asks for impossible contact forces is lost all the same: the feet slip or t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import mujoco
 import numpy as np
 
 from rl_sim_env.motions.clip import MotionClip
-from rl_sim_env.motions.kinematics import load_robot_spec
 from rl_sim_env.motions.rotations import (
     quat_conjugate,
     quat_multiply,
     quat_rotate,
     quat_to_rotvec,
 )
-from rl_sim_env.robots.grq20_v2d3.constants import (
-    BASE_BODY_NAME,
-    DAMPING,
-    EFFORT_LIMIT,
-    FOOT_RADIUS,
-    FOOT_SITE_NAMES,
-    LEG_JOINT_NAMES,
-    MJCF_PATH,
-    STALL_TORQUE,
-    STIFFNESS,
-    VELOCITY_LIMIT,
-)
+from rl_sim_env.robots import Robot, load_model
+from rl_sim_env.robots.robot import torque_limits
 
 PHYSICS_DT = 0.005
 """Physics time step [s], that of the task."""
@@ -45,8 +33,11 @@ TRUNK_STIFFNESS = np.array([300.0, 300.0, 2000.0, 200.0, 200.0, 200.0])
 TRUNK_DAMPING = np.array([150.0, 150.0, 200.0, 20.0, 20.0, 20.0])
 """Same for its velocity [N s/m], [N m s/rad]."""
 
-FALLEN_HEIGHT = 0.25
-"""The robot has fallen when the base link is lower than this [m]."""
+REFERENCE_MASS = 27.0
+"""Mass of a robot that these gains suit [kg]; others get theirs in proportion."""
+
+FALLEN_SHARE = 0.5
+"""The robot has fallen when the base is lower than this share of its height at spawn."""
 
 FALLEN_UP_COMPONENT = 0.5
 """The robot has fallen when its z axis points up less than this: at 60 degrees of tilt."""
@@ -83,17 +74,18 @@ class ReplayReport:
         return self.upright_for < self.duration
 
 
-def replay_clip(clip: MotionClip, mjcf_path: Path | str = MJCF_PATH) -> ReplayReport:
+def replay_clip(clip: MotionClip, description: Robot) -> ReplayReport:
     """Replay one clip from its first frame to its last.
 
     Args:
         clip: What to follow.
-        mjcf_path: Robot model.
+        description: The robot that follows.
 
     Raises:
-        UserError: The model cannot be read or lacks a part.
+        UserError: The model cannot be read or lacks a part, or the clip is another robot's.
     """
-    robot = _Robot(mjcf_path)
+    clip = clip.arranged(description.leg_joints, description.feet)
+    robot = _SimulatedRobot(description)
     data = mujoco.MjData(robot.model)
     frame_time = np.arange(clip.num_frames) / clip.fps
     duration = float(frame_time[-1])
@@ -127,26 +119,33 @@ def replay_clip(clip: MotionClip, mjcf_path: Path | str = MJCF_PATH) -> ReplayRe
     )
 
 
-class _Robot:
+class _SimulatedRobot:
     """The model on a plane, addressed by names."""
 
-    def __init__(self, mjcf_path: Path | str) -> None:
-        spec = load_robot_spec(mjcf_path)
+    def __init__(self, robot: Robot) -> None:
+        spec = load_model(robot)
         spec.option.timestep = PHYSICS_DT
         spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 1.0])
-        _lock_undriven_joints(spec)
+        _lock_undriven_joints(spec, robot.leg_joints)
         self.model = spec.compile()
         self.airborne_model = spec.compile()
         self.airborne_model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
 
-        joints = [self.model.joint(name) for name in LEG_JOINT_NAMES]
+        joints = [self.model.joint(name) for name in robot.leg_joints]
         self.leg_qpos = np.array([joint.qposadr[0] for joint in joints])
         self.leg_dof = np.array([joint.dofadr[0] for joint in joints])
-        self.base_id = self.model.body(BASE_BODY_NAME).id
+        self.base_id = self.model.body(robot.base_body).id
         free_joint = self.model.joint(self.model.body_jntadr[self.base_id])
         self.root_qpos = free_joint.qposadr[0] + np.arange(7)
         self.root_dof = free_joint.dofadr[0] + np.arange(6)
-        self.foot_site = np.array([self.model.site(name).id for name in FOOT_SITE_NAMES])
+        self.foot_site = np.array([self.model.site(name).id for name in robot.feet])
+        foot_geoms = [self.model.geom(name).id for name in robot.foot_geoms]
+        self.foot_radius = self.model.geom_size[foot_geoms, 0]
+        self.drives = robot.drive_arrays()
+        # As heavy and as long as the gains were chosen for, or in proportion.
+        mass = self.model.body_subtreemass[self.base_id] / REFERENCE_MASS
+        self.fallen_height = FALLEN_SHARE * robot.spawn_height
+        self.trunk_stiffness, self.trunk_damping = mass * TRUNK_STIFFNESS, mass * TRUNK_DAMPING
 
     def reference(self, clip: MotionClip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Positions (L, nq), velocities (L, nv) and inverse-dynamics forces (L, nv) of a clip.
@@ -196,16 +195,16 @@ class _Robot:
         feedforward = force - self._contact_force(data, standing, wrench)
         speed = data.qvel[self.leg_dof]
         torque = (
-            STIFFNESS * (qpos - data.qpos)[self.leg_qpos]
-            + DAMPING * (qvel[self.leg_dof] - speed)
+            self.drives["stiffness"] * (qpos - data.qpos)[self.leg_qpos]
+            + self.drives["damping"] * (qvel[self.leg_dof] - speed)
             + feedforward[self.leg_dof]
         )
-        return np.clip(torque, *_drive_limits(speed))
+        return np.clip(torque, *torque_limits(self.drives, speed))
 
     def has_fallen(self, data: mujoco.MjData) -> bool:
         """Whether the trunk lies too low or too far on its side."""
         upward = data.xmat[self.base_id, 8]
-        return data.xpos[self.base_id, 2] < FALLEN_HEIGHT or upward < FALLEN_UP_COMPONENT
+        return data.xpos[self.base_id, 2] < self.fallen_height or upward < FALLEN_UP_COMPONENT
 
     def _pull_on_trunk(self, data: mujoco.MjData, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
         """Generalised force (6,) on the root that leads it back to the reference."""
@@ -213,7 +212,7 @@ class _Robot:
         turn = quat_to_rotvec(quat_multiply(quat_conjugate(pose[3:]), reference_pose[3:]))
         pose_error = np.concatenate([(reference_pose - pose)[:3], turn])
         velocity_error = (qvel - data.qvel)[self.root_dof]
-        return TRUNK_STIFFNESS * pose_error + TRUNK_DAMPING * velocity_error
+        return self.trunk_stiffness * pose_error + self.trunk_damping * velocity_error
 
     def _contact_force(
         self, data: mujoco.MjData, standing: np.ndarray, wrench: np.ndarray
@@ -222,7 +221,7 @@ class _Robot:
         jacobian = np.zeros((len(standing), 3, self.model.nv))
         for foot in np.flatnonzero(standing):
             site = self.foot_site[foot]
-            sole = data.site_xpos[site] - np.array([0.0, 0.0, FOOT_RADIUS])
+            sole = data.site_xpos[site] - np.array([0.0, 0.0, self.foot_radius[foot]])
             body = int(self.model.site_bodyid[site])
             mujoco.mj_jac(self.model, data, jacobian[foot], None, sole, body)
         contact = jacobian.reshape(-1, self.model.nv)
@@ -231,23 +230,15 @@ class _Robot:
         return contact.T @ (on_root @ np.linalg.solve(square, wrench))
 
 
-def _lock_undriven_joints(spec: mujoco.MjSpec) -> None:
+def _lock_undriven_joints(spec: mujoco.MjSpec, leg_joints: tuple[str, ...]) -> None:
     """Hold every joint that is neither a leg's nor free in the middle of its range."""
     for joint in spec.joints:
-        if joint.name in LEG_JOINT_NAMES or joint.type == mujoco.mjtJoint.mjJNT_FREE:
+        if joint.name in leg_joints or joint.type == mujoco.mjtJoint.mjJNT_FREE:
             continue
         lock = spec.add_equality(
             type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT, name1=joint.name
         )
         lock.data[:5] = [np.mean(joint.range) - joint.ref, 0.0, 0.0, 0.0, 0.0]
-
-
-def _drive_limits(speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest torque (12,) that the drives give at the joint speeds (12,)."""
-    share = speed / VELOCITY_LIMIT
-    lowest = np.clip(-STALL_TORQUE * (1.0 + share), -EFFORT_LIMIT, 0.0)
-    highest = np.clip(STALL_TORQUE * (1.0 - share), 0.0, EFFORT_LIMIT)
-    return lowest, highest
 
 
 def _resample(time: np.ndarray, frame_time: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rl_sim_env.motions.clip import MotionClip
-from rl_sim_env.motions.kinematics import NUM_LEGS, LegKinematics
+from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.rotations import quat_rotate
-from rl_sim_env.robots.grq20_v2d3.constants import FOOT_RADIUS
 
 SOLE_PERCENTILE = 1.0
 """Share of the foot heights left below the ground by levelling [%]; recordings jitter."""
@@ -31,11 +30,12 @@ class SourceRobot:
     legs: LegKinematics
     """Geometry of its legs; their joint ranges are not used."""
 
-    joint_sign: np.ndarray = field(default_factory=lambda: np.ones(3 * NUM_LEGS))
-    """Canonical joint angle = sign x recorded angle + offset. Shape (12,)."""
+    joint_sign: np.ndarray = field(default_factory=lambda: np.ones(3))
+    """Joint angle = sign x recorded angle + offset, for hip, thigh and calf of each of ``legs``.
+    Shape (num_legs, 3), or (3,) for all alike."""
 
-    joint_offset: np.ndarray = field(default_factory=lambda: np.zeros(3 * NUM_LEGS))
-    """See ``joint_sign`` [rad]. Shape (12,)."""
+    joint_offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    """See ``joint_sign`` [rad]. Shape (num_legs, 3) or (3,)."""
 
     level_quat: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     """Root orientation, wxyz, that its files record for a level robot facing along x. (4,)."""
@@ -46,13 +46,16 @@ def _equal_leg_robot(
 ) -> SourceRobot:
     """A robot with equal legs, given for the front left one [m]."""
     front, left = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
-    nothing = np.zeros(NUM_LEGS)
+    nothing = np.zeros(4)
     legs = LegKinematics(
         hip_pos=np.stack([front * hip[0], left * hip[1], nothing], axis=-1),
         thigh_offset=np.stack([nothing, left * offset, nothing], axis=-1),
-        thigh_length=np.full(NUM_LEGS, thigh),
-        calf_length=np.full(NUM_LEGS, calf),
-        joint_range=np.tile([-np.pi, np.pi], (3 * NUM_LEGS, 1)),
+        thigh_length=np.full(4, thigh),
+        calf_length=np.full(4, calf),
+        joint_range=np.tile([-np.pi, np.pi], (12, 1)),
+        joint_names=(),
+        legs=(),
+        foot_radius=0.02,
     )
     return SourceRobot(name=name, legs=legs, **convention)
 
@@ -69,8 +72,8 @@ SOURCE_ROBOTS: dict[str, SourceRobot] = {
             offset=0.034,
             thigh=0.25,
             calf=0.25,
-            joint_sign=np.array([1.0, -1.0, 1.0, -1.0, *[1.0] * 8]),
-            joint_offset=np.repeat([0.0, 0.6, -0.66], NUM_LEGS),
+            joint_sign=np.array([[left, 1.0, 1.0] for left in (1.0, -1.0, 1.0, -1.0)]),
+            joint_offset=np.array([0.0, 0.6, -0.66]),
             level_quat=np.array([0.5, 0.5, 0.5, 0.5]),
         ),
     )
@@ -101,7 +104,7 @@ class Recording:
     """Root to world, wxyz; the identity is level and faces along x. Shape (N, 4)."""
 
     foot_pos: np.ndarray
-    """Feet in base coordinates [m], in canonical order. Shape (N, 4, 3)."""
+    """Feet in base coordinates [m], in the order of ``legs``. Shape (N, num_legs, 3)."""
 
     legs: LegKinematics
     """Legs of the recorded robot."""
@@ -112,9 +115,10 @@ def retarget(
 ) -> tuple[MotionClip, float]:
     """Put a recording on our robot.
 
-    The vector from each leg's shoulder (where it would hang straight down from) to its foot is
-    scaled by the ratio of leg lengths, and so is the way of the trunk, so that standing feet stay;
-    the time is kept. The whole motion is then levelled until its lowest feet touch the ground.
+    Legs take the part of the leg at the same corner. The vector from each leg's shoulder (where it
+    would hang straight down from) to its foot is scaled by the ratio of leg lengths, and so is the
+    way of the trunk, so that standing feet stay; the time is kept. The whole motion is then
+    levelled until its lowest feet touch the ground.
     Contacts are estimated from height and speed of the feet. The clip is not cyclic, as a recording
     seldom ends just where it began, and is two frames shorter, which the velocities need.
 
@@ -129,21 +133,22 @@ def retarget(
     Raises:
         UserError: The motion is too short or has values that are not finite.
     """
-    scale = float((legs.leg_length / recording.legs.leg_length).mean())
-    shoulder = legs.hip_pos + legs.thigh_offset
-    source_shoulder = recording.legs.hip_pos + recording.legs.thigh_offset
-    target = shoulder + scale * (recording.foot_pos - source_shoulder)
+    source = recording.legs
+    corners = [leg.corner for leg in source.legs]
+    order = [corners.index(leg.corner) for leg in legs.legs]
+    scale = float((legs.leg_length / source.leg_length[order]).mean())
+    target = legs.shoulder + scale * (recording.foot_pos - source.shoulder)[:, order]
     joint_pos = legs.inverse(target, clamp=True)
     foot_pos = legs.forward(joint_pos)
     missed = float(np.linalg.norm(foot_pos - target, axis=-1).max())
 
     root_pos = scale * (recording.root_pos - recording.root_pos[0] * np.array([1.0, 1.0, 0.0]))
     foot_world = root_pos[:, None] + quat_rotate(recording.root_quat[:, None], foot_pos)
-    sole = np.percentile(foot_world[..., 2], SOLE_PERCENTILE) - FOOT_RADIUS
+    sole = np.percentile(foot_world[..., 2], SOLE_PERCENTILE) - legs.foot_radius
     root_pos[:, 2] -= sole
 
     foot_speed = np.linalg.norm(np.gradient(foot_world, 1.0 / recording.fps, axis=0), axis=-1)
-    foot_height = foot_world[..., 2] - sole - FOOT_RADIUS
+    foot_height = foot_world[..., 2] - sole - legs.foot_radius
     clip = MotionClip.from_poses(
         name=recording.name,
         fps=recording.fps,

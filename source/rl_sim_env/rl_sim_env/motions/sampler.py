@@ -10,6 +10,7 @@ import torch
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.rotations import quat_without_yaw
+from rl_sim_env.robots import Robot
 
 FEATURES: dict[str, Callable[[MotionClip], np.ndarray]] = {
     "base_lin_vel_xy": lambda clip: clip.root_lin_vel[:, :2],
@@ -19,7 +20,7 @@ FEATURES: dict[str, Callable[[MotionClip], np.ndarray]] = {
     "foot_positions": lambda clip: clip.foot_pos.reshape(clip.num_frames, -1),
 }
 """What can be observed of a clip, by observation term name: (L, width), units of the clip format.
-Joints and feet are in canonical order; foot positions go x, y, z of one foot after the other."""
+Joints and feet are in the robot's order; foot positions go x, y, z of one foot after the other."""
 
 _STATES: dict[str, Callable[[MotionClip], np.ndarray]] = {
     "root_height": lambda clip: clip.root_pos[:, 2:],
@@ -45,6 +46,8 @@ class MotionSampler:
         feature_terms: Sequence[str],
         control_dt: float,
         device: torch.device | str,
+        *,
+        robot: Robot,
     ) -> None:
         """Put the clips on the device.
 
@@ -53,10 +56,11 @@ class MotionSampler:
             feature_terms: Names of the features, in the order in which a state lists them.
             control_dt: Time between the two states of a pair [s].
             device: Where the clips live and the samples are drawn.
+            robot: Robot that the clips must be of, and whose order joints and feet are in.
 
         Raises:
-            UserError: No clip can be sampled, a feature is unknown, or a clip is too short for a
-                pair.
+            UserError: No clip can be sampled, a feature is unknown, or a clip is another robot's or
+                too short for a pair.
         """
         unknown = [term for term in feature_terms if term not in FEATURES]
         if unknown:
@@ -64,7 +68,7 @@ class MotionSampler:
                 f"motion clips have no feature {', '.join(unknown)}; there are "
                 f"{', '.join(FEATURES)}"
             )
-        clips = [clip for clip in clips if clip.weight > 0.0]
+        clips = [clip.arranged(robot.leg_joints, robot.feet) for clip in clips if clip.weight > 0.0]
         if not clips:
             raise UserError("no motion clip with a positive weight to sample from")
         self.control_dt = control_dt

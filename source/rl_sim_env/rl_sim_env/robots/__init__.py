@@ -1,5 +1,19 @@
-"""Robots: one folder each with its MJCF, its constants and the table of assumed numbers."""
+"""Robots: what describes one, and a folder each with its description, model and assumed numbers."""
 
-from rl_sim_env.robots.names import RobotIndex, RobotNames, check_robot_model
+from rl_sim_env.robots.entity import entity_cfg
+from rl_sim_env.robots.index import RobotIndex
+from rl_sim_env.robots.model import load_model
+from rl_sim_env.robots.robot import ArmMode, Boom, Drive, Leg, Payload, Robot, TrunkBox
 
-__all__ = ["RobotIndex", "RobotNames", "check_robot_model"]
+__all__ = [
+    "ArmMode",
+    "Boom",
+    "Drive",
+    "Leg",
+    "Payload",
+    "Robot",
+    "RobotIndex",
+    "TrunkBox",
+    "entity_cfg",
+    "load_model",
+]

@@ -2,33 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import mujoco
 import torch
-from mjlab.actuator import DcMotorActuator, DcMotorActuatorCfg
-from mjlab.actuator.actuator import ActuatorCmd
+from mjlab.actuator import ActuatorCfg, DcMotorActuator
+from mjlab.actuator.actuator import Actuator, ActuatorCmd
+from mjlab.utils.spec import create_motor_actuator
+
+from rl_sim_env.robots.robot import Drive
 
 if TYPE_CHECKING:
+    import mujoco_warp as mjwarp
     from mjlab.entity import Entity
 
 
 @dataclass(kw_only=True)
-class LegDriveCfg(DcMotorActuatorCfg):
-    """mjlab's DC motor; ``delay_max_lag`` bounds the delay, whoever resets a robot draws it."""
+class LegDriveCfg(ActuatorCfg):
+    """mjlab's DC motor with gains and limits for each joint."""
+
+    drives: dict[str, Drive] = field(default_factory=dict)
+    """Gains and limits by joint; the targets of the actuator."""
+
+    max_delay: float = 0.0
+    """Longest delay of position targets [s]; >= 0. Whoever resets a robot draws its own."""
 
     def build(self, entity: Entity, target_ids: list[int], target_names: list[str]) -> LegDrive:
         """Build the drives."""
         return LegDrive(self, entity, target_ids, target_names)
 
 
-class LegDrive(DcMotorActuator[LegDriveCfg]):
+class LegDrive(DcMotorActuator):
     """DC motors that follow position targets, each environment with its own constant delay.
 
     mjlab's delay buffer counts its place on the host and replaces its tensors, which a recorded
     control step cannot repeat; it also draws new lags in every physics step. Here targets move
     through a line of fixed tensors.
+
+    Attributes:
+        max_lag: Longest delay [physics steps].
     """
+
+    cfg: LegDriveCfg  # type: ignore[assignment]
+    stiffness: torch.Tensor  # type: ignore[assignment]
+    damping: torch.Tensor  # type: ignore[assignment]
+    default_stiffness: torch.Tensor  # type: ignore[assignment]
+    default_damping: torch.Tensor  # type: ignore[assignment]
+    force_limit: torch.Tensor  # type: ignore[assignment]
+    saturation_effort: torch.Tensor  # type: ignore[assignment]
+    velocity_limit_motor: torch.Tensor  # type: ignore[assignment]
+
+    @property
+    def has_delay(self) -> bool:
+        """Whether targets may be late."""
+        return self.cfg.max_delay > 0.0
+
+    def edit_spec(self, spec: mujoco.MjSpec, target_names: list[str]) -> None:
+        """Add a motor for each joint."""
+        for name in target_names:
+            self._mjs_actuators.append(
+                create_motor_actuator(spec, name, effort_limit=self.cfg.drives[name].effort_limit)
+            )
+
+    def initialize(
+        self,
+        mj_model: mujoco.MjModel,
+        model: mjwarp.Model,
+        data: mjwarp.Data,
+        device: str,
+    ) -> None:
+        """Allocate gains, limits and the line of targets."""
+        self.max_lag = round(self.cfg.max_delay / mj_model.opt.timestep)
+        # Not mjlab's own: it gives all joints of an actuator the same gains.
+        Actuator.initialize(self, mj_model, model, data, device)
+
+        def by_joint(name: str) -> torch.Tensor:
+            values = [getattr(self.cfg.drives[joint], name) for joint in self.target_names]
+            return torch.tensor(values, device=device).repeat(data.nworld, 1)
+
+        self.stiffness, self.damping = by_joint("stiffness"), by_joint("damping")
+        self.force_limit = by_joint("effort_limit")
+        self.saturation_effort = by_joint("stall_torque")
+        self.velocity_limit_motor = by_joint("velocity_limit")
+        self.default_stiffness, self.default_damping = self.stiffness.clone(), self.damping.clone()
+        self.default_force_limit = self.force_limit.clone()
 
     def compute(self, cmd: ActuatorCmd) -> torch.Tensor:
         """Torques [N m], shape (num_envs, num_joints).
@@ -39,7 +97,7 @@ class LegDrive(DcMotorActuator[LegDriveCfg]):
 
     def _init_delay_buffer(self, num_envs: int, device: str) -> None:
         # Newest target first.
-        shape = (self.cfg.delay_max_lag + 1, num_envs, len(self.target_names))
+        shape = (self.max_lag + 1, num_envs, len(self.target_names))
         self._line = torch.zeros(shape, device=device)
         self._lags = torch.zeros(num_envs, dtype=torch.long, device=device)
         self._just_reset = torch.ones(num_envs, dtype=torch.bool, device=device)
@@ -61,7 +119,7 @@ class LegDrive(DcMotorActuator[LegDriveCfg]):
         """Set the delay of some environments.
 
         Args:
-            lags: Physics steps, 0 to ``delay_max_lag``. Shape (number of environments,).
+            lags: Physics steps, 0 to ``max_lag``. Shape (number of environments,).
             env_ids: The environments; None for all.
         """
         self._lags[slice(None) if env_ids is None else env_ids] = lags

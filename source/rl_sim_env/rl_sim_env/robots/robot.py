@@ -46,6 +46,12 @@ class Leg:
     calf_joint: str
     """Knee."""
 
+    thigh_body: str
+    """Body between thigh and calf joint."""
+
+    calf_body: str
+    """Body below the calf joint."""
+
     foot_body: str
     """Body of the foot. Where the model has no body of this name, the foot's geom is given one, so
     that what the foot touches is told apart from what the calf touches."""
@@ -55,6 +61,11 @@ class Leg:
 
     foot_geom: str
     """Sphere that touches the ground."""
+
+    @property
+    def corner(self) -> str:
+        """Where it is, as motion files have it: FL, FR, RL or RR."""
+        return self.end[0].upper() + self.side[0].upper()
 
     @property
     def joints(self) -> tuple[str, str, str]:
@@ -196,8 +207,8 @@ class Robot:
     """What folders and messages call the robot."""
 
     mjcf_path: Path
-    """Its model: an MJCF or URDF. Of what it holds, bodies with their geoms, sites and joints count;
-    see :func:`rl_sim_env.robots.model.load_model`."""
+    """Its model: an MJCF or URDF, of which bodies with their geoms, sites and joints count; see
+    :func:`rl_sim_env.robots.model.load_model`."""
 
     base_body: str
     """Trunk body, which carries the free joint."""
@@ -264,6 +275,21 @@ class Robot:
     def foot_geoms(self) -> tuple[str, ...]:
         """Contact spheres of the feet."""
         return tuple(leg.foot_geom for leg in self.legs)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Thighs and calves, which should not touch the ground."""
+        return (*(leg.thigh_body for leg in self.legs), *(leg.calf_body for leg in self.legs))
+
+    @property
+    def untouchable(self) -> tuple[str, ...]:
+        """Bodies whose contact with the ground is a fall: the trunk and what carries the load."""
+        return (self.base_body,) if self.payload is None else (self.base_body, self.payload.body)
+
+    @property
+    def max_load(self) -> float:
+        """Heaviest load in training [kg]; 0 where it carries nothing."""
+        return 0.0 if self.payload is None else self.payload.max_load
 
     # Symmetry.
 

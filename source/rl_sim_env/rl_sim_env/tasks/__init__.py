@@ -1,23 +1,37 @@
-"""Tasks: one file each, and the registry. Importing it makes them known to gymnasium."""
+"""Tasks: one file for each robot, what they share, and the registry.
 
+Importing this package makes all tasks known, to gymnasium too: those of every module here and those
+that other installed packages announce.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from rl_sim_env.plugins import load_plugins
 from rl_sim_env.tasks.registry import (
     TASKS,
     Task,
     family_ids,
+    find_robot,
     find_task,
     make_env_cfg,
     make_gym_env,
-    register_gymnasium_tasks,
+    register_task,
+    register_walking_tasks,
 )
 
 __all__ = [
     "TASKS",
     "Task",
     "family_ids",
+    "find_robot",
     "find_task",
     "make_env_cfg",
     "make_gym_env",
-    "register_gymnasium_tasks",
+    "register_task",
+    "register_walking_tasks",
 ]
 
-register_gymnasium_tasks()
+for _module in sorted(module.name for module in iter_modules(__path__)):
+    import_module(f"{__name__}.{_module}")
+load_plugins()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium
@@ -13,7 +15,13 @@ from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import resolve_device
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg, amp_vae_runner_cfg
+from rl_sim_env.robots import ArmMode, Robot
+from rl_sim_env.tasks.payload_walking import (
+    PayloadWalkingCfg,
+    TerrainName,
+    walking_env_cfg,
+    walking_runner_cfg,
+)
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -23,8 +31,11 @@ class Task:
     family: str
     """Tasks of one family share robot and observation layout, so that their checkpoints fit."""
 
-    env_cfg: Callable[..., AmpVaeEnvCfg]
-    """Makes a fresh environment configuration; takes ``mjcf_path`` and ``arm``."""
+    robot: Robot
+    """The robot."""
+
+    env_cfg: Callable[[Robot], AmpVaeEnvCfg]
+    """Makes a fresh environment configuration for ``robot`` or a variant of it."""
 
     runner_cfg: Callable[[], AmpVaeRunnerCfg]
     """Makes a fresh trainer configuration."""
@@ -36,41 +47,77 @@ class Task:
     """Whether playing it shows the motion clips instead of a policy."""
 
 
-_FAMILY = "Rl-Sim-Env-AmpVae-Grq20-V2d3"
+_TASKS: dict[str, Task] = {}
+TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
+"""All tasks that are registered, by id."""
 
-TASKS: dict[str, Task] = {
-    f"{_FAMILY}-v0": Task(
-        family=_FAMILY,
-        env_cfg=amp_vae_env_cfg,
-        runner_cfg=amp_vae_runner_cfg,
-        purpose="training on seven kinds of terrain with 0 to 6 kg",
-    ),
-    f"{_FAMILY}-Flat-v0": Task(
-        family=_FAMILY,
-        env_cfg=partial(amp_vae_env_cfg, terrain="flat"),
-        runner_cfg=partial(amp_vae_runner_cfg, terrain="flat"),
-        purpose="training on a plane, sized for a CPU",
-    ),
-    f"{_FAMILY}-Play-v0": Task(
-        family=_FAMILY,
-        env_cfg=partial(amp_vae_env_cfg, play=True),
-        runner_cfg=amp_vae_runner_cfg,
-        purpose="watching on all terrains with 4 to 6 kg",
-    ),
-    f"{_FAMILY}-Flat-Play-v0": Task(
-        family=_FAMILY,
-        env_cfg=partial(amp_vae_env_cfg, terrain="flat", play=True),
-        runner_cfg=partial(amp_vae_runner_cfg, terrain="flat"),
-        purpose="watching on a plane with 4 to 6 kg",
-    ),
-    f"{_FAMILY}-ReplayAmpData-v0": Task(
-        family=_FAMILY,
-        env_cfg=partial(amp_vae_env_cfg, terrain="flat", play=True),
-        runner_cfg=partial(amp_vae_runner_cfg, terrain="flat"),
-        purpose="watching the motion clips that AMP learns from",
+
+def register_task(task_id: str, task: Task) -> None:
+    """Make a task known to the programs and to gymnasium.
+
+    Packages do so in a module that they announce as an entry point of the group
+    ``rl_sim_env.tasks``.
+
+    Args:
+        task_id: Its id, such as ``My-Robot-Walks-v0``; gymnasium wants the version at the end.
+        task: The task.
+
+    Raises:
+        UserError: There is a task of this id.
+    """
+    if task_id in _TASKS:
+        raise UserError(f"task '{task_id}' is registered already; give yours another id")
+    _TASKS[task_id] = task
+    gymnasium.register(
+        id=task_id,
+        vector_entry_point=f"{__name__}:{make_gym_env.__name__}",
+        kwargs={"task_id": task_id},
+    )
+
+
+def register_walking_tasks(family: str, walking: PayloadWalkingCfg) -> None:
+    """Register the five tasks of a robot that walks blind under an unknown load.
+
+    Args:
+        family: What their ids begin with.
+        walking: The robot, and how large things are for it.
+
+    Raises:
+        UserError: There are such tasks.
+    """
+
+    def register(
+        variant: str, purpose: str, *, terrain: TerrainName, play: bool, shows_motions: bool = False
+    ) -> None:
+        def env_cfg(robot: Robot) -> AmpVaeEnvCfg:
+            return walking_env_cfg(replace(walking, robot=robot), terrain=terrain, play=play)
+
+        register_task(
+            f"{family}{variant}-v0",
+            Task(
+                family=family,
+                robot=walking.robot,
+                env_cfg=env_cfg,
+                runner_cfg=partial(walking_runner_cfg, walking, terrain=terrain),
+                purpose=purpose,
+                shows_motions=shows_motions,
+            ),
+        )
+
+    payload = walking.robot.payload
+    training = f" with 0 to {payload.max_load:g} kg" if payload else ""
+    watching = " with heavy loads" if payload else ""
+    register("", f"training on seven kinds of terrain{training}", terrain="rough", play=False)
+    register("-Flat", "training on a plane, sized for a CPU", terrain="flat", play=False)
+    register("-Play", f"watching on all terrains{watching}", terrain="rough", play=True)
+    register("-Flat-Play", f"watching on a plane{watching}", terrain="flat", play=True)
+    register(
+        "-ReplayAmpData",
+        "watching the motion clips that AMP learns from",
+        terrain="flat",
+        play=True,
         shows_motions=True,
-    ),
-}
+    )
 
 
 def find_task(task_id: str) -> Task:
@@ -79,38 +126,48 @@ def find_task(task_id: str) -> Task:
     Raises:
         UserError: There is no such task; the message names the nearest.
     """
-    if task_id in TASKS:
-        return TASKS[task_id]
-    raise UserError(f"unknown task '{task_id}'; {known_names(task_id, TASKS, cutoff=0.5)}")
+    if task_id in _TASKS:
+        return _TASKS[task_id]
+    raise UserError(f"unknown task '{task_id}'; {known_names(task_id, _TASKS, cutoff=0.5)}")
+
+
+def find_robot(name: str) -> Robot:
+    """Look a robot up among those that there are tasks for.
+
+    Raises:
+        UserError: There is no such robot; the message names the nearest.
+    """
+    robots = {task.robot.name: task.robot for task in _TASKS.values()}
+    if name in robots:
+        return robots[name]
+    raise UserError(f"unknown robot '{name}'; {known_names(name, robots)}")
 
 
 def family_ids(family: str) -> tuple[str, ...]:
     """Ids of the tasks of one family, whose checkpoints fit each other."""
-    return tuple(task_id for task_id, task in TASKS.items() if task.family == family)
+    return tuple(task_id for task_id, task in _TASKS.items() if task.family == family)
 
 
-def register_gymnasium_tasks() -> None:
-    """Make the tasks known to ``gymnasium.make_vec``; harmless when repeated."""
-    for task_id in TASKS:
-        if task_id not in gymnasium.registry:
-            gymnasium.register(
-                id=task_id,
-                vector_entry_point=f"{__name__}:{make_gym_env.__name__}",
-                kwargs={"task_id": task_id},
-            )
-
-
-def make_env_cfg(task_id: str, **overrides: Any) -> AmpVaeEnvCfg:
+def make_env_cfg(
+    task_id: str, *, mjcf_path: Path | str | None = None, arm: ArmMode | None = None
+) -> AmpVaeEnvCfg:
     """Environment configuration of a task.
 
     Args:
         task_id: Id of the task.
-        **overrides: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
+        mjcf_path: Another model of its robot, with the same parts.
+        arm: How its boom is held; None as the robot says.
 
     Raises:
-        UserError: There is no such task.
+        UserError: There is no such task, or its robot has no boom.
     """
-    return find_task(task_id).env_cfg(**overrides)
+    task = find_task(task_id)
+    robot = task.robot
+    if mjcf_path is not None:
+        robot = robot.with_model(mjcf_path)
+    if arm is not None:
+        robot = robot.with_arm(arm)
+    return task.env_cfg(robot)
 
 
 def make_gym_env(
@@ -130,7 +187,7 @@ def make_gym_env(
         device: ``cpu`` or ``cuda:N``; CUDA where there is any, if left out.
         seed: Seed of the terrain's and the robots' randomness; a random one if left out.
         render_mode: ``rgb_array`` or None.
-        **overrides: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
+        **overrides: Arguments of :func:`make_env_cfg`.
 
     Raises:
         UserError: There is no such task or device, or ``num_envs`` is not positive.

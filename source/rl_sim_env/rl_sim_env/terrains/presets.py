@@ -29,7 +29,8 @@ PLAY_ROWS = 5
 """Difficulties of the play terrain, evenly spread over the same range as in training."""
 
 
-def grq20_rough_terrain_cfg(
+def rough_terrain_cfg(
+    height_scale: float = 1.0,
     *,
     num_rows: int = 10,
     max_init_terrain_level: int | None = 1,
@@ -46,6 +47,7 @@ def grq20_rough_terrain_cfg(
     wide ones on slopes.
 
     Args:
+        height_scale: Factor of all heights but those of slopes; 1 suits legs of 0.57 m.
         num_rows: Levels of difficulty, from 0 to 1.
         max_init_terrain_level: Highest row where robots start; None for any.
         seed: Seed of the random tiles; None for a new one each time.
@@ -58,19 +60,19 @@ def grq20_rough_terrain_cfg(
             size=(TILE_SIZE, TILE_SIZE),
             border_width=BORDER_WIDTH,
             num_rows=num_rows,
-            sub_terrains=_sub_terrains(),
+            sub_terrains=_sub_terrains(height_scale),
         ),
         max_init_terrain_level=max_init_terrain_level,
     )
 
 
-def grq20_play_terrain_cfg() -> TerrainEntityCfg:
+def play_terrain_cfg(height_scale: float = 1.0) -> TerrainEntityCfg:
     """A smaller grid with the same families, for looking on: robots start on any row.
 
     It keeps one column per family, because mjlab does not tell which family it drew for a tile
     of a random grid, and commands depend on the family.
     """
-    return grq20_rough_terrain_cfg(num_rows=PLAY_ROWS, max_init_terrain_level=None)
+    return rough_terrain_cfg(height_scale, num_rows=PLAY_ROWS, max_init_terrain_level=None)
 
 
 def flat_terrain_cfg() -> TerrainEntityCfg:
@@ -78,18 +80,21 @@ def flat_terrain_cfg() -> TerrainEntityCfg:
     return TerrainEntityCfg(terrain_type="plane")
 
 
-def _sub_terrains() -> dict[str, SubTerrainCfg]:
+def _sub_terrains(height_scale: float) -> dict[str, SubTerrainCfg]:
+    def heights(low: float, high: float) -> tuple[float, float]:
+        return height_scale * low, height_scale * high
+
     return {
         "pyramid_stairs": PyramidStairsTerrainCfg(
             proportion=0.15,
-            step_height_range=(0.05, 0.25),
+            step_height_range=heights(0.05, 0.25),
             step_width=0.26,
             platform_width=3.0,
             border_width=1.0,
         ),
         "pyramid_stairs_inv": BoxInvertedPyramidStairsTerrainCfg(
             proportion=0.20,
-            step_height_range=(0.05, 0.25),
+            step_height_range=heights(0.05, 0.25),
             step_width=0.26,
             platform_width=3.0,
             border_width=1.0,
@@ -99,11 +104,14 @@ def _sub_terrains() -> dict[str, SubTerrainCfg]:
             proportion=0.20,
             horizontal_scale=0.0625,
             cell_width=0.4375,
-            height_range=(0.05, 0.20),
+            height_range=heights(0.05, 0.20),
             platform_width=2.0,
         ),
         "random_rough": RandomRoughTerrainCfg(
-            proportion=0.15, amplitude_range=(0.0, 0.06), height_step=0.02, border_width=0.25
+            proportion=0.15,
+            amplitude_range=heights(0.0, 0.06),
+            height_step=0.02 * height_scale,
+            border_width=0.25,
         ),
         "hf_pyramid_slope": PyramidSlopeTerrainCfg(
             proportion=0.10,

@@ -42,7 +42,8 @@ class ClipPlayer:
 
     def __init__(self, vec_env: AmpVaeVecEnv, clips: Sequence[MotionClip]) -> None:
         self.vec_env = vec_env
-        self.clips = clips
+        robot = vec_env.cfg.robot
+        self.clips = [clip.arranged(robot.leg_joints, robot.feet) for clip in clips]
         self.index = 0
         self.time = 0.0
         self.repeat = False
@@ -116,9 +117,9 @@ class ClipPlayer:
         env.robot.write_joint_state_to_sim(
             row(clip.joint_pos), row(clip.joint_vel), joint_ids=env.index.leg_joints
         )
-        arm = env.robot.data.default_joint_pos[:, env.index.arm_joints]
+        boom = env.robot.data.default_joint_pos[:, env.index.boom_joints]
         env.robot.write_joint_state_to_sim(
-            arm, torch.zeros_like(arm), joint_ids=env.index.arm_joints
+            boom, torch.zeros_like(boom), joint_ids=env.index.boom_joints
         )
         env.sim.forward()
 

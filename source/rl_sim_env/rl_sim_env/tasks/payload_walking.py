@@ -1,0 +1,529 @@
+"""Walking blind under an unknown load, for any robot: environment and trainer configuration.
+
+A robot's own file fills in a :class:`PayloadWalkingCfg` and changes what else it wants in the
+configurations that come out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from mjlab.envs import mdp as mjlab_mdp
+from mjlab.managers.curriculum_manager import CurriculumTermCfg as CurriculumTerm
+from mjlab.managers.event_manager import EventTermCfg as EventTerm
+from mjlab.managers.observation_manager import ObservationGroupCfg
+from mjlab.managers.observation_manager import ObservationTermCfg as ObsTerm
+from mjlab.managers.reward_manager import RewardTermCfg as RewardTerm
+from mjlab.managers.termination_manager import TerminationTermCfg as TerminationTerm
+from mjlab.scene import SceneCfg
+from mjlab.sensor import ContactMatch, ContactSensorCfg
+from mjlab.sim import MujocoCfg, SimulationCfg
+from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
+from mjlab.utils.noise import UniformNoiseCfg as Unoise
+from mjlab.viewer import ViewerConfig
+
+from rl_sim_env.envs import AmpVaeEnvCfg, StyleCfg
+from rl_sim_env.envs.observation_manager import FrameStackCfg
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.mdp import curriculums, events, observations, rewards, terminations
+from rl_sim_env.mdp.actions import LegPositionActionCfg
+from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
+from rl_sim_env.mdp.proprioception import ProprioceptionCfg
+from rl_sim_env.robots import Boom, Payload, Robot, TrunkBox, entity_cfg
+from rl_sim_env.terrains import flat_terrain_cfg, play_terrain_cfg, rough_terrain_cfg
+
+GPU_ENVS = 4096
+CPU_ENVS = 512
+PLAY_ENVS = 25
+"""Default numbers of robots."""
+
+CPU_MINUTES = 15.0
+"""Training time of the flat preset [min]."""
+
+TerrainName = Literal["rough", "flat"]
+"""The seven families, or an endless plane."""
+
+PHYSICS_DT = 0.005
+DECIMATION = 4
+EPISODE_LENGTH_S = 20.0
+
+COMMAND_SCALE = (2.0, 2.0, 0.35)
+LIN_VEL_SCALE = 2.0
+ANG_VEL_SCALE = 0.25
+JOINT_VEL_SCALE = 0.05
+COM_SCALE = 5.0
+MASS_SCALE = 0.2
+HEIGHT_SCALE = 5.0
+
+COMMAND_PERIOD = (3.0, 8.0)
+"""Time between two commands [s]. A new one is what makes walking robots fall: show many."""
+
+PLAY_LOAD_SHARE = 2.0 / 3.0
+"""Least load for watching, as a share of the heaviest."""
+
+REFERENCE_START = 0.5
+"""Share of training episodes that begin in the middle of a motion clip."""
+
+SCAN_SIZE = (1.6, 1.0)
+SCAN_RESOLUTION = 0.1
+
+FEET_CONTACT = "feet_contact"
+LEG_CONTACT = "leg_contact"
+BODY_CONTACT = "body_contact"
+
+FALL_ANGLE = math.radians(75.0)
+
+
+@dataclass(kw_only=True)
+class PayloadWalkingCfg:
+    """What the task has to know of a robot beside its description: how large things are for it."""
+
+    robot: Robot
+    """The robot."""
+
+    action_scale: float
+    """Factor from actions to offsets of the joint targets [rad]; > 0."""
+
+    torque_scale: float
+    """Factor of observed torques [1/(N m)]; > 0: such that walking gives values of about 1."""
+
+    scan_offset: float
+    """Subtracted from the height of the base above the ground where it is observed [m]; a little
+    more than the standing height."""
+
+    swing_height: float
+    """Height above the ground that moving feet should reach [m]; > 0."""
+
+    trunk_mass: tuple[float, float]
+    """What may be added to the trunk's mass [kg]."""
+
+    trunk_com: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+    """What may be added to the trunk's centre of mass along x, y and z [m]."""
+
+    terrain_scale: float = 1.0
+    """Factor of the heights of stairs, blocks and rubble; > 0: 1 for legs of 0.57 m."""
+
+
+def _noise(amplitude: float) -> Unoise:
+    return Unoise(n_min=-amplitude, n_max=amplitude)
+
+
+def _observations(walking: PayloadWalkingCfg, noise: bool) -> dict[str, ObservationGroupCfg]:
+    last_action = ObsTerm(func=observations.last_action)
+    commands = ObsTerm(func=observations.velocity_commands, scale=COMMAND_SCALE)
+    return {
+        "actor_obs": ObservationGroupCfg(
+            enable_corruption=noise,
+            terms={
+                "base_ang_vel": ObsTerm(
+                    func=observations.delayed_base_ang_vel, scale=ANG_VEL_SCALE, noise=_noise(0.3)
+                ),
+                "projected_gravity": ObsTerm(
+                    func=observations.delayed_projected_gravity, noise=_noise(0.05)
+                ),
+                "joint_pos": ObsTerm(func=observations.delayed_joint_pos_rel, noise=_noise(0.03)),
+                "joint_vel": ObsTerm(
+                    func=observations.delayed_joint_vel, scale=JOINT_VEL_SCALE, noise=_noise(1.5)
+                ),
+                "joint_torques": ObsTerm(
+                    func=observations.joint_torques, scale=walking.torque_scale
+                ),
+                "last_action": last_action,
+                "velocity_commands": commands,
+            },
+        ),
+        "critic_obs": ObservationGroupCfg(
+            terms={
+                "base_lin_vel": ObsTerm(func=observations.base_lin_vel, scale=LIN_VEL_SCALE),
+                "base_ang_vel": ObsTerm(func=observations.base_ang_vel, scale=ANG_VEL_SCALE),
+                "projected_gravity": ObsTerm(func=observations.projected_gravity),
+                "joint_pos": ObsTerm(func=observations.joint_pos_rel),
+                "joint_vel": ObsTerm(func=observations.joint_vel, scale=JOINT_VEL_SCALE),
+                "last_action": last_action,
+                "velocity_commands": commands,
+                "height_scan": ObsTerm(
+                    func=observations.HeightScan,
+                    params={
+                        "size": SCAN_SIZE,
+                        "resolution": SCAN_RESOLUTION,
+                        "offset": walking.scan_offset,
+                    },
+                    clip=(-1.0, 1.0),
+                    scale=HEIGHT_SCALE,
+                ),
+                "random_com": ObsTerm(func=observations.system_com, scale=COM_SCALE),
+                "random_mass": ObsTerm(func=observations.system_mass_delta, scale=MASS_SCALE),
+            }
+        ),
+        "amp_obs": ObservationGroupCfg(
+            terms={
+                "base_lin_vel_xy": ObsTerm(func=observations.base_lin_vel_xy),
+                "base_ang_vel_z": ObsTerm(func=observations.base_ang_vel_z),
+                "joint_pos": ObsTerm(func=observations.joint_pos),
+                "joint_vel": ObsTerm(func=observations.joint_vel),
+                "foot_positions": ObsTerm(func=observations.foot_positions),
+            }
+        ),
+    }
+
+
+def _commands(rough: bool) -> TerrainVelocityCommandCfg:
+    def ranges(
+        vx_start: tuple[float, float], yaw_start: float, *, vx: float, vy: float, yaw: float
+    ) -> TerrainCommandRanges:
+        """Ranges that grow to plus and minus ``vx``, ``vy`` [m/s] and ``yaw`` [rad/s]."""
+        return TerrainCommandRanges(
+            lin_vel_x_start=vx_start,
+            lin_vel_x_final=(-vx, vx),
+            lin_vel_y_start=(-0.5, 0.5),
+            lin_vel_y_final=(-vy, vy),
+            ang_vel_z_start=(-yaw_start, yaw_start),
+            ang_vel_z_final=(-yaw, yaw),
+        )
+
+    both, forward = (-0.5, 0.5), (0.0, 0.5)
+    if not rough:
+        return TerrainVelocityCommandCfg(
+            terrains={"plane_run": ranges(both, 0.5, vx=1.0, vy=0.5, yaw=1.0)},
+            resampling_time_range=COMMAND_PERIOD,
+        )
+    slope = ranges(both, 0.25, vx=1.0, vy=1.0, yaw=1.0)
+    # Robots begin on what is easiest, up and over; in the end they are told anything anywhere.
+    climb = ranges(forward, 0.25, vx=1.0, vy=1.0, yaw=1.0)
+    return TerrainVelocityCommandCfg(
+        terrains={
+            "pyramid_stairs": ranges(both, 0.15, vx=1.0, vy=1.0, yaw=1.0),
+            "pyramid_stairs_inv": climb,
+            "boxes": climb,
+            "random_rough": slope,
+            "hf_pyramid_slope": slope,
+            "hf_pyramid_slope_inv": slope,
+            "plane_run": ranges(both, 0.25, vx=1.2, vy=1.0, yaw=1.5),
+        },
+        resampling_time_range=COMMAND_PERIOD,
+    )
+
+
+def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
+    terms = {
+        "track_lin_vel_xy_exp": RewardTerm(
+            func=rewards.track_lin_vel_xy_exp, weight=1.5, params={"std": 0.5}
+        ),
+        # The wide one leads to the command, the narrow one onto it. Robots of few minutes that are
+        # paid much for it fall more often.
+        "track_lin_vel_xy_fine": RewardTerm(
+            func=rewards.track_lin_vel_xy_exp, weight=1.0 if rough else 0.25, params={"std": 0.2}
+        ),
+        "track_ang_vel_z_exp": RewardTerm(
+            func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.5}
+        ),
+        "orientation_l2": RewardTerm(func=rewards.orientation_l2, weight=-0.1),
+        "lin_vel_z_l2": RewardTerm(func=rewards.lin_vel_z_l2, weight=-2.0),
+        "ang_vel_xy_l2": RewardTerm(func=rewards.ang_vel_xy_l2, weight=-0.05),
+        "dof_torques_l2": RewardTerm(func=rewards.dof_torques_l2, weight=-2e-6),
+        "dof_vel_l2": RewardTerm(func=rewards.dof_vel_l2, weight=-2.5e-4),
+        "dof_acc_l2": RewardTerm(func=rewards.dof_acc_l2, weight=-1e-8),
+        "action_rate_l2": RewardTerm(func=rewards.action_rate_l2, weight=-0.002),
+        "action_smoothness_l2": RewardTerm(func=rewards.action_smoothness_l2, weight=-0.002),
+        "joint_power": RewardTerm(func=rewards.joint_power, weight=-2e-5),
+        "joint_power_distribution": RewardTerm(func=rewards.joint_power_distribution, weight=-1e-5),
+        "feet_air_time": RewardTerm(
+            func=rewards.feet_air_time,
+            weight=1.0,
+            params={"threshold": 0.35},
+        ),
+        "undesired_contacts": RewardTerm(
+            func=rewards.undesired_contacts,
+            weight=-0.1,
+            params={"sensor_name": LEG_CONTACT, "force_threshold": 1.0},
+        ),
+        "feet_slide": RewardTerm(
+            func=rewards.feet_slide,
+            weight=-0.1,
+            params={"force_threshold": 1.0},
+        ),
+        "foot_clearance": RewardTerm(
+            func=rewards.foot_clearance, weight=-2.0, params={"target": walking.swing_height}
+        ),
+        "stand_still": RewardTerm(func=rewards.stand_still, weight=-0.05),
+        # Per second like all of them: a fall costs 8 (on the plane 3, what a good second earns),
+        # but 0.3 while robots have to dare something to learn to walk.
+        "is_terminated": RewardTerm(
+            func=rewards.is_terminated,
+            weight=-400.0 if rough else -150.0,
+            params={"initial_share": 0.04 if rough else 0.1},
+        ),
+    }
+    if rough:
+        # What a plane hardly asks for: knees clear of steps, joints within their limits.
+        terms["undesired_contacts"].weight = -1.0
+        terms["joint_pos_limits"] = RewardTerm(func=rewards.joint_pos_limits, weight=-5.0)
+        terms["joint_vel_limits"] = RewardTerm(
+            func=rewards.joint_vel_limits,
+            weight=-0.5,
+            params={"share": walking.robot.soft_joint_limit_factor},
+        )
+    return terms
+
+
+def _reset(func: Callable[..., Any], **params: Any) -> EventTerm:
+    return EventTerm(func=func, mode="reset", params=params)
+
+
+def _load_events(payload: Payload | None, play: bool) -> dict[str, EventTerm]:
+    """How heavy the load is."""
+    if payload is None:
+        return {}
+    lightest = PLAY_LOAD_SHARE * payload.max_load if play else 0.0
+    return {"load": _reset(events.randomize_load, mass=(lightest, payload.max_load))}
+
+
+def _place_events(payload: Payload | None, play: bool) -> dict[str, EventTerm]:
+    """Where the load is."""
+    if isinstance(payload, Boom):
+        shortest, longest = payload.length_range
+        length = (payload.default_length if play else shortest, longest)
+        return {"arm": _reset(events.reset_boom, angle=(-math.pi, math.pi), length=length)}
+    if isinstance(payload, TrunkBox):
+        reach = payload.place_range
+        return {
+            "place": _reset(events.place_load, x=(-reach[0], reach[0]), y=(-reach[1], reach[1]))
+        }
+    return {}
+
+
+def _events(walking: PayloadWalkingCfg, rough: bool, play: bool) -> dict[str, EventTerm]:
+    reset, payload = _reset, walking.robot.payload
+    terms = {
+        **_load_events(payload, play),
+        "base": reset(
+            events.reset_base,
+            position_xy=0.5,
+            yaw=math.pi,
+            lin_vel=0.0 if play else 0.5,
+        ),
+        "legs": reset(events.reset_leg_joints, offset=0.0 if play else 0.6),
+        **_place_events(payload, play),
+        "command_delay": reset(events.randomize_command_delay),
+    }
+    if play:
+        return terms
+    terms = {
+        "trunk": reset(
+            events.randomize_base_mass_and_com,
+            mass=walking.trunk_mass,
+            com_x=walking.trunk_com[0],
+            com_y=walking.trunk_com[1],
+            com_z=walking.trunk_com[2],
+        ),
+        "friction": reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
+        "gains": reset(events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)),
+        **terms,
+        "motion": reset(
+            events.ResetToMotion,
+            probability=REFERENCE_START,
+            motion_paths=None,
+        ),
+        "push": EventTerm(
+            func=events.push,
+            mode="interval",
+            interval_range_s=(5.0, 10.0) if rough else (10.0, 15.0),
+            params={"velocity": 1.0 if rough else 0.5},
+        ),
+    }
+    if payload is not None:
+        # Loads are taken up and put down in mid-walk; where they never are, an estimator learns to
+        # trust what it found at the start.
+        terms["load_change"] = EventTerm(
+            func=events.randomize_load,
+            mode="interval",
+            interval_range_s=(5.0, 15.0),
+            params={"mass": (0.0, payload.max_load)},
+        )
+    return terms
+
+
+def _terminations(rough: bool) -> dict[str, TerminationTerm]:
+    terms = {
+        "time_out": TerminationTerm(func=mjlab_mdp.time_out, time_out=True),
+        "body_contact": TerminationTerm(
+            func=terminations.illegal_contact,
+            params={"sensor_name": BODY_CONTACT, "force_threshold": 1.0},
+        ),
+        "bad_orientation": TerminationTerm(
+            func=mjlab_mdp.bad_orientation, params={"limit_angle": FALL_ANGLE}
+        ),
+        "broken_physics": TerminationTerm(func=terminations.broken_physics),
+    }
+    if rough:
+        terms["left_terrain"] = TerminationTerm(func=out_of_terrain_bounds, time_out=True)
+    return terms
+
+
+def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
+    terms = {
+        "command_level": CurriculumTerm(
+            func=curriculums.command_levels,
+            params={
+                "raise_above": 0.75,
+                "lower_below": 0.4,
+                # A robot of the flat preset lives through eight episodes, one of the full task
+                # through dozens.
+                "step": 0.1 if rough else 1.0,
+                "min_steps": 250,
+            },
+        )
+    }
+    if rough:
+        terms["terrain_level"] = CurriculumTerm(
+            func=curriculums.terrain_levels,
+            params={"promote": 0.8, "demote": 0.5, "min_distance": 2.0},
+        )
+    return terms
+
+
+def _contact_sensors(robot: Robot) -> tuple[ContactSensorCfg, ...]:
+    def against_terrain(
+        name: str, mode: Literal["geom", "body"], pattern: tuple[str, ...], **kwargs: Any
+    ) -> ContactSensorCfg:
+        return ContactSensorCfg(
+            name=name,
+            primary=ContactMatch(mode=mode, pattern=pattern, entity="robot"),
+            secondary=ContactMatch(mode="body", pattern="terrain"),
+            reduce="netforce",
+            **kwargs,
+        )
+
+    return (
+        against_terrain(FEET_CONTACT, "geom", robot.foot_geoms, track_air_time=True),
+        against_terrain(LEG_CONTACT, "body", robot.links, fields=("force",)),
+        against_terrain(BODY_CONTACT, "body", robot.untouchable, fields=("force",)),
+    )
+
+
+def walking_env_cfg(
+    walking: PayloadWalkingCfg, *, terrain: TerrainName = "rough", play: bool = False
+) -> AmpVaeEnvCfg:
+    """Environment of the task.
+
+    Args:
+        walking: The robot, and how large things are for it.
+        terrain: ``rough``, the seven families, or ``flat``, an endless plane.
+        play: For watching: no noise, pushes or randomised robot; heavy loads.
+
+    Raises:
+        UserError: There is no such terrain.
+    """
+    if terrain not in get_args(TerrainName):
+        raise UserError(f"terrain '{terrain}'; there are {', '.join(get_args(TerrainName))}")
+    robot = walking.robot
+    rough = terrain == "rough"
+    num_envs = PLAY_ENVS if play else (GPU_ENVS if rough else CPU_ENVS)
+    rough_cfg = play_terrain_cfg if play else rough_terrain_cfg
+    return AmpVaeEnvCfg(
+        scene=SceneCfg(
+            num_envs=num_envs,
+            env_spacing=2.0,
+            terrain=rough_cfg(walking.terrain_scale) if rough else flat_terrain_cfg(),
+            entities={"robot": entity_cfg(robot)},
+            sensors=(
+                *_contact_sensors(robot),
+                ProprioceptionCfg(joint_names=robot.leg_joints, physics_dt=PHYSICS_DT),
+            ),
+            extent=2.0,
+        ),
+        robot=robot,
+        feet_contact_sensor=FEET_CONTACT,
+        observations=_observations(walking, noise=not play),
+        frame_stacks={"vae_obs": FrameStackCfg(source="actor_obs", length=5)},
+        actions={
+            "joint_pos": LegPositionActionCfg(
+                entity_name="robot",
+                actuator_names=robot.leg_joints,
+                scale=walking.action_scale,
+            )
+        },
+        commands={"velocity": _commands(rough)},
+        rewards=_rewards(walking, rough),
+        events=_events(walking, rough, play),
+        terminations=_terminations(rough),
+        curriculum={} if play else _curriculum(rough),
+        style=StyleCfg(
+            terrain_scale={
+                # The clips walk on flat ground; climbing needs another gait.
+                "pyramid_stairs": 0.5,
+                "pyramid_stairs_inv": 0.5,
+                "boxes": 0.5,
+            }
+        ),
+        sim=SimulationCfg(
+            nconmax=35,
+            njmax=200,
+            mujoco=MujocoCfg(
+                timestep=PHYSICS_DT,
+                cone="pyramidal",
+                impratio=1.0,
+                # Hard impacts need six; with fewer some robots are thrown about.
+                iterations=10,
+                ls_iterations=20,
+                # A foot is done with a cell of the ground after eight; memory is taken for all.
+                ccd_iterations=16,
+            ),
+        ),
+        viewer=ViewerConfig(
+            origin_type=ViewerConfig.OriginType.ASSET_BODY,
+            entity_name="robot",
+            body_name=robot.base_body,
+            distance=3.0,
+            elevation=-15.0,
+            azimuth=120.0,
+            width=960,
+            height=540,
+        ),
+        decimation=DECIMATION,
+        episode_length_s=EPISODE_LENGTH_S,
+    )
+
+
+def walking_runner_cfg(
+    walking: PayloadWalkingCfg, *, terrain: TerrainName = "rough"
+) -> AmpVaeRunnerCfg:
+    """Trainer of the task; the flat preset's is sized for a laptop's CPU.
+
+    Args:
+        walking: The robot, after which the experiment is named.
+        terrain: ``rough`` or ``flat``.
+    """
+    cfg = AmpVaeRunnerCfg(experiment_name=f"{walking.robot.name}_amp_vae")
+    # Without it robots come to limp. In a run of few minutes it is in the way of finding a trot: an
+    # even policy does the same on both sides as long as nothing breaks the symmetry.
+    cfg.algorithm.mirror_loss_coef = 0.1
+    # The larger part of the estimator is its memory.
+    cfg.vae.encoder_dims = (256, 128)
+    cfg.vae.memory_cell = "gru"
+    if terrain == "flat":
+        cfg.experiment_name += "_flat"
+        cfg.max_minutes = CPU_MINUTES
+        cfg.save_interval = 50
+        # A plane needs less network, and two cores are all there is to train it with.
+        cfg.actor.hidden_dims = (256, 128, 64)
+        cfg.critic.hidden_dims = (256, 128, 64)
+        cfg.vae.encoder_dims = (128, 64)
+        cfg.vae.memory_cell = "leaky"
+        cfg.vae.memory_dim = 64
+        cfg.amp.hidden_dims = (256, 128)
+        cfg.amp.batch_size = 256
+        cfg.amp.replay_size = 100_000
+        # A few hundred updates: larger steps, less noise, more guidance by the clips.
+        cfg.algorithm.desired_kl = 0.015
+        cfg.actor.init_std = 0.8
+        cfg.amp.style_weight = 1.0
+        cfg.algorithm.mirror_loss_coef = 0.0
+        # The estimator has no time to settle.
+        cfg.vae.final_learning_rate = cfg.vae.learning_rate
+        cfg.adaboot.window = 30
+    return cfg

@@ -1,0 +1,24 @@
+"""Facts about the GRQ20 V2d3 that tests compare with."""
+
+from __future__ import annotations
+
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
+
+MJCF_PATH = GRQ20_V2D3.mjcf_path
+LEG_NAMES = tuple(leg.name for leg in GRQ20_V2D3.legs)
+LEG_JOINT_NAMES = GRQ20_V2D3.leg_joints
+DEFAULT_LEG_JOINT_POS = tuple(GRQ20_V2D3.default_joint_pos)
+FOOT_SITE_NAMES = GRQ20_V2D3.feet
+FOOT_RADIUS = 0.027
+"""Radius of the foot sphere [m]."""
+STANDING_HEIGHT = 0.426
+"""Height of the base link in the standing pose [m]."""
+DEFAULT_ARM_LENGTH = 0.6
+ARM_ANGLE_JOINT = "arm_base_joint"
+ARM_LENGTH_JOINT = "arm_length_joint"
+ARM_VISCOUS_DAMPING = 1_000.0
+LOAD_BODY_NAME = "arm_load_link"
+BASE_BODY_NAME = "base_link"
+STIFFNESS, DAMPING = 70.0, 2.0
+EFFORT_LIMIT, VELOCITY_LIMIT = 120.0, 16.0
+"""Of each leg drive [N m/rad, N m s/rad, N m, rad/s]."""
