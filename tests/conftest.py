@@ -13,7 +13,7 @@ from mjlab.utils.lab_api.math import quat_from_euler_xyz
 
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
 from grq20 import DEFAULT_ARM_LENGTH, STANDING_HEIGHT
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+from grq20 import amp_vae_env_cfg
 
 torch.set_num_threads(1)
 

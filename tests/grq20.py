@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from rl_sim_env.envs import AmpVaeEnvCfg
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.robots import ArmMode
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
+from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
+from rl_sim_env.tasks.payload_walking import TerrainName, walking_env_cfg, walking_runner_cfg
 
 MJCF_PATH = GRQ20_V2D3.mjcf_path
 LEG_NAMES = tuple(leg.name for leg in GRQ20_V2D3.legs)
@@ -22,3 +30,23 @@ BASE_BODY_NAME = "base_link"
 STIFFNESS, DAMPING = 70.0, 2.0
 EFFORT_LIMIT, VELOCITY_LIMIT = 120.0, 16.0
 """Of each leg drive [N m/rad, N m s/rad, N m, rad/s]."""
+
+
+def amp_vae_env_cfg(
+    *,
+    terrain: TerrainName = "rough",
+    play: bool = False,
+    mjcf_path: Path | None = None,
+    arm: ArmMode = "locked",
+) -> AmpVaeEnvCfg:
+    """Environment configuration of the robot's task."""
+    robot = GRQ20_V2D3.with_arm(arm)
+    if mjcf_path is not None:
+        robot = robot.with_model(mjcf_path)
+    walking = replace(GRQ20_V2D3_WALKING, robot=robot)
+    return walking_env_cfg(walking, terrain=terrain, play=play)
+
+
+def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:
+    """Trainer configuration of the robot's task."""
+    return walking_runner_cfg(GRQ20_V2D3_WALKING, terrain=terrain)

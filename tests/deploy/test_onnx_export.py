@@ -18,7 +18,7 @@ from rl_sim_env.learning.log_writer import write_run_files
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.mdp import observations
 from rl_sim_env.robots.grq20_v2d3 import constants
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+from grq20 import amp_vae_env_cfg
 from small_policy import CFG, TASK, save, small_policy
 
 STEPS = 100

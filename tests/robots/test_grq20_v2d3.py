@@ -26,7 +26,7 @@ from grq20 import (
     STANDING_HEIGHT,
     ArmMode,
 )
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+from grq20 import amp_vae_env_cfg
 
 LOAD = 6.0
 PITCH = math.radians(20.0)

@@ -6,7 +6,7 @@ import pytest
 
 from rl_sim_env.errors import UserError
 from grq20 import LEG_JOINT_NAMES
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
+from grq20 import amp_vae_env_cfg
 
 COMMAND_SCALES = (2.0, 2.0, 0.35)
 
