@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rl_sim_env.motions.clip import MotionClip
-from rl_sim_env.motions.kinematics import NUM_LEGS, LegKinematics
+from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.rotations import quat_rotate
 from rl_sim_env.robots.grq20_v2d3.constants import FOOT_RADIUS
 
@@ -31,46 +31,39 @@ class SourceRobot:
     legs: LegKinematics
     """Geometry of its legs; their joint ranges are not used."""
 
-    joint_sign: np.ndarray = field(default_factory=lambda: np.ones(3 * NUM_LEGS))
+    joint_sign: np.ndarray = field(default_factory=lambda: np.ones(12))
     """Canonical joint angle = sign x recorded angle + offset. Shape (12,)."""
 
-    joint_offset: np.ndarray = field(default_factory=lambda: np.zeros(3 * NUM_LEGS))
+    joint_offset: np.ndarray = field(default_factory=lambda: np.zeros(12))
     """See ``joint_sign`` [rad]. Shape (12,)."""
 
     level_quat: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     """Root orientation, wxyz, that its files record for a level robot facing along x. (4,)."""
 
 
-def _equal_leg_robot(
-    name: str, *, hip: tuple[float, float], offset: float, thigh: float, calf: float, **convention
-) -> SourceRobot:
-    """A robot with equal legs, given for the front left one [m]."""
-    front, left = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
-    nothing = np.zeros(NUM_LEGS)
-    legs = LegKinematics(
-        hip_pos=np.stack([front * hip[0], left * hip[1], nothing], axis=-1),
-        thigh_offset=np.stack([nothing, left * offset, nothing], axis=-1),
-        thigh_length=np.full(NUM_LEGS, thigh),
-        calf_length=np.full(NUM_LEGS, calf),
-        joint_range=np.tile([-np.pi, np.pi], (3 * NUM_LEGS, 1)),
-    )
-    return SourceRobot(name=name, legs=legs, **convention)
-
-
 SOURCE_ROBOTS: dict[str, SourceRobot] = {
     robot.name: robot
     for robot in (
-        _equal_leg_robot("a1", hip=(0.1805, 0.047), offset=0.0838, thigh=0.2, calf=0.2),
-        _equal_leg_robot("go2", hip=(0.1934, 0.0465), offset=0.0955, thigh=0.213, calf=0.213),
+        SourceRobot(
+            name="a1",
+            legs=LegKinematics.straight(
+                hip=(0.1805, 0.047), thigh_offset=0.0838, thigh=0.2, calf=0.2
+            ),
+        ),
+        SourceRobot(
+            name="go2",
+            legs=LegKinematics.straight(
+                hip=(0.1934, 0.0465), thigh_offset=0.0955, thigh=0.213, calf=0.213
+            ),
+        ),
         # Recorded in the angles of its URDF: y up, right hips turned round, zero with bent legs.
-        _equal_leg_robot(
-            "laikago",
-            hip=(0.21, 0.0817),
-            offset=0.034,
-            thigh=0.25,
-            calf=0.25,
+        SourceRobot(
+            name="laikago",
+            legs=LegKinematics.straight(
+                hip=(0.21, 0.0817), thigh_offset=0.034, thigh=0.25, calf=0.25
+            ),
             joint_sign=np.array([1.0, -1.0, 1.0, -1.0, *[1.0] * 8]),
-            joint_offset=np.repeat([0.0, 0.6, -0.66], NUM_LEGS),
+            joint_offset=np.repeat([0.0, 0.6, -0.66], 4),
             level_quat=np.array([0.5, 0.5, 0.5, 0.5]),
         ),
     )
@@ -130,9 +123,7 @@ def retarget(
         UserError: The motion is too short or has values that are not finite.
     """
     scale = float((legs.leg_length / recording.legs.leg_length).mean())
-    shoulder = legs.hip_pos + legs.thigh_offset
-    source_shoulder = recording.legs.hip_pos + recording.legs.thigh_offset
-    target = shoulder + scale * (recording.foot_pos - source_shoulder)
+    target = legs.shoulder + scale * (recording.foot_pos - recording.legs.shoulder)
     joint_pos = legs.inverse(target, clamp=True)
     foot_pos = legs.forward(joint_pos)
     missed = float(np.linalg.norm(foot_pos - target, axis=-1).max())
