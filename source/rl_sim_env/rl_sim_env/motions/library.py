@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.motions import clip, clip_set, course, gait, generator, kinematics, rotations
+from rl_sim_env.motions import (
+    clip,
+    clip_set,
+    course,
+    gait,
+    generator,
+    kinematics,
+    planar_legs,
+    rotations,
+)
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.generator import generate_clip
@@ -21,7 +30,16 @@ from rl_sim_env.robots import Robot, load_model
 CACHE_VARIABLE = "RL_SIM_ENV_CACHE"
 """Environment variable that moves the cache away from ``~/.cache/rl_sim_env``."""
 
-_GENERATOR_MODULES = (clip, clip_set, course, gait, generator, kinematics, rotations)
+_GENERATOR_MODULES = (
+    clip,
+    clip_set,
+    course,
+    gait,
+    generator,
+    kinematics,
+    planar_legs,
+    rotations,
+)
 
 
 def load_clips(paths: Sequence[Path | str] | None, robot: Robot) -> list[MotionClip]:

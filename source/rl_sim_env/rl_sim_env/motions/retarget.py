@@ -41,37 +41,27 @@ class SourceRobot:
     """Root orientation, wxyz, that its files record for a level robot facing along x. (4,)."""
 
 
-def _equal_leg_robot(
-    name: str, *, hip: tuple[float, float], offset: float, thigh: float, calf: float, **convention
-) -> SourceRobot:
-    """A robot with equal legs, given for the front left one [m]."""
-    front, left = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
-    nothing = np.zeros(4)
-    legs = LegKinematics(
-        hip_pos=np.stack([front * hip[0], left * hip[1], nothing], axis=-1),
-        thigh_offset=np.stack([nothing, left * offset, nothing], axis=-1),
-        thigh_length=np.full(4, thigh),
-        calf_length=np.full(4, calf),
-        joint_range=np.tile([-np.pi, np.pi], (12, 1)),
-        joint_names=(),
-        legs=(),
-        foot_radius=0.02,
-    )
-    return SourceRobot(name=name, legs=legs, **convention)
-
-
 SOURCE_ROBOTS: dict[str, SourceRobot] = {
     robot.name: robot
     for robot in (
-        _equal_leg_robot("a1", hip=(0.1805, 0.047), offset=0.0838, thigh=0.2, calf=0.2),
-        _equal_leg_robot("go2", hip=(0.1934, 0.0465), offset=0.0955, thigh=0.213, calf=0.213),
+        SourceRobot(
+            name="a1",
+            legs=LegKinematics.straight(
+                hip=(0.1805, 0.047), thigh_offset=0.0838, thigh=0.2, calf=0.2
+            ),
+        ),
+        SourceRobot(
+            name="go2",
+            legs=LegKinematics.straight(
+                hip=(0.1934, 0.0465), thigh_offset=0.0955, thigh=0.213, calf=0.213
+            ),
+        ),
         # Recorded in the angles of its URDF: y up, right hips turned round, zero with bent legs.
-        _equal_leg_robot(
-            "laikago",
-            hip=(0.21, 0.0817),
-            offset=0.034,
-            thigh=0.25,
-            calf=0.25,
+        SourceRobot(
+            name="laikago",
+            legs=LegKinematics.straight(
+                hip=(0.21, 0.0817), thigh_offset=0.034, thigh=0.25, calf=0.25
+            ),
             joint_sign=np.array([[left, 1.0, 1.0] for left in (1.0, -1.0, 1.0, -1.0)]),
             joint_offset=np.array([0.0, 0.6, -0.66]),
             level_quat=np.array([0.5, 0.5, 0.5, 0.5]),
