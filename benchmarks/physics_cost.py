@@ -23,7 +23,7 @@ from rl_sim_env.evaluation.gait import GaitMeter
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
-from rl_sim_env.tasks import find_task
+from rl_sim_env.tasks import make_env_cfg
 from subjects import build
 
 AS_IT_IS = "as it is"
@@ -113,7 +113,7 @@ def benchmark(options: PhysicsCostOptions) -> None:
     device = resolve_device(options.device)
     path = find_checkpoint(options)
     checkpoint = Checkpoint.load(path)
-    terrain = find_task(options.task).env_cfg().scene.terrain
+    terrain = make_env_cfg(options.task).scene.terrain
     is_rough = terrain is not None and terrain.terrain_generator is not None
     names = options.variants or tuple(
         name
@@ -129,7 +129,7 @@ def benchmark(options: PhysicsCostOptions) -> None:
 def _measure(
     name: str, options: PhysicsCostOptions, checkpoint: Checkpoint, path: Path, device: str
 ) -> dict[str, Any]:
-    cfg = find_task(options.task).env_cfg()
+    cfg = make_env_cfg(options.task)
     cfg.suit(device)
     apply_overrides(VARIANTS[name], {"env": cfg})
     cfg = arena_env_cfg(cfg, options.num_envs)

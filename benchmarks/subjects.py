@@ -20,7 +20,7 @@ from rl_sim_env.cli.saved_policy import DEFAULT_TASK
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.tasks import find_task
+from rl_sim_env.tasks import find_task, make_env_cfg
 
 NO_STOCK = "none"
 
@@ -64,7 +64,7 @@ def our_cfgs(options: SubjectOptions, device: str) -> tuple[AmpVaeEnvCfg, AmpVae
         UserError: There is no such task or setting.
     """
     task = find_task(options.task)
-    env_cfg, runner_cfg = task.env_cfg(), task.runner_cfg()
+    env_cfg, runner_cfg = make_env_cfg(options.task), task.runner_cfg()
     if options.num_envs is not None:
         env_cfg.scene.num_envs = options.num_envs
     env_cfg.suit(device)

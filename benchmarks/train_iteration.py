@@ -103,7 +103,9 @@ def our_training(
     """Training of a task, as the training program sets it up."""
     env = AmpVaeVecEnv(AmpVaeEnv(env_cfg, device))
     names = env.observation_layout.names("amp_obs")
-    expert = MotionSampler(load_clips(cfg.amp.motion_paths), names, env.step_dt, device)
+    robot = env_cfg.robot
+    clips = load_clips(cfg.amp.motion_paths, robot)
+    expert = MotionSampler(clips, names, env.step_dt, device, robot=robot)
     runner = TimedRunner(env, cfg, expert, None, device, task_id=task_id)
     training = Training(
         learn=runner.learn, env_cfg=env_cfg, num_steps_per_env=cfg.num_steps_per_env

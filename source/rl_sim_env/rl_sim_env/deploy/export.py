@@ -32,9 +32,6 @@ NETWORK_FILE = "policy_no_history.onnx"
 OPSET = 18
 """ONNX operator set of both files: the exporter's own, which needs no conversion."""
 
-DRIVE_FACTS = ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
-"""What the metadata tell of each joint's drive."""
-
 _OBSERVATIONS = "actor_obs"
 _STACK = "vae_obs"
 _ACTION = "joint_pos"
@@ -271,10 +268,11 @@ def _metadata(
             training_commit=commit,
             joint_names=joints,
             default_joint_pos=resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
-            **{
-                name: tuple(drive["drives"][joint][name] for joint in joints)
-                for name in DRIVE_FACTS
-            },
+            stiffness=_of_drives(drive, joints, "stiffness"),
+            damping=_of_drives(drive, joints, "damping"),
+            effort_limit=_of_drives(drive, joints, "effort_limit"),
+            stall_torque=_of_drives(drive, joints, "stall_torque"),
+            velocity_limit=_of_drives(drive, joints, "velocity_limit"),
             action_scale=resolve_field(action["scale"], joints, 1.0),
             target_limits=None if limits is None else tuple(map(tuple, limits)),
             control_period=env["decimation"] * env["sim"]["mujoco"]["timestep"],
@@ -296,6 +294,10 @@ def _metadata(
 def _columns(layout: ObservationLayout, group: str, term: str) -> tuple[int, int]:
     columns = layout.slice(group, term)
     return columns.start, columns.stop
+
+
+def _of_drives(actuator: Mapping[str, Any], joints: Sequence[str], name: str) -> tuple[float, ...]:
+    return tuple(actuator["drives"][joint][name] for joint in joints)
 
 
 def _robot_parts(description: Mapping[str, Any]) -> RobotParts:

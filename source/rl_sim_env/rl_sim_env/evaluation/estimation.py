@@ -129,7 +129,8 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "sample however long it walks, so few robots make that regression look worse than it "
             f"is. Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s "
             f"and {COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots "
-            f"that stays within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later."
+            f"that stays within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s "
+            "later."
         ),
         tables=(
             *errors.tables(),

@@ -121,8 +121,9 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
         method=(
             "Share of control steps in which any leg joint or part exceeds its limit; "
             f"{_describe_walk(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive can "
-            "give at the joint's speed. Trunk and load contact end an episode. Judged once in each control step, at "
-            "its end: what lasts for a part of it is met in that share of the steps."
+            "give at the joint's speed. Trunk and load contact end an episode. Judged once in each "
+            "control step, at its end: what lasts for a part of it is met in that share of the "
+            "steps."
         ),
         tables=(_table("Violations", "terrain, load", VIOLATION_FIGURES, rows),),
     )
@@ -196,8 +197,9 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
         method=(
             f"While told to move; {_describe_walk(arena)}. Cost of transport: the sum of "
             "|torque x speed| of the leg joints over the weight of robot and load times the "
-            "distance; positive work leaves out what joints absorb. Duty factor: share of time in which a foot carries. Foot "
-            "clearance: highest gap to the ground in a swing. Left-right asymmetry: difference of "
+            "distance; positive work leaves out what joints absorb. Duty factor: share of time in "
+            "which a foot carries. Foot clearance: highest gap to the ground in a swing. "
+            "Left-right asymmetry: difference of "
             "the stance times of left and right feet over their mean. Diagonal sync: share of time "
             "in which diagonal feet are both down or both up, 100 % in a trot. Foot slip: "
             "horizontal speed of the centres of feet in contact, rolling included."

@@ -74,7 +74,7 @@ def sim_to_sim(
     # Fresh processes: a copy of this one would hold its GPU and its threads.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
 
-        def begin(ground: str, load: float, seed: int, robot: int) -> Future[SimToSimResult]:
+        def begin(ground: str, load: float, seed: int, walker: int) -> Future[SimToSimResult]:
             return pool.submit(
                 walk,
                 policy_path,
@@ -84,13 +84,13 @@ def sim_to_sim(
                 boom_length=boom.default_length if boom else 0.0,
                 command=None if ground == "flat" else CLIMB,
                 seconds=seconds,
-                seed=(seed, robot),
+                seed=(seed, walker),
             )
 
         # All begin before anybody waits for one.
         begun = {
             f"{ground}, {load:g} kg": [
-                [begin(ground, load, seed, robot) for robot in range(robots)] for seed in seeds
+                [begin(ground, load, seed, walker) for walker in range(robots)] for seed in seeds
             ]
             for ground, load in itertools.product(grounds, loads)
         }

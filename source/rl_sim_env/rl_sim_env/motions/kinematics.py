@@ -64,7 +64,7 @@ class LegKinematics:
     """Feet at zero angles, in base coordinates [m]. Shape (num_legs, 3)."""
 
     foot_radius: float = math.nan
-    """Radius of the contact spheres [m], where the legs are those of a robot."""
+    """Radius of the largest contact sphere [m], where the legs are those of a robot."""
 
     _columns: np.ndarray = field(init=False, repr=False)
     """Columns of hip, thigh and calf of each leg. Shape (num_legs, 3)."""
@@ -105,7 +105,9 @@ class LegKinematics:
             )
         except UserError as error:
             raise UserError(f"robot {robot.name}, model {robot.mjcf_path}: {error}") from error
-        return replace(legs, foot_radius=float(model.geom(robot.foot_geoms[0]).size[0]))
+        return replace(
+            legs, foot_radius=max(float(model.geom(name).size[0]) for name in robot.foot_geoms)
+        )
 
     @classmethod
     def from_model(
