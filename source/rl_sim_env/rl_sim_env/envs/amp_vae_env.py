@@ -254,12 +254,13 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             self.event_manager.apply(mode="startup")
 
     def _find_leg_drive(self) -> LegDrive:
+        legs = set(self.cfg.robot.leg_joints)
         for actuator in self.robot.actuators:
-            if isinstance(actuator, LegDrive):
+            if isinstance(actuator, LegDrive) and set(actuator.target_names) == legs:
                 return actuator
         raise UserError(
-            "scene.entities.robot: no LegDrive among its actuators; take what "
-            "rl_sim_env.robots.entity_cfg makes of a robot"
+            "scene.entities.robot: no LegDrive among its actuators drives exactly the leg joints "
+            f"of {self.cfg.robot.name}; take what rl_sim_env.robots.entity_cfg makes of a robot"
         )
 
     def step(self, action: torch.Tensor) -> VecEnvStepReturn:
