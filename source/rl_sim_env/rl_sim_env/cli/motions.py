@@ -129,7 +129,12 @@ class Import(RobotOptions):
         name = self.recorded_on or default
         if name in SOURCE_ROBOTS:
             return SOURCE_ROBOTS[name]
-        robot = self.find_robot() if name is None else find_robot(name)
+        try:
+            robot = self.find_robot() if name is None else find_robot(name)
+        except UserError as error:
+            raise UserError(
+                f"{error}; recordings may also be of {', '.join(SOURCE_ROBOTS)}"
+            ) from error
         return SourceRobot(name=robot.name, legs=LegKinematics.from_robot(robot))
 
 
