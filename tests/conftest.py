@@ -11,9 +11,8 @@ import pytest
 import torch
 from mjlab.utils.lab_api.math import quat_from_euler_xyz
 
+from grq20 import DEFAULT_ARM_LENGTH, STANDING_HEIGHT, amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
-from grq20 import DEFAULT_ARM_LENGTH, STANDING_HEIGHT
-from grq20 import amp_vae_env_cfg
 
 torch.set_num_threads(1)
 
@@ -84,7 +83,7 @@ def place() -> Place:
         boom = torch.tensor(arm).expand(env.num_envs, -1)
         for joints, pos, vel in (
             (index.leg_joints, legs, speed),
-            (index.arm_joints, boom, torch.zeros_like(boom)),
+            (index.boom_joints, boom, torch.zeros_like(boom)),
         ):
             robot.write_joint_state_to_sim(pos, vel, joint_ids=joints)
             robot.set_joint_position_target(pos, joint_ids=joints)

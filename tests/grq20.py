@@ -28,8 +28,11 @@ ARM_VISCOUS_DAMPING = 1_000.0
 LOAD_BODY_NAME = "arm_load_link"
 BASE_BODY_NAME = "base_link"
 STIFFNESS, DAMPING = 70.0, 2.0
-EFFORT_LIMIT, VELOCITY_LIMIT = 120.0, 16.0
+EFFORT_LIMIT, STALL_TORQUE, VELOCITY_LIMIT = 120.0, 240.0, 16.0
 """Of each leg drive [N m/rad, N m s/rad, N m, rad/s]."""
+ACTION_SCALE = 0.35
+MAX_LOAD = 6.0
+"""Heaviest load in training [kg]."""
 
 
 def amp_vae_env_cfg(

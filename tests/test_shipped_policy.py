@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from grq20 import MJCF_PATH
 from rl_sim_env.cli import play
 from rl_sim_env.cli.saved_policy import SHIPPED, build_policy
 from rl_sim_env.deploy import DeployedPolicy
@@ -13,7 +14,6 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import evaluate_walking
 from rl_sim_env.evaluation.report import Report
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
-from grq20 import MJCF_PATH
 
 TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-Play-v0"
 MAX_MEGABYTES = 8.0

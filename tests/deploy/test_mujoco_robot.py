@@ -12,12 +12,12 @@ import torch
 from mjlab.actuator.actuator import ActuatorCmd
 from mjlab.actuator.dc_actuator import DcMotorActuator
 
+from grq20 import MJCF_PATH, STANDING_HEIGHT
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.deploy.mujoco_robot import GROUND_AHEAD, MujocoRobot, World, drive_torque
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import observations
-from grq20 import MJCF_PATH, STANDING_HEIGHT
 
 PLAIN = World(ground="flat", load=0.0, boom_length=0.6, boom_angle=0.0, friction=0.8, yaw=0.0)
 DRIVE = ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")

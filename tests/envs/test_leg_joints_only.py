@@ -28,9 +28,8 @@ def measure(env) -> None:
 @pytest.fixture
 def poison_boom(env):
     """Overwrites the boom's entries when called; the true values come back after the test."""
-    robot, arm = env.robot, env.index.arm_joints
-    names = env.cfg.robot_names
-    boom = (names.arm_angle_joint, names.arm_length_joint)
+    robot, arm = env.robot, env.index.boom_joints
+    boom = env.cfg.robot.payload.joints
     drives = [env.sim.mj_model.actuator(f"robot/{name}").id for name in boom]
     entries = [
         (env.sim.data.qpos, robot.indexing.joint_q_adr[arm]),

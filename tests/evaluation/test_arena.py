@@ -33,13 +33,13 @@ def rough_arena(make_env) -> Arena:
 
 
 def loads(arena: Arena) -> torch.Tensor:
-    body = arena.env.index.load_body_global
+    body = arena.env.index.payload_body_global
     mass = arena.env.sim.model.body_mass[:, body]
     return (mass - arena.env.sim.get_default_field("body_mass")[body])[: arena.num_robots]
 
 
 def boom_lengths(arena: Arena) -> torch.Tensor:
-    return arena.env.robot.data.joint_pos[: arena.num_robots, arena.env.index.arm_joints[1]]
+    return arena.env.robot.data.joint_pos[: arena.num_robots, arena.env.index.boom_joints[1]]
 
 
 def turn_over(arena: Arena, robots: torch.Tensor) -> None:

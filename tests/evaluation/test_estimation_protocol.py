@@ -6,11 +6,12 @@ import pytest
 import torch
 from offset_believer import OffsetBeliever
 
+from grq20 import MAX_LOAD
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.estimation import estimation
 from rl_sim_env.evaluation.report import Section, Table
-from rl_sim_env.evaluation.settling import AFTER, LOAD_AFTER
+from rl_sim_env.evaluation.settling import AFTER
 
 ROBOTS = 24
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.4)
@@ -80,7 +81,7 @@ def test_calibration_finds_the_constant(section):
 
 def test_an_estimate_that_is_told_the_truth_follows_a_step_of_the_load_at_once(section):
     ((rise, settling_time),) = rows(table(section, "Mass estimate after a step")).values()
-    assert rise == pytest.approx(LOAD_AFTER, abs=1e-2)
+    assert rise == pytest.approx(MAX_LOAD, abs=1e-2)
     # The observation shows the load one step after it was hung on.
     assert settling_time == pytest.approx(0.02, abs=1e-3)
     assert settling_time < AFTER

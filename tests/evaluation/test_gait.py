@@ -98,9 +98,12 @@ def test_swing_height_is_the_highest_gap_before_touchdown(env, place):
     assert (torch.stack(heights).amax(dim=0) > 0.01).all()
 
 
-def test_asymmetry_compares_left_with_right_feet():
-    front_left, front_right, rear_left, rear_right = 3.0, 1.0, 2.0, 2.0
+def asymmetry(front_left: float, front_right: float, rear_left: float, rear_right: float) -> float:
     stance = torch.tensor([front_left, front_right, rear_left, rear_right])
-    assert float(left_right_asymmetry(stance)) == pytest.approx(50.0)  # 100 and 0
-    assert float(left_right_asymmetry(torch.ones(4))) == 0.0
-    assert float(left_right_asymmetry(torch.tensor([1.0, 0.0, 1.0, 0.0]))) == pytest.approx(200.0)
+    return float(left_right_asymmetry(stance, stance[[1, 0, 3, 2]]))
+
+
+def test_asymmetry_compares_left_with_right_feet():
+    assert asymmetry(3.0, 1.0, 2.0, 2.0) == pytest.approx(50.0)  # 100 and 0
+    assert asymmetry(1.0, 1.0, 1.0, 1.0) == 0.0
+    assert asymmetry(1.0, 0.0, 1.0, 0.0) == pytest.approx(200.0)

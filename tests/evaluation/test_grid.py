@@ -11,7 +11,6 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.grid import (
     LOAD,
-    LOADS,
     TERRAIN,
     TOLD,
     TOLD_BOTH,
@@ -23,6 +22,7 @@ from rl_sim_env.evaluation.grid import (
 from small_policy import small_policy
 
 ROBOTS = 42
+LOADS = (0.0, 2.0, 4.0, 6.0)
 CFG = EvaluationCfg(seeds=(3, 4), robots=ROBOTS, seconds=0.04, levels=(2, 5))
 
 
@@ -35,7 +35,7 @@ def arena(make_env) -> Arena:
 
 def test_robots_are_where_the_grid_says(arena):
     env = arena.env
-    body = env.index.load_body_global
+    body = env.index.payload_body_global
     carrier = env.sim.get_default_field("body_mass")[body]
     seen, begins = torch.zeros(7, 3, 4), []
     for at in walk_grid(arena, CFG):

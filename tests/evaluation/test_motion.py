@@ -82,6 +82,7 @@ def test_gait_figures_follow_from_the_sums():
     }
     totals = {name: torch.tensor([value]) for name, value in sums.items()}
     totals["stance"] = torch.tensor([[6.0, 4.0, 6.0, 6.0]])
+    totals["mirrored_stance"] = torch.tensor([[4.0, 6.0, 6.0, 6.0]])
     found = {column.title: float(value(totals)) for column, value in GAIT_FIGURES}
     assert found == pytest.approx(
         {

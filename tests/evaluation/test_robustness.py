@@ -138,15 +138,16 @@ def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
 
     def watched(trial, **kwargs):
         for step in walk(trial, **kwargs):
-            carrier = env.sim.get_default_field("body_mass")[env.index.load_body_global]
-            load = env.sim.model.body_mass[:, env.index.load_body_global] - carrier
-            asked.append((load, env.robot.data.joint_pos[:, env.index.arm_joints[1]].clone()))
+            carrier = env.sim.get_default_field("body_mass")[env.index.payload_body_global]
+            load = env.sim.model.body_mass[:, env.index.payload_body_global] - carrier
+            asked.append((load, env.robot.data.joint_pos[:, env.index.boom_joints[1]].clone()))
             yield step
 
     monkeypatch.setattr(falling, "walk", watched)
     section = load_limits(falling, CFG)
     load, boom = asked[0]
-    assert load[: len(LOAD_SWEEP)].tolist() == pytest.approx(LOAD_SWEEP, abs=1e-5)
+    loads = [3.0 * step for step in range(8)]
+    assert load[: len(LOAD_SWEEP)].tolist() == pytest.approx(loads, abs=1e-5)
     assert load[len(LOAD_SWEEP) :].tolist() == pytest.approx([6.0] * 5, abs=1e-5)
     assert boom[: len(LOAD_SWEEP)].tolist() == pytest.approx([0.6] * len(LOAD_SWEEP), abs=0.01)
     assert boom[len(LOAD_SWEEP) :].tolist() == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8], abs=0.01)
@@ -156,7 +157,9 @@ def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
 
 def test_the_longest_boom_is_told_where_all_survive(standing, monkeypatch):
     monkeypatch.setattr(robustness, "LOAD_WALK", 1.0)
-    monkeypatch.setattr(robustness, "BOOM_LOAD", 0.0)
+    robot = standing.env.cfg.robot
+    unladen = replace(robot, payload=replace(robot.payload, max_load=1e-6))
+    monkeypatch.setattr(standing.env.cfg, "robot", unladen)
     section = load_limits(standing, CFG)
     assert mean(section, table=1) == pytest.approx(0.8)
     assert "or more" in section.tables[1].rows[0].label

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from grq20 import MJCF_PATH
 from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.deploy.sim_to_sim import walk
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.sim_to_sim import CLIMB, sim_to_sim
-from grq20 import MJCF_PATH
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from small_policy import save, small_checkpoint
 
 
@@ -22,6 +23,7 @@ def policy_path(make_env, tmp_path_factory):
 def test_cells_are_means_over_walks_with_their_spread_over_seeds(policy_path):
     section = sim_to_sim(
         policy_path,
+        GRQ20_V2D3,
         seeds=(0, 1),
         robots=2,
         seconds=0.2,
@@ -39,7 +41,7 @@ def test_cells_are_means_over_walks_with_their_spread_over_seeds(policy_path):
         [
             walk(
                 policy_path,
-                mjcf_path=MJCF_PATH,
+                model=MJCF_PATH,
                 ground="stairs 10 cm",
                 load=5.0,
                 command=CLIMB,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grq20 import amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import PolicyPlayer, evaluate_walking, evaluation_env_cfg, print_reports
 from rl_sim_env.evaluation.walking import WalkingMeter
 from rl_sim_env.learning.estimation import Estimate
-from grq20 import amp_vae_env_cfg
 from small_policy import small_policy
 
 ROBOTS = 3

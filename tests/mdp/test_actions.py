@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grq20 import EFFORT_LIMIT, LEG_JOINT_NAMES
-from rl_sim_env.tasks.grq20_v2d3 import ACTION_SCALE
+from grq20 import ACTION_SCALE, EFFORT_LIMIT, LEG_JOINT_NAMES
 
 NUM_LEGS = len(LEG_JOINT_NAMES)
 MAX_LAG = 3
@@ -20,7 +19,7 @@ def test_each_action_moves_the_joint_of_its_name(make_env, place):
     env = make_env(NUM_LEGS + 1, edit=same_drives)
     assert env.action_manager.total_action_dim == NUM_LEGS
     place(env, height=5.0)
-    boom_target = env.robot.data.joint_pos_target[:, env.index.arm_joints].clone()
+    boom_target = env.robot.data.joint_pos_target[:, env.index.boom_joints].clone()
     actions = torch.eye(NUM_LEGS + 1)[:, :NUM_LEGS]
     for _ in range(3):
         env.step(actions)
@@ -29,7 +28,7 @@ def test_each_action_moves_the_joint_of_its_name(make_env, place):
     torch.testing.assert_close(target, ACTION_SCALE * actions)
     moved = env.robot.data.joint_pos - env.robot.data.joint_pos[-1]
     assert [int(i) for i in moved[:-1].abs().argmax(dim=-1)] == joints
-    assert torch.equal(env.robot.data.joint_pos_target[:, env.index.arm_joints], boom_target)
+    assert torch.equal(env.robot.data.joint_pos_target[:, env.index.boom_joints], boom_target)
 
 
 def lags_of_a_new_action(env, action: float, torque: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.mdp import observations
 from grq20 import DAMPING, STIFFNESS
+from rl_sim_env.mdp import observations
 
 NUM_ENVS = 32
 
@@ -29,7 +29,7 @@ def trunk_com(env):
 
 
 def load(env):
-    body = env.index.load_body_global
+    body = env.index.payload_body_global
     return env.sim.model.body_mass[:, body] - env.sim.get_default_field("body_mass")[body]
 
 
@@ -38,11 +38,11 @@ def friction(env):
 
 
 def boom_angle(env):
-    return env.robot.data.joint_pos[:, env.index.arm_joints[0]]
+    return env.robot.data.joint_pos[:, env.index.boom_joints[0]]
 
 
 def boom_length(env):
-    return env.robot.data.joint_pos[:, env.index.arm_joints[1]]
+    return env.robot.data.joint_pos[:, env.index.boom_joints[1]]
 
 
 def leg_offset(env):
@@ -100,7 +100,7 @@ def test_drawn_anew_at_each_reset_within_its_range(env, read, low, high):
 
 
 def test_inertia_follows_mass(env):
-    for body in (env.index.base_body_global, env.index.load_body_global):
+    for body in (env.index.base_body_global, env.index.payload_body_global):
         mass = env.sim.model.body_mass[:, body] / env.sim.get_default_field("body_mass")[body]
         inertia = (
             env.sim.model.body_inertia[:, body] / env.sim.get_default_field("body_inertia")[body]
@@ -121,15 +121,14 @@ def test_kp_and_kd_of_a_joint_share_the_torque_constant(env):
 
 def test_the_booms_servo_is_never_randomised(env):
     servos = [
-        env.sim.mj_model.actuator(f"robot/{name}").id
-        for name in (env.cfg.robot_names.arm_angle_joint, env.cfg.robot_names.arm_length_joint)
+        env.sim.mj_model.actuator(f"robot/{name}").id for name in env.cfg.robot.payload.joints
     ]
     for field in ("actuator_gainprm", "actuator_biasprm"):
         expected = env.sim.get_default_field(field)[servos]
         actual = getattr(env.sim.model, field)[:, servos]
         assert torch.equal(actual, expected.expand_as(actual))
-    boom = env.robot.data.joint_pos_target[:, env.index.arm_joints]
-    assert torch.equal(boom, env.robot.data.joint_pos[:, env.index.arm_joints])
+    boom = env.robot.data.joint_pos_target[:, env.index.boom_joints]
+    assert torch.equal(boom, env.robot.data.joint_pos[:, env.index.boom_joints])
 
 
 def test_push_changes_the_horizontal_velocity_of_the_base_alone(make_env):

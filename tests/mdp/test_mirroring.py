@@ -82,10 +82,11 @@ def test_vectors_one_after_the_other_have_joined_images():
 
 def test_joints_that_are_no_mirror_images_are_named(make_env):
     env = make_env(1)
-    names = env.cfg.robot_names
-    shuffled = (names.leg_joints[4], *names.leg_joints[1:4], names.leg_joints[0])
-    env.cfg.robot_names = dataclasses.replace(names, leg_joints=shuffled + names.leg_joints[5:])
-    with pytest.raises(UserError, match=r"FL_thigh_joint.*mirror_loss_coef=0"):
+    robot = env.cfg.robot
+    first, *others = robot.legs
+    mixed_up = dataclasses.replace(first, hip_joint=first.thigh_joint, thigh_joint=first.hip_joint)
+    env.cfg.robot = dataclasses.replace(robot, legs=(mixed_up, *others))
+    with pytest.raises(UserError, match=r"FL_hip_joint and FR_thigh_joint.*mirror_loss_coef=0"):
         mirror_images(env)
 
 

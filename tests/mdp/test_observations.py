@@ -9,12 +9,12 @@ import pytest
 import torch
 from mjlab.managers.event_manager import RecomputeLevel
 
-from rl_sim_env.mdp import observations as obs
 from grq20 import (
     FOOT_RADIUS,
     MJCF_PATH,
     STANDING_HEIGHT,
 )
+from rl_sim_env.mdp import observations as obs
 
 BOOM_HEIGHT = 0.12
 """Height of the load above the base link [m]."""
@@ -27,7 +27,7 @@ def env(make_env):
 
 def test_system_com_of_trunk_and_load_alone(make_env, place):
     env = make_env(3)
-    trunk, load = env.index.base_body_global, env.index.load_body_global
+    trunk, load = env.index.base_body_global, env.index.payload_body_global
     mass = env.sim.model.body_mass
     mass[:, env.index.bodies_global] = 1e-6
     mass[:, trunk] = 12.0
@@ -54,7 +54,7 @@ def test_system_com_does_not_depend_on_where_the_robot_is(env, place):
 def test_system_mass_delta_is_load_plus_trunk_draw(env):
     drawn = sum(
         env.sim.model.body_mass[:, body] - env.sim.get_default_field("body_mass")[body]
-        for body in (env.index.base_body_global, env.index.load_body_global)
+        for body in (env.index.base_body_global, env.index.payload_body_global)
     )
     torch.testing.assert_close(obs.system_mass_delta(env).squeeze(-1), drawn, atol=1e-4, rtol=0.0)
     assert drawn.std() > 0.1

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from grq20 import FOOT_RADIUS, STANDING_HEIGHT, VELOCITY_LIMIT
 from rl_sim_env.mdp import observations, rewards
-from grq20 import FOOT_RADIUS, STANDING_HEIGHT
 
 NUM_ENVS = 2
 LEGS = 12
@@ -27,7 +27,7 @@ def expect(value: torch.Tensor, expected: float) -> None:
 
 def apply_torques(env, torques: torch.Tensor) -> None:
     """Set the drives' torques, canonical order, and compute what follows from them."""
-    names = list(env.cfg.robot_names.leg_joints)
+    names = list(env.cfg.robot.leg_joints)
     columns = [names.index(name) for name in env.leg_drive.target_names]
     env.sim.data.ctrl[:, env.leg_drive.global_ctrl_ids] = torques[columns]
     env.sim.forward()
@@ -65,7 +65,7 @@ def test_torque_speed_and_power_of_the_legs(env, place):
 def test_joint_acceleration_is_that_of_the_legs(env, place):
     place(env, height=2.0)
     apply_torques(env, torch.linspace(1.0, 5.0, LEGS))
-    names = env.cfg.robot_names.leg_joints
+    names = env.cfg.robot.leg_joints
     legs = [env.sim.mj_model.joint(f"robot/{name}").dofadr[0] for name in names]
     by_hand = env.sim.data.qacc[:, legs].square().sum(dim=-1)
     torch.testing.assert_close(rewards.dof_acc_l2(env), by_hand)
@@ -125,7 +125,7 @@ def test_joints_beyond_their_limits_cost_what_they_are_beyond(env, place):
     speeds = torch.zeros(LEGS)
     speeds[:3] = torch.tensor((-15.0, 10.0, 16.0))
     place(env, height=2.0, joint_vel=speeds.expand(NUM_ENVS, -1))
-    expect(rewards.joint_vel_limits(env, limit=14.0), 1.0 + 2.0)
+    expect(rewards.joint_vel_limits(env, share=14.0 / VELOCITY_LIMIT), 1.0 + 2.0)
 
 
 def test_undesired_contacts_counts_the_leg_links_that_press_on_something(env, place):

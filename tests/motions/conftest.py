@@ -8,16 +8,17 @@ from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
 
 @pytest.fixture(scope="session")
 def legs() -> LegKinematics:
-    return LegKinematics.from_mjcf()
+    return LegKinematics.from_robot(GRQ20_V2D3)
 
 
 @pytest.fixture(scope="session")
 def clips(legs: LegKinematics) -> dict[str, MotionClip]:
-    return {cfg.name: generate_clip(cfg, legs) for cfg in CLIP_SET}
+    return {cfg.name: generate_clip(cfg, GRQ20_V2D3, legs) for cfg in CLIP_SET}
 
 
 @pytest.fixture

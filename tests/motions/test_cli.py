@@ -4,8 +4,8 @@ import pytest
 import tyro
 from texts import write_amp_text
 
+from rl_sim_env.cli.motions import MotionsCommand
 from rl_sim_env.errors import UserError
-from rl_sim_env.motions.cli import MotionsCommand
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.inspect import duty_factor, stride_frequency
 
@@ -35,7 +35,7 @@ def test_import_writes_a_clip(tmp_path):
     with pytest.raises(UserError, match="laikago"):
         run(
             *("import", text, "--format", "amp-for-hardware", "--output", made),
-            *("--licence", "mine", "--robot", "lassie"),
+            *("--licence", "mine", "--recorded_on", "lassie"),
         )
 
 

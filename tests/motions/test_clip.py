@@ -59,12 +59,45 @@ def test_malformed_field_is_named(path, changes, expected, message):
     assert str(path) in message(error) and expected in message(error)
 
 
-def test_wrong_joint_order_lists_both(clip, path, message):
-    rewritten(path, joint_names=np.array(clip.joint_names[::-1]))
+@pytest.mark.parametrize("field", ["joint_names", "foot_names"])
+def test_a_name_that_stands_there_twice_is_refused(clip, path, field, message):
+    first, _, *others = getattr(clip, field)
+    rewritten(path, **{field: np.array([first, first, *others])})
     with pytest.raises(UserError) as error:
         MotionClip.load(path)
-    assert "RR_calf_joint, RL_calf_joint" in message(error)
-    assert "FL_hip_joint, FR_hip_joint" in message(error)
+    assert str(path) in message(error) and f"{field}: {first}" in message(error)
+
+
+def test_columns_are_found_by_name_whatever_their_order(clip, path):
+    with np.load(path) as archive:
+        stored = dict(archive)
+    joints, feet = np.random.default_rng(0).permutation(12), np.array([2, 0, 3, 1])
+    order = dict.fromkeys(("joint_names", "joint_pos", "joint_vel"), joints)
+    order |= dict.fromkeys(("foot_names", "foot_pos", "foot_contact"), feet)
+    rewritten(
+        path,
+        **{
+            field: np.take(stored[field], columns, axis=0 if field.endswith("names") else 1)
+            for field, columns in order.items()
+        },
+    )
+    other = MotionClip.load(path)
+    assert other.joint_names != clip.joint_names and other.foot_names != clip.foot_names
+    found = other.arranged(clip.joint_names, clip.foot_names)
+    for field, expected in stored.items():
+        np.testing.assert_array_equal(getattr(found, field), expected)
+
+
+@pytest.mark.parametrize(("field", "names"), [("joint_names", "joints"), ("foot_names", "feet")])
+def test_columns_of_another_robot_list_both(clip, field, names, message):
+    own = getattr(clip, field)
+    others = (*own[:-1], "RR_wheel")
+    foreign = dataclasses.replace(clip, **{field: others})
+    with pytest.raises(UserError) as error:
+        foreign.arranged(clip.joint_names, clip.foot_names)
+    for part in (clip.name, f"its {names} are {', '.join(others)}", ", ".join(own)):
+        assert part in message(error)
+    assert f"{own[-1]}, RR_wheel only one of them has" in message(error)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", None])

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from feet import feet_in_world
 
+from grq20 import (
+    DEFAULT_LEG_JOINT_POS,
+    FOOT_RADIUS,
+    VELOCITY_LIMIT,
+)
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.course import FPS, STANDSTILL, ClipCfg, Velocity
 from rl_sim_env.motions.gait import TROT
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.rotations import quat_without_yaw
-from grq20 import (
-    DEFAULT_LEG_JOINT_POS,
-    FOOT_RADIUS,
-    VELOCITY_LIMIT,
-)
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
 ALL_CLIPS = pytest.mark.parametrize("name", [cfg.name for cfg in CLIP_SET])
 
@@ -21,7 +23,7 @@ ALL_CLIPS = pytest.mark.parametrize("name", [cfg.name for cfg in CLIP_SET])
 @ALL_CLIPS
 def test_standing_feet_do_not_slide_and_others_are_above_ground(clips, name):
     clip = clips[name]
-    feet, contact = clip.foot_pos_world(), clip.foot_contact
+    feet, contact = feet_in_world(clip), clip.foot_contact
     stands_on = contact[1:] & contact[:-1]
     moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1)
     assert moved[stands_on].max() < 1e-6
@@ -144,7 +146,7 @@ def test_feet_land_outside_the_curve(clips):
 
 def test_generation_is_deterministic(clips, legs):
     cfg = next(cfg for cfg in CLIP_SET if cfg.name == "tour_around")
-    again = generate_clip(cfg, legs)
+    again = generate_clip(cfg, GRQ20_V2D3, legs)
     for field in ("root_pos", "root_quat", "joint_pos", "joint_vel"):
         np.testing.assert_array_equal(getattr(again, field), getattr(clips[cfg.name], field))
 
@@ -162,7 +164,7 @@ def test_frame_rate_is_a_multiple_of_the_control_rate():
 )
 def test_what_the_robot_cannot_do_is_refused(legs, cfg, expected, message):
     with pytest.raises(UserError) as error:
-        generate_clip(cfg, legs)
+        generate_clip(cfg, GRQ20_V2D3, legs)
     assert cfg.name in message(error) and expected in message(error)
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from feet import feet_in_world
 from texts import leg_major, write_amp_text, write_text
 
+from grq20 import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.readers import (
     PYBULLET_LEG_ORDER,
@@ -13,7 +15,6 @@ from rl_sim_env.motions.readers import (
 )
 from rl_sim_env.motions.retarget import SOURCE_ROBOTS, SourceRobot, retarget
 from rl_sim_env.motions.rotations import quat_multiply
-from grq20 import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
 
 
 def own(legs) -> SourceRobot:
@@ -78,13 +79,14 @@ def test_wrong_robot_is_found_by_forward_kinematics(clip, legs, tmp_path):
 def laikago_rows(clip) -> np.ndarray:
     """Our clip as a Laikago with the same leg directions would have recorded it."""
     robot = SOURCE_ROBOTS["laikago"]
-    recorded = robot.joint_sign * (clip.joint_pos - robot.joint_offset)
+    by_leg = clip.joint_pos.reshape(-1, 3, 4).swapaxes(1, 2)
+    recorded = robot.joint_sign * (by_leg - robot.joint_offset)
     quat = quat_multiply(clip.root_quat, robot.level_quat)
     return np.concatenate(
         [
             clip.root_pos,
             np.roll(quat, -1, axis=-1),
-            leg_major(recorded, PYBULLET_LEG_ORDER),
+            leg_major(recorded.swapaxes(1, 2).reshape(-1, 12), PYBULLET_LEG_ORDER),
         ],
         axis=-1,
     )
@@ -99,7 +101,7 @@ def test_motion_imitation_text_is_retargeted(clips, legs, tmp_path):
     # Legs of one proportion bend alike, but for what the hips do whose offset differs.
     np.testing.assert_allclose(made.joint_pos, clip.joint_pos[1:-1], atol=0.05)
     assert made.root_ang_vel[:, 2].mean() == pytest.approx(0.6, abs=0.02)
-    lowest = np.sort(made.foot_pos_world()[..., 2].min(axis=1))
+    lowest = np.sort(feet_in_world(made)[..., 2].min(axis=1))
     assert lowest[0] == pytest.approx(0.027, abs=5e-3)
 
 

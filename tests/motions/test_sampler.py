@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,9 +16,20 @@ from rl_sim_env.motions.rotations import (
     quat_yaw,
 )
 from rl_sim_env.motions.sampler import FEATURES, MotionSampler
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
 TERMS = ("base_lin_vel_xy", "base_ang_vel_z", "joint_pos", "joint_vel", "foot_positions")
 CONTROL_DT = 0.02
+
+
+def make_sampler(
+    clips: Sequence[MotionClip],
+    terms: Sequence[str],
+    *,
+    control_dt: float = CONTROL_DT,
+    device: str = "cpu",
+) -> MotionSampler:
+    return MotionSampler(clips, terms, control_dt, device, robot=GRQ20_V2D3)
 
 
 def generator() -> torch.Generator:
@@ -38,7 +50,7 @@ def clock(clip: MotionClip, *, num_frames: int, cyclic: bool, weight: float = 1.
 
 def test_terms_are_laid_out_in_the_order_asked_for(clip):
     one, two = (
-        MotionSampler([clip], terms, CONTROL_DT, "cpu").sample_pairs(32, generator())[0]
+        make_sampler([clip], terms).sample_pairs(32, generator())[0]
         for terms in (TERMS, TERMS[::-1])
     )
     assert one.shape == (32, 39)
@@ -50,7 +62,7 @@ def test_terms_are_laid_out_in_the_order_asked_for(clip):
 
 def test_unknown_term_lists_what_there_is(clip, message):
     with pytest.raises(UserError) as error:
-        MotionSampler([clip], ["joint_pos", "joint_acc"], CONTROL_DT, "cpu")
+        make_sampler([clip], ["joint_pos", "joint_acc"])
     assert "joint_acc" in message(error) and "foot_positions" in message(error)
 
 
@@ -58,7 +70,7 @@ def test_unknown_term_lists_what_there_is(clip, message):
 @pytest.mark.parametrize("control_dt", [0.02, 0.013])
 def test_pairs_are_one_control_step_apart_and_stay_inside_the_clip(clip, cyclic, control_dt):
     made = clock(clip, num_frames=50, cyclic=cyclic)
-    sampler = MotionSampler([made], ["joint_pos"], control_dt, "cpu")
+    sampler = make_sampler([made], ["joint_pos"], control_dt=control_dt)
     now, later = (state[:, 0] for state in sampler.sample_pairs(20_000, generator()))
     last = (made.num_frames - 1) / made.fps
     # Between the last frame and the first again the clock of a loop runs backwards.
@@ -73,14 +85,14 @@ def test_pairs_are_one_control_step_apart_and_stay_inside_the_clip(clip, cyclic,
 
 
 def test_loop_continues_with_its_first_frame(clip):
-    sampler = MotionSampler([clip], ["joint_pos"], CONTROL_DT, "cpu")
+    sampler = make_sampler([clip], ["joint_pos"])
     now, later = sampler.sample_pairs(20_000, generator())
     largest_move = np.abs(clip.joint_vel).max() * CONTROL_DT
     assert (later - now).abs().max() <= 1.01 * largest_move
 
 
 def test_states_follow_the_recorded_velocity(clip):
-    sampler = MotionSampler([clip], ["joint_pos", "joint_vel"], CONTROL_DT, "cpu")
+    sampler = make_sampler([clip], ["joint_pos", "joint_vel"])
     now, later = sampler.sample_pairs(2_000, generator())
     mean_velocity = 0.5 * (now[:, 12:] + later[:, 12:])
     torch.testing.assert_close(
@@ -94,7 +106,7 @@ def test_clips_are_drawn_by_weight(clip):
         dataclasses.replace(clip, weight=weight, joint_pos=np.full_like(clip.joint_pos, mark))
         for mark, weight in enumerate(weights)
     ]
-    sampler = MotionSampler(marked, ["joint_pos"], CONTROL_DT, "cpu")
+    sampler = make_sampler(marked, ["joint_pos"])
     mark = sampler.sample_pairs(20_000, generator())[0][:, 0].round().long()
     share = torch.bincount(mark, minlength=3) / len(mark)
     assert share.tolist() == pytest.approx([0.25, 0.75, 0.0], abs=0.02)
@@ -107,7 +119,7 @@ def test_no_pair_mixes_two_clips(clip):
     ]
     for mark, made in enumerate(marked):
         made.joint_pos[:, 1] = mark
-    sampler = MotionSampler(marked, ["joint_pos"], CONTROL_DT, "cpu")
+    sampler = make_sampler(marked, ["joint_pos"])
     now, later = sampler.sample_pairs(20_000, generator())
     torch.testing.assert_close(now[:, 1], later[:, 1])
     torch.testing.assert_close(now[:, 1], now[:, 1].round())
@@ -115,7 +127,7 @@ def test_no_pair_mixes_two_clips(clip):
 
 
 def test_same_seed_gives_the_same_pairs(clip):
-    sampler = MotionSampler([clip], TERMS, CONTROL_DT, "cpu")
+    sampler = make_sampler([clip], TERMS)
     for first, second in zip(
         sampler.sample_pairs(8, generator()), sampler.sample_pairs(8, generator()), strict=True
     ):
@@ -124,7 +136,7 @@ def test_same_seed_gives_the_same_pairs(clip):
 
 def test_sampled_states_are_moments_of_the_motion(clips):
     turning = clips["turn_left_1.0"]
-    state = MotionSampler([turning], TERMS, CONTROL_DT, "cpu").sample_states(500, generator())
+    state = make_sampler([turning], TERMS).sample_states(500, generator())
     assert state["root_height"].shape == (500,)
     assert state["root_height"].min() > 0.4 and state["root_height"].max() < 0.42
     quat = state["root_quat"]
@@ -138,7 +150,7 @@ def test_attitude_is_interpolated_along_the_shorter_way(clip):
     quat = np.tile([np.cos(0.3), np.sin(0.3), 0.0, 0.0], (2, 1))
     quat[1] = -np.array([np.cos(0.35), np.sin(0.35), 0.0, 0.0])
     made = dataclasses.replace(clock(clip, num_frames=2, cyclic=False), root_quat=quat, fps=10.0)
-    state = MotionSampler([made], TERMS, CONTROL_DT, "cpu").sample_states(1_000, generator())
+    state = make_sampler([made], TERMS).sample_states(1_000, generator())
     roll = 2.0 * torch.atan2(state["root_quat"][:, 1], state["root_quat"][:, 0])
     progress = (state["joint_pos"][:, 0] / state["joint_pos"][:, 0].max()).clamp(0.0, 1.0)
     torch.testing.assert_close(roll, 0.6 + 0.1 * progress, atol=1e-3, rtol=0.0)
@@ -148,12 +160,12 @@ def test_attitude_is_interpolated_along_the_shorter_way(clip):
 def test_nothing_to_sample_is_refused(clip, weight):
     chosen = [] if weight is None else [dataclasses.replace(clip, weight=weight)]
     with pytest.raises(UserError, match="weight"):
-        MotionSampler(chosen, TERMS, CONTROL_DT, "cpu")
+        make_sampler(chosen, TERMS)
 
 
 def test_clip_shorter_than_a_control_step_is_refused(clip):
     with pytest.raises(UserError, match="control step"):
-        MotionSampler([clock(clip, num_frames=2, cyclic=False)], TERMS, CONTROL_DT, "cpu")
+        make_sampler([clock(clip, num_frames=2, cyclic=False)], TERMS)
 
 
 def test_features_are_what_the_environment_observes(clips, make_env, place):
@@ -183,7 +195,7 @@ def test_features_are_what_the_environment_observes(clips, make_env, place):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_sampling_reads_nothing_back_from_the_device(clip):
-    sampler = MotionSampler([clip], TERMS, CONTROL_DT, "cuda")
+    sampler = make_sampler([clip], TERMS, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
         sampler.sample_pairs(64)

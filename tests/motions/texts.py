@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from grq20 import LEG_NAMES
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.readers import PYBULLET_LEG_ORDER
-from grq20 import LEG_NAMES
 
 
 def leg_major(values: np.ndarray, order) -> np.ndarray:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from grq20 import amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.recording.recorded_function import NumbersOnDevice
-from grq20 import amp_vae_env_cfg
 
 
 def test_a_step_that_waits_for_the_host_goes_on_unrecorded_and_says_where_once(caplog):

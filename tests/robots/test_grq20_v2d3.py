@@ -11,8 +11,6 @@ import pytest
 import torch
 from mjlab.actuator.actuator import ActuatorCmd
 
-from rl_sim_env.errors import UserError
-from rl_sim_env.robots.grq20_v2d3 import grq20_v2d3_cfg
 from grq20 import (
     ARM_ANGLE_JOINT,
     ARM_LENGTH_JOINT,
@@ -24,9 +22,11 @@ from grq20 import (
     LOAD_BODY_NAME,
     MJCF_PATH,
     STANDING_HEIGHT,
-    ArmMode,
+    amp_vae_env_cfg,
 )
-from grq20 import amp_vae_env_cfg
+from rl_sim_env.errors import UserError
+from rl_sim_env.robots import ArmMode, entity_cfg
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
 LOAD = 6.0
 PITCH = math.radians(20.0)
@@ -34,7 +34,7 @@ PITCH = math.radians(20.0)
 
 def fixed_trunk(arm: ArmMode) -> tuple[mujoco.MjModel, mujoco.MjData]:
     """The entity's model under full load, its trunk held nose-down at 20 degrees."""
-    spec = grq20_v2d3_cfg(arm=arm).build().spec
+    spec = entity_cfg(GRQ20_V2D3.with_arm(arm)).build().spec
     for key in spec.keys:
         spec.delete(key)
     spec.delete(spec.joint("floating_base"))
@@ -127,9 +127,9 @@ def test_a_model_that_cannot_be_read_or_lacks_parts_is_refused(tmp_path: Path):
         (tmp_path / "broken.xml").write_text("<mujoco")
         (tmp_path / "legless.xml").write_text("<mujoco/>")
         with pytest.raises(UserError, match=expected):
-            grq20_v2d3_cfg(mjcf_path=path).build()
+            entity_cfg(GRQ20_V2D3.with_model(path)).build()
 
 
 def test_an_unknown_arm_mode_is_refused():
     with pytest.raises(UserError, match="locked, viscous"):
-        grq20_v2d3_cfg(arm="loose")  # type: ignore[arg-type]
+        GRQ20_V2D3.with_arm("loose")  # type: ignore[arg-type]

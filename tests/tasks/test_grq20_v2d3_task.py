@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from grq20 import LEG_JOINT_NAMES, amp_vae_env_cfg
 from rl_sim_env.errors import UserError
-from grq20 import LEG_JOINT_NAMES
-from grq20 import amp_vae_env_cfg
 
 COMMAND_SCALES = (2.0, 2.0, 0.35)
 

@@ -13,6 +13,7 @@ from rl_sim_env.evaluation import PolicyPlayer
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.viewer.clip_viewer import ClipPlayer
 from small_policy import small_policy
 
@@ -27,8 +28,8 @@ def policy_player(make_env) -> PolicyPlayer:
 
 @pytest.fixture(scope="session")
 def clips():
-    legs = LegKinematics.from_mjcf()
-    return [generate_clip(cfg, legs) for cfg in CLIP_SET if cfg.name in SHOWN]
+    legs = LegKinematics.from_robot(GRQ20_V2D3)
+    return [generate_clip(cfg, GRQ20_V2D3, legs) for cfg in CLIP_SET if cfg.name in SHOWN]
 
 
 @pytest.fixture

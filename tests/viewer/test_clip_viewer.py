@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from feet import feet_in_world
 
 from rl_sim_env.mdp import observations
 from rl_sim_env.viewer.clip_viewer import STANCE_COLOR, SWING_COLOR, ClipViewer
@@ -70,7 +71,7 @@ def test_feet_are_drawn_where_they_are_in_the_colour_of_their_contact(clip_playe
     while clip.foot_contact[clip_player.frame].all():
         clip_player.advance()
     env.manager_visualizers["feet"].debug_vis(Paper())
-    feet = clip.foot_pos_world()[clip_player.frame] + env.scene.env_origins[0].numpy()
+    feet = feet_in_world(clip)[clip_player.frame] + env.scene.env_origins[0].numpy()
     contact = clip.foot_contact[clip_player.frame]
     for (center, color), foot, stands in zip(drawn, feet, contact, strict=True):
         assert center == pytest.approx(tuple(foot), abs=1e-4)

@@ -19,7 +19,7 @@ def test_values_are_those_of_the_robot_in_view(policy_player):
     env = policy_player.vec_env.unwrapped
     policy_player.reset()
     policy_player.advance()
-    body = env.index.load_body_global
+    body = env.index.payload_body_global
     for env_id in range(env.num_envs):
         rows = {row.label: row for row in compare(policy_player, env_id)}
         load = env.sim.model.body_mass[env_id, body] - env.sim.get_default_field("body_mass")[body]
