@@ -6,7 +6,7 @@ or the size of its motors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,9 @@ ArmMode = Literal["locked", "viscous"]
 
 JOINT_KINDS = ("hip", "thigh", "calf")
 """Joints of a leg, from the trunk to the foot: abduction, flexion, knee."""
+
+NUM_LEGS = 4
+"""One on each side of each end."""
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -100,6 +103,10 @@ class Drive:
         for name in ("stiffness", "effort_limit", "velocity_limit", "stall_torque"):
             if not getattr(self, name) > 0.0:
                 raise UserError(f"drive: {name} is {getattr(self, name)}; it must be above 0")
+        for name in ("damping", "armature"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0.0:
+                raise UserError(f"drive: {name} is {value}; it must not be negative")
         if self.stall_torque < self.effort_limit:
             raise UserError(
                 f"drive: stall_torque {self.stall_torque:g} is below effort_limit "
@@ -255,6 +262,19 @@ class Robot:
                     f"{where}: {what} must have each leg joint and nothing else; look at "
                     f"{', '.join(sorted(odd))}"
                 )
+        parts: dict[str, Sequence[str]] = {
+            "joint": joints,
+            "body": [
+                body for leg in self.legs for body in (leg.thigh_body, leg.calf_body, leg.foot_body)
+            ],
+            "site": self.feet,
+            "geom": self.foot_geoms,
+        }
+        for kind, names in parts.items():
+            if shared := sorted({name for name in names if names.count(name) > 1}):
+                raise UserError(
+                    f"{where}: {kind} {', '.join(shared)} is more than one part of its legs"
+                )
         corners = [(leg.side, leg.end) for leg in self.legs]
         for leg in self.legs:
             opposite = ("right" if leg.side == "left" else "left", leg.end)
@@ -263,6 +283,11 @@ class Robot:
                     f"{where}: leg {leg.name} is {leg.side} {leg.end}; there must be one leg on "
                     "each side of each end"
                 )
+        if len(self.legs) != NUM_LEGS:
+            raise UserError(
+                f"{where}: its legs are {', '.join(leg.name for leg in self.legs)}; there must be "
+                "one leg on each side of each end"
+            )
 
     # Parts by name, one for each leg.
 
