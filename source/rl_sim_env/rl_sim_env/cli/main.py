@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("rl_sim_env.cli.evaluate", "measure a policy and write a report"),
     "curves": ("rl_sim_env.cli.curves", "draw the training curves of a run"),
     "motions": ("rl_sim_env.cli.motions", "make, inspect, import and replay motion clips"),
+    "robot": ("rl_sim_env.cli.robot", "check a robot's file, and begin with a robot of your own"),
     "tasks": ("rl_sim_env.cli.tasks", "list the tasks"),
 }
 """Module and purpose by command. Modules are imported on use: their imports take seconds."""

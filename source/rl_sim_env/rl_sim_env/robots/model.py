@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import mujoco
 import numpy as np
@@ -49,6 +50,9 @@ COPIED_GEOM_FIELDS = (
 PAYLOAD_COLOR = (0.95, 0.55, 0.1, 1.0)
 
 
+_DEFAULT_OPTION = mujoco.MjSpec().option
+
+
 def load_model(robot: Robot) -> mujoco.MjSpec:
     """The robot's model, as all programs use it.
 
@@ -76,7 +80,7 @@ def load_model(robot: Robot) -> mujoco.MjSpec:
     _check_parts(spec, robot)
     left_out = _leave_out(spec, robot)
     if left_out:
-        warnings.warn(f"robot model {path}: left out: {', '.join(left_out)}", stacklevel=2)
+        _warn_once(f"robot model {path}: left out: {', '.join(left_out)}")
     _free_base(spec, robot)
     for leg in robot.legs:
         _separate_foot(spec, robot, leg)
@@ -87,6 +91,12 @@ def load_model(robot: Robot) -> mujoco.MjSpec:
     if isinstance(robot.payload, TrunkBox):
         _add_box(spec, robot.base_body, robot.payload)
     return spec
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Warn in the first of the places where a program loads a model."""
+    warnings.warn(message, stacklevel=3)
 
 
 def _check_parts(spec: mujoco.MjSpec, robot: Robot) -> None:
@@ -120,6 +130,12 @@ def _check_parts(spec: mujoco.MjSpec, robot: Robot) -> None:
     unfit = []
     if spec.body(robot.base_body).parent != spec.worldbody:
         unfit.append(f"body '{robot.base_body}' does not stand in the world by itself")
+    driven = {*joints}
+    unfit += [
+        f"joint '{joint.name}' is neither a leg's nor the payload's, and nothing would drive it"
+        for joint in spec.joints
+        if joint.name not in driven and joint.type != mujoco.mjtJoint.mjJNT_FREE
+    ]
     unfit += [
         f"joint '{name}' is no hinge with a range"
         for name in robot.leg_joints
@@ -160,7 +176,8 @@ def _leave_out(spec: mujoco.MjSpec, robot: Robot) -> list[str]:
         for element in elements:
             spec.delete(element)
     if options := non_default_option_fields(spec.option):
-        # Attaching a model keeps the options of the scene.
+        for name in options:
+            setattr(spec.option, name, getattr(_DEFAULT_OPTION, name))
         said.append(f"options ({', '.join(options)})")
     return said
 

@@ -18,6 +18,7 @@ from rl_sim_env.tasks.registry import (
     make_gym_env,
     register_task,
     register_walking_tasks,
+    robots,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "make_gym_env",
     "register_task",
     "register_walking_tasks",
+    "robots",
 ]
 
 for _module in sorted(module.name for module in iter_modules(__path__)):

@@ -131,16 +131,21 @@ def find_task(task_id: str) -> Task:
     raise UserError(f"unknown task '{task_id}'; {known_names(task_id, _TASKS, cutoff=0.5)}")
 
 
+def robots() -> tuple[Robot, ...]:
+    """The robots that there are tasks for."""
+    return tuple({task.robot.name: task.robot for task in _TASKS.values()}.values())
+
+
 def find_robot(name: str) -> Robot:
     """Look a robot up among those that there are tasks for.
 
     Raises:
         UserError: There is no such robot; the message names the nearest.
     """
-    robots = {task.robot.name: task.robot for task in _TASKS.values()}
-    if name in robots:
-        return robots[name]
-    raise UserError(f"unknown robot '{name}'; {known_names(name, robots)}")
+    by_name = {robot.name: robot for robot in robots()}
+    if name in by_name:
+        return by_name[name]
+    raise UserError(f"unknown robot '{name}'; {known_names(name, by_name)}")
 
 
 def family_ids(family: str) -> tuple[str, ...]:

@@ -1,0 +1,242 @@
+"""Robots from the command line: what a file holds, and a folder to start from."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rl_sim_env.cli.program import run_program
+from rl_sim_env.errors import UserError
+from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.robots.discovery import Discovery, discover
+from rl_sim_env.robots.robot import Drive
+from rl_sim_env.robots.scaffold import describe, sizes, write_package
+from rl_sim_env.tasks import robots
+
+DRIVE_OPTIONS = {
+    "stiffness": "N m/rad",
+    "damping": "N m s/rad",
+    "effort": "N m",
+    "speed": "rad/s",
+}
+"""Options that drives are made of, and their units."""
+
+STALL_TO_EFFORT = 2.0
+"""Stall torque over largest torque where nothing else is said: full torque up to half the speed."""
+
+ByJoint = tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class Check:
+    """Tell what a URDF or MJCF holds, what a trainer still has to know, and write a folder of it.
+
+    Values by joint are given as PATTERN=VALUE, the pattern being a regular expression of the whole
+    joint name, or as one number for all joints; later ones overrule earlier ones.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The robot's file."""
+
+    write: Path | None = None
+    """Folder to write, which becomes a Python package of that name with the robot's tasks."""
+
+    pose: ByJoint = ()
+    """Standing pose [rad], such as '.*thigh.*=0.9'; default: the file's keyframe home."""
+
+    stiffness: ByJoint = ()
+    """Position gains of the joint controllers [N m/rad]."""
+
+    damping: ByJoint = ()
+    """Velocity gains [N m s/rad]."""
+
+    effort: ByJoint = ()
+    """Largest torques [N m]; default: the file's."""
+
+    speed: ByJoint = ()
+    """No-load speeds of the drives [rad/s]."""
+
+    max_load: float | None = None
+    """Heaviest load in a box on the trunk [kg]; 0: it carries nothing."""
+
+    action_scale: float = 0.3
+    """Factor from the policy's actions to joint targets [rad]."""
+
+    def run(self) -> None:
+        """Say what was found, and write the folder if one is asked for.
+
+        Raises:
+            UserError: The file is no quadruped, or what the folder needs is not said.
+        """
+        found = discover(self.file)
+        joints = [joint for leg in found.legs for joint in leg.joints]
+        given = {
+            name: by_joint(f"--{name}", getattr(self, name), joints)
+            for name in ("pose", *DRIVE_OPTIONS)
+        }
+        pose = {**(found.pose or {}), **given["pose"]}
+        values = {**given, "effort": {**found.effort, **given["effort"]}, "pose": pose}
+        Console().print(_table(found, values))
+        feet = (
+            f"{leg.foot_geom} {1000.0 * found.foot_radius[leg.name]:.0f} mm" for leg in found.legs
+        )
+        print(f"feet, by radius: {', '.join(feet)}")
+        if found.left_out:
+            print(f"not taken from the file: {'; '.join(found.left_out)}")
+        missing = [
+            f"--{name} ({unit}) of {_some_of(unknown, joints)}"
+            for name, unit in {"pose": "rad", **DRIVE_OPTIONS}.items()
+            if (unknown := [joint for joint in joints if joint not in values[name]])
+        ]
+        if self.max_load is None:
+            missing.append("--max_load (kg; 0 for none)")
+        unlimited = [joint for joint in joints if joint not in found.joint_range]
+        if unlimited:
+            print(f"limits to be added to the file: {_some_of(unlimited, joints)}")
+        if missing:
+            print(f"still to be said: {'; '.join(missing)}")
+        if self.write is None:
+            return
+        if missing or unlimited:
+            raise UserError(
+                f"--write {self.write}: nothing is written before these are known; drives and pose "
+                "are never guessed"
+            )
+        self._write(found, values, joints)
+
+    def _write(
+        self, found: Discovery, values: dict[str, dict[str, float]], joints: list[str]
+    ) -> None:
+        assert self.write is not None and self.max_load is not None
+        drives = {
+            joint: Drive(
+                stiffness=values["stiffness"][joint],
+                damping=values["damping"][joint],
+                effort_limit=values["effort"][joint],
+                velocity_limit=values["speed"][joint],
+                stall_torque=STALL_TO_EFFORT * values["effort"][joint],
+            )
+            for joint in joints
+        }
+        robot = describe(
+            found,
+            name=self.write.name,
+            pose=values["pose"],
+            drives=drives,
+            standing_height=found.leg_length,
+            max_load=self.max_load,
+        )
+        legs = LegKinematics.from_robot(robot)
+        feet = legs.forward(robot.default_joint_pos)
+        height = legs.foot_radius - float(feet[:, 2].mean())
+        robot = describe(
+            found,
+            name=self.write.name,
+            pose=values["pose"],
+            drives=drives,
+            standing_height=height,
+            max_load=self.max_load,
+        )
+        tasks = write_package(
+            self.write, robot, sizes(found, robot, height), action_scale=self.action_scale
+        )
+        print(
+            f"{self.write}: stands {height:.2f} m high; python -m pip install -e {self.write}, "
+            f"then rl-sim-env train --task {tasks[0]}"
+        )
+
+
+def by_joint(option: str, settings: Sequence[str], joints: Sequence[str]) -> dict[str, float]:
+    """Values by joint.
+
+    Args:
+        option: Name of the option, for messages.
+        settings: ``PATTERN=VALUE``, or a number for all joints.
+        joints: Names of the joints.
+
+    Raises:
+        UserError: A text is neither, or a pattern fits no joint.
+    """
+    values: dict[str, float] = {}
+    for setting in settings:
+        pattern, _, number = setting.rpartition("=")
+        try:
+            value = float(number)
+            fits = re.compile(pattern or ".*")
+        except (ValueError, re.error) as error:
+            raise UserError(
+                f"{option} {setting}: give a number, or PATTERN=NUMBER ({error})"
+            ) from error
+        named = [joint for joint in joints if fits.fullmatch(joint)]
+        if not named or not math.isfinite(value):
+            raise UserError(
+                f"{option} {setting}: no leg joint is called so; there are {', '.join(joints)}"
+                if not named
+                else f"{option} {setting}: give a finite number"
+            )
+        values |= dict.fromkeys(named, value)
+    return values
+
+
+def _some_of(some: Sequence[str], joints: Sequence[str]) -> str:
+    return "all leg joints" if len(some) == len(joints) else ", ".join(some)
+
+
+def _table(found: Discovery, values: dict[str, dict[str, float]]) -> Table:
+    table = Table(
+        title=f"{found.path.name}: {found.mass:.1f} kg, trunk '{found.base_body}' "
+        f"{found.trunk_mass:.1f} kg, legs {found.leg_length:.3f} m",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("joint", no_wrap=True)
+    for heading in ("range rad", "pose rad", "N m/rad", "N m s/rad", "N m", "rad/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for leg in found.legs:
+        table.add_row(f"{leg.end} {leg.side}")
+        for joint in leg.joints:
+            limits = found.joint_range.get(joint)
+            table.add_row(
+                f"  {joint}",
+                "none" if limits is None else f"{limits[0]:.2f} to {limits[1]:.2f}",
+                *(
+                    f"{values[name][joint]:g}" if joint in values[name] else "?"
+                    for name in ("pose", *DRIVE_OPTIONS)
+                ),
+            )
+    return table
+
+
+@dataclass(kw_only=True)
+class List:
+    """List the robots that there are tasks for."""
+
+    def run(self) -> None:
+        """Print a table of them."""
+        table = Table(box=None, pad_edge=False)
+        for heading in ("robot", "legs", "carries", "model"):
+            table.add_column(heading, no_wrap=heading != "model")
+        for robot in robots():
+            legs = " ".join(leg.name for leg in robot.legs)
+            carries = f"{robot.max_load:g} kg" if robot.payload else "nothing"
+            table.add_row(robot.name, legs, carries, str(robot.mjcf_path))
+        Console().print(table)
+
+
+RobotCommand = (
+    Annotated[Check, tyro.conf.subcommand("check")] | Annotated[List, tyro.conf.subcommand("list")]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Check a robot's file, or list the robots there are."""
+    run_program(RobotCommand, lambda command: command.run(), argv)
