@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 
 from rl_sim_env.cli import play
-from rl_sim_env.cli.saved_policy import SHIPPED, build_policy
+from rl_sim_env.cli.options import SHIPPED
 from rl_sim_env.deploy import DeployedPolicy
 from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.deploy.sim_to_sim import walk
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import evaluate_walking
 from rl_sim_env.evaluation.report import Report
+from rl_sim_env.experiment import build_policy
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.robots.grq20_v2d3.constants import MJCF_PATH
 

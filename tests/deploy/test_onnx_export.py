@@ -10,16 +10,16 @@ import onnx
 import pytest
 import torch
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
 from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.log_writer import write_run_files
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.mdp import observations
 from rl_sim_env.robots.grq20_v2d3 import constants
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
-from small_policy import CFG, TASK, save, small_policy
+from small_policy import TASK, save, small_policy
 
 STEPS = 100
 TOLERANCE = 1e-5
@@ -126,7 +126,7 @@ def test_settings_of_the_run_count_not_those_of_the_task(checkpoint, tmp_path):
     env_cfg = amp_vae_env_cfg(terrain="flat")
     env_cfg.actions["joint_pos"].scale = {".*_hip_joint": 0.1, ".*": 0.2}
     env_cfg.actions["joint_pos"].clip = {".*": (-0.3, 0.3)}
-    write_run_files(tmp_path, env_cfg=env_cfg, agent_cfg=CFG)
+    checkpoint.env_cfg = to_plain(env_cfg, classes=True)
     # Biases far apart, so that some joints reach their limits.
     policy = checkpoint.algorithm[POLICY_STATE]
     biases = [policy[name] for name in policy if name.startswith("actor.mlp")]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from mjlab.actuator import IdealPdActuator
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
 from mjlab.envs.types import VecEnvStepReturn
 from mjlab.managers.action_manager import ActionManager
@@ -33,6 +32,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.robots import RobotIndex, RobotNames
+from rl_sim_env.robots.leg_drive import LegDrive
 from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.simulation.backend import simulation_class, use_simulation
 from rl_sim_env.terrains import HeightMap, TerrainTypes
@@ -250,12 +250,12 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         if "startup" in self.event_manager.available_modes:
             self.event_manager.apply(mode="startup")
 
-    def _find_leg_drive(self) -> IdealPdActuator:
+    def _find_leg_drive(self) -> LegDrive:
         legs = set(self.cfg.robot_names.leg_joints)
         for actuator in self.robot.actuators:
-            if set(actuator.target_names) == legs and isinstance(actuator, IdealPdActuator):
+            if set(actuator.target_names) == legs and isinstance(actuator, LegDrive):
                 return actuator
-        raise UserError("no actuator of the robot drives exactly the leg joints of robot_names")
+        raise UserError("no LegDrive of the robot drives exactly the leg joints of robot_names")
 
     def step(self, action: torch.Tensor) -> VecEnvStepReturn:
         """Run one control step; see mjlab's environment.

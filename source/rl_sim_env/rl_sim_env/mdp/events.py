@@ -123,8 +123,7 @@ def randomize_leg_gains(
 
 def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
     """Draw the delay of the joint targets, in physics steps, for the whole episode."""
-    max_lag = env.leg_drive.cfg.delay_max_lag
-    lags = torch.randint(0, max_lag + 1, (len(env_ids),), device=env.device)
+    lags = torch.randint(0, env.leg_drive.max_lag + 1, (len(env_ids),), device=env.device)
     env.leg_drive.set_lags(lags, env_ids)
 
 

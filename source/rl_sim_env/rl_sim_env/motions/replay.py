@@ -15,6 +15,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from rl_sim_env.conventions import PHYSICS_DT
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.kinematics import load_robot_spec
 from rl_sim_env.motions.rotations import (
@@ -35,9 +36,6 @@ from rl_sim_env.robots.grq20_v2d3.constants import (
     STIFFNESS,
     VELOCITY_LIMIT,
 )
-
-PHYSICS_DT = 0.005
-"""Physics time step [s], that of the task."""
 
 TRUNK_STIFFNESS = np.array([300.0, 300.0, 2000.0, 200.0, 200.0, 200.0])
 """Pull towards the clip's trunk pose: along x, y, z [N/m], about x, y, z [N m/rad]."""

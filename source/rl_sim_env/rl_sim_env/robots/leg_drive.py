@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import mujoco
 import torch
 from mjlab.actuator import DcMotorActuator, DcMotorActuatorCfg
 from mjlab.actuator.actuator import ActuatorCmd
 
+from rl_sim_env.errors import UserError
+
 if TYPE_CHECKING:
+    import mujoco_warp as mjwarp
     from mjlab.entity import Entity
 
 
 @dataclass(kw_only=True)
 class LegDriveCfg(DcMotorActuatorCfg):
-    """mjlab's DC motor; ``delay_max_lag`` bounds the delay, whoever resets a robot draws it."""
+    """mjlab's DC motor with a delay in seconds.
+
+    Raises:
+        UserError: When the scene is built: the delay is given in mjlab's way, in physics steps.
+    """
+
+    max_delay: float = 0.0
+    """Longest delay of position targets [s]; >= 0. Whoever resets a robot draws its own."""
 
     def build(self, entity: Entity, target_ids: list[int], target_names: list[str]) -> LegDrive:
         """Build the drives."""
@@ -28,7 +39,22 @@ class LegDrive(DcMotorActuator[LegDriveCfg]):
     mjlab's delay buffer counts its place on the host and replaces its tensors, which a recorded
     control step cannot repeat; it also draws new lags in every physics step. Here targets move
     through a line of fixed tensors.
+
+    Attributes:
+        max_lag: Longest delay [physics steps].
     """
+
+    def initialize(
+        self, mj_model: mujoco.MjModel, model: mjwarp.Model, data: mjwarp.Data, device: str
+    ) -> None:
+        """Count the delay in physics steps and allocate gains, limits and the line of targets."""
+        if self.cfg.delay_max_lag:
+            raise UserError(
+                f"delay_max_lag {self.cfg.delay_max_lag} of a LegDriveCfg: its delay is max_delay, "
+                f"in seconds; one physics step takes {mj_model.opt.timestep:g} s"
+            )
+        self.max_lag = round(self.cfg.max_delay / mj_model.opt.timestep)
+        super().initialize(mj_model, model, data, device)
 
     def compute(self, cmd: ActuatorCmd) -> torch.Tensor:
         """Torques [N m], shape (num_envs, num_joints).
@@ -39,7 +65,7 @@ class LegDrive(DcMotorActuator[LegDriveCfg]):
 
     def _init_delay_buffer(self, num_envs: int, device: str) -> None:
         # Newest target first.
-        shape = (self.cfg.delay_max_lag + 1, num_envs, len(self.target_names))
+        shape = (self.max_lag + 1, num_envs, len(self.target_names))
         self._line = torch.zeros(shape, device=device)
         self._lags = torch.zeros(num_envs, dtype=torch.long, device=device)
         self._just_reset = torch.ones(num_envs, dtype=torch.bool, device=device)
@@ -61,7 +87,7 @@ class LegDrive(DcMotorActuator[LegDriveCfg]):
         """Set the delay of some environments.
 
         Args:
-            lags: Physics steps, 0 to ``delay_max_lag``. Shape (number of environments,).
+            lags: Physics steps, 0 to ``max_lag``. Shape (number of environments,).
             env_ids: The environments; None for all.
         """
         self._lags[slice(None) if env_ids is None else env_ids] = lags

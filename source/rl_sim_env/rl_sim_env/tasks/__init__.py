@@ -5,8 +5,6 @@ from rl_sim_env.tasks.registry import (
     Task,
     family_ids,
     find_task,
-    make_env_cfg,
-    make_gym_env,
     register_gymnasium_tasks,
 )
 
@@ -15,8 +13,6 @@ __all__ = [
     "Task",
     "family_ids",
     "find_task",
-    "make_env_cfg",
-    "make_gym_env",
     "register_gymnasium_tasks",
 ]
 

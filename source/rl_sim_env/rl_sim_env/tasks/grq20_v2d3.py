@@ -21,6 +21,7 @@ from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
 
+from rl_sim_env.conventions import FALL_ANGLE, PHYSICS_DT
 from rl_sim_env.envs import AmpVaeEnvCfg, StyleCfg
 from rl_sim_env.envs.observation_manager import FrameStackCfg
 from rl_sim_env.errors import UserError
@@ -54,7 +55,6 @@ CPU_MINUTES = 15.0
 TerrainName = Literal["rough", "flat"]
 """The seven families, or an endless plane."""
 
-PHYSICS_DT = 0.005
 DECIMATION = 4
 EPISODE_LENGTH_S = 20.0
 
@@ -87,8 +87,6 @@ SCAN_OFFSET = 0.5
 FEET_CONTACT = "feet_contact"
 LEG_CONTACT = "leg_contact"
 BODY_CONTACT = "body_contact"
-
-FALL_ANGLE = math.radians(75.0)
 
 
 def _noise(amplitude: float) -> Unoise:
@@ -394,14 +392,10 @@ def amp_vae_env_cfg(
             num_envs=num_envs,
             env_spacing=2.0,
             terrain=rough_cfg() if rough else flat_terrain_cfg(),
-            entities={
-                "robot": grq20_v2d3_cfg(
-                    mjcf_path=mjcf_path, names=names, arm=arm, physics_dt=PHYSICS_DT
-                )
-            },
+            entities={"robot": grq20_v2d3_cfg(mjcf_path=mjcf_path, names=names, arm=arm)},
             sensors=(
                 *_contact_sensors(names),
-                ProprioceptionCfg(joint_names=names.leg_joints, physics_dt=PHYSICS_DT),
+                ProprioceptionCfg(joint_names=names.leg_joints),
             ),
             extent=2.0,
         ),

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import gymnasium
 
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv
+from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg, amp_vae_runner_cfg
 
 
@@ -95,47 +93,6 @@ def register_gymnasium_tasks() -> None:
         if task_id not in gymnasium.registry:
             gymnasium.register(
                 id=task_id,
-                vector_entry_point=f"{__name__}:{make_gym_env.__name__}",
+                vector_entry_point="rl_sim_env.experiment:make_gym_env",
                 kwargs={"task_id": task_id},
             )
-
-
-def make_env_cfg(task_id: str, **overrides: Any) -> AmpVaeEnvCfg:
-    """Environment configuration of a task.
-
-    Args:
-        task_id: Id of the task.
-        **overrides: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
-
-    Raises:
-        UserError: There is no such task.
-    """
-    return find_task(task_id).env_cfg(**overrides)
-
-
-def make_gym_env(
-    task_id: str,
-    num_envs: int,
-    *,
-    device: str | None = None,
-    seed: int | None = None,
-    render_mode: str | None = None,
-    **overrides: Any,
-) -> AmpVaeGymEnv:
-    """Environment of a task for gymnasium: what ``gymnasium.make_vec`` calls.
-
-    Args:
-        task_id: Id of the task.
-        num_envs: Number of robots.
-        device: ``cpu`` or ``cuda:N``; CUDA where there is any, if left out.
-        seed: Seed of the terrain's and the robots' randomness; a random one if left out.
-        render_mode: ``rgb_array`` or None.
-        **overrides: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
-
-    Raises:
-        UserError: There is no such task or device, or ``num_envs`` is not positive.
-    """
-    cfg = make_env_cfg(task_id, **overrides)
-    cfg.scene.num_envs = num_envs
-    cfg.seed = seed
-    return AmpVaeGymEnv(AmpVaeEnv(cfg, resolve_device(device), render_mode))

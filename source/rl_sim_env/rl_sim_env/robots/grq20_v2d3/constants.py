@@ -118,7 +118,6 @@ def grq20_v2d3_cfg(
     mjcf_path: Path | str = MJCF_PATH,
     names: RobotNames = GRQ20_V2D3_NAMES,
     arm: ArmMode = "locked",
-    physics_dt: float = 0.005,
 ) -> EntityCfg:
     """The robot as an mjlab entity.
 
@@ -127,7 +126,6 @@ def grq20_v2d3_cfg(
         names: Names of those parts.
         arm: ``locked`` holds the boom where it was drawn; ``viscous`` only damps it, so that it
             drifts under gravity as in the original system.
-        physics_dt: Physics time step [s], in which the actuator's delay is counted.
 
     Raises:
         UserError: There is no such way to hold the boom. When the scene is built: the model cannot
@@ -142,7 +140,7 @@ def grq20_v2d3_cfg(
         effort_limit=EFFORT_LIMIT,
         saturation_effort=STALL_TORQUE,
         velocity_limit=VELOCITY_LIMIT,
-        delay_max_lag=round(MAX_COMMAND_DELAY / physics_dt),
+        max_delay=MAX_COMMAND_DELAY,
     )
     joint_pos = dict(zip(names.leg_joints, DEFAULT_LEG_JOINT_POS, strict=True))
     joint_pos |= {names.arm_angle_joint: 0.0, names.arm_length_joint: DEFAULT_ARM_LENGTH}
