@@ -150,7 +150,7 @@ def test_checkpoint_of_before_takes_the_file_beside_it_or_is_refused(alone, tmp_
     env_cfg = content.pop("env_cfg")
     del content["task_arguments"]
     path = tmp_path / alone.name
-    torch.save({**content, "format_version": 3}, path)
+    torch.save(content, path)
     with pytest.raises(UserError, match=r"env\.yaml is missing; put the file back"):
         export_policy(path, tmp_path / "out")
     with pytest.raises(UserError, match=r"env\.yaml is missing"):

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from rl_sim_env.configuration import apply_settings, settings_for
+from rl_sim_env.configuration import apply_settings, settings_for, to_plain
+from rl_sim_env.configuration.plain import field_names, is_data, is_dataclass, item_names
 from rl_sim_env.errors import UserError
+from rl_sim_env.tasks import find_task
 
 if TYPE_CHECKING:
     from somewhere import Unknown
+
+
+FAMILY = "Rl-Sim-Env-AmpVae-Grq20-V2d3"
 
 
 class Colour(Enum):
@@ -151,6 +156,7 @@ def test_what_shares_a_part_keeps_it():
         ("agent.colour=BLUE", "colour", Colour.BLUE),
         ("agent.file=b/c", "file", Path("b/c")),
         ("agent.name=5", "name", "5"),
+        ("agent.name='a b'", "name", "a b"),
         ("agent.unknown=2", "unknown", 2.0),
     ],
 )
@@ -219,3 +225,38 @@ def test_nothing_is_changed_by_a_refused_setting():
     with pytest.raises(UserError):
         apply_settings(["agent.steps=many"], "agent", cfg)
     assert cfg == Outer()
+
+
+def leaves(part: Any, path: str) -> list[tuple[str, Any]]:
+    """Paths of all fields that hold data, and what they hold."""
+    if is_dataclass(part):
+        named = {name: getattr(part, name) for name in field_names(part)}
+    elif isinstance(part, dict) and not (part and is_data(part)):
+        named = part
+    elif isinstance(part, tuple) and not is_data(part):
+        named = dict(zip(item_names(part), part, strict=True))
+    else:
+        return [(path, part)]
+    return [leaf for name, of in named.items() for leaf in leaves(of, f"{path}.{name}")]
+
+
+def as_text(value: Any) -> str:
+    return value.name if isinstance(value, Enum) else repr(value) if is_data(value) else "x"
+
+
+@pytest.mark.parametrize("task", (f"{FAMILY}-v0", f"{FAMILY}-Flat-Play-v0"))
+def test_every_field_of_a_task_is_reached_or_refused_with_the_reason(task):
+    cfg, agent = find_task(task).env_cfg(), find_task(task).runner_cfg()
+    # Files: text, not a literal.
+    cfg.events.pop("motion", None)
+    found = [*leaves(cfg, "env"), *leaves(agent, "agent")]
+    assert len(found) > 300
+    before = to_plain(cfg)
+    for path, value in found:
+        setting, root = f"{path}={as_text(value)}", path.split(".")[0]
+        if is_data(value):
+            apply_settings([setting], root, cfg if root == "env" else agent)
+        else:
+            with pytest.raises(UserError, match="only code can change it"):
+                apply_settings([setting], root, cfg)
+    assert to_plain(cfg) == before

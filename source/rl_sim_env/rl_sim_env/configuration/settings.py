@@ -236,7 +236,7 @@ def _fitted(parsed: Any, text: str, hint: Any, present: Any) -> Any:
             with contextlib.suppress(_MisfitError):
                 return _fitted(parsed, text, choice, present)
         raise _MisfitError(_expected(hint, present, parsed))
-    fitted = _fitted_container(parsed, text, origin or hint, choices, present)
+    fitted = _fitted_to_class(parsed, text, origin or hint, choices)
     if fitted is _MISFIT:
         raise _MisfitError(_expected(hint, present, parsed))
     return fitted
@@ -245,9 +245,7 @@ def _fitted(parsed: Any, text: str, hint: Any, present: Any) -> Any:
 _MISFIT: Any = object()
 
 
-def _fitted_container(
-    parsed: Any, text: str, kind: Any, items: tuple[Any, ...], present: Any
-) -> Any:
+def _fitted_to_class(parsed: Any, text: str, kind: Any, items: tuple[Any, ...]) -> Any:
     """A value of a plain class, or a container of such; ``_MISFIT`` where it does not fit."""
 
     def each(values: Iterable[Any], hints: Iterable[Any]) -> list[Any]:
@@ -271,12 +269,14 @@ def _fitted_container(
         return _MISFIT
     if issubclass(kind, Enum):
         return kind.__members__.get(text, _MISFIT)
+    # Text may stand in quotes, and needs none.
+    words = parsed if isinstance(parsed, str) else text
     if issubclass(kind, Path):
-        return kind(text)
+        return kind(words)
     if kind is float and isinstance(parsed, int) and not isinstance(parsed, bool):
         return float(parsed)
-    if kind is str and not isinstance(parsed, (tuple, list, dict)):
-        return text if parsed is not None or isinstance(present, str) else _MISFIT
+    if kind is str and parsed is not None and not isinstance(parsed, (tuple, list, dict)):
+        return words
     if kind is int and isinstance(parsed, bool):
         return _MISFIT
     return parsed if isinstance(parsed, kind) else _MISFIT
@@ -299,7 +299,7 @@ def _fitted_like(parsed: Any, text: str, present: Any) -> Any:
                 for value, item in zip(parsed, present, strict=True)
             )
         raise _MisfitError(f"expected {len(present)} numbers like {present!r}, got {len(parsed)}")
-    fitted = _fitted_container(parsed, text, type(present), (), present)
+    fitted = _fitted_to_class(parsed, text, type(present), ())
     if fitted is _MISFIT:
         raise _MisfitError(_expected(type(present), present, parsed))
     return fitted

@@ -23,11 +23,12 @@ import torch
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
+from rl_sim_env.learning.estimation import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
 
-_FORMAT_VERSION = 4
+_FORMAT_VERSION = 3
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -116,16 +117,15 @@ class Checkpoint:
             )
             raise UserError(f"{path}: not a checkpoint of rl_sim_env{found}")
         version = content.pop("format_version")
-        if version == _FORMAT_VERSION - 1:
-            # Checkpoints of before left this to a file beside them.
-            env_cfg = RunFiles.read(path.parent).env
-            content = {"env_cfg": env_cfg, "task_arguments": {}, **content}
-        elif version != _FORMAT_VERSION:
+        if version != _FORMAT_VERSION:
             raise UserError(
-                f"{path}: checkpoint format {version}, this program reads "
-                f"{_FORMAT_VERSION - 1} and {_FORMAT_VERSION}; "
+                f"{path}: checkpoint format {version}, this program reads {_FORMAT_VERSION}; "
                 f"use the rl_sim_env that wrote it ({content.get('versions')})"
             )
+        if "env_cfg" not in content:
+            # Checkpoints of before left it to a file beside them.
+            env_cfg = RunFiles.read(path.parent).env
+            content |= {"env_cfg": env_cfg, "task_arguments": {}}
         expected = {field.name for field in dataclasses.fields(cls)}
         if content.keys() != expected:
             raise UserError(
@@ -225,12 +225,12 @@ def require_fit(
         present: The layout of the environment at hand.
 
     Raises:
-        UserError: It was trained on another task or on other observations. Other scales of the same
-            observations are no matter of fit: they are settings.
+        UserError: It was trained on another task or on other observations. Other scales of what the
+            policy sees are no matter of fit: they are settings.
     """
     _require_task(path, task, tasks)
     trained = ObservationLayout.from_dict(layout)
-    if _without_scales(trained) != _without_scales(present):
+    if _what_must_fit(trained) != _what_must_fit(present):
         raise UserError(
             f"{path}: the observations that this policy was trained on (left) differ from "
             f"those of the environment (right):\n{trained.diff(present)}\n"
@@ -246,9 +246,16 @@ def _require_task(path: Path, task: str, tasks: Collection[str]) -> None:
         )
 
 
-def _without_scales(layout: ObservationLayout) -> dict[str, Any]:
+def _what_must_fit(layout: ObservationLayout) -> dict[str, Any]:
+    """What must be equal; scales only of the truth, for they are the units that was learned in."""
     return {
-        name: (group.history, [(term.name, term.width) for term in group.terms])
+        name: (
+            group.history,
+            [
+                (term.name, term.width, term.scales if name == TRUTH_GROUP else None)
+                for term in group.terms
+            ],
+        )
         for name, group in layout.groups.items()
     }
 
