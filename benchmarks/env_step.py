@@ -16,14 +16,14 @@ from mjlab.envs import ManagerBasedRlEnv
 from gauges import MemoryGauge, PartTimer, host_syncs, synchronize
 from record import Figures, make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.program import check_counts, quiet, run_program
-from rl_sim_env.envs import AmpVaeEnv
+from rl_sim_env.experiment import build_env
 from rl_sim_env.learning.distributed import resolve_device
 from subjects import (
     SubjectOptions,
     as_written,
     build,
     in_turns,
-    our_cfgs,
+    our_setup,
     step_parts,
     stock_env_cfg,
     stock_task,
@@ -222,16 +222,14 @@ def benchmark(options: EnvStepOptions) -> None:
     check_counts(steps=options.steps, repeats=options.repeats)
     prepare_output(options.output)
     device = resolve_device(options.device)
-    env_cfg, runner_cfg = our_cfgs(options, device)
-    stock = stock_task(options, env_cfg, device)
+    setup, runner_cfg = our_setup(options, device)
+    stock = stock_task(options, setup.cfg, device)
     if device == "cpu":
         torch.set_num_threads(runner_cfg.rollout_threads)
-    make: dict[str, Callable[[], ManagerBasedRlEnv]] = {
-        options.task: partial(AmpVaeEnv, env_cfg, device)
-    }
+    make: dict[str, Callable[[], ManagerBasedRlEnv]] = {options.task: partial(build_env, setup)}
     if stock is not None:
-        make[stock] = partial(ManagerBasedRlEnv, stock_env_cfg(stock, env_cfg), device)
-    sizes = {"num_envs": env_cfg.scene.num_envs, "steps": options.steps}
+        make[stock] = partial(ManagerBasedRlEnv, stock_env_cfg(stock, setup.cfg), device)
+    sizes = {"num_envs": setup.cfg.scene.num_envs, "steps": options.steps}
     subjects = {name: Subject(name, of, device, **sizes) for name, of in make.items()}
     for _ in in_turns(1 + options.repeats, "repeat"):
         for subject in subjects.values():

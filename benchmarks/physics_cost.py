@@ -13,13 +13,17 @@ import torch
 from env_step import MILLISECONDS, time_physics
 from gauges import MemoryGauge
 from record import make_record, prepare_output, print_record, write_record
-from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.options import (
+    ExperimentOptions,
+    TaskOptions,
+    find_checkpoint,
+    tell_differences,
+)
 from rl_sim_env.cli.program import check_counts, run_program
-from rl_sim_env.cli.saved_policy import DEFAULT_TASK, build_policy, find_checkpoint
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
 from rl_sim_env.evaluation.gait import GaitMeter
+from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
@@ -60,21 +64,8 @@ MILLIMETRES = 1e3
 
 
 @dataclass(kw_only=True)
-class PhysicsCostOptions:
+class PhysicsCostOptions(TaskOptions, ExperimentOptions):
     """Let a policy walk under each variant of the physics settings, and time the physics."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task."""
-
-    checkpoint: str | None = None
-    """Policy that walks: file, run folder or experiment folder; default: the newest run's, or the
-    one in the checkout."""
-
-    load_run: str | None = None
-    """Run to take it from: folder name or regular expression."""
-
-    experiment_name: str | None = None
-    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
 
     variants: tuple[str, ...] = ()
     """Names of the variants; default: all that the task knows the settings of."""
@@ -84,9 +75,6 @@ class PhysicsCostOptions:
 
     seconds: float = 20.0
     """Length of the walk [s]."""
-
-    device: str | None = None
-    """cpu, cuda or cuda:N; default: CUDA if there is one."""
 
     seed: int = 0
     """Seed of all random numbers."""
@@ -111,7 +99,7 @@ def benchmark(options: PhysicsCostOptions) -> None:
             raise UserError(f"--variants '{name}'; {known_names(name, VARIANTS)}")
     prepare_output(options.output)
     device = resolve_device(options.device)
-    path = find_checkpoint(options)
+    path = find_checkpoint(options, options.task)
     checkpoint = Checkpoint.load(path)
     terrain = make_env_cfg(options.task).scene.terrain
     is_rough = terrain is not None and terrain.terrain_generator is not None
@@ -129,13 +117,20 @@ def benchmark(options: PhysicsCostOptions) -> None:
 def _measure(
     name: str, options: PhysicsCostOptions, checkpoint: Checkpoint, path: Path, device: str
 ) -> dict[str, Any]:
-    cfg = make_env_cfg(options.task)
-    cfg.suit(device)
-    apply_overrides(VARIANTS[name], {"env": cfg})
-    cfg = arena_env_cfg(cfg, options.num_envs)
-    cfg.seed = options.seed
+    setup = configure_env(
+        EnvOptions(
+            task=options.task,
+            device=device,
+            training=Training.of(checkpoint, path, options.task),
+            adapt=arena_env_cfg,
+            num_envs=options.num_envs,
+            seed=options.seed,
+            settings=(*VARIANTS[name], *options.settings),
+        )
+    )
+    tell_differences(setup.differences)
     gauge = MemoryGauge(device)
-    vec_env, _ = build(name, lambda: AmpVaeVecEnv(AmpVaeEnv(cfg, device)), device, gauge)
+    vec_env, _ = build(name, lambda: build_vec_env(setup), device, gauge)
     arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
     env = arena.env
     gait = GaitMeter(env)

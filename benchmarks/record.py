@@ -18,7 +18,7 @@ from rich.table import Table
 from rl_sim_env.errors import UserError
 from rl_sim_env.hardware import processor_name
 from rl_sim_env.learning.checkpoint import package_versions
-from rl_sim_env.learning.log_writer import code_commit
+from rl_sim_env.learning.run_files import code_commit
 
 Figures = Mapping[str, Any]
 """What was measured of one subject: numbers, groups of numbers, repeats; None: not available."""

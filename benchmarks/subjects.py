@@ -6,21 +6,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import mjlab.tasks  # noqa: F401 (makes mjlab's tasks known)
-import tyro
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
 from mjlab.tasks.registry import list_tasks, load_env_cfg
 
 from gauges import MemoryGauge, Part, synchronize
-from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.options import TaskOptions
 from rl_sim_env.cli.program import quiet
-from rl_sim_env.cli.saved_policy import DEFAULT_TASK
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.experiment import (
+    EnvOptions,
+    EnvSetup,
+    TrainerOptions,
+    configure_env,
+    configure_trainer,
+    split_settings,
+)
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.tasks import find_task, make_env_cfg
 
 NO_STOCK = "none"
 
@@ -34,11 +39,8 @@ Built = TypeVar("Built")
 
 
 @dataclass(kw_only=True)
-class SubjectOptions:
+class SubjectOptions(TaskOptions):
     """What is measured, and where."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task."""
 
     stock: str | None = None
     """Id of mjlab's task to measure in turns with it, or none; default: its Go1 on the same kind of
@@ -47,30 +49,30 @@ class SubjectOptions:
     num_envs: int | None = None
     """Robots, the same number for both; default: the task's own."""
 
-    device: str | None = None
-    """cpu, cuda or cuda:N; default: CUDA if there is one."""
-
     seed: int = 0
     """Seed of all random numbers."""
 
-    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Further settings of the task, as env.path=value or agent.path=value."""
 
-
-def our_cfgs(options: SubjectOptions, device: str) -> tuple[AmpVaeEnvCfg, AmpVaeRunnerCfg]:
+def our_setup(options: SubjectOptions, device: str) -> tuple[EnvSetup, AmpVaeRunnerCfg]:
     """Environment and trainer of the task, configured as training does.
 
     Raises:
         UserError: There is no such task or setting.
     """
-    task = find_task(options.task)
-    env_cfg, runner_cfg = make_env_cfg(options.task), task.runner_cfg()
-    if options.num_envs is not None:
-        env_cfg.scene.num_envs = options.num_envs
-    env_cfg.suit(device)
-    apply_overrides(options.settings, {"env": env_cfg, "agent": runner_cfg})
-    env_cfg.seed = runner_cfg.seed = options.seed
-    return env_cfg, runner_cfg
+    env_settings, agent_settings = split_settings(options.settings)
+    runner_cfg, _ = configure_trainer(
+        TrainerOptions(task=options.task, given={"seed": options.seed}, settings=agent_settings)
+    )
+    setup = configure_env(
+        EnvOptions(
+            task=options.task,
+            device=device,
+            num_envs=options.num_envs,
+            seed=options.seed,
+            settings=env_settings,
+        )
+    )
+    return setup, runner_cfg
 
 
 def stock_task(options: SubjectOptions, env_cfg: AmpVaeEnvCfg, device: str) -> str | None:

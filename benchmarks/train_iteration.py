@@ -19,17 +19,16 @@ from mjlab.tasks.registry import load_rl_cfg, load_runner_cls
 from gauges import MemoryGauge
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.program import check_counts, quiet, run_program
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
+from rl_sim_env.experiment import EnvSetup, build_trainer, build_vec_env
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.log_writer import RunLog
 from rl_sim_env.learning.runner import AmpVaeRunner
-from rl_sim_env.motions import MotionSampler, load_clips
 from subjects import (
     SubjectOptions,
     build,
     in_turns,
-    our_cfgs,
+    our_setup,
     stock_env_cfg,
     stock_task,
 )
@@ -97,18 +96,12 @@ class TimedRunner(AmpVaeRunner):
         """Nothing is open."""
 
 
-def our_training(
-    task_id: str, env_cfg: AmpVaeEnvCfg, cfg: AmpVaeRunnerCfg, device: str
-) -> Training:
+def our_training(setup: EnvSetup, cfg: AmpVaeRunnerCfg) -> Training:
     """Training of a task, as the training program sets it up."""
-    env = AmpVaeVecEnv(AmpVaeEnv(env_cfg, device))
-    names = env.observation_layout.names("amp_obs")
-    robot = env_cfg.robot
-    clips = load_clips(cfg.amp.motion_paths, robot)
-    expert = MotionSampler(clips, names, env.step_dt, device, robot=robot)
-    runner = TimedRunner(env, cfg, expert, None, device, task_id=task_id)
+    runner = build_trainer(setup, build_vec_env(setup), cfg, kind=TimedRunner)
+    assert isinstance(runner, TimedRunner)
     training = Training(
-        learn=runner.learn, env_cfg=env_cfg, num_steps_per_env=cfg.num_steps_per_env
+        learn=runner.learn, env_cfg=setup.cfg, num_steps_per_env=cfg.num_steps_per_env
     )
     runner.note = training.iterations.append
     return training
@@ -194,12 +187,12 @@ def benchmark(options: TrainIterationOptions) -> None:
     prepare_output(options.output)
     device = resolve_device(options.device)
     torch.set_float32_matmul_precision("high")
-    env_cfg, cfg = our_cfgs(options, device)
-    stock = stock_task(options, env_cfg, device)
+    setup, cfg = our_setup(options, device)
+    stock = stock_task(options, setup.cfg, device)
     # Ours first: the time from the start of the process to its first iteration is a figure.
-    make = {options.task: partial(our_training, options.task, env_cfg, cfg, device)}
+    make = {options.task: partial(our_training, setup, cfg)}
     if stock is not None:
-        make[stock] = partial(stock_training, stock, stock_env_cfg(stock, env_cfg), device)
+        make[stock] = partial(stock_training, stock, stock_env_cfg(stock, setup.cfg), device)
     subjects = {name: Subject(name, of, device) for name, of in make.items()}
     for _ in in_turns(options.warm_up + options.iterations, "iteration"):
         for subject in subjects.values():

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.learning.checkpoint import Checkpoint, to_plain
+from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy, build_actor, build_vae
 
@@ -37,6 +38,7 @@ def small_checkpoint(vec_env: AmpVaeVecEnv, task: str = TASK) -> Checkpoint:
         processes=[{"env": vec_env.training_state()}],
         config=to_plain(CFG),
         layout=vec_env.observation_layout.to_dict(),
+        env_cfg=to_plain(vec_env.cfg, classes=True),
     )
 
 

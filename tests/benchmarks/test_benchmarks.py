@@ -163,9 +163,9 @@ def test_a_part_is_charged_for_its_own_time_only(load, monkeypatch):
 def test_stock_task_walks_on_the_same_ground(load, device, task, stock):
     subjects = load("subjects")
     options = subjects.SubjectOptions(task=task)
-    env_cfg, _ = subjects.our_cfgs(options, device)
-    assert env_cfg.fixed_shapes == (device != "cpu")
-    assert subjects.stock_task(options, env_cfg, device) == stock
+    setup, _ = subjects.our_setup(options, device)
+    assert setup.cfg.fixed_shapes == (device != "cpu")
+    assert subjects.stock_task(options, setup.cfg, device) == stock
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_sim_env.cli.train import LOG_ROOT
+from rl_sim_env.cli.options import LOG_ROOT
 from rl_sim_env.envs import AmpVaeVecEnv
 from small_policy import save, small_checkpoint
 

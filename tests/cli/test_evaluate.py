@@ -188,7 +188,7 @@ def test_place_that_cannot_be_written_is_refused_before_anything_is_built(
     refuse, tmp_path, monkeypatch
 ):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(evaluate, "AmpVaeEnv", None)
+    monkeypatch.setattr(evaluate, "build_vec_env", None)
     assert "cannot be written there" in refuse(*SMALL, "--output", str(tmp_path / "file" / "x"))
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rl_sim_env.cli import export, main, train
-from rl_sim_env.cli.saved_policy import build_policy
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
+from rl_sim_env.experiment import build_policy
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.policy import POLICY_STATE
 from small_policy import TASK

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from rl_sim_env.cli import play, saved_policy
+from rl_sim_env.cli import options, play
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import PolicyPlayer
 from small_policy import TASK, save, small_checkpoint
@@ -77,7 +77,7 @@ def test_truth_may_be_fed(feeds):
 @pytest.mark.usefixtures("run_folder")
 def test_settings_reach_the_environment(monkeypatch):
     made = []
-    monkeypatch.setattr(play, "AmpVaeEnv", lambda cfg, device: made.append(cfg) or exit(0))
+    monkeypatch.setattr(play, "build_vec_env", lambda setup: made.append(setup.cfg) or exit(0))
     with pytest.raises(SystemExit):
         play.main([*FOR_A_MOMENT, "--seed", "7", "env.viewer.distance=2"])
     assert made[0].viewer.distance == 2.0
@@ -130,7 +130,7 @@ def test_mistake_is_told_in_one_line(refuse, argv, words):
 
 def test_missing_experiment_is_told(refuse, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(saved_policy, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(options, "POLICIES", tmp_path / "none")
     line = refuse(*FOR_A_MOMENT)
     assert "grq20_v2d3_amp_vae_flat: no such folder; train first" in line
 

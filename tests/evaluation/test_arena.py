@@ -16,7 +16,7 @@ ROUGH_ROBOTS = 7
 def make_arena(make_env, robots: int, *, fixed_shapes: bool = False, **options) -> Arena:
     def edit(cfg):
         cfg.fixed_shapes = fixed_shapes
-        arena_env_cfg(cfg, robots)
+        arena_env_cfg(cfg)
 
     vec_env = AmpVaeVecEnv(make_env(robots, noise=True, edit=edit, **options))
     return Arena(vec_env, small_policy(vec_env))

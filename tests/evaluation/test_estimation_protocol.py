@@ -21,7 +21,7 @@ RMSE = [VELOCITY_OFFSET, MASS_OFFSET, *[-100.0 * COM_OFFSET] * 3]
 
 @pytest.fixture(scope="module")
 def vec_env(make_env) -> AmpVaeVecEnv:
-    return AmpVaeVecEnv(make_env(ROBOTS, edit=lambda cfg: arena_env_cfg(cfg, ROBOTS)))
+    return AmpVaeVecEnv(make_env(ROBOTS, edit=arena_env_cfg))
 
 
 def evaluate(vec_env: AmpVaeVecEnv) -> Section:

@@ -20,7 +20,7 @@ PUSHED, BEGUN, TOLD_ANEW, NONE = SITUATIONS
 
 @pytest.fixture(scope="module")
 def arena(make_env) -> Arena:
-    vec_env = AmpVaeVecEnv(make_env(ROBOTS, edit=lambda cfg: arena_env_cfg(cfg, ROBOTS)))
+    vec_env = AmpVaeVecEnv(make_env(ROBOTS, edit=arena_env_cfg))
     return Arena(vec_env, small_policy(vec_env))
 
 

@@ -28,7 +28,7 @@ CFG = EvaluationCfg(seeds=(3, 4), robots=ROBOTS, seconds=0.04, levels=(2, 5))
 
 @pytest.fixture(scope="module")
 def arena(make_env) -> Arena:
-    env = make_env(ROBOTS, terrain="rough", edit=lambda cfg: arena_env_cfg(cfg, ROBOTS))
+    env = make_env(ROBOTS, terrain="rough", edit=arena_env_cfg)
     vec_env = AmpVaeVecEnv(env)
     return Arena(vec_env, small_policy(vec_env))
 

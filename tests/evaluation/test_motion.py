@@ -18,7 +18,7 @@ CFG = EvaluationCfg(seeds=(0, 1), robots=ROBOTS, seconds=0.4)
 def make_arena(make_env, terrain: str, *, fixed_shapes: bool = False) -> Arena:
     def edit(cfg):
         cfg.fixed_shapes = fixed_shapes
-        arena_env_cfg(cfg, ROBOTS)
+        arena_env_cfg(cfg)
 
     vec_env = AmpVaeVecEnv(make_env(ROBOTS, terrain=terrain, edit=edit))
     subject = OffsetBeliever(vec_env.observation_layout, vec_env.num_actions)

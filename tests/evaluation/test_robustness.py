@@ -44,7 +44,7 @@ def vec_env(make_env) -> AmpVaeVecEnv:
 
     def edit(cfg):
         cfg.events["load"].params["mass"] = (0.0, 0.0)
-        arena_env_cfg(cfg, ROBOTS)
+        arena_env_cfg(cfg)
 
     return AmpVaeVecEnv(make_env(ROBOTS, play=True, edit=edit))
 

@@ -40,7 +40,7 @@ class KnownErrors(Arena):
 
 @pytest.fixture(scope="module")
 def vec_env(make_env) -> AmpVaeVecEnv:
-    return AmpVaeVecEnv(make_env(ROBOTS, edit=lambda cfg: arena_env_cfg(cfg, ROBOTS)))
+    return AmpVaeVecEnv(make_env(ROBOTS, edit=arena_env_cfg))
 
 
 def table(section: Section, title: str) -> Table:

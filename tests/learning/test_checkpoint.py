@@ -13,13 +13,13 @@ import pytest
 import torch
 from toy_env import toy_cfg, toy_layout
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import (
     Checkpoint,
     random_state,
     resolve_checkpoint,
     restore_random_state,
-    to_plain,
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 
@@ -35,6 +35,7 @@ def make_checkpoint(iteration: int = 3) -> Checkpoint:
         processes=[{"random": random_state("cpu"), "env": {"level": torch.ones(2)}}],
         config=to_plain(toy_cfg()),
         layout=toy_layout().to_dict(),
+        env_cfg={"decimation": 4},
     )
 
 
@@ -222,6 +223,6 @@ def test_what_cannot_be_found_is_told_with_what_there_is(
 def test_configurations_become_plain_yaml_values() -> None:
     plain = to_plain({"cfg": toy_cfg(), "function": to_plain, "path": Path("a/b"), 3: {1.5}})
     assert plain["cfg"]["actor"]["hidden_dims"] == [16]
-    assert plain["function"] == "rl_sim_env.learning.checkpoint:to_plain"
+    assert plain["function"] == "rl_sim_env.configuration.plain:to_plain"
     assert plain["path"] == "a/b"
     assert plain["3"] == [1.5]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.checkpoint import to_plain
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, runner_cfg_from_dict
 
 

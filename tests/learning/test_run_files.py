@@ -8,7 +8,7 @@ import pytest
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, MlpCfg
-from rl_sim_env.learning.log_writer import RunFiles, write_run_files
+from rl_sim_env.learning.run_files import RunFiles, write_run_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -28,6 +28,7 @@ def test_configuration_is_read_as_it_was_written(tmp_path: Path) -> None:
         RunFiles.read(tmp_path).env
         == written["env"]
         == {
+            "class": "rl_sim_env.learning.config:MlpCfg",
             "hidden_dims": [3, 2],
             "activation": "elu",
         }

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from grq20 import LEG_JOINT_NAMES
+from rl_sim_env.configuration import apply_settings
+from rl_sim_env.errors import UserError
 
 MAX_DELAY = 0.0075
 DT = 0.005
@@ -92,3 +94,29 @@ def test_first_observation_after_a_reset_is_the_measured_state(env):
         seen = obs["actor_obs"][:, layout.slice("actor_obs", name)]
         torch.testing.assert_close(seen, value * scale, atol=1e-5, rtol=0.0)
     assert pos.std(dim=0).min() > 0.05, "the reset poses differ"
+
+
+def test_delays_stay_in_seconds_when_the_time_step_changes(make_env):
+    def fine(cfg):
+        apply_settings(["env.sim.mujoco.timestep=0.0025", "env.decimation=8"], "env", cfg)
+
+    env = make_env(16, edit=fine)
+    assert env.step_dt == pytest.approx(0.02)
+    sensor, step = env.scene["proprioception"], env.physics_dt
+    _ = sensor.data
+    sensor._delay[:] = 0.006
+    for frame in range(6):
+        env.sim.data.qpos[:, 7:] = frame * step
+        sensor.update(step)
+    delay = 5 * step - sensor.data.joint_pos
+    torch.testing.assert_close(delay, torch.full_like(delay, 0.006), atol=1e-6, rtol=0.0)
+    # Commands are late by a whole number of physics steps, up to 15 ms.
+    assert env.leg_drive.max_lag * step == pytest.approx(0.015)
+    env.reset()
+    assert env.leg_drive._lags.max() > 3
+
+
+def test_delay_of_the_drives_in_physics_steps_is_refused(make_env):
+    setting = "env.scene.entities.robot.articulation.actuators.0.delay_max_lag=5"
+    with pytest.raises(UserError, match="its delay is max_delay, in seconds"):
+        make_env(1, edit=lambda cfg: apply_settings([setting], "env", cfg))

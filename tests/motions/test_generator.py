@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from feet import feet_in_world
 
+from feet import feet_in_world
 from grq20 import (
     DEFAULT_LEG_JOINT_POS,
     FOOT_RADIUS,

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from feet import feet_in_world
 from texts import leg_major, write_amp_text, write_text
 
+from feet import feet_in_world
 from grq20 import FOOT_SITE_NAMES, LEG_JOINT_NAMES, LEG_NAMES
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.readers import (

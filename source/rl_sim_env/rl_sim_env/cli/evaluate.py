@@ -10,19 +10,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.options import (
+    DEFAULT_TASK,
+    POLICIES,
+    ExperimentOptions,
+    RobotOptions,
+    TaskOptions,
+    find_checkpoint,
+    require_positive,
+    tell_differences,
+)
 from rl_sim_env.cli.program import check_counts, quiet, run_program
-from rl_sim_env.cli.saved_policy import DEFAULT_TASK, SHIPPED, build_policy, find_checkpoint
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import export_policy
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+from rl_sim_env.deploy.export import export_policy, require_same_environment
+from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step, Trial, arena_env_cfg
 from rl_sim_env.evaluation.protocols import (
@@ -41,12 +48,20 @@ from rl_sim_env.evaluation.rendering import (
 )
 from rl_sim_env.evaluation.report import Report, Section
 from rl_sim_env.evaluation.subject import OnnxSubject, Subject
+from rl_sim_env.experiment import (
+    EnvOptions,
+    EnvSetup,
+    Training,
+    build_policy,
+    build_vec_env,
+    configure_env,
+)
 from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
 from rl_sim_env.learning.distributed import resolve_device
-from rl_sim_env.learning.log_writer import RunFiles, code_commit
-from rl_sim_env.robots import ArmMode
-from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.run_files import RunFiles, code_commit
+from rl_sim_env.tasks import family_ids, find_task
 
 NOT_RECORDED = "not recorded"
 ONNX_SUFFIX = ".onnx"
@@ -62,21 +77,15 @@ SUMMARY_FIGURES = 3
 
 
 @dataclass(kw_only=True)
-class EvaluateOptions:
+class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     """Measure a trained policy and write a report: figures, plots and a web page."""
 
     task: str = DEFAULT_TASK
     """Id of the task to evaluate on."""
 
     checkpoint: str | None = None
-    """Checkpoint to evaluate: file, run folder or experiment folder, or an ONNX file without
-    history; default: the newest run's."""
-
-    load_run: str | None = None
-    """Run to evaluate: folder name or regular expression."""
-
-    experiment_name: str | None = None
-    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
+    """Policy to evaluate: file, file name in the run, run folder or experiment folder, or an ONNX
+    file without history; default: the newest of the run."""
 
     output: Path | None = None
     """Folder of the report; an earlier report there is replaced when all is measured. Until then,
@@ -101,24 +110,9 @@ class EvaluateOptions:
     quick: bool = False
     """A minute's try with a few robots; its figures mean little."""
 
-    device: str | None = None
-    """cpu, cuda or cuda:N; default: CUDA if there is one."""
-
-    mjcf: Path | None = None
-    """Another model of the robot, with the same parts; default: the robot's own."""
-
-    arm: ArmMode | None = None
-    """Whether the boom is held where it was drawn; default: as the robot says."""
-
-    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Further settings, as env.path=value."""
-
     def __post_init__(self) -> None:
         check_counts(robots=self.robots)
-        for name in ("seconds", "survival_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0.0:
-                raise UserError(f"--{name} {value}: must be above 0")
+        require_positive(seconds=self.seconds, survival_seconds=self.survival_seconds)
         if self.seeds is not None and (
             not self.seeds or min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds)
         ):
@@ -139,20 +133,24 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
-    path = find_checkpoint(options)
+    path = find_checkpoint(options, options.task)
     is_checkpoint = path.suffix != ONNX_SUFFIX
     # A file without history has nothing to walk with outside.
     names = choose_protocols(
         options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
     )
-    beside = Path() if path.parent == SHIPPED else path.parent
+    beside = Path() if path.parent.parent == POLICIES else path.parent
     output = beside / "report" if options.output is None else options.output
     check_writable(output)
     # What is measured outlives an end before the last protocol, and an earlier report outlives it.
     unfinished = Path(f"{output.resolve()}{UNFINISHED_SUFFIX}")
     check_writable(unfinished)
     policy = _open_policy(path, options.task)
-    vec_env = _make_env(options, cfg, device)
+    setup = _configure(options, cfg, device, policy.training)
+    policy.check(setup)
+    tell_differences(setup.differences)
+    with quiet():
+        vec_env = build_vec_env(setup)
     subject = policy.build(vec_env)
     facts = {
         **policy.facts,
@@ -188,6 +186,12 @@ class _SavedPolicy:
     facts: Mapping[str, str]
     """Where it comes from."""
 
+    training: Training | None
+    """In what it was trained; None where the file does not hold all of it."""
+
+    check: Callable[[EnvSetup], None]
+    """Refuses an environment that is not that of the training."""
+
     build: Callable[[AmpVaeVecEnv], Subject]
     """Makes it fit an environment."""
 
@@ -205,7 +209,10 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
         "Trained at commit": RunFiles.read(path.parent).commit or NOT_RECORDED,
     }
     return _SavedPolicy(
-        facts=facts, build=lambda vec_env: build_policy(checkpoint, path, task_id, vec_env)
+        facts=facts,
+        training=Training.of(checkpoint, path, task_id),
+        check=lambda setup: None,
+        build=lambda vec_env: build_policy(checkpoint, path, task_id, vec_env),
     )
 
 
@@ -218,6 +225,9 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
         "Trained at commit": metadata.training_commit or NOT_RECORDED,
     }
 
+    def check(setup: EnvSetup) -> None:
+        require_same_environment(metadata, to_plain(setup.cfg), path)
+
     def build(vec_env: AmpVaeVecEnv) -> Subject:
         layout = vec_env.observation_layout
         require_fit(
@@ -227,9 +237,9 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             tasks=family_ids(find_task(task_id).family),
             present=layout,
         )
-        return OnnxSubject(session, layout)
+        return OnnxSubject(session, ObservationLayout.from_dict(metadata.layout))
 
-    return _SavedPolicy(facts=facts, build=build)
+    return _SavedPolicy(facts=facts, training=None, check=check, build=build)
 
 
 def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
@@ -239,14 +249,21 @@ def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
     return replace(cfg, **{name: value for name, value in given.items() if value is not None})
 
 
-def _make_env(options: EvaluateOptions, cfg: EvaluationCfg, device: str) -> AmpVaeVecEnv:
-    task_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
-    task_cfg.suit(device)
-    apply_overrides(options.settings, {"env": task_cfg})
-    env_cfg = arena_env_cfg(task_cfg, cfg.robots)
-    env_cfg.seed = cfg.seeds[0]
-    with quiet():
-        return AmpVaeVecEnv(AmpVaeEnv(env_cfg, device))
+def _configure(
+    options: EvaluateOptions, cfg: EvaluationCfg, device: str, training: Training | None
+) -> EnvSetup:
+    return configure_env(
+        EnvOptions(
+            task=options.task,
+            device=device,
+            arguments=options.task_arguments(),
+            training=training,
+            adapt=arena_env_cfg,
+            num_envs=cfg.robots,
+            seed=cfg.seeds[0],
+            settings=options.settings,
+        )
+    )
 
 
 class _WatchedArena(Arena):

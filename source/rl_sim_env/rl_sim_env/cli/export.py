@@ -6,27 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_sim_env.cli.options import DEFAULT_TASK, ExperimentOptions, find_checkpoint
 from rl_sim_env.cli.program import run_program
-from rl_sim_env.cli.saved_policy import DEFAULT_TASK, find_checkpoint
 from rl_sim_env.deploy.export import export_folder, export_policy
 from rl_sim_env.learning.checkpoint import Checkpoint
 
 
 @dataclass(kw_only=True)
-class ExportOptions:
+class ExportOptions(ExperimentOptions):
     """Write a trained policy as ONNX files that run without torch and without the simulator."""
 
     task: str = DEFAULT_TASK
     """Id of the task whose newest run is exported where no checkpoint is named."""
-
-    checkpoint: str | None = None
-    """Checkpoint to export: file, run folder or experiment folder; default: the newest run's."""
-
-    load_run: str | None = None
-    """Run to export from: folder name or regular expression."""
-
-    experiment_name: str | None = None
-    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
 
     output: Path | None = None
     """Folder for the files; default: exported/<checkpoint>, beside the checkpoint."""
@@ -46,7 +37,7 @@ def export(options: ExportOptions) -> None:
     Raises:
         UserError: There is no such checkpoint, or the files cannot be written.
     """
-    path = find_checkpoint(options)
+    path = find_checkpoint(options, options.task)
     folder = export_folder(path) if options.output is None else options.output
     files = [*export_policy(path, folder)]
     if options.with_checkpoint:

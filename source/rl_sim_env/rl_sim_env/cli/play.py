@@ -6,22 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 import viser
 
-from rl_sim_env.cli.overrides import apply_overrides
+from rl_sim_env.cli.options import (
+    ExperimentOptions,
+    RobotOptions,
+    TaskOptions,
+    find_checkpoint,
+    require_positive,
+    tell_differences,
+)
 from rl_sim_env.cli.program import quiet, run_program
-from rl_sim_env.cli.saved_policy import build_policy, find_checkpoint
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import PolicyPlayer, print_reports
+from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.motions import load_clips
-from rl_sim_env.robots import ArmMode
-from rl_sim_env.tasks import find_task, make_env_cfg
+from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
@@ -34,23 +38,14 @@ DEFAULT_VIDEO_STEPS = 400
 
 
 @dataclass(kw_only=True)
-class PlayOptions:
+class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
     """Watch a policy, or the motion clips that AMP learns from."""
 
     task: str = DEFAULT_TASK
-    """Id of the task."""
+    """Id of the task to play on."""
 
     num_envs: int | None = None
     """Robots; default: the task's own number."""
-
-    checkpoint: str | None = None
-    """Checkpoint to play: file, run folder or experiment folder; default: the newest run's."""
-
-    load_run: str | None = None
-    """Run to play: folder name or regular expression."""
-
-    experiment_name: str | None = None
-    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
 
     p_boot_mean: float = 1.0
     """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
@@ -74,29 +69,16 @@ class PlayOptions:
     port: int = 8080
     """Port of the viewer's page; the next free one where it is taken."""
 
-    device: str | None = None
-    """cpu, cuda or cuda:N; default: CUDA if there is one."""
-
     seed: int = 42
     """Seed of all random numbers."""
 
     motions: tuple[str, ...] | None = None
     """Motion clips to show: files, folders or patterns; default: generated clips."""
 
-    mjcf: Path | None = None
-    """Another model of the robot, with the same parts; default: the robot's own."""
-
-    arm: ArmMode | None = None
-    """Whether the boom is held where it was drawn; default: as the robot says."""
-
-    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Further settings, as env.path=value."""
-
     def __post_init__(self) -> None:
-        for name in ("num_envs", "duration", "video_length"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UserError(f"--{name} {value}: must be greater than 0")
+        require_positive(
+            num_envs=self.num_envs, duration=self.duration, video_length=self.video_length
+        )
         if not 0.0 <= self.p_boot_mean <= 1.0:
             raise UserError(
                 f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
@@ -125,9 +107,9 @@ def play(options: PlayOptions) -> None:
 
 
 def _play_policy(options: PlayOptions) -> None:
-    path = find_checkpoint(options)
+    path = find_checkpoint(options, options.task)
     checkpoint = Checkpoint.load(path)
-    vec_env = _make_env(options, num_envs=options.num_envs)
+    vec_env = _make_env(options, options.num_envs, Training.of(checkpoint, path, options.task))
     policy = build_policy(checkpoint, path, options.task, vec_env)
     # Commands as far as training got.
     trained = checkpoint.processes[0]["env"]
@@ -140,23 +122,37 @@ def _play_policy(options: PlayOptions) -> None:
 
 
 def _play_clips(options: PlayOptions) -> None:
-    vec_env = _make_env(options, num_envs=options.num_envs or 1)
+    vec_env = _make_env(options, options.num_envs or 1, None)
     clips = load_clips(options.motions, vec_env.cfg.robot)
     player = ClipPlayer(vec_env, clips)
     _run(options, player, ClipViewer, lambda: player.clip.name, default_steps=player.num_steps)
     vec_env.close()
 
 
-def _make_env(options: PlayOptions, num_envs: int | None) -> AmpVaeVecEnv:
-    env_cfg = make_env_cfg(options.task, mjcf_path=options.mjcf, arm=options.arm)
-    if num_envs is not None:
-        env_cfg.scene.num_envs = num_envs
-    env_cfg.seed = options.seed
-    env_cfg.viewer.max_extra_envs = env_cfg.scene.num_envs - 1
-    env_cfg.scene.spec_fn = daylight
-    apply_overrides(options.settings, {"env": env_cfg})
+def _make_env(
+    options: PlayOptions, num_envs: int | None, training: Training | None
+) -> AmpVaeVecEnv:
+    def adapt(cfg: AmpVaeEnvCfg) -> None:
+        # Whoever falls begins anew at once: fixed shapes must not let some lie.
+        cfg.reset_share = 1.0
+        cfg.scene.spec_fn = daylight
+        cfg.viewer.max_extra_envs = (num_envs or cfg.scene.num_envs) - 1
+
+    setup = configure_env(
+        EnvOptions(
+            task=options.task,
+            device=resolve_device(options.device),
+            arguments=options.task_arguments(),
+            training=training,
+            adapt=adapt,
+            num_envs=num_envs,
+            seed=options.seed,
+            settings=options.settings,
+        )
+    )
+    tell_differences(setup.differences)
     with quiet():
-        return AmpVaeVecEnv(AmpVaeEnv(env_cfg, resolve_device(options.device)))
+        return build_vec_env(setup)
 
 
 def _run(

@@ -13,14 +13,15 @@ import torch
 from mjlab.utils.string import resolve_field
 from torch import nn
 
+from rl_sim_env.configuration import in_todays_form
 from rl_sim_env.deploy.metadata import METADATA_KEY, PolicyMetadata, RobotParts
 from rl_sim_env.deploy.policy import ESTIMATES, HISTORY, LAST_ACTION, MEMORY, OUTPUTS, SENSORS
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.checkpoint import Checkpoint, to_plain, write_atomically
+from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.log_writer import RunFiles
 from rl_sim_env.learning.policy import AmpVaePolicy
-from rl_sim_env.tasks import make_env_cfg
+from rl_sim_env.learning.run_files import RunFiles
+from rl_sim_env.tasks import find_task
 
 POLICY_FILE = "policy.onnx"
 """Everything inside: sensor values and state in, joint targets, estimates and state out."""
@@ -35,6 +36,7 @@ OPSET = 18
 _OBSERVATIONS = "actor_obs"
 _STACK = "vae_obs"
 _ACTION = "joint_pos"
+_DRIVE_FACTS = ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
 
 
 class NetworkModule(nn.Module):
@@ -163,8 +165,7 @@ def export_folder(checkpoint_path: Path) -> Path:
 def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     """Write the policy of a checkpoint as :data:`POLICY_FILE` and :data:`NETWORK_FILE`.
 
-    Facts of the robot come from the environment's configuration that the run has left beside its
-    checkpoints, and where there is none, from that of the checkpoint's task.
+    Facts of the robot come from the environment's configuration that the checkpoint holds.
 
     Args:
         checkpoint_path: The checkpoint.
@@ -174,12 +175,15 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
         Paths of both files.
 
     Raises:
-        UserError: The checkpoint does not fit, or a file could not be written.
+        UserError: The checkpoint does not fit or does not say in which environment it was trained,
+            or a file could not be written.
     """
     checkpoint = Checkpoint.load(checkpoint_path)
-    run = RunFiles.read(checkpoint_path.parent)
-    env = run.env or to_plain(make_env_cfg(checkpoint.task))
-    metadata = _metadata(checkpoint, checkpoint_path.name, run.commit, env)
+    commit = RunFiles.read(checkpoint_path.parent).commit
+    env = in_todays_form(
+        checkpoint.trained_env_cfg(checkpoint_path), find_task(checkpoint.task).robot
+    )
+    metadata = _metadata(checkpoint, checkpoint_path.name, commit, env)
     layout = ObservationLayout.from_dict(checkpoint.layout)
     # New networks draw random weights first, of which a training run around this must not notice.
     with torch.random.fork_rng(devices=()):
@@ -250,6 +254,29 @@ def _metadata(
         UserError: The environment's configuration lacks a fact.
     """
     layout = ObservationLayout.from_dict(checkpoint.layout)
+    return PolicyMetadata(
+        task=checkpoint.task,
+        iteration=checkpoint.iteration,
+        checkpoint=file_name,
+        training_commit=commit,
+        layout=checkpoint.layout,
+        slices={
+            group: {name: _columns(layout, group, name) for name in layout.names(group)}
+            for group in layout.groups
+        },
+        **environment_facts(env),
+    )
+
+
+def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
+    """What :class:`PolicyMetadata` says of an environment, by field.
+
+    Args:
+        env: The environment's configuration, as plain values.
+
+    Raises:
+        UserError: It lacks a fact.
+    """
     try:
         description = env["robot"]
         joints = tuple(description["leg_joints"])
@@ -261,29 +288,19 @@ def _metadata(
             if set(actuator["target_names_expr"]) == set(joints)
         )
         limits = action["clip"] and resolve_field(action["clip"], joints)
-        return PolicyMetadata(
-            task=checkpoint.task,
-            iteration=checkpoint.iteration,
-            checkpoint=file_name,
-            training_commit=commit,
-            joint_names=joints,
-            default_joint_pos=resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
-            stiffness=_of_drives(drive, joints, "stiffness"),
-            damping=_of_drives(drive, joints, "damping"),
-            effort_limit=_of_drives(drive, joints, "effort_limit"),
-            stall_torque=_of_drives(drive, joints, "stall_torque"),
-            velocity_limit=_of_drives(drive, joints, "velocity_limit"),
-            action_scale=resolve_field(action["scale"], joints, 1.0),
-            target_limits=None if limits is None else tuple(map(tuple, limits)),
-            control_period=env["decimation"] * env["sim"]["mujoco"]["timestep"],
-            observation_clip=env["observation_clip"],
-            layout=checkpoint.layout,
-            slices={
-                group: {name: _columns(layout, group, name) for name in layout.names(group)}
-                for group in layout.groups
+        return {
+            "joint_names": joints,
+            "default_joint_pos": resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
+            **{
+                name: tuple(drive["drives"][joint][name] for joint in joints)
+                for name in _DRIVE_FACTS
             },
-            robot=_robot_parts(description),
-        )
+            "action_scale": resolve_field(action["scale"], joints, 1.0),
+            "target_limits": None if limits is None else tuple(map(tuple, limits)),
+            "control_period": env["decimation"] * env["sim"]["mujoco"]["timestep"],
+            "observation_clip": env["observation_clip"],
+            "robot": _robot_parts(description),
+        }
     except (KeyError, TypeError, StopIteration) as error:
         raise UserError(
             f"the environment's configuration does not say what a robot needs to know ({error!r}); "
@@ -291,13 +308,35 @@ def _metadata(
         ) from error
 
 
+def require_same_environment(
+    metadata: PolicyMetadata, env: Mapping[str, Any], source: Path
+) -> None:
+    """Check that an environment is what an exported policy was trained in, as far as it says.
+
+    Args:
+        metadata: Facts of the policy.
+        env: The environment's configuration, as plain values.
+        source: Where the facts were read from, for the message.
+
+    Raises:
+        UserError: They differ; the message names each fact with both values.
+    """
+    differences = [
+        f"{name} was {getattr(metadata, name)}, is {value}"
+        for name, value in environment_facts(env).items()
+        if getattr(metadata, name) != value
+    ]
+    if differences:
+        raise UserError(
+            f"{source}: the environment is not that of the policy's training: "
+            f"{'; '.join(differences)}. Evaluate the checkpoint, which brings its environment, or "
+            "give the settings of the training"
+        )
+
+
 def _columns(layout: ObservationLayout, group: str, term: str) -> tuple[int, int]:
     columns = layout.slice(group, term)
     return columns.start, columns.stop
-
-
-def _of_drives(actuator: Mapping[str, Any], joints: Sequence[str], name: str) -> tuple[float, ...]:
-    return tuple(actuator["drives"][joint][name] for joint in joints)
 
 
 def _robot_parts(description: Mapping[str, Any]) -> RobotParts:

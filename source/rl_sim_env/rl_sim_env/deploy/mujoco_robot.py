@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from rl_sim_env.conventions import FALL_ANGLE
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.deploy.policy import projected_gravity
 from rl_sim_env.errors import UserError, known_names
@@ -29,9 +30,6 @@ TIME_STEP = 0.002
 """Physics time step [s]."""
 
 SOLVER_ITERATIONS = 100
-
-FALL_ANGLE = math.radians(75.0)
-"""A base that is tilted further has fallen."""
 
 GROUND_AHEAD = 0.8
 """Where slope and stairs begin, in front of the robot's start [m]."""

@@ -10,13 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.deploy.mujoco_robot import Model, MujocoRobot, Vector, World
 from rl_sim_env.deploy.policy import DeployedPolicy, PolicyStep, SensorReading
 
 Command = tuple[float, float, float]
-
-COMMAND_PERIOD = 5.0
-"""Time between two drawn commands [s]."""
 
 COMMAND_RANGE = 1.0
 """Drawn commands lie within plus or minus this [m/s, m/s, rad/s]."""

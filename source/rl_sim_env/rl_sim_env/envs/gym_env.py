@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,7 +21,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
     """Adapter from :class:`AmpVaeEnv` to gymnasium's vectorised environment.
 
     Values stay torch tensors on the environment's device. A robot whose episode ends is reset in
-    the same step.
+    the same step. The spare environment of fixed shapes stays hidden.
 
     Args:
         env: The environment; it is not reset before :meth:`reset`.
@@ -28,7 +29,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self.env = env
-        self.num_envs = env.num_envs
+        self.num_envs = env.num_robots
         self.render_mode = env.render_mode
         self.metadata = {
             "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -57,7 +58,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
         """
         super().reset(seed=seed)
         obs, extras = self.env.reset(seed=seed, options=options)
-        return cast("Observations", obs), dict(extras)
+        return self._of_robots(obs), dict(extras)
 
     def step(
         self, actions: torch.Tensor | np.ndarray
@@ -74,12 +75,21 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
         """
         actions = torch.as_tensor(actions, dtype=torch.float, device=self.env.device)
         obs, reward, terminated, truncated, extras = self.env.step(actions)
-        infos = dict(extras)
-        infos["final_obs"] = infos.pop("terminal_obs")
-        infos["_final_obs"] = terminated | truncated
         # The managers overwrite theirs in the next step.
-        reward, terminated, truncated = reward.clone(), terminated.clone(), truncated.clone()
-        return cast("Observations", obs), reward, terminated, truncated, infos
+        reward, terminated, truncated = (
+            of[: self.num_envs].clone() for of in (reward, terminated, truncated)
+        )
+        infos = {
+            **extras,
+            "final_obs": self._of_robots(extras["terminal_obs"]),
+            "_final_obs": terminated | truncated,
+            "style_scale": extras["style_scale"][: self.num_envs],
+        }
+        del infos["terminal_obs"]
+        return self._of_robots(obs), reward, terminated, truncated, infos
+
+    def _of_robots(self, groups: Mapping[str, Any]) -> Observations:
+        return {name: group[: self.num_envs] for name, group in groups.items()}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One picture of the scene, if the render mode is ``rgb_array``."""

@@ -24,6 +24,7 @@ from mjlab.tasks.velocity.mdp import terrain_edge_reached
 from mjlab.utils.random import seed_rng
 from tensordict import TensorDict
 
+from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.evaluation.subject import Subject
 from rl_sim_env.evaluation.walking import evaluation_env_cfg
 from rl_sim_env.learning.estimation import Estimate
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 
 MAX_COMMAND = (1.0, 1.0, 1.0)
 """Largest magnitudes of drawn commands [m/s, m/s, rad/s], as in HIM (Long et al., ICLR 2024)."""
-
-COMMAND_PERIOD = 5.0
-"""Time between two draws of a command [s]."""
 
 DRAWN_COMMANDS = (
     f"commands drawn every {COMMAND_PERIOD:g} s up to {MAX_COMMAND[0]:g} m/s forward and sideways "
@@ -293,7 +291,7 @@ class Arena:
         return next_obs, torch.where(done[:, None], 0.0, memory), step
 
 
-def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:
+def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into the arena's.
 
     Robots, sensor noise and delays vary as in training. Episodes begin from standing, on the
@@ -303,10 +301,8 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg, num_robots: int) -> AmpVaeEnvCfg:
 
     Args:
         cfg: A task's configuration; it is changed.
-        num_robots: Number of robots.
     """
     cfg = evaluation_env_cfg(cfg)
-    cfg.scene.num_envs = num_robots
     # Whoever falls begins anew at once: fixed shapes must not let some lie.
     cfg.reset_share = 1.0
     cfg.terminations.pop("time_out", None)

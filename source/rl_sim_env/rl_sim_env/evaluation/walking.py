@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.evaluation.gait import FeetWatch
 from rl_sim_env.evaluation.sums import Sums
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
@@ -37,8 +38,12 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     all rows alike.
     """
     cfg.events.pop("motion", None)
-    for name in [name for name, term in cfg.events.items() if term.mode == "interval"]:
-        del cfg.events[name]
+    # A term that is None was switched off by a setting.
+    cfg.events = {
+        name: term
+        for name, term in cfg.events.items()
+        if term is not None and term.mode != "interval"
+    }
     cfg.events["base"].params |= {"lin_vel": 0.0}
     cfg.events["legs"].params |= {"offset": 0.0}
     cfg.curriculum = {}
@@ -54,7 +59,7 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         command,
         terrains=dict.fromkeys(command.terrains, span),
         heading_prob=0.0,
-        resampling_time_range=(5.0, 5.0),
+        resampling_time_range=(COMMAND_PERIOD, COMMAND_PERIOD),
     )
     return cfg
 

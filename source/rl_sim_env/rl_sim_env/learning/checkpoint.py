@@ -13,7 +13,6 @@ import re
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
+from rl_sim_env.learning.estimation import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
+from rl_sim_env.learning.run_files import RunFiles
 
 _FORMAT_VERSION = 3
+
 _RECORDED_PACKAGES = (
     "rl_sim_env",
     "torch",
@@ -66,6 +69,12 @@ class Checkpoint:
     """The runner configuration, as plain values."""
     layout: dict[str, Any]
     """The observation layout: groups, terms, widths, scales."""
+    env_cfg: dict[str, Any] | None
+    """The environment configuration, as plain values with the names of classes. None in a file that
+    was written before checkpoints held it and has no ``params/env.yaml`` beside it."""
+    task_arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the task was made with, as plain values by name, such as ``arm``; what is not in it was
+    the task's own."""
     versions: dict[str, str] = dataclasses.field(default_factory=lambda: package_versions())
     """Versions of python and of the packages that matter."""
 
@@ -94,6 +103,9 @@ class Checkpoint:
     def load(cls, path: Path) -> Checkpoint:
         """Read a checkpoint, all tensors on the CPU.
 
+        One of before, which does not hold the environment's configuration, takes it from
+        ``params/env.yaml`` beside it.
+
         Raises:
             UserError: The file cannot be read, is truncated, or is not a checkpoint of this
                 program.
@@ -110,6 +122,10 @@ class Checkpoint:
                 f"{path}: checkpoint format {version}, this program reads {_FORMAT_VERSION}; "
                 f"use the rl_sim_env that wrote it ({content.get('versions')})"
             )
+        if "env_cfg" not in content:
+            # Checkpoints of before left it to a file beside them.
+            env_cfg = RunFiles.read(path.parent).env
+            content |= {"env_cfg": env_cfg, "task_arguments": {}}
         expected = {field.name for field in dataclasses.fields(cls)}
         if content.keys() != expected:
             raise UserError(
@@ -125,6 +141,23 @@ class Checkpoint:
             algorithm={POLICY_STATE: self.algorithm[POLICY_STATE]},
             processes=[{"env": self.processes[0]["env"]}],
         )
+
+    def trained_env_cfg(self, path: Path) -> dict[str, Any]:
+        """Return the configuration of the environment that the policy was trained in.
+
+        Args:
+            path: Where the checkpoint was read from, for the message.
+
+        Raises:
+            UserError: It is not known: a file of before, alone.
+        """
+        if self.env_cfg is None:
+            raise UserError(
+                f"{path}: does not say in which environment it was trained, as checkpoints of "
+                f"before do not, and {path.parent / 'params' / 'env.yaml'} is missing; put the "
+                "file back into the folder of its run, or the run's params/ beside it"
+            )
+        return self.env_cfg
 
     def runner_cfg(self, path: Path) -> AmpVaeRunnerCfg:
         """Return the configuration that the run was trained with.
@@ -147,6 +180,18 @@ class Checkpoint:
             for name, value in settings.items()
             if saved[learner].get(name) != value
         ]
+
+    def require_task(self, path: Path, tasks: Collection[str]) -> None:
+        """Check that the checkpoint is of one of some tasks.
+
+        Args:
+            path: Where it was read from, for the message.
+            tasks: Ids of the tasks whose policies fit.
+
+        Raises:
+            UserError: It was trained on another task.
+        """
+        _require_task(path, self.task, tasks)
 
     def require(self, path: Path, *, tasks: Collection[str], layout: ObservationLayout) -> None:
         """Check that the checkpoint fits what it is wanted for.
@@ -180,20 +225,39 @@ def require_fit(
         present: The layout of the environment at hand.
 
     Raises:
-        UserError: It was trained on another task or on other observations.
+        UserError: It was trained on another task or on other observations. Other scales of what the
+            policy sees are no matter of fit: they are settings.
     """
-    if task not in tasks:
-        raise UserError(
-            f"{path}: trained on task {task}, wanted {' or '.join(sorted(tasks))}; "
-            f"give --task {task} or another policy"
-        )
+    _require_task(path, task, tasks)
     trained = ObservationLayout.from_dict(layout)
-    if trained != present:
+    if _what_must_fit(trained) != _what_must_fit(present):
         raise UserError(
             f"{path}: the observations that this policy was trained on (left) differ from "
             f"those of the environment (right):\n{trained.diff(present)}\n"
             "Restore the observation terms it was trained with, or train anew"
         )
+
+
+def _require_task(path: Path, task: str, tasks: Collection[str]) -> None:
+    if task not in tasks:
+        raise UserError(
+            f"{path}: trained on task {task}, wanted {' or '.join(sorted(tasks))}; "
+            f"give --task {task} or another policy"
+        )
+
+
+def _what_must_fit(layout: ObservationLayout) -> dict[str, Any]:
+    """What must be equal; scales only of the truth, for they are the units that was learned in."""
+    return {
+        name: (
+            group.history,
+            [
+                (term.name, term.width, term.scales if name == TRUTH_GROUP else None)
+                for term in group.terms
+            ],
+        )
+        for name, group in layout.groups.items()
+    }
 
 
 def package_versions() -> dict[str, str]:
@@ -230,30 +294,6 @@ def restore_random_state(state: Mapping[str, Any], device: str) -> None:
     torch.set_rng_state(state["torch"])
     if torch.device(device).type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
-
-
-def to_plain(value: Any) -> Any:
-    """Return a configuration as dictionaries, lists, strings, numbers and None.
-
-    Callables become their qualified names; objects without a plain form their description.
-    """
-    if isinstance(value, Enum):
-        return value.name
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [to_plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
-        return value.tolist()
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}:{value.__qualname__}"
-    return str(value)
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:

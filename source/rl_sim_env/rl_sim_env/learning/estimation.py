@@ -9,7 +9,9 @@ from torch import nn
 
 from rl_sim_env.learning.layout import ObservationLayout
 
-_GROUP = "critic_obs"
+TRUTH_GROUP = "critic_obs"
+"""Observation group that holds the truth."""
+
 ESTIMATED_TERMS = ("base_lin_vel", "random_mass", "random_com")
 """Privileged observations that are estimated, in the order of a code."""
 
@@ -44,7 +46,7 @@ class EstimationTargets(nn.Module):
 
     def __init__(self, layout: ObservationLayout, com_scale: float) -> None:
         super().__init__()
-        terms = [layout.term(_GROUP, name) for name in ESTIMATED_TERMS]
+        terms = [layout.term(TRUTH_GROUP, name) for name in ESTIMATED_TERMS]
         self.widths = tuple(term.width for term in terms)
         """Number of elements of velocity, mass and centre of mass."""
         self.width = sum(self.widths)
@@ -66,7 +68,7 @@ class EstimationTargets(nn.Module):
         Returns:
             Code, shape (..., width).
         """
-        return self._layout.gather(_GROUP, ESTIMATED_TERMS, critic_obs) * self._factors
+        return self._layout.gather(TRUTH_GROUP, ESTIMATED_TERMS, critic_obs) * self._factors
 
     def split(self, code: torch.Tensor) -> Estimate:
         """The three parts of a code, still normalised. Shape (..., width) -> (..., 3 | 1 | 3)."""

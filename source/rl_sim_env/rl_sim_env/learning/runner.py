@@ -19,26 +19,22 @@ import torch
 from tensordict import TensorDict
 from torch.utils import _pytree as pytree
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.algorithm import AmpVaePPO
 from rl_sim_env.learning.checkpoint import (
     Checkpoint,
     random_state,
     restore_random_state,
-    to_plain,
     write_atomically,
 )
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.log_writer import (
-    RunLog,
-    mean_metrics,
-    open_writers,
-    write_run_files,
-)
+from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.run_files import write_run_files
 
 _MAX_NAN_SHARE = 0.01
 """Part of all environments that NaN may reset in one iteration before training stops."""
@@ -174,6 +170,7 @@ class AmpVaeRunner:
         log_dir: Folder of the run, the same for all processes; None to write nothing.
         device: Device of the learners; that of the environment.
         task_id: Id of the task, kept in checkpoints.
+        task_arguments: What the task was made with, as plain values by name, kept as well.
         processes: The processes that train together; by default this one alone.
         on_save: Called by rank 0 with the path of each checkpoint that training has saved.
     """
@@ -187,6 +184,7 @@ class AmpVaeRunner:
         device: str = "cpu",
         *,
         task_id: str,
+        task_arguments: Mapping[str, Any] | None = None,
         processes: Distributed | None = None,
         on_save: Callable[[Path], None] | None = None,
     ) -> None:
@@ -195,6 +193,7 @@ class AmpVaeRunner:
         self.log_dir = log_dir
         self.device = device
         self.task_id = task_id
+        self.task_arguments = dict(task_arguments or {})
         self.processes = processes or Distributed(device=device)
         self.on_save = on_save
         self.current_learning_iteration = -1
@@ -466,6 +465,8 @@ class AmpVaeRunner:
             processes=processes,
             config=to_plain(self.cfg),
             layout=self.env.observation_layout.to_dict(),
+            env_cfg=to_plain(self.env.cfg, classes=True),
+            task_arguments=self.task_arguments,
         )
 
     def _process_state(self) -> dict[str, Any]:

@@ -44,8 +44,6 @@ class ProprioceptionCfg(SensorCfg):
     """Leg joints in canonical order."""
     max_delay_s: float = 0.0075
     """Longest delay [s]; 0 switches delays off."""
-    physics_dt: float = 0.005
-    """Physics time step [s]."""
 
     def build(self) -> Proprioception:
         """Build the sensor."""
@@ -71,13 +69,15 @@ class Proprioception(Sensor[ProprioceptionData]):
         self, mj_model: mujoco.MjModel, model: mjwarp.Model, data: mjwarp.Data, device: str
     ) -> None:
         """Allocate the ring: newest frame first."""
-        del mj_model, model
+        del model
         assert self._robot is not None
         joint_ids = self._robot.find_joints(self.cfg.joint_names, preserve_order=True)[0]
         self._joint_ids = torch.tensor(joint_ids, dtype=torch.long, device=device)
         num_joints = len(joint_ids)
         self._widths = (3, 3, num_joints, num_joints)
-        depth = math.ceil(self.cfg.max_delay_s / self.cfg.physics_dt) + 1
+        # Whatever sets the time step: there is one frame for each physics step.
+        self._frame_period = mj_model.opt.timestep
+        depth = math.ceil(self.cfg.max_delay_s / self._frame_period) + 1
         num_envs = data.nworld
         self._frames = torch.zeros(depth, num_envs, sum(self._widths), device=device)
         self._delay = torch.zeros(num_envs, len(self._widths), device=device)
@@ -124,7 +124,7 @@ class Proprioception(Sensor[ProprioceptionData]):
         if self._frames.shape[0] == 1:
             delayed = self._frames[0]
         else:
-            age = self._delay / self.cfg.physics_dt
+            age = self._delay / self._frame_period
             newer = age.floor().clamp(max=self._frames.shape[0] - 2)
             blend = (age - newer)[:, self._signal_of_column]
             row = newer.long()[:, self._signal_of_column]

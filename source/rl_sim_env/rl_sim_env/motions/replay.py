@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from rl_sim_env.conventions import PHYSICS_DT
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.rotations import (
     quat_conjugate,
@@ -23,9 +24,6 @@ from rl_sim_env.motions.rotations import (
 )
 from rl_sim_env.robots import Robot, load_model
 from rl_sim_env.robots.robot import torque_limits
-
-PHYSICS_DT = 0.005
-"""Physics time step [s], that of the task."""
 
 TRUNK_STIFFNESS = np.array([300.0, 300.0, 2000.0, 200.0, 200.0, 200.0])
 """Pull towards the clip's trunk pose: along x, y, z [N/m], about x, y, z [N m/rad]."""

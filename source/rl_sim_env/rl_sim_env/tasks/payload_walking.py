@@ -25,6 +25,7 @@ from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
 
+from rl_sim_env.conventions import FALL_ANGLE, PHYSICS_DT
 from rl_sim_env.envs import AmpVaeEnvCfg, StyleCfg
 from rl_sim_env.envs.observation_manager import FrameStackCfg
 from rl_sim_env.errors import UserError
@@ -47,7 +48,6 @@ CPU_MINUTES = 15.0
 TerrainName = Literal["rough", "flat"]
 """The seven families, or an endless plane."""
 
-PHYSICS_DT = 0.005
 DECIMATION = 4
 EPISODE_LENGTH_S = 20.0
 
@@ -74,8 +74,6 @@ SCAN_RESOLUTION = 0.1
 FEET_CONTACT = "feet_contact"
 LEG_CONTACT = "leg_contact"
 BODY_CONTACT = "body_contact"
-
-FALL_ANGLE = math.radians(75.0)
 
 
 @dataclass(kw_only=True)
@@ -432,7 +430,7 @@ def walking_env_cfg(
             entities={"robot": entity_cfg(robot)},
             sensors=(
                 *_contact_sensors(robot),
-                ProprioceptionCfg(joint_names=robot.leg_joints, physics_dt=PHYSICS_DT),
+                ProprioceptionCfg(joint_names=robot.leg_joints),
             ),
             extent=2.0,
         ),

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import gymnasium
 
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv
+from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.robots import ArmMode, Robot
 from rl_sim_env.tasks.payload_walking import (
     PayloadWalkingCfg,
@@ -70,7 +68,7 @@ def register_task(task_id: str, task: Task) -> None:
     _TASKS[task_id] = task
     gymnasium.register(
         id=task_id,
-        vector_entry_point=f"{__name__}:{make_gym_env.__name__}",
+        vector_entry_point="rl_sim_env.experiment:make_gym_env",
         kwargs={"task_id": task_id},
     )
 
@@ -173,31 +171,3 @@ def make_env_cfg(
     if arm is not None:
         robot = robot.with_arm(arm)
     return task.env_cfg(robot)
-
-
-def make_gym_env(
-    task_id: str,
-    num_envs: int,
-    *,
-    device: str | None = None,
-    seed: int | None = None,
-    render_mode: str | None = None,
-    **overrides: Any,
-) -> AmpVaeGymEnv:
-    """Environment of a task for gymnasium: what ``gymnasium.make_vec`` calls.
-
-    Args:
-        task_id: Id of the task.
-        num_envs: Number of robots.
-        device: ``cpu`` or ``cuda:N``; CUDA where there is any, if left out.
-        seed: Seed of the terrain's and the robots' randomness; a random one if left out.
-        render_mode: ``rgb_array`` or None.
-        **overrides: Arguments of :func:`make_env_cfg`.
-
-    Raises:
-        UserError: There is no such task or device, or ``num_envs`` is not positive.
-    """
-    cfg = make_env_cfg(task_id, **overrides)
-    cfg.scene.num_envs = num_envs
-    cfg.seed = seed
-    return AmpVaeGymEnv(AmpVaeEnv(cfg, resolve_device(device), render_mode))

@@ -1,0 +1,114 @@
+"""Options that programs share, and the checkpoint that they mean."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import resolve_checkpoint
+from rl_sim_env.robots import ArmMode
+from rl_sim_env.tasks import find_task
+
+DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+"""Task of programs that look for a policy where none is named."""
+
+LOG_ROOT = Path("logs") / "rsl_rl"
+"""Folder of all experiments, in the working directory."""
+
+POLICIES = Path(__file__).parents[4] / "policies"
+"""The trained policies that come with the checkout, in a folder for each robot."""
+
+SHOWN_DIFFERENCES = 12
+"""Lines on how an environment differs from the training of its policy."""
+
+
+@dataclass(kw_only=True)
+class TaskOptions:
+    """Which task, and where it runs."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task."""
+
+    device: str | None = None
+    """cpu, cuda or cuda:N; default: CUDA if there is one."""
+
+    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Further settings, as env.path=value; where something trains, agent.path=value, too."""
+
+
+@dataclass(kw_only=True)
+class RobotOptions:
+    """How the robot differs from the task's own."""
+
+    mjcf: Path | None = None
+    """The robot's model; default: the one in training, else the task's own."""
+
+    arm: ArmMode | None = None
+    """Whether the boom is locked where it was drawn, or viscous, so that it drifts; default: as in
+    training, else locked."""
+
+    def task_arguments(self) -> dict[str, Any]:
+        """What of it was given, as arguments of the task."""
+        model = None if self.mjcf is None else str(self.mjcf.absolute())
+        given = {"mjcf_path": model, "arm": self.arm}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(kw_only=True)
+class ExperimentOptions:
+    """Where runs are."""
+
+    experiment_name: str | None = None
+    """Folder of the runs, below logs/rsl_rl; default: the task's own."""
+
+    load_run: str | None = None
+    """Run to take the policy from: folder name or regular expression; default: the newest."""
+
+    checkpoint: str | None = None
+    """Policy to take: file, file name in the run, run folder or experiment folder; default: the
+    newest of the run."""
+
+
+def find_checkpoint(options: ExperimentOptions, task: str) -> Path:
+    """Find the checkpoint's file; by default the newest of the task's experiment.
+
+    Where nothing was trained yet and nothing is asked for, it is the policy of the checkout.
+
+    Raises:
+        UserError: There is no such task or file.
+    """
+    experiment = options.experiment_name or find_task(task).runner_cfg().experiment_name
+    root, shipped = LOG_ROOT / experiment, POLICIES / find_task(task).robot.name
+    is_asked = options.checkpoint or options.load_run or options.experiment_name
+    if not is_asked and not root.is_dir() and shipped.is_dir():
+        print(f"nothing trained in {root} yet: taking the policy in {shipped}", flush=True)
+        root = shipped
+    return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+
+
+def tell_differences(differences: tuple[str, ...]) -> None:
+    """Print how an environment differs from the training of its policy."""
+    for line in differences[:SHOWN_DIFFERENCES]:
+        print(f"note: {line}")
+    if more := differences[SHOWN_DIFFERENCES:]:
+        print(f"note: and {len(more)} differences more")
+    sys.stdout.flush()
+
+
+def require_positive(**values: float | None) -> None:
+    """Refuse options that are not above 0.
+
+    Args:
+        **values: Options by name; None where one was not given.
+
+    Raises:
+        UserError: One is not; the message names it.
+    """
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise UserError(f"--{name} {value}: must be above 0")

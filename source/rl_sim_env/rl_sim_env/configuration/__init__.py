@@ -1,0 +1,19 @@
+"""Configurations as data: to plain values, back onto fresh ones, and settings by path."""
+
+from rl_sim_env.configuration.plain import NOTHING, name_of, plain_at, to_plain
+from rl_sim_env.configuration.restoring import Restored, restore
+from rl_sim_env.configuration.settings import AppliedSetting, apply_settings, settings_for
+from rl_sim_env.configuration.upgrading import in_todays_form
+
+__all__ = [
+    "NOTHING",
+    "AppliedSetting",
+    "Restored",
+    "apply_settings",
+    "in_todays_form",
+    "name_of",
+    "plain_at",
+    "restore",
+    "settings_for",
+    "to_plain",
+]

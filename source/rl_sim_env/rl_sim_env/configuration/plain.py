@@ -1,0 +1,117 @@
+"""Configurations as plain values: what a file may hold, since nothing in it can run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+CLASS = "class"
+"""Key under which :func:`to_plain` keeps the name of a dataclass; no field can have this name."""
+
+_PACKAGE = Path(__file__).parents[1]
+
+NOTHING: Any = object()
+"""What :func:`plain_at` finds where there is nothing; None is a value."""
+
+
+def to_plain(value: Any, *, classes: bool = False) -> Any:
+    """Return a configuration as dictionaries, lists, strings, numbers and None.
+
+    Callables become their qualified names, partial functions that of the function; objects without
+    a plain form become their description. Files of this package are named from its folder on, the
+    same on all machines. Private fields are left out.
+
+    Args:
+        value: The configuration.
+        classes: Whether each dataclass also tells its name, under :data:`CLASS`.
+    """
+    if isinstance(value, Enum):
+        return value.name
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Path) and value.is_relative_to(_PACKAGE):
+        return str(value.relative_to(_PACKAGE.parent))
+    if is_dataclass(value):
+        plain = {
+            name: to_plain(getattr(value, name), classes=classes) for name in field_names(value)
+        }
+        return {CLASS: name_of(type(value)), **plain} if classes else plain
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item, classes=classes) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_plain(item, classes=classes) for item in value]
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
+    return name_of(value) if callable(value) else str(value)
+
+
+def name_of(function: Any) -> str:
+    """Qualified name, ``module:name``, of a class or function, or of what stands in for one."""
+    if isinstance(function, partial):
+        return name_of(function.func)
+    if not hasattr(function, "__qualname__"):
+        function = type(function)
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def is_dataclass(value: Any) -> bool:
+    """Whether a value is an instance of a dataclass."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def field_names(value: Any) -> tuple[str, ...]:
+    """Names of a dataclass' fields; private ones are caches and no part of a configuration."""
+    return tuple(of.name for of in dataclasses.fields(value) if not of.name.startswith("_"))
+
+
+def is_data(value: Any) -> bool:
+    """Whether a value is numbers, texts and containers of them, so that a file can replace it."""
+    if is_dataclass(value) or (callable(value) and not isinstance(value, Enum)):
+        return False
+    if isinstance(value, Mapping):
+        return all(map(is_data, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(is_data, value))
+    return True
+
+
+def item_names(items: Sequence[Any]) -> list[str]:
+    """What the items of a sequence are called in a path: their own names, else their places."""
+    names = [
+        of.get("name") if isinstance(of, Mapping) else getattr(of, "name", None) for of in items
+    ]
+    told = [name for name in names if isinstance(name, str) and name]
+    if len({*told}) == len(items):
+        return told
+    return [str(place) for place in range(len(items))]
+
+
+def plain_at(plain: Any, path: str) -> Any:
+    """What plain values hold at a path through keys and through names or places of items.
+
+    Args:
+        plain: What :func:`to_plain` returned.
+        path: Names with dots between them.
+
+    Returns:
+        The value, or :data:`NOTHING` where the path leads nowhere.
+    """
+    for name in path.split("."):
+        plain = next((item for names, item in _items(plain) if name in names), NOTHING)
+    return plain
+
+
+def _items(plain: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The parts of plain values, each with the names that it goes by."""
+    if isinstance(plain, Mapping):
+        yield from (((key,), item) for key, item in plain.items())
+    elif isinstance(plain, list):
+        for place, (name, item) in enumerate(zip(item_names(plain), plain, strict=True)):
+            yield (name, str(place)), item

@@ -1,0 +1,54 @@
+"""Saved configurations of environments whose form has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rl_sim_env.configuration.plain import plain_at, to_plain
+
+_RENAMED_FUNCTIONS = {"rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom"}
+
+_DRIVE_FIELDS = {
+    "stiffness": "stiffness",
+    "damping": "damping",
+    "effort_limit": "effort_limit",
+    "saturation_effort": "stall_torque",
+    "velocity_limit": "velocity_limit",
+}
+"""Fields of an actuator that held for all its joints, and what they are called by joint."""
+
+
+def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
+    """Saved values of an environment's configuration, in the form that they have now.
+
+    Until checkpoints held them, delays of drives were counted in physics steps, and the sensor of
+    proprioception was told the time step. Until robots were described as data, the environment knew
+    names of parts only, and all joints of an actuator had the same gains.
+
+    Args:
+        env_cfg: Plain values, as a run saved them.
+        robot: Description of the task's robot, which the values lack where it stood in the code.
+    """
+    saved = to_plain(env_cfg)
+    time_step = plain_at(saved, "sim.mujoco.timestep")
+    if saved.pop("robot_names", None) is not None:
+        saved["robot"] = to_plain(robot)
+    entities = plain_at(saved, "scene.entities")
+    for entity in entities.values() if isinstance(entities, dict) else ():
+        for actuator in (entity.get("articulation") or {}).get("actuators", ()):
+            if "saturation_effort" in actuator:
+                if actuator.get("delay_max_lag"):
+                    actuator["max_delay"] = actuator.pop("delay_max_lag") * time_step
+                    actuator["delay_max_lag"] = 0
+                drive = {now: actuator.pop(then) for then, now in _DRIVE_FIELDS.items()}
+                drive["armature"] = None
+                joints = actuator["target_names_expr"]
+                actuator["drives"] = {joint: dict(drive) for joint in joints}
+    sensor = plain_at(saved, "scene.sensors.proprioception")
+    if isinstance(sensor, dict):
+        sensor.pop("physics_dt", None)
+    for event in saved.get("events", {}).values():
+        event["func"] = _RENAMED_FUNCTIONS.get(event["func"], event["func"])
+        event.get("params", {}).pop("mjcf_path", None)
+    return saved

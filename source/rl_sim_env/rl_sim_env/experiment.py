@@ -1,0 +1,470 @@
+"""The one place where environment, policy and trainer are put together.
+
+Every program configures an environment in the same order: the task's own configuration, the values
+that the policy was trained with, what the program needs, number of robots, seed, device, settings
+of the command line. What comes later counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from rl_sim_env.configuration import (
+    NOTHING,
+    AppliedSetting,
+    Restored,
+    apply_settings,
+    in_todays_form,
+    plain_at,
+    restore,
+    settings_for,
+    to_plain,
+)
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv, AmpVaeVecEnv
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.distributed import Distributed, resolve_device
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.policy import AmpVaePolicy
+from rl_sim_env.learning.runner import AmpVaeRunner
+from rl_sim_env.motions import MotionSampler, load_clips
+from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
+
+ENV, AGENT = "env", "agent"
+"""What settings begin with: environment and trainer."""
+
+MODEL_ARGUMENT = "mjcf_path"
+"""Argument of tasks that says where the robot's model is."""
+
+OF_THE_RUN = (
+    "scene.num_envs",
+    "scene.terrain.num_envs",
+    "scene.spec_fn",
+    "seed",
+    "fixed_shapes",
+    "capture_step",
+    "overlap",
+    "viewer",
+    "sim.nan_guard",
+    "recorders",
+    "events.motion.params.motion_paths",
+    "robot.mjcf_path",
+    "scene.entities.*.spec_fn",
+    "*.debug_vis",
+)
+"""Fields of an environment that belong to a run, its device and its files, not to the policy."""
+
+AGENT_OF_THE_RUN = (
+    "seed",
+    "max_iterations",
+    "max_minutes",
+    "save_interval",
+    "experiment_name",
+    "run_name",
+    "logger",
+    "log_project_name",
+    "rollout_threads",
+    "capture_update",
+)
+"""Fields of a trainer that belong to a run, not to what is learned."""
+
+OF_THE_POLICY = (
+    "actions",
+    "actions.*",
+    "decimation",
+    "frame_stacks",
+    "frame_stacks.*",
+    "observation_clip",
+    "observations.actor_obs",
+    "observations.actor_obs.*",
+    "robot.*",
+    "scene.entities.*.articulation",
+    "scene.entities.*.articulation.*",
+    "scene.entities.*.init_state.joint_pos*",
+    "scene.sensors.proprioception",
+    "scene.sensors.proprioception.*",
+    "sim.mujoco.timestep",
+    "vae.com_scale",
+)
+"""Fields that what a policy sees and does depends on; there, functions must not change."""
+
+REFUSED = {"seed": "the seed also draws the networks and differs between processes; give --seed"}
+"""What to do instead of setting some fields of the environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """In what a policy was trained."""
+
+    task: str
+    """Id of the task."""
+
+    env_cfg: Mapping[str, Any]
+    """Configuration of the environment, as plain values."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the task was made with, as plain values."""
+
+    @staticmethod
+    def of(checkpoint: Checkpoint, path: Path, task: str) -> Training:
+        """What a checkpoint says.
+
+        Args:
+            checkpoint: The checkpoint.
+            path: Where it was read from, for messages.
+            task: Id of the task that the policy is wanted for.
+
+        Raises:
+            UserError: The policy was trained on another family of tasks, or the checkpoint does not
+                say in which environment.
+        """
+        checkpoint.require_task(path, family_ids(find_task(task).family))
+        return Training(
+            task=checkpoint.task,
+            env_cfg=in_todays_form(
+                checkpoint.trained_env_cfg(path), find_task(checkpoint.task).robot
+            ),
+            arguments=checkpoint.task_arguments,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvOptions:
+    """What a program wants of an environment."""
+
+    task: str
+    """Id of the task."""
+
+    device: str
+    """``cpu`` or ``cuda:N``."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What to make the task with, as plain values: ``mjcf_path``, ``arm``. What is left out is as
+    in training, else the task's own."""
+
+    training: Training | None = None
+    """What the policy was trained in; None where there is none yet."""
+
+    adapt: Callable[[AmpVaeEnvCfg], object] | None = None
+    """Changes the configuration, in place, to what the program needs."""
+
+    num_envs: int | None = None
+    """Robots; None: the task's own number, or what ``adapt`` has set."""
+
+    seed: int | None = None
+    """Seed of all random numbers of the environment; None: a random one."""
+
+    settings: Sequence[str] = ()
+    """Settings, as ``env.path=value``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvSetup:
+    """An environment that is ready to be built."""
+
+    task: str
+    """Id of the task."""
+
+    device: str
+    """``cpu`` or ``cuda:N``."""
+
+    arguments: Mapping[str, Any]
+    """What the task was made with, as plain values."""
+
+    cfg: AmpVaeEnvCfg
+    """The configuration."""
+
+    differences: tuple[str, ...] = ()
+    """How it differs from the policy's training, from the task's defaults and from what was saved,
+    line by line."""
+
+
+def configure_env(options: EnvOptions) -> EnvSetup:
+    """Configure an environment.
+
+    Raises:
+        UserError: There is no such task or setting, the robot's model is missing, or the policy
+            depends on something that is not what it was in training.
+    """
+    training = options.training
+    trained_arguments = {} if training is None else training.arguments
+    arguments = {**trained_arguments, **options.arguments}
+    _require_model(arguments)
+    cfg = make_env_cfg(options.task, **arguments)
+    differences = [
+        f"{name}: trained with {trained_arguments[name]}, now {value}"
+        for name, value in options.arguments.items()
+        if trained_arguments.get(name, value) != value
+    ]
+    restored = Restored()
+    if training is not None:
+        default = make_env_cfg(training.task, **{**training.arguments, **_model_in(arguments)})
+        restored = restore(cfg, default, training.env_cfg, left_out=_with_parts(OF_THE_RUN))
+        _require_what_the_policy_depends_on(restored)
+    if options.adapt is not None:
+        options.adapt(cfg)
+    if options.num_envs is not None:
+        cfg.scene.num_envs = options.num_envs
+    cfg.seed = options.seed
+    cfg.suit(options.device)
+    applied = apply_settings(options.settings, ENV, cfg, refused=REFUSED)
+    if training is not None:
+        differences += _differences(ENV, restored, applied, training.env_cfg)
+    return EnvSetup(
+        task=options.task,
+        device=options.device,
+        arguments=arguments,
+        cfg=cfg,
+        differences=tuple(differences),
+    )
+
+
+def build_env(setup: EnvSetup, render_mode: str | None = None) -> AmpVaeEnv:
+    """Build an environment; it is not reset."""
+    return AmpVaeEnv(setup.cfg, setup.device, render_mode)
+
+
+def build_vec_env(setup: EnvSetup) -> AmpVaeVecEnv:
+    """Build an environment as trainer and policies see it; it is reset."""
+    return AmpVaeVecEnv(build_env(setup))
+
+
+def make_gym_env(
+    task_id: str,
+    num_envs: int,
+    *,
+    device: str | None = None,
+    seed: int | None = None,
+    render_mode: str | None = None,
+    **arguments: Any,
+) -> AmpVaeGymEnv:
+    """Environment of a task for gymnasium: what ``gymnasium.make_vec`` calls.
+
+    Args:
+        task_id: Id of the task.
+        num_envs: Number of robots.
+        device: ``cpu`` or ``cuda:N``; CUDA where there is any, if left out.
+        seed: Seed of the terrain's and the robots' randomness; a random one if left out.
+        render_mode: ``rgb_array`` or None.
+        **arguments: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
+
+    Raises:
+        UserError: There is no such task or device, or ``num_envs`` is not positive.
+    """
+    setup = configure_env(
+        EnvOptions(
+            task=task_id,
+            device=resolve_device(device),
+            arguments=arguments,
+            num_envs=num_envs,
+            seed=seed,
+        )
+    )
+    return AmpVaeGymEnv(build_env(setup, render_mode))
+
+
+def build_policy(
+    checkpoint: Checkpoint, path: Path, task_id: str, vec_env: AmpVaeVecEnv
+) -> AmpVaePolicy:
+    """Rebuild the policy of a checkpoint for an environment, on its device.
+
+    Args:
+        checkpoint: The checkpoint.
+        path: Where it was read from, for messages.
+        task_id: Task of the environment.
+        vec_env: The environment.
+
+    Raises:
+        UserError: It was trained on another family of tasks, on other observations, or with
+            settings that this program does not know.
+    """
+    tasks = family_ids(find_task(task_id).family)
+    checkpoint.require(path, tasks=tasks, layout=vec_env.observation_layout)
+    return AmpVaePolicy.from_saved(
+        checkpoint.algorithm,
+        ObservationLayout.from_dict(checkpoint.layout),
+        vec_env.num_actions,
+        checkpoint.runner_cfg(path),
+        str(vec_env.device),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerOptions:
+    """What a program wants of a trainer."""
+
+    task: str
+    """Id of the task."""
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Values of fields of :class:`AmpVaeRunnerCfg` by name; None: not given."""
+
+    motion_paths: tuple[str, ...] | None = None
+    """Motion clips to learn from; None: not given."""
+
+    settings: Sequence[str] = ()
+    """Settings, as ``agent.path=value``."""
+
+
+def configure_trainer(
+    options: TrainerOptions, resumed: Checkpoint | None = None
+) -> tuple[AmpVaeRunnerCfg, tuple[str, ...]]:
+    """Configure a trainer.
+
+    Args:
+        options: What is wanted.
+        resumed: Checkpoint whose training goes on: its learners are configured alike.
+
+    Returns:
+        The configuration, and how it differs from that of the checkpoint, line by line.
+
+    Raises:
+        UserError: There is no such task or setting.
+    """
+    cfg, restored = find_task(options.task).runner_cfg(), Restored()
+    if resumed is not None:
+        default = find_task(resumed.task).runner_cfg()
+        restored = restore(cfg, default, resumed.config, left_out=AGENT_OF_THE_RUN)
+    for name, value in options.given.items():
+        if value is not None:
+            setattr(cfg, name, value)
+    if options.motion_paths is not None:
+        cfg.amp.motion_paths = options.motion_paths
+    applied = apply_settings(options.settings, AGENT, cfg)
+    saved = {} if resumed is None else resumed.config
+    applied = [each for each in applied if each.path not in AGENT_OF_THE_RUN]
+    differences = () if resumed is None else _differences(AGENT, restored, applied, saved)
+    return cfg, tuple(differences)
+
+
+def build_trainer(
+    setup: EnvSetup,
+    vec_env: AmpVaeVecEnv,
+    cfg: AmpVaeRunnerCfg,
+    *,
+    log_dir: Path | None = None,
+    processes: Distributed | None = None,
+    on_save: Callable[[Path], None] | None = None,
+    kind: type[AmpVaeRunner] = AmpVaeRunner,
+) -> AmpVaeRunner:
+    """Put a trainer together; it trains from the beginning until it loads a checkpoint.
+
+    Args:
+        setup: What the environment was built of.
+        vec_env: The environment.
+        cfg: Configuration of the trainer.
+        log_dir: Folder of the run; None to write nothing.
+        processes: The processes that train together; by default this one alone.
+        on_save: Called with the path of each checkpoint that training has saved.
+        kind: Class of the trainer.
+
+    Raises:
+        UserError: A motion clip is missing or does not fit.
+    """
+    robot = setup.cfg.robot
+    expert = MotionSampler(
+        load_clips(cfg.amp.motion_paths, robot),
+        vec_env.observation_layout.names("amp_obs"),
+        vec_env.step_dt,
+        setup.device,
+        robot=robot,
+    )
+    return kind(
+        vec_env,
+        cfg,
+        expert,
+        log_dir,
+        setup.device,
+        task_id=setup.task,
+        task_arguments=to_plain(setup.arguments),
+        processes=processes,
+        on_save=on_save,
+    )
+
+
+def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Settings of the environment, and those of the trainer.
+
+    Raises:
+        UserError: One is for neither.
+    """
+    env, agent = (settings_for(root, settings, (ENV, AGENT)) for root in (ENV, AGENT))
+    return env, agent
+
+
+def _model_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: arguments[name] for name in (MODEL_ARGUMENT,) if name in arguments}
+
+
+def _require_model(arguments: Mapping[str, Any]) -> None:
+    for path in _model_in(arguments).values():
+        if not Path(path).is_file():
+            raise UserError(f"robot model {path}: no such file; say where it is with --mjcf FILE")
+
+
+def _with_parts(paths: Sequence[str]) -> tuple[str, ...]:
+    return (*paths, *(f"{path}.*" for path in paths))
+
+
+def _require_what_the_policy_depends_on(restored: Restored) -> None:
+    """Refuse what nothing can make good: other functions, and parts that exist no more.
+
+    Raises:
+        UserError: Names each with what it was and is.
+    """
+    broken = [
+        f"{ENV}.{path} was {_short(saved)}, "
+        + ("exists no more" if present is NOTHING else f"is {_short(present)}")
+        for path, saved, present in restored.changed
+        if _is_of_the_policy(path)
+        and saved is not NOTHING
+        and (present is not NOTHING or isinstance(saved, Mapping))
+    ]
+    if broken:
+        raise UserError(
+            f"the policy was trained with other code: {'; '.join(broken)}; use the version of "
+            "rl_sim_env that trained it, or train anew"
+        )
+
+
+def _differences(
+    root: str, restored: Restored, applied: Sequence[AppliedSetting], saved: Mapping[str, Any]
+) -> list[str]:
+    """Lines on what differs: what the command line sets first, for it was meant."""
+    lines = []
+    for setting in applied:
+        trained = plain_at(saved, setting.path)
+        trained = setting.before if trained is NOTHING else trained
+        if trained != setting.now:
+            depends = "; the policy depends on it" if _is_of_the_policy(setting.path) else ""
+            lines.append(
+                f"{root}.{setting.path}: trained with {_short(trained)}, now "
+                f"{_short(setting.now)}{depends}"
+            )
+    overruled = {setting.path for setting in applied}
+    for path, value, usual in restored.carried_over:
+        if path not in overruled:
+            lines.append(f"{root}.{path}: {_short(value)}, as in training, not {_short(usual)}")
+    for path, value, present in restored.changed:
+        if value is NOTHING:
+            lines.append(f"{root}.{path}: did not exist in training, now {_short(present)}")
+        elif present is NOTHING:
+            lines.append(f"{root}.{path}: trained with {_short(value)}, exists no more")
+        else:
+            lines.append(f"{root}.{path}: trained with {_short(value)}, now {_short(present)}")
+    return lines
+
+
+def _is_of_the_policy(path: str) -> bool:
+    is_noise = ".noise" in path
+    return not is_noise and any(fnmatch(path, pattern) for pattern in OF_THE_POLICY)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,240 @@
+"""One artefact: a checkpoint brings the environment that its policy was trained in."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rl_sim_env.cli import evaluate, export, play, train
+from rl_sim_env.cli.options import POLICIES
+from rl_sim_env.configuration import to_plain
+from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.export import POLICY_FILE, export_policy, require_same_environment
+from rl_sim_env.envs import AmpVaeEnvCfg
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation.arena import Arena
+from rl_sim_env.experiment import (
+    EnvOptions,
+    TrainerOptions,
+    Training,
+    build_env,
+    configure_env,
+    configure_trainer,
+)
+from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
+from rl_sim_env.tasks import TASKS, find_task
+
+GRQ20_POLICY = POLICIES / "grq20_v2d3"
+
+FAMILY = "Rl-Sim-Env-AmpVae-Grq20-V2d3"
+FLAT = f"{FAMILY}-Flat-v0"
+PLAY = f"{FAMILY}-Flat-Play-v0"
+SCALE = "env.actions.joint_pos.scale"
+TINY = (
+    *("--task", FLAT, "--device", "cpu", "--num_envs", "4", "--headless"),
+    *("agent.num_steps_per_env=2", "agent.algorithm.num_learning_epochs=1"),
+    *("agent.amp.batch_size=8", "agent.amp.replay_size=1000", "agent.actor.hidden_dims=(16,)"),
+)
+
+
+def training(task: str = FLAT, **changes: object) -> Training:
+    """A training with some values of the environment changed."""
+    cfg = find_task(task).env_cfg()
+    cfg.actions["joint_pos"].scale = changes.pop("scale", 0.25)
+    for name, value in changes.items():
+        setattr(cfg, name, value)
+    return Training(task=task, env_cfg=to_plain(cfg, classes=True))
+
+
+def configure(task: str = FLAT, **options: object):
+    return configure_env(EnvOptions(task=task, device="cpu", **options))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    """A checkpoint of a tiny run with settings of its own, in a folder that holds nothing else."""
+    work = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(work)
+        train.main(["--max_iterations", "1", "--arm", "viscous", *TINY, f"{SCALE}=0.25"])
+    folder = tmp_path_factory.mktemp("alone")
+    return Path(shutil.move(next(work.rglob("model_*.pt")), folder))
+
+
+@pytest.fixture
+def built(monkeypatch) -> list[AmpVaeEnvCfg]:
+    """Configurations of the environments that programs build."""
+    seen = []
+    original = build_env
+
+    def spy(setup, render_mode=None):
+        seen.append(setup.cfg)
+        return original(setup, render_mode)
+
+    monkeypatch.setattr("rl_sim_env.experiment.build_env", spy)
+    return seen
+
+
+def test_played_in_the_environment_of_its_training(alone, built, capsys):
+    brief = ("--task", PLAY, "--num_envs", "2", "--headless", "--duration", "0.04")
+    play.main([*brief, "--device", "cpu", "--checkpoint", str(alone)])
+    (cfg,) = built
+    assert cfg.actions["joint_pos"].scale == 0.25
+    boom = cfg.scene.entities["robot"].articulation.actuators[1]
+    assert (boom.stiffness, boom.damping) == (0.0, 1000.0)
+    assert not cfg.observations["actor_obs"].enable_corruption, "watching is without noise"
+    assert cfg.scene.num_envs == 2
+    assert "env.actions.joint_pos.scale: 0.25, as in training, not 0.35" in capsys.readouterr().out
+
+
+def test_what_the_command_line_changes_counts_and_is_told(alone, built, capsys):
+    brief = ("--task", PLAY, "--num_envs", "1", "--headless", "--duration", "0.04")
+    gain = "env.scene.entities.robot.articulation.actuators.0.stiffness"
+    named = ("--checkpoint", str(alone), "--arm", "locked", f"{SCALE}=0.3", f"{gain}=60")
+    play.main([*brief, "--device", "cpu", *named])
+    assert built[0].actions["joint_pos"].scale == 0.3
+    assert built[0].scene.entities["robot"].articulation.actuators[1].stiffness == 10_000.0
+    told = capsys.readouterr().out
+    assert f"{SCALE}: trained with 0.25, now 0.3; the policy depends on it" in told
+    assert f"{gain}: trained with 70.0, now 60.0; the policy depends on it" in told
+    assert "arm: trained with viscous, now locked" in told
+
+
+def test_evaluated_in_the_environment_of_its_training(alone, built, tmp_path, monkeypatch):
+    monkeypatch.setattr(Arena, "walk", lambda self, *_, **__: iter(()))
+    monkeypatch.setattr(evaluate, "PROTOCOLS", {})
+    monkeypatch.setattr(evaluate, "_run", lambda *_: iter(()))
+    brief = ("--task", FLAT, "--quick", "--robots", "2", "--device", "cpu", "--output")
+    evaluate.main([*brief, str(tmp_path / "report"), "--checkpoint", str(alone)])
+    assert built[0].actions["joint_pos"].scale == 0.25
+
+
+def test_exported_with_the_facts_of_its_training(alone, tmp_path):
+    folder = tmp_path / "out"
+    export.main(["--checkpoint", str(alone), "--output", str(folder), "--with_checkpoint"])
+    assert open_session(folder / POLICY_FILE)[1].action_scale == (0.25,) * 12
+    # What is handed on says it, too.
+    again, _ = export_policy(folder / alone.name, tmp_path / "again")
+    assert open_session(again)[1].action_scale == (0.25,) * 12
+
+
+def test_exported_network_is_refused_by_another_environment(alone, tmp_path, capsys):
+    _, network = export_policy(alone, tmp_path)
+    with pytest.raises(SystemExit):
+        evaluate.main(["--task", FLAT, "--quick", "--device", "cpu", "--checkpoint", str(network)])
+    assert "action_scale was (0.25, " in capsys.readouterr().err
+
+
+def test_resumed_in_the_environment_and_with_the_learners_of_its_training(
+    alone, built, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    resume = ("--task", FLAT, "--device", "cpu", "--num_envs", "4", "--checkpoint", str(alone))
+    train.main([*resume, "--max_iterations", "2", "--headless", "agent.vae.com_scale=5"])
+    (cfg,) = built
+    assert cfg.actions["joint_pos"].scale == 0.25
+    told = capsys.readouterr().out
+    assert "agent.vae.com_scale: trained with 10.0, now 5.0; the policy depends on it" in told
+    resumed = Checkpoint.load(next(tmp_path.rglob("model_*.pt")))
+    assert resumed.iteration == 1
+    assert resumed.config["actor"]["hidden_dims"] == [16]
+    assert resumed.env_cfg["actions"]["joint_pos"]["scale"] == 0.25
+    assert resumed.task_arguments == {"arm": "viscous"}
+
+
+def test_checkpoint_of_before_takes_the_file_beside_it_or_is_refused(alone, tmp_path):
+    content = torch.load(alone, weights_only=True)
+    env_cfg = content.pop("env_cfg")
+    del content["task_arguments"]
+    path = tmp_path / alone.name
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"env\.yaml is missing; put the file back"):
+        export_policy(path, tmp_path / "out")
+    with pytest.raises(UserError, match=r"env\.yaml is missing"):
+        Training.of(Checkpoint.load(path), path, FLAT)
+    (tmp_path / "params").mkdir()
+    # As it was written then: delays in physics steps, some functions described.
+    drive = env_cfg["scene"]["entities"]["robot"]["articulation"]["actuators"][0]
+    drive |= {"delay_max_lag": 2}
+    del drive["max_delay"]
+    env_cfg["scene"]["entities"]["robot"]["spec_fn"] = "functools.partial(<function f at 0x7>)"
+    env_cfg["scene"]["sensors"][-1]["physics_dt"] = 0.005
+    (tmp_path / "params" / "env.yaml").write_text(yaml.safe_dump(env_cfg))
+    setup = configure(training=Training.of(Checkpoint.load(path), path, FLAT))
+    assert setup.cfg.actions["joint_pos"].scale == 0.25
+    assert setup.cfg.scene.entities["robot"].articulation.actuators[0].max_delay == 0.01
+    assert not any("spec_fn" in line or "physics_dt" in line for line in setup.differences)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_task_keeps_what_it_differs_in_on_purpose(task):
+    own = find_task(task).env_cfg()
+    cfg = configure(task, training=training(FLAT), seed=3).cfg
+    assert cfg.actions["joint_pos"].scale == 0.25
+    own.actions["joint_pos"].scale, own.seed = 0.25, 3
+    assert to_plain(cfg) == to_plain(own)
+
+
+def test_task_of_another_family_is_refused(alone):
+    other = dataclasses.replace(Checkpoint.load(alone), task="Other-Robot-v0")
+    with pytest.raises(UserError, match="trained on task Other-Robot-v0"):
+        Training.of(other, alone, FLAT)
+
+
+def test_function_that_the_policy_depends_on_must_be_the_same():
+    trained = training()
+    terms = trained.env_cfg["observations"]["actor_obs"]["terms"]
+    terms["joint_pos"]["func"] = "rl_sim_env.mdp.observations:joint_pos_of_before"
+    with pytest.raises(UserError, match=r"actor_obs\.terms\.joint_pos\.func was .*of_before"):
+        configure(training=trained)
+    trained = training()
+    trained.env_cfg["rewards"]["of_before"] = {"func": "x:y", "weight": 1.0}
+    trained.env_cfg["rewards"]["feet_slide"]["func"] = "x:slide"
+    told = "\n".join(configure(training=trained).differences)
+    assert "env.rewards.of_before: trained with {'func': 'x:y'" in told and "no more" in told
+    assert "env.rewards.feet_slide.func: trained with 'x:slide', now" in told
+
+
+def test_order_of_an_assembly_is_the_same_everywhere():
+    def adapt(cfg: AmpVaeEnvCfg) -> None:
+        assert cfg.actions["joint_pos"].scale == 0.25
+        cfg.scene.num_envs, cfg.episode_length_s = 7, 1.0
+
+    cfg = configure(training=training(), adapt=adapt, settings=["env.episode_length_s=2"]).cfg
+    assert (cfg.scene.num_envs, cfg.episode_length_s) == (7, 2.0)
+    gpu = configure_env(EnvOptions(task=FLAT, device="cuda:0", settings=["env.overlap=false"])).cfg
+    assert gpu.fixed_shapes and not gpu.overlap
+    with pytest.raises(UserError, match="give --seed"):
+        configure(settings=["env.seed=3"])
+
+
+def test_missing_model_is_told():
+    with pytest.raises(UserError, match=r"robot model /nowhere\.xml: no such file.*--mjcf"):
+        configure(arguments={"mjcf_path": "/nowhere.xml"})
+
+
+def test_trainer_of_a_fresh_run_has_the_defaults():
+    cfg, differences = configure_trainer(TrainerOptions(task=FLAT, given={"seed": None}))
+    assert cfg == find_task(FLAT).runner_cfg()
+    assert differences == ()
+
+
+def test_shipped_checkpoint_says_what_it_was_trained_in():
+    path = resolve_checkpoint(root=GRQ20_POLICY)
+    checkpoint = Checkpoint.load(path)
+    task = f"{FAMILY}-v0"
+    setup = configure(task, training=Training.of(checkpoint, path, task))
+    # Nothing of it was set by hand, and the task is still the same.
+    assert setup.differences == ()
+    assert to_plain(setup.cfg) == to_plain(find_task(task).env_cfg())
+
+
+def test_files_exported_before_fit_the_environment_of_the_shipped_checkpoint():
+    checkpoint = Checkpoint.load(resolve_checkpoint(root=GRQ20_POLICY))
+    path = GRQ20_POLICY / POLICY_FILE
+    require_same_environment(open_session(path)[1], checkpoint.env_cfg, path)
