@@ -10,6 +10,17 @@ import onnx
 import pytest
 import torch
 
+from grq20 import (
+    DAMPING,
+    DEFAULT_LEG_JOINT_POS,
+    EFFORT_LIMIT,
+    FOOT_SITE_NAMES,
+    LEG_JOINT_NAMES,
+    STALL_TORQUE,
+    STIFFNESS,
+    VELOCITY_LIMIT,
+    amp_vae_env_cfg,
+)
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
@@ -17,8 +28,6 @@ from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.mdp import observations
-from rl_sim_env.robots.grq20_v2d3 import constants
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_env_cfg
 from small_policy import TASK, save, small_policy
 
 STEPS = 100
@@ -103,20 +112,20 @@ def test_files_state_their_opset_and_pass_the_checker(exported):
 
 def test_metadata_are_the_facts_of_robot_and_checkpoint(exported, vec_env):
     _, metadata = open_session(exported / POLICY_FILE)
-    assert metadata.joint_names == constants.LEG_JOINT_NAMES
-    assert metadata.default_joint_pos == constants.DEFAULT_LEG_JOINT_POS
+    assert metadata.joint_names == LEG_JOINT_NAMES
+    assert metadata.default_joint_pos == DEFAULT_LEG_JOINT_POS
     for value, fact in (
-        (metadata.stiffness, constants.STIFFNESS),
-        (metadata.damping, constants.DAMPING),
-        (metadata.effort_limit, constants.EFFORT_LIMIT),
-        (metadata.stall_torque, constants.STALL_TORQUE),
-        (metadata.velocity_limit, constants.VELOCITY_LIMIT),
+        (metadata.stiffness, STIFFNESS),
+        (metadata.damping, DAMPING),
+        (metadata.effort_limit, EFFORT_LIMIT),
+        (metadata.stall_torque, STALL_TORQUE),
+        (metadata.velocity_limit, VELOCITY_LIMIT),
     ):
         assert value == (fact,) * 12
     assert metadata.control_period == vec_env.step_dt
     assert metadata.slices["actor_obs"]["joint_pos"] == (6, 18)
     assert metadata.slices["vae_obs"]["joint_pos"] == (4 * 57 + 6, 4 * 57 + 18)
-    assert metadata.robot.feet == constants.FOOT_BODY_NAMES
+    assert metadata.robot.feet == FOOT_SITE_NAMES
     assert (metadata.task, metadata.iteration, metadata.checkpoint) == (TASK, 3, "model_3.pt")
     assert metadata.training_commit == ""
     assert metadata == open_session(exported / NETWORK_FILE)[1]

@@ -11,9 +11,9 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-import rl_sim_env.tasks
 from rl_sim_env.envs import AmpVaeGymEnv
 from rl_sim_env.errors import UserError
+from rl_sim_env.tasks import TASKS, find_task, register_task
 
 TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
 
@@ -84,9 +84,10 @@ def test_options_of_the_task_and_bad_input():
         gymnasium.make_vec(TASK, num_envs=1, device="cuda:99")
 
 
-def test_all_tasks_are_registered_and_registering_again_is_harmless():
-    rl_sim_env.tasks.register_gymnasium_tasks()
-    assert set(rl_sim_env.tasks.TASKS) <= set(gymnasium.registry)
+def test_all_tasks_are_registered_and_none_is_registered_twice():
+    assert set(TASKS) <= set(gymnasium.registry)
+    with pytest.raises(UserError, match=f"'{TASK}' is registered already"):
+        register_task(TASK, find_task(TASK))
 
 
 def test_spare_environment_of_fixed_shapes_stays_hidden(make_env):
