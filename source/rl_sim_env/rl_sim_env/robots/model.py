@@ -44,13 +44,22 @@ COPIED_GEOM_FIELDS = (
     "gap",
     "group",
     "rgba",
+    "mass",
+    "density",
 )
 """What a foot's sphere keeps when it becomes a body of its own; contacts are set for all feet."""
 
 PAYLOAD_COLOR = (0.95, 0.55, 0.1, 1.0)
 
 
-_DEFAULT_OPTION = mujoco.MjSpec().option
+_DEFAULT = mujoco.MjSpec()
+
+_SIZES = (
+    *("memory", "njmax", "nconmax", "nstack", "nuserdata", "nkey"),
+    *(f"nuser_{kind}" for kind in ("body", "jnt", "geom", "site", "cam")),
+    *(f"nuser_{kind}" for kind in ("tendon", "actuator", "sensor")),
+)
+"""Sizes that a file may state, which MuJoCo would warn of when the robot is put into a scene."""
 
 
 def load_model(robot: Robot) -> mujoco.MjSpec:
@@ -130,11 +139,12 @@ def _check_parts(spec: mujoco.MjSpec, robot: Robot) -> None:
     unfit = []
     if spec.body(robot.base_body).parent != spec.worldbody:
         unfit.append(f"body '{robot.base_body}' does not stand in the world by itself")
-    driven = {*joints}
+    driven, base = {*joints}, spec.body(robot.base_body)
     unfit += [
         f"joint '{joint.name}' is neither a leg's nor the payload's, and nothing would drive it"
-        for joint in spec.joints
-        if joint.name not in driven and joint.type != mujoco.mjtJoint.mjJNT_FREE
+        for joint in base.find_all("joint")
+        # What the trunk itself moves on is looked at later, other bodies are left out.
+        if joint.name not in driven and joint.parent != base
     ]
     unfit += [
         f"joint '{name}' is no hinge with a range"
@@ -157,6 +167,8 @@ def _leave_out(spec: mujoco.MjSpec, robot: Robot) -> list[str]:
     for silent in (spec.sensors, spec.keys, world.sites, world.lights, world.cameras):
         for element in list(silent):
             spec.delete(element)
+    for size in _SIZES:
+        setattr(spec, size, getattr(_DEFAULT, size))
     parts: dict[str, Sequence] = {
         "actuators": spec.actuators,
         "equalities": spec.equalities,
@@ -177,7 +189,7 @@ def _leave_out(spec: mujoco.MjSpec, robot: Robot) -> list[str]:
             spec.delete(element)
     if options := non_default_option_fields(spec.option):
         for name in options:
-            setattr(spec.option, name, getattr(_DEFAULT_OPTION, name))
+            setattr(spec.option, name, getattr(_DEFAULT.option, name))
         said.append(f"options ({', '.join(options)})")
     return said
 
@@ -206,11 +218,11 @@ def _separate_foot(spec: mujoco.MjSpec, robot: Robot, leg: Leg) -> None:
                 f"'{body.name}', not to '{leg.foot_body}'; correct foot_body of leg {leg.name}"
             )
         foot = body.add_body(name=leg.foot_body, pos=centre)
-        # The leg's mass is stated by its body; a foot without a mass of its own adds none.
-        mass = {"mass": 0.0} if body.explicitinertial else {"density": geom.density}
         copied = {name: getattr(geom, name) for name in COPIED_GEOM_FIELDS}
+        # The leg's mass is stated by its body; a foot without a mass of its own adds none.
+        mass = {"mass": 0.0} if body.explicitinertial else {}
         spec.delete(geom)
-        foot.add_geom(name=leg.foot_geom, **copied, **mass)
+        foot.add_geom(name=leg.foot_geom, **{**copied, **mass})
         body, centre = foot, np.zeros(3)
     if spec.site(leg.foot_site) is None:
         body.add_site(name=leg.foot_site, pos=centre)
