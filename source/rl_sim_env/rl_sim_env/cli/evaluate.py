@@ -40,7 +40,7 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
-from rl_sim_env.evaluation.subject import OnnxSubject, Subject
+from rl_sim_env.evaluation.subject import OnnxSubject, Subject, exported_targets
 from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
 from rl_sim_env.learning.distributed import resolve_device
@@ -227,7 +227,7 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             tasks=family_ids(find_task(task_id).family),
             present=layout,
         )
-        return OnnxSubject(session, layout)
+        return OnnxSubject(session, layout, exported_targets(metadata))
 
     return _SavedPolicy(facts=facts, build=build)
 
