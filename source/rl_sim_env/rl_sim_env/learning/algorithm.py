@@ -162,6 +162,7 @@ class Algorithm:
         self.rollout.record(fields)
         self._read = None
 
+    @torch.no_grad()
     def compute_returns(self, obs: TensorDict) -> None:
         """Let the learners shape the rewards of the rollout, then finish it.
 

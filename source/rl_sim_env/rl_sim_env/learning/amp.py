@@ -67,7 +67,6 @@ class DiscriminatorLearner(Learner):
             _SCALE: step.extras[_SCALE],
         }
 
-    @torch.no_grad()
     def shape_rewards(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         """Book the style of each transition for the action that led to it."""
         pairs = (rollout[name].flatten(0, 1).split(_PART) for name in (_STATE, _NEXT_STATE))

@@ -194,7 +194,6 @@ class ContextVae(Estimator):
         }
         return LearnerLoss(total, scalars | self.rmse(squared_error), steering=(reconstruction,))
 
-    @torch.no_grad()
     def adapt(self, *steering: torch.Tensor) -> None:
         """Lower beta while the reconstruction is worse than its target, else raise it.
 

@@ -92,7 +92,6 @@ class EstimatorLearner(Learner):
         """Keep the memory that the rollout begins with."""
         self.first_memory.copy_(self._memory)
 
-    @torch.no_grad()
     def provide(self, observations: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Read a step, and decide between estimate and truth."""
         read = {group: observations[group] for group in self.estimator.groups}

@@ -102,9 +102,14 @@ class JointStep:
         steering = [tuple(value.detach().clone() for value in loss.steering) for loss in losses]
         gradients = chain.from_iterable(learner.gradients() for learner in self._learners)
         average_over_ranks([*gradients, *chain.from_iterable(steering)])
-        for learner, averaged in zip(self._learners, steering, strict=True):
-            learner.adapt(*averaged)
+        with torch.no_grad():
+            for learner, averaged in zip(self._learners, steering, strict=True):
+                learner.adapt(*averaged)
         side_by_side(*(learner.step for learner in self._learners))
         scalars = {name: value for loss in losses for name, value in loss.scalars.items()}
+        if len(scalars) < sum(len(loss.scalars) for loss in losses):
+            names = Counter(chain.from_iterable(loss.scalars for loss in losses))
+            twice = ", ".join(name for name, count in names.items() if count > 1)
+            raise UserError(f"two learners log '{twice}'; give the scalars of one another name")
         self._names = tuple(scalars)
         return torch.stack([value.detach() for value in scalars.values()])

@@ -130,8 +130,9 @@ class Learner(ABC):
     """Networks, optimiser, loss, and what they need of the rollouts.
 
     A derived class sets the attributes in its constructor, which takes a :class:`LearnerContext`,
-    and overrides what it has to say. Whatever runs in a step reads nothing on the host. Rates that
-    change are tensors, written in place, for a GPU replays a recording of the update.
+    and overrides what it has to say. Gradients are recorded in :meth:`loss` alone. Whatever runs in
+    a step, and the loss, reads nothing on the host; and rates that change are tensors, written in
+    place: a GPU replays a recording of the update.
 
     Attributes:
         modules: Networks by the name that a checkpoint keeps them under; the gradient of each is

@@ -77,7 +77,6 @@ class PpoLearner(ActingLearner):
         self._acted: dict[str, torch.Tensor] = {}
         self._distribution: tuple[str, ...] = ()
 
-    @torch.no_grad()
     def act(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Sample actions, shape (N, number of actions)."""
         actions = self.actor(observations, stochastic_output=True)
@@ -106,7 +105,6 @@ class PpoLearner(ActingLearner):
             **acted,
         }
 
-    @torch.no_grad()
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
@@ -168,7 +166,6 @@ class PpoLearner(ActingLearner):
         }
         return LearnerLoss(total, scalars, steering=(kl,))
 
-    @torch.no_grad()
     def adapt(self, *steering: torch.Tensor) -> None:
         """Steer the divergence of an update to its target, on the device."""
         (kl,) = steering
