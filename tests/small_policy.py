@@ -10,7 +10,7 @@ from rl_sim_env.configuration import to_plain
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
-from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy, build_actor, build_vae
+from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 
 CFG = AmpVaeRunnerCfg(
     actor=ActorCfg(hidden_dims=(8,)),
@@ -21,9 +21,7 @@ TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
 
 def small_policy(vec_env: AmpVaeVecEnv) -> AmpVaePolicy:
     torch.manual_seed(0)
-    vae = build_vae(vec_env.observation_layout, CFG)
-    actor = build_actor(vec_env.observation_layout, vae, vec_env.num_actions, CFG)
-    return AmpVaePolicy(actor, vae).eval()
+    return AmpVaePolicy.build(vec_env.observation_layout, vec_env.num_actions, CFG).eval()
 
 
 def small_checkpoint(vec_env: AmpVaeVecEnv, task: str = TASK) -> Checkpoint:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_sim_env.cli.curves import PANELS, main
+from rl_sim_env.cli.curves import main, panels_of
 
 
 def test_the_curves_of_a_run_become_a_picture(tmp_path, capsys):
     with SummaryWriter(str(tmp_path)) as writer:
-        for tag, _ in list(PANELS.values())[:-1]:  # one curve may be missing
+        for panel in panels_of(tmp_path)[:-1]:  # one curve may be missing
             for iteration in range(3):
-                writer.add_scalar(tag, iteration, iteration)
+                writer.add_scalar(panel.metric, iteration, iteration)
     main([str(tmp_path), "--output", str(tmp_path / "curves.png")])
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -20,7 +20,7 @@ def test_the_curves_of_a_run_become_a_picture(tmp_path, capsys):
 def test_a_run_that_was_resumed_goes_on_where_it_stopped(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda self, x, y: drawn.append((x, y)))
-    tag, _ = next(iter(PANELS.values()))
+    tag = panels_of(tmp_path)[0].metric
     folders = [tmp_path / "first", tmp_path / "second"]
     for folder, begin in zip(folders, (600.0, 9000.0), strict=True):
         with SummaryWriter(str(folder)) as writer:

@@ -43,7 +43,7 @@ def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_pat
     for of in (slim, whole):
         policy = build_policy(of, path, TASK, vec_env)
         memory = policy.initial_memory(vec_env.num_envs)
-        actions.append(policy(obs["actor_obs"], obs["vae_obs"], memory))
+        actions.append(policy(obs, memory))
     assert torch.equal(actions[0].actions, actions[1].actions)
 
 

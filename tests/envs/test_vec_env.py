@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from mjlab.managers.event_manager import EventTermCfg
 
 from rl_sim_env.envs import AmpVaeVecEnv
 
@@ -25,6 +26,22 @@ def test_step_returns_what_the_trainer_reads(vec_env):
     again = vec_env.get_observations()
     for group in vec_env.observation_layout.groups:
         assert torch.equal(again[group], obs[group])
+
+
+def test_whatever_the_environment_reports_arrives(make_env):
+    def report(env, env_ids):
+        env.extras["cost"] = torch.arange(float(env.num_envs))
+        env.extras["nested"] = {"limit": torch.ones(3), "word": "as it is"}
+
+    def edit(cfg):
+        cfg.fixed_shapes = True
+        cfg.events["report"] = EventTermCfg(func=report, mode="step")
+
+    vec_env = AmpVaeVecEnv(make_env(2, edit=edit))
+    extras = vec_env.step(torch.zeros(2, 12))[-1]
+    assert extras["cost"].tolist() == [0.0, 1.0], "without the spare robot"
+    assert extras["nested"]["limit"].tolist() == [1.0] * 2
+    assert extras["nested"]["word"] == "as it is"
 
 
 def test_a_fall_in_the_last_step_is_a_fall(vec_env):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
+from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from rl_sim_env.learning.estimation import Estimate, EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import PolicyOutput
@@ -21,22 +24,17 @@ class OffsetBeliever:
         mass: float = 0.0,
         com: float = 0.0,
     ) -> None:
-        self.targets = EstimationTargets(layout, com_scale=1.0)
+        self.targets = EstimationTargets(layout, velocity_mass_com())
         self._num_actions = num_actions
-        self._offsets = velocity, mass, com
+        self._offsets = {"velocity": velocity, "mass": mass, "com": com}
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         return torch.zeros(num_envs, 0)
 
     def __call__(
-        self,
-        actor_obs: torch.Tensor,
-        vae_obs: torch.Tensor,
-        memory: torch.Tensor,
-        truth: torch.Tensor | None = None,
-        p_boot: float = 1.0,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, p_boot: float = 1.0
     ) -> PolicyOutput:
-        assert truth is not None
-        parts = zip(self.targets.to_si(truth), self._offsets, strict=True)
-        estimate = Estimate(*(part + offset for part, offset in parts))
-        return PolicyOutput(torch.zeros(len(actor_obs), self._num_actions), estimate, memory)
+        truth = self.targets.to_si(self.targets.truth(observations))
+        estimate = {name: part + self._offsets[name] for name, part in truth.items()}
+        actions = torch.zeros(len(memory), self._num_actions)
+        return PolicyOutput(actions, Estimate(estimate), memory)

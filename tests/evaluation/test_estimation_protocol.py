@@ -69,7 +69,7 @@ def test_baselines_stand_beside_the_estimator(section):
 
 def test_calibration_finds_the_constant(section):
     found = rows(table(section, "Calibration"))
-    assert found["mass [kg]"] == pytest.approx([1.0, -MASS_OFFSET], abs=1e-3)
+    assert found["extra mass [kg]"] == pytest.approx([1.0, -MASS_OFFSET], abs=1e-3)
     assert found["CoM x [cm]"] == pytest.approx([1.0, -100.0 * COM_OFFSET], abs=1e-2)
     plot = next(plot for plot in section.plots if plot.name == "calibration_mass")
     curve, diagonal = plot.series

@@ -33,8 +33,8 @@ class Holding(OffsetBeliever):
         super().__init__(vec_env.observation_layout, vec_env.num_actions)
         self._action = action
 
-    def __call__(self, actor_obs, vae_obs, memory, truth=None, p_boot=1.0) -> PolicyOutput:
-        output = super().__call__(actor_obs, vae_obs, memory, truth, p_boot)
+    def __call__(self, observations, memory, p_boot=1.0) -> PolicyOutput:
+        output = super().__call__(observations, memory, p_boot)
         return output._replace(actions=torch.full_like(output.actions, self._action))
 
 

@@ -7,10 +7,14 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from rl_sim_env.cli.saved_policy import SHIPPED
 
+from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.subject import OnnxSubject, accepts_truth
+from rl_sim_env.evaluation.subject import OnnxSubject, accepts_truth, exported_targets
+from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from small_policy import small_policy
 
 ACTIONS, ESTIMATES, MEMORY = 12, 7, 4
@@ -53,24 +57,24 @@ def linear_model(
 
 def test_an_exported_policy_acts_and_believes(vec_env):
     layout = vec_env.observation_layout
-    subject = OnnxSubject(linear_model(layout), layout)
-    actor_obs = torch.randn(5, layout.width("actor_obs"))
-    vae_obs = torch.randn(5, layout.width("vae_obs"))
+    subject = OnnxSubject(linear_model(layout), layout, velocity_mass_com())
+    obs = {group: torch.randn(5, layout.width(group)) for group in ("actor_obs", "vae_obs")}
     assert torch.equal(subject.initial_memory(5), torch.zeros(5, MEMORY))
     memory = torch.randn(5, MEMORY)
-    actions, estimate, next_memory = subject(actor_obs, vae_obs, memory)
-    assert torch.allclose(actions, actor_obs[:, :ACTIONS])
-    assert torch.allclose(torch.cat(estimate, dim=-1), vae_obs[:, :ESTIMATES])
-    assert [part.shape[-1] for part in estimate] == [3, 1, 3]
+    actions, estimate, next_memory = subject(obs, memory)
+    assert torch.allclose(actions, obs["actor_obs"][:, :ACTIONS])
+    assert torch.allclose(estimate.joined(), obs["vae_obs"][:, :ESTIMATES])
+    widths = {name: part.shape[-1] for name, part in estimate.items()}
+    assert widths == {"velocity": 3, "mass": 1, "com": 3}
     assert torch.equal(next_memory, memory)
 
 
 def test_an_exported_policy_cannot_be_fed_the_truth(vec_env):
     layout = vec_env.observation_layout
-    subject = OnnxSubject(linear_model(layout), layout)
-    obs = torch.zeros(1, layout.width("actor_obs")), torch.zeros(1, layout.width("vae_obs"))
+    subject = OnnxSubject(linear_model(layout), layout, velocity_mass_com())
+    obs = {group: torch.zeros(1, layout.width(group)) for group in ("actor_obs", "vae_obs")}
     with pytest.raises(UserError, match="checkpoint"):
-        subject(*obs, subject.initial_memory(1), p_boot=0.0)
+        subject(obs, subject.initial_memory(1), p_boot=0.0)
     assert not accepts_truth(subject)
     assert accepts_truth(small_policy(vec_env))
 
@@ -79,16 +83,19 @@ def test_files_of_another_kind_are_refused(vec_env):
     layout = vec_env.observation_layout
     wrong = linear_model(layout, inputs=("joint_pos", "joint_vel", "memory"))
     with pytest.raises(UserError, match=r"joint_pos, joint_vel, memory -> .* without history"):
-        OnnxSubject(wrong, layout)
+        OnnxSubject(wrong, layout, velocity_mass_com())
 
 
 def test_truth_is_in_si_units_whatever_the_network_was_scaled_by(vec_env):
     layout = vec_env.observation_layout
-    subject = OnnxSubject(linear_model(layout), layout)
-    critic_obs = vec_env.get_observations()["critic_obs"]
+    subject = OnnxSubject(linear_model(layout), layout, velocity_mass_com())
+    obs = vec_env.get_observations()
     policy = small_policy(vec_env)
-    truth, same = (
-        one.targets.to_si(one.targets.from_critic(critic_obs)) for one in (subject, policy)
-    )
-    for part, other in zip(truth, same, strict=True):
-        assert torch.allclose(part, other, atol=1e-6)
+    truth, same = (one.targets.to_si(one.targets.truth(obs)) for one in (subject, policy))
+    for name, part in truth.items():
+        assert torch.allclose(part, same[name], atol=1e-6)
+
+
+def test_files_of_the_time_before_declarations_still_say_what_they_estimate():
+    _, metadata = open_session(SHIPPED / POLICY_FILE)
+    assert exported_targets(metadata) == velocity_mass_com()

@@ -23,9 +23,11 @@ def vec_env(make_env) -> AmpVaeVecEnv:
 
 def belief(*, velocity: float = 0.0, mass: float = 0.0, com: float = 0.0) -> Estimate:
     return Estimate(
-        torch.full((ROBOTS, 3), velocity),
-        torch.full((ROBOTS, 1), mass),
-        torch.full((ROBOTS, 3), com),
+        {
+            "velocity": torch.full((ROBOTS, 3), velocity),
+            "mass": torch.full((ROBOTS, 1), mass),
+            "com": torch.full((ROBOTS, 3), com),
+        }
     )
 
 
@@ -67,7 +69,7 @@ def test_estimation_errors_are_in_si_units(vec_env):
 
 def test_spread_is_the_error_of_guessing_the_mean(vec_env):
     mass = torch.tensor([[1.0], [3.0], [5.0]])
-    report = measured(vec_env, truth=belief()._replace(mass=mass))
+    report = measured(vec_env, truth=Estimate({**belief(), "mass": mass}))
     assert report.mass_spread == pytest.approx(float(mass.std(correction=0)))
 
 
@@ -85,9 +87,8 @@ def test_player_believes_and_acts_by_its_policy(vec_env):
     player = PolicyPlayer(vec_env, policy)
     obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
     player.advance()
-    truth = policy.targets.from_critic(obs["critic_obs"])
-    memory = policy.initial_memory(vec_env.num_envs)
-    expected = policy(obs["actor_obs"], obs["vae_obs"], memory, truth)
+    truth = policy.targets.truth(obs)
+    expected = policy(obs, policy.initial_memory(vec_env.num_envs))
     assert torch.equal(player.estimate.mass, expected.estimate.mass)
     assert torch.equal(player.truth.com, policy.targets.to_si(truth).com)
     action = vec_env.unwrapped.action_manager.action
@@ -95,8 +96,7 @@ def test_player_believes_and_acts_by_its_policy(vec_env):
     player.p_boot = 0.0
     obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
     player.advance()
-    truth = policy.targets.from_critic(obs["critic_obs"])
-    expected = policy(obs["actor_obs"], obs["vae_obs"], expected.memory, truth, 0.0)
+    expected = policy(obs, expected.memory, p_boot=0.0)
     assert torch.allclose(vec_env.unwrapped.action_manager.action, expected.actions)
 
 

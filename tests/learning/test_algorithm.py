@@ -3,16 +3,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import io
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
+from parts import estimator_of, ppo_of, style_of
 from tensordict import TensorDict
 from toy_env import JOINTS, ToyEnv, ToyExpert, toy_layout
 
-from rl_sim_env.learning.algorithm import AmpVaePPO
+from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.config import (
     ActorCfg,
     AdaBootCfg,
@@ -22,7 +22,6 @@ from rl_sim_env.learning.config import (
     ContextVaeCfg,
     MlpCfg,
 )
-from rl_sim_env.learning.joint_step import MiniBatch
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.recording import HostReads
@@ -48,14 +47,12 @@ def _cfg(
     )
 
 
-def _construct(env: ToyEnv, cfg: AmpVaeRunnerCfg, seed: int = 0) -> AmpVaePPO:
+def _construct(env: ToyEnv, cfg: AmpVaeRunnerCfg, seed: int = 0) -> Algorithm:
     torch.manual_seed(seed)
-    return AmpVaePPO.construct(
-        env.get_observations(), env, cfg, env.observation_layout, ToyExpert(env.device), env.device
-    )
+    return Algorithm(env, cfg, ToyExpert(env.device), env.device)
 
 
-def _rollout(algorithm: AmpVaePPO, env: ToyEnv) -> None:
+def _rollout(algorithm: Algorithm, env: ToyEnv) -> None:
     with torch.inference_mode():
         obs = env.get_observations()
         for _ in range(algorithm.cfg.num_steps_per_env):
@@ -65,7 +62,7 @@ def _rollout(algorithm: AmpVaePPO, env: ToyEnv) -> None:
         algorithm.compute_returns(obs)
 
 
-def _iterate(algorithm: AmpVaePPO, env: ToyEnv) -> dict[str, float]:
+def _iterate(algorithm: Algorithm, env: ToyEnv) -> dict[str, float]:
     _rollout(algorithm, env)
     return algorithm.update()
 
@@ -94,7 +91,7 @@ class ScriptedEnv:
 
     def play(
         self,
-        algorithm: AmpVaePPO,
+        algorithm: Algorithm,
         states: Sequence[Sequence[float]],
         terminal: Sequence[Sequence[float]],
         dones: Sequence[Sequence[int]],
@@ -126,18 +123,11 @@ class AnyPairs:
         return torch.zeros(batch_size, 1), torch.zeros(batch_size, 1)
 
 
-def _scripted(num_envs: int, num_steps: int) -> tuple[AmpVaePPO, ScriptedEnv]:
+def _scripted(num_envs: int, num_steps: int) -> tuple[Algorithm, ScriptedEnv]:
     """An algorithm whose discriminator takes exactly the transition 0 -> 1 for an expert's."""
     env = ScriptedEnv(num_envs)
-    algorithm = AmpVaePPO.construct(
-        env.observe([0.0] * num_envs),
-        env,
-        _cfg(num_steps),
-        env.observation_layout,
-        AnyPairs(),
-        "cpu",
-    )
-    discriminator = algorithm.discriminator
+    algorithm = Algorithm(env, _cfg(num_steps), AnyPairs(), "cpu")
+    discriminator = style_of(algorithm).discriminator
     with torch.no_grad():
         for parameter in discriminator.parameters():
             parameter.zero_()
@@ -155,7 +145,7 @@ def test_style_is_booked_for_the_action_that_led_to_it() -> None:
     states = [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     terminal = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     env.play(algorithm, states, terminal, dones=[[0, 0], [0, 1], [0, 0], [0, 0]])
-    style = algorithm.storage.rewards.squeeze(-1) - 0.1
+    style = algorithm.rollout["rewards"] - 0.1
     expected = torch.zeros(4, 2)
     expected[1, 0] = 0.5 * STEP_DT
     torch.testing.assert_close(style, expected, atol=1e-5, rtol=0.0)
@@ -170,7 +160,7 @@ def test_style_counts_for_the_last_step_of_an_episode_and_follows_its_scale() ->
         dones=[[1, 0, 0]],
         style_scale=[[1.0, 0.25, 0.0]],
     )
-    style = (algorithm.storage.rewards.flatten() - 0.1) / (0.5 * STEP_DT)
+    style = (algorithm.rollout["rewards"].flatten() - 0.1) / (0.5 * STEP_DT)
     torch.testing.assert_close(style, torch.tensor([1.0, 0.25, 0.0]), atol=1e-3, rtol=0.0)
 
 
@@ -180,7 +170,7 @@ def test_replayed_pairs_are_one_step_of_one_episode() -> None:
     states = [[100.0, 200.0], [101.0, 201.0], [102.0, 300.0]]
     terminal = [[101.0, 201.0], [102.0, 202.0], [103.0, 301.0]]
     env.play(algorithm, states, terminal, dones=[[0, 0], [0, 1], [0, 0]])
-    before, after = algorithm.replay.sample(200)
+    before, after = style_of(algorithm).replay.sample(200)
     assert set(before.flatten().tolist()) == {100.0, 101.0, 102.0, 200.0, 201.0, 300.0}
     assert torch.equal(after, before + 1.0)
 
@@ -204,10 +194,11 @@ def test_time_out_bootstraps_on_the_value_of_the_terminal_state() -> None:
         )
     algorithm.compute_returns(env.observe([0.0, 0.0, 0.0]))
     gamma = algorithm.cfg.algorithm.gamma
-    terminal_value = algorithm.critic(terminal_obs).flatten()
-    current_value = algorithm.critic(env.observe([0.0, 0.0, 0.0])).flatten()
+    critic = ppo_of(algorithm).critic
+    terminal_value = critic(terminal_obs).flatten()
+    current_value = critic(env.observe([0.0, 0.0, 0.0])).flatten()
     expected = torch.stack((gamma * terminal_value[0], torch.zeros(()), gamma * current_value[2]))
-    torch.testing.assert_close(algorithm.storage.returns[1].flatten(), expected)
+    torch.testing.assert_close(algorithm.rollout["returns"][1], expected)
 
 
 def test_decoder_target_is_the_next_clean_state_and_invalid_at_episode_ends() -> None:
@@ -220,28 +211,31 @@ def test_decoder_target_is_the_next_clean_state_and_invalid_at_episode_ends() ->
             obs, rewards, dones, extras = env.step(algorithm.act(obs))
             algorithm.process_env_step(obs, rewards, dones, extras)
             terminal.append(extras["terminal_obs"]["critic_obs"])
-    stored = algorithm.storage.outcomes
+    stored = algorithm.rollout
     expected = env.observation_layout.gather(
         "critic_obs", algorithm.cfg.vae.reconstructed_terms, torch.stack(terminal)
     )
     assert torch.equal(stored["next_proprioception"], expected)
-    assert torch.equal(stored["valid"], algorithm.storage.dones.squeeze(-1) == 0)
+    assert torch.equal(stored["valid"], ~stored["dones"])
     assert not stored["valid"].all()
 
 
 def test_actor_reads_estimate_or_truth_and_never_a_blend() -> None:
     env = ToyEnv(num_envs=4)
     algorithm = _construct(env, _cfg())
-    algorithm.adaboot.uses_estimate.copy_(torch.tensor([True, False, True, False]))
+    learner = estimator_of(algorithm)
+    learner.adaboot.uses_estimate.copy_(torch.tensor([True, False, True, False]))
     obs = env.get_observations()
-    algorithm.act(obs)
-    memory = algorithm.vae.initial_memory(4)
-    estimate = algorithm.vae(obs["vae_obs"], memory, deterministic=True).estimate
-    truth = algorithm.vae.targets.from_critic(obs["critic_obs"])
-    code = obs["policy_input"][:, : algorithm.vae.targets.width]
-    torch.testing.assert_close(code[::2], estimate[::2].detach())
-    torch.testing.assert_close(code[1::2], truth[1::2])
-    assert not obs["policy_input"].requires_grad
+    groups = set(obs.keys())
+    actions = algorithm.act(obs)
+    assert set(obs.keys()) == groups, "the environment's observations are its own"
+    algorithm.process_env_step(obs, *env.step(actions)[1:])
+    memory = learner.estimator.initial_memory(4)
+    estimate = learner.estimator(obs, memory, deterministic=True).estimate
+    truth = learner.estimator.targets.truth(obs)
+    read = algorithm.rollout["estimate"][0]
+    torch.testing.assert_close(read[::2], estimate[::2].detach())
+    torch.testing.assert_close(read[1::2], truth[1::2])
 
 
 @pytest.mark.parametrize(
@@ -259,9 +253,9 @@ def test_huge_loss_of_one_learner_leaves_the_policy_alone(disturbed: dict[str, A
         env = ToyEnv(num_envs=8)
         algorithm = _construct(env, _cfg(**settings))
         _iterate(algorithm, env)
-        actors.append(torch.cat([p.detach().flatten() for p in algorithm.actor.parameters()]))
-        learners = (algorithm.vae, algorithm.discriminator)
-        others.append(torch.cat([p.detach().flatten() for m in learners for p in m.parameters()]))
+        actor, *rest = (ppo_of(algorithm), estimator_of(algorithm), style_of(algorithm))
+        actors.append(torch.cat([p.detach().flatten() for p in actor.parameters()]))
+        others.append(torch.cat([p.detach().flatten() for m in rest for p in m.parameters()]))
     assert torch.equal(actors[0], actors[1])
     assert not torch.equal(others[0], others[1])
 
@@ -270,10 +264,10 @@ def test_every_epoch_is_shuffled_anew_and_complete() -> None:
     env = ToyEnv(num_envs=6)
     algorithm = _construct(env, _cfg(num_steps=4))
     _rollout(algorithm, env)
-    storage = algorithm.storage
-    storage.returns.copy_(torch.arange(24).view(4, 6, 1))
-    picks = list(storage.draw(num_mini_batches=2, num_epochs=2))
-    samples = [storage.transitions(of.samples).returns.flatten().long() for of in picks]  # type: ignore[union-attr]
+    rollout = algorithm.rollout
+    rollout.put("returns", torch.arange(24.0).view(4, 6))
+    picks = list(rollout.draw(num_mini_batches=2, num_epochs=2))
+    samples = [rollout.pick(["returns"], of.samples)["returns"].long() for of in picks]
     for order, count in ((samples, 24), ([of.envs for of in picks], 6)):
         first, second = torch.cat(order[:2]), torch.cat(order[2:])
         assert torch.equal(first.sort().values, torch.arange(count))
@@ -284,7 +278,7 @@ def test_every_epoch_is_shuffled_anew_and_complete() -> None:
 def test_fewer_environments_than_mini_batches_serve_in_several() -> None:
     env = ToyEnv(num_envs=2)
     algorithm = _construct(env, _cfg(num_steps=4))
-    served = [of.envs.tolist() for of in algorithm.storage.draw(4, 1)]
+    served = [of.envs.tolist() for of in algorithm.rollout.draw(4, 1)]
     assert served in ([[0], [1], [0], [1]], [[1], [0], [1], [0]])
 
 
@@ -292,7 +286,7 @@ def test_advantages_are_standardised() -> None:
     env = ToyEnv(num_envs=16)
     algorithm = _construct(env, _cfg())
     _rollout(algorithm, env)
-    advantages = algorithm.storage.advantages
+    advantages = algorithm.rollout["advantages"]
     assert advantages.mean().abs() < 1e-5
     torch.testing.assert_close(advantages.std(correction=0), torch.tensor(1.0))
 
@@ -316,27 +310,27 @@ def test_the_memory_lasts_as_long_as_the_episode() -> None:
     env = ToyEnv(num_envs=4, max_episode_length=5)
     algorithm = _construct(env, _cfg(num_steps=8))
     algorithm.eval_mode()
-    estimates, memory = [], algorithm.vae.initial_memory(4)
+    learner = estimator_of(algorithm)
+    estimates, memory = [], learner.estimator.initial_memory(4)
     with torch.inference_mode():
         obs = env.get_observations()
         for _ in range(2):
             first_memory = memory
             for _ in range(8):
-                output = algorithm.vae(obs["vae_obs"], memory, deterministic=True)
+                output = learner.estimator(obs, memory, deterministic=True)
                 estimates.append(output.estimate)
-                algorithm.adaboot.uses_estimate.fill_(True)
                 obs, rewards, dones, extras = env.step(algorithm.act(obs))
                 algorithm.process_env_step(obs, rewards, dones, extras)
                 memory = torch.where(dones[:, None] != 0, 0.0, output.memory)
-            storage = algorithm.storage
-            torch.testing.assert_close(storage.memory, first_memory)
+            rollout = algorithm.rollout
+            torch.testing.assert_close(learner.first_memory, first_memory)
             # Sequences read again what was acted on.
-            for picks in storage.draw(num_mini_batches=2, num_epochs=1):
-                batch = storage.sequences(picks.envs, algorithm.vae.targets, None)
-                again = algorithm.vae.encode(batch.history, batch.memory, batch.begins)[0]
+            for picks in rollout.draw(num_mini_batches=2, num_epochs=1):
+                batch = learner.sequences(rollout, picks.envs)
+                again = learner.estimator.encode(batch.observations, batch.memory, batch.begins)[0]
                 acted = torch.stack(estimates[-8:])[:, picks.envs]
                 torch.testing.assert_close(again, acted, atol=1e-5, rtol=0.0)
-            storage.clear()
+            rollout.clear()
 
 
 def test_an_update_reads_the_very_frames_that_were_acted_on() -> None:
@@ -353,9 +347,9 @@ def test_an_update_reads_the_very_frames_that_were_acted_on() -> None:
                 algorithm.process_env_step(obs, rewards, dones, extras)
             histories = torch.stack(acted_on)
             envs = torch.tensor([2, 0, 3])
-            batch = algorithm.storage.sequences(envs, algorithm.vae.targets, None)
-            assert torch.equal(batch.history, histories[:, envs])
-            algorithm.storage.clear()
+            batch = estimator_of(algorithm).sequences(algorithm.rollout, envs)
+            assert torch.equal(batch.observations["vae_obs"], histories[:, envs])
+            algorithm.rollout.clear()
 
 
 def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
@@ -364,9 +358,11 @@ def test_learning_rate_rises_and_falls_with_the_kl_divergence() -> None:
         env = ToyEnv(num_envs=8)
         ppo = AmpVaePpoCfg(desired_kl=desired_kl, num_learning_epochs=10, num_mini_batches=2)
         algorithm = _construct(env, _cfg(ppo=ppo))
-        _iterate(algorithm, env)
-        assert algorithm.optimizer.param_groups[0]["lr"].item() == algorithm.learning_rate
-        rates.append(algorithm.learning_rate)
+        metrics = _iterate(algorithm, env)
+        (group,) = ppo_of(algorithm).optimizer.param_groups
+        assert group["lr"] is ppo_of(algorithm).learning_rate
+        assert group["lr"].item() == pytest.approx(metrics["Loss/learning_rate"])
+        rates.append(metrics["Loss/learning_rate"])
     assert rates == pytest.approx(list(AmpVaePpoCfg().learning_rate_range))
 
 
@@ -383,46 +379,15 @@ def test_the_entropy_bonus_fades_as_training_goes_on() -> None:
     assert at_the_start > at_the_end == without
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
-def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
-    def train(capture: bool) -> dict[str, float]:
-        torch.manual_seed(0)
-        env = ToyEnv(num_envs=64, device="cuda")
-        cfg = _cfg()
-        cfg.capture_update = capture
-        cfg.algorithm.mirror_loss_coef = 0.5
-        algorithm = _construct(env, cfg)
-        step = algorithm.joint_step._step
-
-        def step_reseeded(mini_batch: MiniBatch) -> torch.Tensor:
-            # A recording does not use up random numbers as the running code does.
-            torch.manual_seed(next(seeds))
-            return step(mini_batch)
-
-        algorithm.joint_step._step = step_reseeded
-        for _ in range(4):
-            torch.manual_seed(next(seeds))
-            metrics = _iterate(algorithm, env)
-        return metrics
-
-    metrics = []
-    for capture in (False, True):
-        seeds = itertools.count(1)
-        metrics.append(train(capture))
-    # The order of sums differs from run to run.
-    assert metrics[1] == pytest.approx(metrics[0], rel=1e-2, abs=1e-3)
-
-
 def test_loss_that_is_not_finite_is_named() -> None:
     for stored, loss in (
-        (lambda storage: storage.frames, "vae_vel_loss"),
-        (lambda storage: storage.observations["policy_input"], "surrogate"),
+        (lambda it: estimator_of(it).frames["vae_obs"].frames, "vae_vel_loss"),
+        (lambda it: it.rollout["latent"], "surrogate"),
     ):
         env = ToyEnv(num_envs=4)
         algorithm = _construct(env, _cfg())
         _rollout(algorithm, env)
-        stored(algorithm.storage)[0, 0, 0] = torch.nan
+        stored(algorithm)[0, 0, 0] = torch.nan
         with pytest.raises(FloatingPointError, match=loss):
             algorithm.update()
 
@@ -461,8 +426,8 @@ def test_resumed_training_is_bit_identical() -> None:
     resumed = _construct(env, _cfg(), seed=123)
     file.seek(0)
     resumed.load(torch.load(file, weights_only=True))
-    assert resumed.learning_rate == original.learning_rate
-    assert resumed.p_boot == original.p_boot > 0.0
+    assert ppo_of(resumed).learning_rate == ppo_of(original).learning_rate
+    assert estimator_of(resumed).adaboot.p == estimator_of(original).adaboot.p > 0.0
     results = []
     for algorithm, its_env in ((original, env), (resumed, other_env)):
         torch.set_rng_state(random_state)
@@ -480,7 +445,7 @@ def test_the_policy_is_the_mean_of_the_last_updates() -> None:
     weights = []
     for _ in range(3):
         _iterate(algorithm, env)
-        weights.append(algorithm.vae.heads.weight.detach().clone())
+        weights.append(estimator_of(algorithm).estimator.heads.weight.detach().clone())
     mean = weights[0].lerp(weights[1], 0.25).lerp(weights[2], 0.25)
     torch.testing.assert_close(algorithm.get_inference_policy().vae.heads.weight, mean)
     torch.testing.assert_close(algorithm.save()[POLICY_STATE]["vae.heads.weight"], mean)
@@ -493,9 +458,9 @@ def test_resumed_training_follows_the_rates_it_is_given() -> None:
     rates = ContextVaeCfg(learning_rate=1e-4, final_learning_rate=1e-6)
     resumed = _construct(env, _cfg(vae=rates))
     resumed.load(original.save())
-    before, after = (each.joint_step.vae_optimizer.state_dict() for each in (original, resumed))
+    before, after = (estimator_of(each).optimizer.state_dict() for each in (original, resumed))
     torch.testing.assert_close(after["state"], before["state"])
-    (group,) = resumed.joint_step.vae_optimizer.param_groups
+    (group,) = estimator_of(resumed).optimizer.param_groups
     for progress, rate in ((0.0, 1e-4), (0.5, 1e-5), (1.0, 1e-6)):
         resumed.set_progress(progress)
         assert group["lr"].item() == pytest.approx(rate)

@@ -7,14 +7,19 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from rl_sim_env.learning.algorithm import learner_figures
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import (
-    FIGURES,
+    FIGURES as COMMON_FIGURES,
+)
+from rl_sim_env.learning.console import (
     IterationSummary,
     TrainingConsole,
     format_block,
     render_panel,
 )
 
+FIGURES = (*COMMON_FIGURES, *learner_figures(AmpVaeRunnerCfg()))
 SCALARS = {
     "Perf/total_fps": 123456.7,
     "Perf/collection_time": 1.25,
@@ -46,12 +51,12 @@ def summary(iteration: int = 7, total: int = 1500, **changes: float) -> Iteratio
 
 def render(title: str, shown: IterationSummary, width: int) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(render_panel(title, shown))
+    console.print(render_panel(title, shown, FIGURES))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def forms(title: str, shown: IterationSummary) -> list[str]:
-    return [render(title, shown, width=200), format_block(title, shown)]
+    return [render(title, shown, width=200), format_block(title, shown, FIGURES)]
 
 
 def test_every_figure_that_matters_is_shown_in_its_unit() -> None:
@@ -68,7 +73,7 @@ def test_every_figure_that_matters_is_shown_in_its_unit() -> None:
             "0.123 m/s",
             "0.456 rad/s",
             "0.080 m/s",
-            "0.310 kg",
+            "0.31 kg",
             "1.23 cm",
             "0.750",
             "4.50",
@@ -97,7 +102,9 @@ def test_a_figure_the_run_does_not_measure_is_a_dash() -> None:
     shown = IterationSummary(
         iteration=1, total_iterations=2, progress=0.5, elapsed_s=1.0, remaining_s=1.0
     )
-    assert len(re.findall(r" - *$| -  ", format_block("run", shown), re.MULTILINE)) == len(FIGURES)
+    assert len(re.findall(r" - *$| -  ", format_block("run", shown, FIGURES), re.MULTILINE)) == len(
+        FIGURES
+    )
 
 
 def test_plain_output_has_no_control_codes_and_appears_at_intervals_and_at_the_end() -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from toy_env import toy_layout
 
-from rl_sim_env.learning.config import AmpVaeRunnerCfg, ContextVaeCfg
-from rl_sim_env.learning.context_vae import ContextVae, Sequences
-from rl_sim_env.learning.policy import build_vae
+from rl_sim_env.learning.config import ContextVaeCfg
+from rl_sim_env.learning.context_vae import ContextVae
+from rl_sim_env.learning.estimator import DECODE_LOSS, Sequences
 
 STEPS, BATCH = 4, 8
 
@@ -15,19 +15,23 @@ each_cell = pytest.mark.parametrize("cell", ["leaky", "gru"])
 
 def _vae(**settings: float | str) -> ContextVae:
     torch.manual_seed(0)
-    return build_vae(toy_layout(), AmpVaeRunnerCfg(vae=ContextVaeCfg(**settings)))  # type: ignore[arg-type]
+    return ContextVae(toy_layout(), ContextVaeCfg(**settings))  # type: ignore[arg-type]
 
 
 def _batch(vae: ContextVae, steps: int = STEPS) -> Sequences:
     layout = toy_layout()
     return Sequences(
-        history=torch.randn(steps, BATCH, layout.width("vae_obs")),
+        observations={"vae_obs": torch.randn(steps, BATCH, layout.width("vae_obs"))},
         memory=torch.randn(BATCH, vae.cfg.memory_dim),
         begins=torch.zeros(steps, BATCH, dtype=torch.bool),
         true_code=torch.randn(steps, BATCH, vae.targets.width),
         next_proprioception=torch.randn(steps, BATCH, vae.decoder[-1].out_features),  # type: ignore[arg-type]
         valid=torch.ones(steps, BATCH, dtype=torch.bool),
     )
+
+
+def _step(batch: Sequences, step: int) -> dict[str, torch.Tensor]:
+    return {group: values[step] for group, values in batch.observations.items()}
 
 
 def test_widths_come_from_the_layout() -> None:
@@ -37,8 +41,8 @@ def test_widths_come_from_the_layout() -> None:
         layout.term("critic_obs", name).width for name in vae.cfg.reconstructed_terms
     )
     assert vae.encoder[0].in_features == layout.width("vae_obs")
-    assert vae.code_width == 3 + 1 + 3 + vae.cfg.latent_dim
-    assert vae.decoder[0].in_features == vae.code_width
+    assert vae.provides == {"estimate": 3 + 1 + 3, "latent": vae.cfg.latent_dim}
+    assert vae.decoder[0].in_features == sum(vae.provides.values())
     assert vae.decoder[-1].out_features == reconstructed
 
 
@@ -54,10 +58,11 @@ def test_learns_a_small_batch_by_heart(cell: str) -> None:
         losses.total.backward()
         optimizer.step()
     after = vae.loss(batch)
-    for name in ("velocity", "mass", "com"):
-        assert getattr(after, name) < 0.02 * getattr(before, name), name
-    assert after.reconstruction < 0.5 * before.reconstruction
-    assert after.rmse.max() < 0.5
+    for name in ("vel", "mass", "com"):
+        curve = f"Loss/vae_{name}_loss"
+        assert after.scalars[curve] < 0.02 * before.scalars[curve], name
+        assert after.scalars[f"Estimation/{'velocity' if name == 'vel' else name}_rmse"] < 0.5
+    assert after.scalars[DECODE_LOSS] < 0.5 * before.scalars[DECODE_LOSS]
 
 
 def test_samples_after_an_episode_end_do_not_matter() -> None:
@@ -79,7 +84,7 @@ def test_samples_after_an_episode_end_do_not_matter() -> None:
 def test_estimate_is_deterministic_and_latent_is_sampled() -> None:
     vae = _vae()
     batch = _batch(vae)
-    inputs = batch.history[0], batch.memory
+    inputs = _step(batch, 0), batch.memory
     first, second = (vae(*inputs, deterministic=False) for _ in range(2))
     assert torch.equal(first.estimate, second.estimate)
     assert not torch.equal(first.latent, second.latent)
@@ -92,11 +97,11 @@ def test_sequences_read_like_steps_and_episodes_begin_with_a_fresh_memory(cell: 
     vae = _vae(memory_cell=cell)
     batch = _batch(vae)
     batch.begins[2, :3] = True
-    estimates = vae.encode(batch.history, batch.memory, batch.begins)[0]
+    estimates = vae.encode(batch.observations, batch.memory, batch.begins)[0]
     memory = batch.memory
-    for history, begins, estimate in zip(batch.history, batch.begins, estimates, strict=True):
+    for step, (begins, estimate) in enumerate(zip(batch.begins, estimates, strict=True)):
         memory = torch.where(begins[:, None], vae.initial_memory(BATCH), memory)
-        output = vae(history, memory, deterministic=True)
+        output = vae(_step(batch, step), memory, deterministic=True)
         torch.testing.assert_close(output.estimate, estimate)
         memory = output.memory
 
@@ -110,13 +115,14 @@ def test_what_was_seen_steps_ago_is_remembered(cell: str) -> None:
     for _ in range(600):
         batch = _batch(vae)
         # The mass shows in the first step alone.
-        mass = batch.history[0, :, :1]
-        batch.history[1:, :, 0] = 0.0
+        history = batch.observations["vae_obs"]
+        mass = history[0, :, :1]
+        history[1:, :, 0] = 0.0
         losses = vae.loss(batch._replace(true_code=mass.expand_as(batch.true_code)))
         optimizer.zero_grad()
         losses.total.backward()
         optimizer.step()
-        last.append(losses.mass.item())
+        last.append(losses.scalars["Loss/vae_mass_loss"].item())
     assert sum(last[-20:]) / 20 < 0.1
 
 
@@ -132,7 +138,7 @@ def test_what_is_new_enters_the_memory_at_the_initial_rate(cell: str) -> None:
             for name, weight in vae.memory.named_parameters():
                 if name == "cell.weight_hh":
                     weight.zero_()
-        after = vae(batch.history[0], memory, deterministic=True).memory
+        after = vae(_step(batch, 0), memory, deterministic=True).memory
         rates[rate] = 1.0 - after.mean().item() / 100.0
     assert rates[0.05] == pytest.approx(0.05, abs=0.02)
     assert rates[0.5] == pytest.approx(0.5, abs=0.05)
@@ -142,7 +148,7 @@ def test_without_memory_the_frames_tell_all() -> None:
     vae = _vae(memory_dim=0)
     batch = _batch(vae)
     vae.loss(batch).total.backward()
-    output = vae(batch.history[0], vae.initial_memory(BATCH), deterministic=True)
+    output = vae(_step(batch, 0), vae.initial_memory(BATCH), deterministic=True)
     assert output.memory.shape == (BATCH, 0)
     assert output.estimate.isfinite().all()
 
@@ -160,9 +166,9 @@ def test_extreme_log_variance_stays_bounded_and_keeps_its_gradient() -> None:
 
 def test_beta_follows_the_reconstruction_within_its_bounds() -> None:
     vae = _vae(beta=1e-3, beta_rate=0.1, target_reconstruction=0.01)
-    vae.adapt_beta(torch.tensor(0.02))
+    vae.adapt(torch.tensor(0.02))
     assert vae.beta < 1e-3
     for _ in range(200):
-        vae.adapt_beta(torch.tensor(0.001))
+        vae.adapt(torch.tensor(0.001))
     assert vae.beta == torch.tensor(vae.cfg.beta_range[1])
     assert vae.state_dict()["beta"] == vae.beta

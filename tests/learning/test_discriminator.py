@@ -65,4 +65,4 @@ def test_gradient_penalty_is_the_squared_slope_at_expert_pairs() -> None:
     step = 1e-3 * torch.eye(2 * WIDTH)
     slopes = [(discriminator(expert + d) - discriminator(expert - d)) / 2e-3 for d in step]
     expected = torch.stack(slopes).square().sum(dim=0).mean()
-    torch.testing.assert_close(losses.gradient_penalty, expected, rtol=1e-2, atol=1e-6)
+    torch.testing.assert_close(losses.scalars["Loss/grad_pen_loss"], expected, rtol=1e-2, atol=1e-6)

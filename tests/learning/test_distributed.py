@@ -15,8 +15,6 @@ from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import Distributed, resolve_device
 
 PROGRAM = Path(__file__).parent / "toy_train.py"
-PER_PROCESS = {"replay", "episodes", "memory"}
-"""Parts of an algorithm's state that differ between processes by design."""
 
 
 def torchrun(*arguments: object, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
@@ -31,9 +29,12 @@ def torchrun(*arguments: object, timeout: float = 60.0) -> subprocess.CompletedP
 
 
 def shared_leaves(state: dict[str, Any]) -> list[Any]:
-    shared = {name: value for name, value in state.items() if name not in PER_PROCESS}
-    shared["adaboot"] = {k: v for k, v in shared["adaboot"].items() if k != "uses_estimate"}
-    return pytree.tree_leaves(shared)
+    """All but what a process has of its own."""
+    shared = {name: value for name, value in state.items() if name != "process"}
+    estimator = shared["learners"]["estimator"]
+    adaboot = {k: v for k, v in estimator["adaboot"].items() if k != "uses_estimate"}
+    learners = {**shared["learners"], "estimator": {**estimator, "adaboot": adaboot}}
+    return pytree.tree_leaves({**shared, "learners": learners})
 
 
 def assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
@@ -64,7 +65,8 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
     assert trained.returncode == 0, trained.stderr
     ranks = [torch.load(tmp_path / f"rank_{rank}.pt", map_location="cpu") for rank in range(2)]
     assert_equal(*ranks)
-    assert not torch.equal(ranks[0]["replay"]["pairs"], ranks[1]["replay"]["pairs"])
+    replays = [rank["process"]["learners"]["discriminator"]["replay"]["pairs"] for rank in ranks]
+    assert not torch.equal(*replays)
 
     # Rank 0 alone writes and prints; the checkpoint knows both.
     assert sorted(p.name for p in tmp_path.glob("model_*.pt")) == ["model_0.pt", "model_2.pt"]

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from parts import estimator_of, ppo_of
 from tensordict import TensorDict
 from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.algorithm import AmpVaePPO
+from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.config import AmpCfg
-from rl_sim_env.learning.mirror import MIRRORED_POLICY_INPUT, Mirror
+from rl_sim_env.learning.mirror import MIRRORED, Mirror
 from rl_sim_env.learning.mirror_image import MirrorImage
-from rl_sim_env.learning.policy import POLICY_INPUT
+from rl_sim_env.learning.rollout import Picks
 
 STEPS = 8
 GROUPS = ("actor_obs", "vae_obs", "critic_obs")
@@ -25,13 +26,11 @@ class LopsidedEnv(ToyEnv):
         return obs, -self.step_dt * (actions - wanted).square().sum(dim=1), dones, extras
 
 
-def construct(env: ToyEnv, mirror_loss_coef: float = 0.5, **settings) -> AmpVaePPO:
+def construct(env: ToyEnv, mirror_loss_coef: float = 0.5, **settings) -> Algorithm:
     torch.manual_seed(0)
     cfg = toy_cfg(num_steps_per_env=STEPS, **settings)
     cfg.algorithm.mirror_loss_coef = mirror_loss_coef
-    return AmpVaePPO.construct(
-        env.get_observations(), env, cfg, toy_layout(), ToyExpert(), env.device
-    )
+    return Algorithm(env, cfg, ToyExpert(), env.device)
 
 
 def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
@@ -41,7 +40,7 @@ def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
     return MirrorImage.join(terms * history).of(values)
 
 
-def rollout(algorithm: AmpVaePPO, env: ToyEnv) -> None:
+def rollout(algorithm: Algorithm, env: ToyEnv) -> None:
     with torch.inference_mode():
         obs = env.get_observations()
         for _ in range(STEPS):
@@ -56,7 +55,7 @@ def test_a_mirrored_sample_is_what_a_mirrored_robot_would_have_read(uses_estimat
     algorithm, other = construct(env), construct(env)
     for each in (algorithm, other):
         each.eval_mode()
-        each.adaboot.uses_estimate.fill_(uses_estimate)
+        estimator_of(each).adaboot.uses_estimate.fill_(uses_estimate)
     with torch.inference_mode():
         obs = env.get_observations()
         for _ in range(4):
@@ -66,26 +65,34 @@ def test_a_mirrored_sample_is_what_a_mirrored_robot_would_have_read(uses_estimat
             image["amp_obs"] = obs["amp_obs"]
             next_obs, *outcome = env.step(algorithm.act(obs))
             other.act(image)
-            torch.testing.assert_close(image[POLICY_INPUT], obs[MIRRORED_POLICY_INPUT])
-            torch.testing.assert_close(image[MIRRORED_POLICY_INPUT], obs[POLICY_INPUT])
             for each in (algorithm, other):
                 each.process_env_step(next_obs, *outcome)
             obs = next_obs
+    for group in ("estimate", "latent"):
+        here, there = algorithm.rollout, other.rollout
+        torch.testing.assert_close(there[group], here[MIRRORED + group])
+        torch.testing.assert_close(there[MIRRORED + group], here[group])
 
 
-def test_estimators_learn_from_mirror_images_by_half() -> None:
+def test_estimators_learn_from_mirror_images_by_half(monkeypatch: pytest.MonkeyPatch) -> None:
     env = ToyEnv(num_envs=128)
     algorithm = construct(env)
     rollout(algorithm, env)
-    algorithm.storage.memory[:128], algorithm.storage.memory[128:] = 0.0, 1.0
+    learner = estimator_of(algorithm)
+    learner.first_memory[:128], learner.first_memory[128:] = 0.0, 1.0
     envs = torch.randperm(128)
-    plain = algorithm.storage.sequences(envs, algorithm.vae.targets, None)
-    found = algorithm.storage.sequences(envs, algorithm.vae.targets, algorithm.mirror)
+    plain = learner.sequences(algorithm.rollout, envs)
+    read = []
+    monkeypatch.setattr(learner.estimator, "loss", read.append)
+    learner.loss(algorithm.rollout, Picks(envs, envs), None)
+    (found,) = read
     chosen = found.memory == 1.0
     assert chosen.any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.15)
     chosen = chosen[:, :1]
-    history = mirrored(env, "vae_obs", plain.history)
-    torch.testing.assert_close(found.history, torch.where(chosen, history, plain.history))
+    history = plain.observations["vae_obs"]
+    image = mirrored(env, "vae_obs", history)
+    expected = torch.where(chosen, image, history)
+    torch.testing.assert_close(found.observations["vae_obs"], expected)
     code = plain.true_code * torch.tensor((1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0))
     torch.testing.assert_close(found.true_code, torch.where(chosen, code, plain.true_code))
     images = [env.mirror_images()[name] for name in algorithm.cfg.vae.reconstructed_terms]
@@ -104,10 +111,9 @@ def test_a_mirror_loss_makes_a_policy_without_sides() -> None:
         for _ in range(20):
             rollout(algorithm, env)
             algorithm.update()
-        obs = env.get_observations()
         with torch.inference_mode():
-            algorithm.act(obs)
-            forward, back = algorithm.actor.mlp(obs[POLICY_INPUT]).mean(dim=0).tolist()
+            algorithm.act(env.get_observations())
+        forward, back = ppo_of(algorithm).actor.output_mean.mean(dim=0).tolist()
         return forward - back
 
     assert abs(difference(mirror_loss_coef=0.5)) < 0.5 < 1.0 < difference(mirror_loss_coef=0.0)
@@ -119,9 +125,7 @@ def test_a_mirror_loss_over_no_part_of_a_mini_batch_is_refused(share: float) -> 
     cfg = toy_cfg()
     cfg.algorithm.mirror_loss_share = share
     with pytest.raises(UserError, match=r"mirror_loss_share=.*mirror_loss_coef=0"):
-        AmpVaePPO.construct(
-            env.get_observations(), env, cfg, env.observation_layout, ToyExpert(), env.device
-        )
+        Algorithm(env, cfg, ToyExpert(), env.device)
 
 
 def test_terms_without_a_mirror_image_are_named() -> None:
@@ -129,4 +133,4 @@ def test_terms_without_a_mirror_image_are_named() -> None:
     images = env.mirror_images()
     del images["joint_vel"]
     with pytest.raises(UserError, match=r"joint_vel.*mirror_loss_coef=0"):
-        Mirror(toy_layout(), images, ("joint_pos",))
+        Mirror(toy_layout(), images).group("actor_obs")

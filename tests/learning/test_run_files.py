@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.config import AmpVaeRunnerCfg, MlpCfg
+from rl_sim_env.learning.config import AmpVaeRunnerCfg, MlpCfg, runner_cfg_from_dict
 from rl_sim_env.learning.run_files import RunFiles, write_run_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -24,8 +24,9 @@ def test_configuration_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = write_run_files(
         tmp_path, env_cfg=MlpCfg(hidden_dims=(3, 2)), agent_cfg=AmpVaeRunnerCfg()
     )
+    read = RunFiles.read(tmp_path)
     assert (
-        RunFiles.read(tmp_path).env
+        read.env
         == written["env"]
         == {
             "class": "rl_sim_env.learning.config:MlpCfg",
@@ -33,6 +34,7 @@ def test_configuration_is_read_as_it_was_written(tmp_path: Path) -> None:
             "activation": "elu",
         }
     )
+    assert runner_cfg_from_dict(read.agent, str(tmp_path)) == AmpVaeRunnerCfg()
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_commit_of_this_repository_is_found(tmp_path: Path) -> None:
 
 
 def test_folder_without_them_says_nothing(tmp_path: Path) -> None:
-    assert RunFiles.read(tmp_path) == RunFiles(env=None, commit="")
+    assert RunFiles.read(tmp_path) == RunFiles(env=None, agent=None, commit="")
 
 
 def test_damaged_configuration_is_told(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from parts import estimator_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
@@ -74,7 +75,7 @@ def test_episodes_that_a_resume_cannot_continue_are_forgotten(tmp_path: Path) ->
     resumed = make_runner(None, ForgetfulEnv(max_episode_length=20))
     resumed.load(tmp_path / "model_2.pt")
     resumed.learn(1, init_at_random_ep_len=False)
-    state = resumed.alg.save()["episodes"]
+    state = resumed.alg.save()["process"]["episodes"]
     # All of a rollout's steps, and none of an episode before it.
     assert state["lengths"].max() <= resumed.cfg.num_steps_per_env < 20
 
@@ -104,7 +105,7 @@ def test_the_plan_of_a_longer_resume_never_goes_back(tmp_path: Path) -> None:
     longer.load(tmp_path / "model_1.pt")
     longer.learn(1)
     assert longer.progress == 1.0
-    assert longer.alg.p_boot == 1.0
+    assert estimator_of(longer.alg).adaboot.p == 1.0
 
 
 def test_time_ends_training_and_drives_the_schedule(tmp_path: Path) -> None:
@@ -212,7 +213,8 @@ def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
     with pytest.raises(UserError, match=r"iteration 1: rank 0: .*Loss/value_function.*dump_"):
         make_runner(tmp_path, PoisonedEnv()).learn(6)
     before = Checkpoint.load(tmp_path / "model_0.pt")
-    assert all(value.isfinite().all() for value in before.algorithm["actor_state_dict"].values())
+    actor = before.algorithm["learners"]["policy"]["modules"]["actor"]
+    assert all(value.isfinite().all() for value in actor.values())
     assert not (tmp_path / "model_1.pt").exists()
 
 

@@ -31,12 +31,12 @@ def test_values_are_those_of_the_robot_in_view(policy_player):
         velocity = policy_player.estimate.velocity[env_id]
         assert rows["velocity y"].estimated == pytest.approx(float(velocity[1]))
     text = caption(policy_player, 1)
-    assert f"load {rows['extra mass'].true:.1f} kg" in text
+    assert f"extra mass {rows['extra mass'].true:.1f} kg" in text
     assert f"estimated {rows['extra mass'].estimated:.1f} kg" in text
 
 
 def bar(value: float) -> str:
-    row = Comparison(label="CoM x", unit="cm", span=10.0, true=0.0, estimated=value)
+    row = Comparison(target="com", label="CoM x", unit="cm", span=10.0, true=0.0, estimated=value)
     html = table_html([row])
     return html[: html.index(f"background:{ESTIMATE_COLOR}")].rsplit("<div", 1)[1]
 
@@ -48,7 +48,7 @@ def test_bars_start_in_the_middle_and_show_the_sign():
 
 
 def test_small_negative_value_is_no_negative_zero():
-    row = Comparison(label="x", unit="m", span=1.0, true=-0.001, estimated=0.0)
+    row = Comparison(target="x", label="x", unit="m", span=1.0, true=-0.001, estimated=0.0)
     assert "-0.00" not in table_html([row])
 
 

@@ -11,23 +11,18 @@ import tyro
 
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
-
-PANELS: dict[str, tuple[str, float]] = {
-    "reward of an episode": ("Train/mean_reward", 1.0),
-    "velocity error [m/s]": ("Metrics/velocity/error_vel_xy", 1.0),
-    "episode length [steps]": ("Train/mean_episode_length", 1.0),
-    "style reward": ("Train/style_reward", 1.0),
-    "mass error [kg]": ("Estimation/mass_rmse", 1.0),
-    "centre of mass error [cm]": ("Estimation/com_rmse", 100.0),
-}
-"""Curve and factor by title."""
+from rl_sim_env.learning.algorithm import learner_figures
+from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
+from rl_sim_env.learning.console import FIGURES
+from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.run_files import RunFiles
 
 COLUMNS = 3
 
 
 @dataclass(kw_only=True)
 class CurvesOptions:
-    """Draw reward, tracking, style and estimation over training time."""
+    """Draw reward, tracking and what the learners want to be seen over training time."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folder of the run, and of those that resumed it, in order."""
@@ -62,20 +57,39 @@ def draw(options: CurvesOptions) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = -(-len(PANELS) // COLUMNS)
+    panels = panels_of(options.runs[0])
+    rows = -(-len(panels) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(4 * COLUMNS, 2.6 * rows), sharex=True)
-    for axis, (title, (tag, factor)) in zip(axes.flat, PANELS.items(), strict=True):
-        axis.set_title(title, fontsize=10)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for number, (axis, panel) in enumerate(zip(axes.flat, panels, strict=False)):
+        axis.set_title(panel.title, fontsize=10)
         axis.grid(alpha=0.3)
         minutes, values = [0.0], []
         for part in parts:
-            curve = part.Scalars(tag) if tag in part.Tags()["scalars"] else []
+            tags = [tag for tag in part.Tags()["scalars"] if panel.matches(tag)]
+            curve = part.Scalars(tags[0]) if tags else []
             begin = minutes[-1]
             minutes += [begin + (point.wall_time - curve[0].wall_time) / 60.0 for point in curve]
-            values += [point.value * factor for point in curve]
+            values += [point.value * panel.factor for point in curve]
         axis.plot(minutes[1:], values)
-    for axis in axes[-1]:
-        axis.set_xlabel("training time [min]")
+        if number + COLUMNS >= len(panels):
+            axis.tick_params(labelbottom=True)
+            axis.set_xlabel("training time [min]")
     figure.tight_layout()
     figure.savefig(options.output, dpi=100)
     print(f"curves: {options.output}")
+
+
+def panels_of(run: Path) -> tuple[Figure, ...]:
+    """What is drawn of a run: the console's figures, with those of its own learners.
+
+    Args:
+        run: Folder of the run. Without ``params/agent.yaml`` in it, the learners are the default.
+
+    Raises:
+        UserError: Its configuration cannot be read, or one of its learners cannot be found.
+    """
+    agent = RunFiles.read(run).agent
+    cfg = AmpVaeRunnerCfg() if agent is None else runner_cfg_from_dict(agent, str(run))
+    return (*FIGURES, *learner_figures(cfg))

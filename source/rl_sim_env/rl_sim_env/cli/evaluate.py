@@ -47,7 +47,7 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
-from rl_sim_env.evaluation.subject import OnnxSubject, Subject
+from rl_sim_env.evaluation.subject import OnnxSubject, Subject, exported_targets
 from rl_sim_env.experiment import (
     EnvOptions,
     EnvSetup,
@@ -237,7 +237,8 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             tasks=family_ids(find_task(task_id).family),
             present=layout,
         )
-        return OnnxSubject(session, ObservationLayout.from_dict(metadata.layout))
+        trained = ObservationLayout.from_dict(metadata.layout)
+        return OnnxSubject(session, trained, exported_targets(metadata))
 
     return _SavedPolicy(facts=facts, training=None, check=check, build=build)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from mjlab.utils.string import resolve_field
 from torch import nn
 
 from rl_sim_env.configuration import in_todays_form
-from rl_sim_env.deploy.metadata import METADATA_KEY, PolicyMetadata, RobotParts
+from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.deploy.policy import ESTIMATES, HISTORY, LAST_ACTION, MEMORY, OUTPUTS, SENSORS
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
+from rl_sim_env.learning.estimate_cfg import EstimateCfg
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.run_files import RunFiles
@@ -56,16 +58,15 @@ class NetworkModule(nn.Module):
         """Run the networks.
 
         Args:
-            inputs: ``actor_obs`` and ``vae_obs``, shape (N, width of the group) each, and
+            inputs: Groups that the policy reads, shape (N, width of the group) each, and
                 ``memory``, shape (N, memory width), zeros where an episode begins.
 
         Returns:
-            Raw actions, shape (N, joints), estimates in SI units, shape (N, 7), and the next
-            memory.
+            Raw actions, shape (N, joints), estimates in SI units, shape (N, width of all), and the
+            next memory.
         """
-        observations = inputs[_OBSERVATIONS], inputs[_STACK]
-        actions, estimate, memory = self.policy(*observations, inputs[MEMORY])
-        return actions, torch.cat(estimate, dim=-1), memory
+        actions, estimate, memory = self.policy(inputs, inputs[MEMORY])
+        return actions, estimate.joined(), memory
 
 
 class PolicyModule(nn.Module):
@@ -88,6 +89,12 @@ class PolicyModule(nn.Module):
         super().__init__()
         self.network = NetworkModule(policy)
         layout = ObservationLayout.from_dict(metadata.layout)
+        for group in policy.groups:
+            if group not in (_OBSERVATIONS, _STACK):
+                raise UserError(
+                    f"the policy reads observation group '{group}', which no sensor of a deployed "
+                    f"robot shows; one that is deployed reads {_OBSERVATIONS} and {_STACK}"
+                )
         if layout.names(_STACK) != layout.names(_OBSERVATIONS):
             raise UserError(
                 f"observation group '{_STACK}' does not stack '{_OBSERVATIONS}', so that no "
@@ -183,7 +190,8 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     env = in_todays_form(
         checkpoint.trained_env_cfg(checkpoint_path), find_task(checkpoint.task).robot
     )
-    metadata = _metadata(checkpoint, checkpoint_path.name, commit, env)
+    cfg = checkpoint.runner_cfg(checkpoint_path)
+    metadata = _metadata(checkpoint, checkpoint_path.name, commit, env, cfg.vae.estimated())
     layout = ObservationLayout.from_dict(checkpoint.layout)
     # New networks draw random weights first, of which a training run around this must not notice.
     with torch.random.fork_rng(devices=()):
@@ -191,7 +199,7 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
             checkpoint.algorithm,
             layout,
             len(metadata.joint_names),
-            checkpoint.runner_cfg(checkpoint_path),
+            cfg,
             "cpu",
         )
     module = PolicyModule(policy, metadata)
@@ -199,7 +207,7 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     history = torch.zeros(1, stack.history, stack.frame_width)
     values = {name: torch.zeros(1, layout.term(_OBSERVATIONS, name).width) for name in module.terms}
     memory = {MEMORY: policy.initial_memory(1)}
-    observations = {group: torch.zeros(1, layout.width(group)) for group in (_OBSERVATIONS, _STACK)}
+    observations = {group: torch.zeros(1, layout.width(group)) for group in policy.groups}
     models = {
         folder / POLICY_FILE: _to_onnx(module, {HISTORY: history, **memory, **values}, OUTPUTS),
         folder / NETWORK_FILE: _to_onnx(
@@ -246,7 +254,11 @@ def _to_onnx(
 
 
 def _metadata(
-    checkpoint: Checkpoint, file_name: str, commit: str, env: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    file_name: str,
+    commit: str,
+    env: Mapping[str, Any],
+    estimated: Mapping[str, EstimateCfg],
 ) -> PolicyMetadata:
     """The facts of a policy, from its checkpoint and the plain values of its environment.
 
@@ -260,6 +272,15 @@ def _metadata(
         checkpoint=file_name,
         training_commit=commit,
         layout=checkpoint.layout,
+        estimates=tuple(
+            EstimateColumns(
+                name=name,
+                width=layout.term(each.group, each.term).width,
+                unit=each.unit,
+                declared=asdict(each),
+            )
+            for name, each in estimated.items()
+        ),
         slices={
             group: {name: _columns(layout, group, name) for name in layout.names(group)}
             for group in layout.groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rl_sim_env.errors import UserError
@@ -25,15 +25,11 @@ class EstimateColumns:
     width: int
     """Number of columns."""
     unit: str
-
-
-ESTIMATES = (
-    EstimateColumns(name="velocity", width=3, unit="m/s"),
-    EstimateColumns(name="mass", width=1, unit="kg"),
-    EstimateColumns(name="com", width=3, unit="m"),
-)
-"""Columns of ``estimates`` in order: velocity of the base in the base frame, mass above that of the
-robot without load, centre of mass of robot and load in the base link frame."""
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    """The quantity as the training configuration declared it (``agent.vae.targets``); empty in
+    files of the time when nobody could, and the columns are velocity of the base in the base frame,
+    mass above that of the robot without load, and centre of mass of robot and load in the base link
+    frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +94,7 @@ class PolicyMetadata:
     frames are stacked."""
     robot: RobotParts
     """Names in the robot's model."""
-    estimates: tuple[EstimateColumns, ...] = ESTIMATES
+    estimates: tuple[EstimateColumns, ...]
     """Columns of the output ``estimates``, in order."""
     quaternion_order: str = "wxyz"
     """Order of quaternions wherever one is turned into ``projected_gravity``."""

@@ -23,7 +23,7 @@ The robot's program reads its sensors and steps the policy once per control peri
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate, zip_longest
 from pathlib import Path
@@ -78,12 +78,24 @@ class PolicyStep:
 
     joint_targets: FloatArray
     """Targets of the joint controllers [rad]. Shape (joints,)."""
-    velocity: FloatArray
-    """Estimated velocity of the base, base frame [m/s]. Shape (3,)."""
-    mass: float
-    """Estimated mass above that of the robot without load [kg]."""
-    com: FloatArray
-    """Estimated centre of mass of robot and load, base link frame [m]. Shape (3,)."""
+    estimates: Mapping[str, FloatArray]
+    """Estimated quantities by name, in the SI units that ``metadata.estimates`` says; shape (width
+    of the quantity,) each."""
+
+    @property
+    def velocity(self) -> FloatArray:
+        """Estimated velocity of the base, base frame [m/s]. Shape (3,)."""
+        return self.estimates["velocity"]
+
+    @property
+    def mass(self) -> float:
+        """Estimated mass above that of the robot without load [kg]."""
+        return float(self.estimates["mass"][0])
+
+    @property
+    def com(self) -> FloatArray:
+        """Estimated centre of mass of robot and load, base link frame [m]. Shape (3,)."""
+        return self.estimates["com"]
 
 
 def projected_gravity(quaternion_wxyz: ArrayLike) -> NDArray[np.float64]:
@@ -208,8 +220,9 @@ class DeployedPolicy:
         outputs = cast("list[FloatArray]", self._session.run(OUTPUTS, self._inputs))
         targets, estimates, *state = outputs
         self._inputs.update(zip(STATE, state, strict=True))
-        velocity, mass, com = np.split(estimates[0], self._estimate_ends)
-        return PolicyStep(joint_targets=targets[0], velocity=velocity, mass=float(mass[0]), com=com)
+        parts = np.split(estimates[0], self._estimate_ends)
+        names = (columns.name for columns in self.metadata.estimates)
+        return PolicyStep(joint_targets=targets[0], estimates=dict(zip(names, parts, strict=True)))
 
     def _take(self, name: str, values: ArrayLike) -> None:
         """Put the values of one sensor where the session reads them."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
+from torch.utils import _pytree as pytree
 
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv, AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import Totals
@@ -84,17 +85,15 @@ class AmpVaeVecEnv(VecEnv):
             actions: Raw actions. Shape (num_envs, num_actions).
 
         Returns:
-            Observations, rewards (num_envs,), dones (num_envs,), and extras with ``time_outs``,
-            ``terminal_obs`` and ``style_scale``.
+            Observations, rewards (num_envs,), dones (num_envs,), and extras: ``time_outs``, and
+            whatever the environment reports, ``terminal_obs`` among it.
         """
         obs, reward, terminated, time_outs, extras = self.env.step(actions)
         count = self.num_envs
+        seen = pytree.tree_map_only(torch.Tensor, self._of_robots, dict(extras))
+        seen["terminal_obs"] = self._tensordict(extras["terminal_obs"])
         # A robot that fell in its last step has fallen: there is nothing to bootstrap from.
-        seen = {
-            "time_outs": (time_outs & ~terminated)[:count],
-            "terminal_obs": self._tensordict(extras["terminal_obs"]),
-            "style_scale": extras["style_scale"][:count],
-        }
+        seen["time_outs"] = (time_outs & ~terminated)[:count]
         dones = (terminated | time_outs)[:count].long()
         return self._tensordict(obs), reward[:count], dones, seen
 
@@ -121,6 +120,10 @@ class AmpVaeVecEnv(VecEnv):
     def close(self) -> None:
         """Release the environment."""
         self.env.close()
+
+    def _of_robots(self, value: torch.Tensor) -> torch.Tensor:
+        """What a tensor of all environments says about those that count."""
+        return value[: self.num_envs] if value.shape[:1] == (self.env.num_envs,) else value
 
     def _tensordict(self, groups: Any) -> TensorDict:
         count = self.num_envs

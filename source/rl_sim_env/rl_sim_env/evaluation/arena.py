@@ -266,10 +266,7 @@ class Arena:
     ) -> tuple[TensorDict, torch.Tensor, Step]:
         """One control step; returns what the next one starts from, too."""
         targets = self.subject.targets
-        code = targets.from_critic(obs["critic_obs"])
-        actions, estimate, memory = self.subject(
-            obs["actor_obs"], obs["vae_obs"], memory, code, p_boot
-        )
+        actions, estimate, memory = self.subject(obs, memory, p_boot)
         command = self._command.command[: self.num_robots].clone()
         next_obs, _, dones, extras = self.vec_env.step(actions)
         reached, time_outs = extras["terminal_obs"], extras["time_outs"]
@@ -278,7 +275,7 @@ class Arena:
         step = Step(
             obs=obs,
             command=command,
-            truth=targets.to_si(code),
+            truth=targets.to_si(targets.truth(obs)),
             estimate=estimate,
             velocity=amp[:, self._layout.slice("amp_obs", "base_lin_vel_xy")],
             yaw_rate=amp[:, self._layout.slice("amp_obs", "base_ang_vel_z")].squeeze(-1),

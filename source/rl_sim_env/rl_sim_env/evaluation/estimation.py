@@ -28,24 +28,10 @@ from rl_sim_env.evaluation.settling import (
     load_step,
 )
 from rl_sim_env.evaluation.sums import Index, Sums, figure
-from rl_sim_env.learning.estimation import ESTIMATED_TERMS, Estimate
+from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-
-QUANTITIES = (
-    ("velocity x", "m/s", 1.0),
-    ("velocity y", "m/s", 1.0),
-    ("velocity z", "m/s", 1.0),
-    ("mass", "kg", 1.0),
-    ("CoM x", "cm", 100.0),
-    ("CoM y", "cm", 100.0),
-    ("CoM z", "cm", 100.0),
-)
-"""What is estimated, in the order of an estimate: name, unit as reported, units per SI unit."""
-
-VELOCITY, MASS, COM = slice(0, 3), 3, slice(4, 7)
-"""Where they stand in that order."""
 
 SPEED = "speed"
 SPEED_LIMITS = (0.3, 0.7)
@@ -75,21 +61,11 @@ _QUARTERS = (1, 1, 2)
 """Parts of the robots [quarters]: the regression is fitted on one, its penalty chosen on another,
 and all predictions are judged on the rest."""
 
-CALIBRATION_BINS = {
-    "velocity": (-1.5, 1.5, 30),
-    "mass": (-4.0, 12.0, 32),
-    "CoM": (-16.0, 16.0, 32),
-}
-"""Range of the true values in the calibration plots, in reported units, and number of bins."""
+CALIBRATION_BINS = 32
+"""Bins of the calibration plots, over the range that each quantity is shown in."""
 
 _LEAST_SHARE = 1e-3
 """Bins with a smaller share of the samples are left out of the plots."""
-
-_COLUMNS = (
-    Column(title="velocity", unit="m/s", decimals=3),
-    Column(title="mass", unit="kg", decimals=2),
-    *(Column(title=f"CoM {axis}", unit="cm", decimals=2) for axis in "xyz"),
-)
 
 
 def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
@@ -106,22 +82,25 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     """
     errors = _ErrorMeter(arena, cfg)
     baselines = _BaselineMeter(arena, len(cfg.seeds))
-    curves = _CalibrationCurves(arena.device)
+    curves = _CalibrationCurves(arena.subject.targets, arena.device)
     for number, at in enumerate(walk_grid(arena, cfg)):
         errors.add(at)
         if number % SAMPLING_STEPS == 0:
-            truth, estimate = _row(at.step.truth), _row(at.step.estimate)
+            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
             baselines.add(at, truth, estimate)
             curves.add(truth, estimate)
+    declared = arena.subject.targets.declared
     load = arena.env.cfg.robot.max_load
-    response = load_step(arena, cfg.seeds) if load else None
+    # Only of a mass is a step of the load an answer.
+    response = load_step(arena, cfg.seeds) if load and "mass" in declared else None
     return Section(
         name="estimation",
-        title="Estimates of velocity, mass and centre of mass",
+        title=f"Estimates of {', '.join(each.label for each in declared.values())}",
         method=(
-            "Root mean square errors over robots and time, that of the velocity also over its "
-            "three axes. Mass is that of the whole robot above nominal, centre of mass that of "
-            f"robot and load in the trunk's frame. {describe_grid(arena, cfg)} Baselines: "
+            "Root mean square errors over robots and time, those of vectors that stand in one "
+            "column also over their axes. Mass is that of the whole robot above nominal, centre of "
+            "mass (CoM) that of robot and load in the trunk's frame. "
+            f"{describe_grid(arena, cfg)} Baselines: "
             "predicting the mean, and a linear (ridge) regression that sees what the critic sees "
             "but for the estimated terms themselves (true motion, heights of the ground) beside "
             "the estimator's own input; fitted on half of the robots, the penalty chosen within "
@@ -135,28 +114,45 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         tables=(
             *errors.tables(),
             baselines.table(),
-            *((_step_table(response, load),) if response else ()),
+            *([] if response is None else [_step_table(response, load)]),
             baselines.calibration_table(),
         ),
-        plots=(*curves.plots(), *((_response_plot(response, load),) if response else ())),
+        plots=(*curves.plots(), *([] if response is None else [_response_plot(response, load)])),
     )
 
 
-def _row(estimate: Estimate) -> torch.Tensor:
-    """An estimate as one row per robot, in the order of ``QUANTITIES``."""
-    return torch.cat(estimate, dim=-1)
+class _ErrorColumns:
+    """Columns of a table of errors: one for each number of an estimate, or for a whole vector.
 
+    Args:
+        targets: What is estimated.
+    """
 
-def _rmse_cells(squared_error: torch.Tensor, robots: int) -> tuple[Figure | None, ...]:
-    """Mean square errors in SI units, shape (num_seeds, quantities), as the cells of a row."""
-    units = torch.tensor([per_si for _, _, per_si in QUANTITIES], dtype=squared_error.dtype)
-    mean_squares = squared_error * units.square()
-    columns = (
-        mean_squares[:, VELOCITY].mean(dim=1),
-        mean_squares[:, MASS],
-        *mean_squares[:, COM].unbind(dim=1),
-    )
-    return tuple(figure(column.sqrt(), robots=robots) for column in columns)
+    def __init__(self, targets: EstimationTargets) -> None:
+        columns, self._parts = [], []
+        start = 0
+        for name, each in targets.declared.items():
+            stop = start + targets.widths[name]
+            labels = [part.label for part in targets.components[start:stop]]
+            whole = ([each.label], [slice(start, stop)])
+            apart = (labels, [slice(place, place + 1) for place in range(start, stop)])
+            for label, part in zip(*(apart if each.by_axis else whole), strict=True):
+                columns.append(Column(title=label, unit=each.shown_unit, decimals=each.decimals))
+                self._parts.append(part)
+            start = stop
+        self.columns = tuple(columns)
+        self._per_si = torch.tensor([part.per_si for part in targets.components])
+
+    def cells(self, squared_error: torch.Tensor, robots: int) -> tuple[Figure | None, ...]:
+        """The cells of a row.
+
+        Args:
+            squared_error: Mean square errors in SI units, shape (num_seeds, width of an estimate).
+            robots: Robots behind them.
+        """
+        mean_squares = squared_error * self._per_si.to(squared_error.dtype).square()
+        rmse = (mean_squares[:, part].mean(dim=1).sqrt() for part in self._parts)
+        return tuple(figure(column, robots=robots) for column in rmse)
 
 
 class _ErrorMeter:
@@ -166,6 +162,7 @@ class _ErrorMeter:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
         self._sums = Sums(axes, arena.num_robots, arena.device)
         self._loads = grid_loads(arena)
+        self._columns = _ErrorColumns(arena.subject.targets)
         self._step_dt = arena.step_dt
         self._age = torch.zeros(arena.num_robots, device=arena.device)
         self._speeds = torch.tensor(SPEED_LIMITS, device=arena.device)
@@ -177,12 +174,12 @@ class _ErrorMeter:
         step = at.step
         if at.begins:
             self._age.zero_()
-        speed = torch.bucketize(step.truth.velocity[:, :2].norm(dim=-1), self._speeds, right=True)
+        speed = torch.bucketize(step.velocity.norm(dim=-1), self._speeds, right=True)
         age = torch.bucketize(self._age, self._ages, right=True)
         self._sums.add(
             at.place | {SPEED: speed, AGE: age},
             steps=torch.ones_like(step.yaw_rate),
-            squared_error=(_row(step.estimate) - _row(step.truth)).square(),
+            squared_error=(step.estimate.joined() - step.truth.joined()).square(),
         )
         self._age = torch.where(step.dones, 0.0, self._age + self._step_dt)
 
@@ -196,7 +193,7 @@ class _ErrorMeter:
             Table(
                 title=f"RMSE of the estimates by {axis}",
                 rows_title=axis,
-                columns=_COLUMNS,
+                columns=self._columns.columns,
                 rows=tuple(
                     Row(label=label, cells=self._cells(**where)) for label, where in places.items()
                 ),
@@ -211,7 +208,7 @@ class _ErrorMeter:
 
     def _cells(self, **where: Index) -> tuple[Figure | None, ...]:
         mean = self._sums.total("squared_error", **where) / self._count(**where)
-        return _rmse_cells(mean, self._sums.robots(**where))
+        return self._columns.cells(mean, self._sums.robots(**where))
 
     def _count(self, **where: Index) -> torch.Tensor:
         return self._sums.total("steps", **where)[:, None]
@@ -223,14 +220,18 @@ class _BaselineMeter:
     def __init__(self, arena: Arena, num_seeds: int) -> None:
         layout = arena.vec_env.observation_layout
         self._layout = layout
+        targets = arena.subject.targets
+        self._columns = _ErrorColumns(targets)
+        self._components = targets.components
+        estimated = {(each.group, each.term) for each in targets.declared.values()}
         self._seen_by_critic = tuple(
-            name for name in layout.names("critic_obs") if name not in ESTIMATED_TERMS
+            name for name in layout.names("critic_obs") if ("critic_obs", name) not in estimated
         )
         num_inputs = layout.width("vae_obs") + sum(
             layout.term("critic_obs", name).width for name in self._seen_by_critic
         )
         # Column 0 is the constant; then what predicts, what is predicted, what is true.
-        width = len(QUANTITIES)
+        width = targets.width
         self._inputs = range(1, 1 + num_inputs)
         self._estimates = range(self._inputs.stop, self._inputs.stop + width)
         self._truths = range(self._estimates.stop, self._estimates.stop + width)
@@ -264,11 +265,11 @@ class _BaselineMeter:
         return Table(
             title="RMSE of the estimates beside baselines",
             rows_title="prediction",
-            columns=_COLUMNS,
+            columns=self._columns.columns,
             rows=tuple(
                 Row(
                     label=label,
-                    cells=_rmse_cells(
+                    cells=self._columns.cells(
                         mean_squared_error(judge, weights, self._truths).cpu(), robots
                     ),
                 )
@@ -281,8 +282,8 @@ class _BaselineMeter:
         by_seed = self._moments.sums.sum(dim=0)
         robots = sum(map(len, self._robots.values()))
         rows = []
-        for (name, unit, per_si), estimate, truth in zip(
-            QUANTITIES, self._estimates, self._truths, strict=True
+        for (_, name, unit, per_si), estimate, truth in zip(
+            self._components, self._estimates, self._truths, strict=True
         ):
             lines = torch.stack([fit(of_seed, [estimate], [truth]) for of_seed in by_seed]).cpu()
             slope, offset = lines[:, estimate, 0], per_si * lines[:, 0, 0]
@@ -299,46 +300,44 @@ class _BaselineMeter:
 class _CalibrationCurves:
     """Mean estimate over the truth, in bins."""
 
-    def __init__(self, device: str) -> None:
-        kinds = [name.split()[0] for name, _, _ in QUANTITIES]
-        low, high, self._bins = zip(*(CALIBRATION_BINS[kind] for kind in kinds), strict=True)
-        units = [per_si for _, _, per_si in QUANTITIES]
-        self._kinds = kinds
-        self._low, self._high, self._units = (
-            torch.tensor(values, device=device) for values in (low, high, units)
-        )
-        self._counts = torch.tensor(self._bins, device=device)
-        self._first = self._counts.cumsum(0) - self._counts
+    def __init__(self, targets: EstimationTargets, device: str) -> None:
+        self._targets = targets
+        components = targets.components
+        ranges = [targets.declared[each.target].shown_range for each in components]
+        units = [each.per_si for each in components]
+        self._low, self._high = torch.tensor(ranges, device=device).unbind(dim=1)
+        self._units = torch.tensor(units, device=device)
+        self._first = CALIBRATION_BINS * torch.arange(len(components), device=device)
         # One row a bin: number of samples, sums of truth, of estimate and of its square.
-        self._sums = torch.zeros(sum(self._bins), 4, dtype=torch.double, device=device)
+        rows = CALIBRATION_BINS * len(components)
+        self._sums = torch.zeros(rows, 4, dtype=torch.double, device=device)
 
     def add(self, truth: torch.Tensor, estimate: torch.Tensor) -> None:
-        """Take in samples in SI units, shape (num_robots, quantities)."""
+        """Take in samples in SI units, shape (num_robots, width of an estimate)."""
         truth, estimate = truth * self._units, estimate * self._units
         share = (truth - self._low) / (self._high - self._low)
         inside = (share >= 0.0) & (share < 1.0)
-        cell = self._first + (share * inside * self._counts).long()
+        cell = self._first + (share * inside * CALIBRATION_BINS).long()
         values = torch.stack((torch.ones_like(truth), truth, estimate, estimate.square()), dim=-1)
         values = (values * inside[..., None]).double()
         self._sums.index_add_(0, cell.flatten(), values.flatten(0, 1))
 
     def plots(self) -> tuple[Plot, ...]:
-        """One plot for velocity, mass and centre of mass."""
+        """One plot for each quantity."""
         series: dict[str, list[Series]] = {}
-        for kind, quantity, sums in zip(
-            self._kinds, QUANTITIES, self._sums.cpu().split(self._bins), strict=True
-        ):
-            series.setdefault(kind, []).append(_curve(quantity[0], sums))
-        units = {kind: unit for kind, (_, unit, _) in zip(self._kinds, QUANTITIES, strict=True)}
+        parts = self._sums.cpu().split(CALIBRATION_BINS)
+        for component, sums in zip(self._targets.components, parts, strict=True):
+            series.setdefault(component.target, []).append(_curve(component.label, sums))
+        declared = self._targets.declared
         return tuple(
             Plot(
-                name=f"calibration_{kind.lower()}",
-                title=f"Mean estimate over the truth: {kind}",
-                x_label=f"true {kind} [{units[kind]}]",
-                y_label=f"estimated {kind} [{units[kind]}]",
+                name=f"calibration_{name}",
+                title=f"Mean estimate over the truth: {declared[name].label}",
+                x_label=f"true {declared[name].label} [{declared[name].shown_unit}]",
+                y_label=f"estimated {declared[name].label} [{declared[name].shown_unit}]",
                 series=(*lines, _diagonal(lines)),
             )
-            for kind, lines in series.items()
+            for name, lines in series.items()
         )
 
 

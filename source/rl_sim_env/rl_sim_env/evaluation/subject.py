@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 import onnxruntime
 import torch
 
+from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.estimation import Estimate, EstimationTargets
+from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
+from rl_sim_env.learning.estimation import EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import PolicyOutput
 
-_INPUTS = ("actor_obs", "vae_obs", "memory")
+_MEMORY = "memory"
 _OUTPUTS = ("actions", "estimates", "next_memory")
 
 
@@ -30,12 +33,7 @@ class Subject(Protocol):
         ...
 
     def __call__(
-        self,
-        actor_obs: torch.Tensor,
-        vae_obs: torch.Tensor,
-        memory: torch.Tensor,
-        truth: torch.Tensor | None = None,
-        p_boot: float = 1.0,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, p_boot: float = 1.0
     ) -> PolicyOutput:
         """Act; see :meth:`~rl_sim_env.learning.policy.AmpVaePolicy.forward`."""
         ...
@@ -49,56 +47,70 @@ class OnnxSubject:
     Args:
         session: The open file; see :func:`rl_sim_env.deploy.open_session`.
         layout: Observation layout of the environment; the file must have been exported with it.
+        targets: What it estimates; see :func:`exported_targets`.
 
     Raises:
         UserError: The file has other inputs or outputs.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, layout: ObservationLayout) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        layout: ObservationLayout,
+        targets: Mapping[str, EstimateCfg],
+    ) -> None:
         self._session = session
-        found = tuple(port.name for port in session.get_inputs())
+        widths = {port.name: port.shape[1] for port in session.get_inputs()}
         given = tuple(port.name for port in session.get_outputs())
-        if set(found) != set(_INPUTS) or not set(_OUTPUTS) <= set(given):
+        self._groups = tuple(name for name in widths if name != _MEMORY)
+        is_network = _MEMORY in widths and all(name in layout.groups for name in self._groups)
+        if not is_network or not set(_OUTPUTS) <= set(given):
             raise UserError(
-                f"ONNX file with {', '.join(found)} -> {', '.join(given)}; evaluation needs "
-                f"{', '.join(_INPUTS)} -> {', '.join(_OUTPUTS)}: give the file without history"
+                f"ONNX file with {', '.join(widths)} -> {', '.join(given)}; evaluation needs "
+                f"observation groups and {_MEMORY} -> {', '.join(_OUTPUTS)}: give the file "
+                "without history"
             )
-        widths = {port.name: port.shape[1] for port in self._session.get_inputs()}
-        self._memory_width = widths["memory"]
-        # In SI units the factor of the centre of mass cancels out.
-        self.targets = EstimationTargets(layout, com_scale=1.0)
+        self._memory_width = widths[_MEMORY]
+        self.targets = EstimationTargets(layout, targets)
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         """What the policy remembers when episodes begin: zeros. Shape (num_envs, width)."""
         return torch.zeros(num_envs, self._memory_width)
 
     def __call__(
-        self,
-        actor_obs: torch.Tensor,
-        vae_obs: torch.Tensor,
-        memory: torch.Tensor,
-        truth: torch.Tensor | None = None,
-        p_boot: float = 1.0,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, p_boot: float = 1.0
     ) -> PolicyOutput:
         """Act on the policy's own estimates.
 
         Raises:
             UserError: ``p_boot`` is not 1: the file has no input for the truth.
         """
-        del truth
         if p_boot != 1.0:
             raise UserError(
                 f"p_boot {p_boot}: an exported policy walks on its estimates only; evaluate the "
                 "checkpoint it was exported from"
             )
-        values = (actor_obs, vae_obs, memory)
-        feed = {name: _to_numpy(value) for name, value in zip(_INPUTS, values, strict=True)}
-        actions, estimates, memory = (
-            torch.from_numpy(np.asarray(output)).to(actor_obs.device)
-            for output in self._session.run(_OUTPUTS, feed)
+        feed = {group: _to_numpy(observations[group]) for group in self._groups}
+        actions, estimates, next_memory = (
+            torch.from_numpy(np.asarray(output)).to(memory.device)
+            for output in self._session.run(_OUTPUTS, {**feed, _MEMORY: _to_numpy(memory)})
         )
-        estimate = Estimate(*estimates.split(self.targets.widths, dim=-1))
-        return PolicyOutput(actions, estimate, memory)
+        return PolicyOutput(actions, self.targets.split(estimates), next_memory)
+
+
+def exported_targets(metadata: PolicyMetadata) -> dict[str, EstimateCfg]:
+    """What an exported policy estimates.
+
+    Args:
+        metadata: Facts of the policy.
+    """
+    undeclared = velocity_mass_com()
+    return {
+        columns.name: EstimateCfg(**columns.declared)
+        if columns.declared
+        else undeclared[columns.name]
+        for columns in metadata.estimates
+    }
 
 
 def accepts_truth(subject: Subject) -> bool:

@@ -192,7 +192,7 @@ class PolicyPlayer:
 
     Attributes:
         p_boot: As given; it may be changed between steps.
-        truth: Velocity, mass and centre of mass when the policy last acted.
+        truth: What it estimates, as it was when the policy last acted; SI units.
         estimate: What the policy believed then, in the same units.
         meter: What has been measured so far.
     """
@@ -227,11 +227,8 @@ class PolicyPlayer:
         """Actions, and the memory after them."""
         obs = self.vec_env.get_observations()
         targets = self.policy.targets
-        truth = targets.from_critic(obs["critic_obs"])
-        self.truth = targets.to_si(truth)
-        actions, self.estimate, memory = self.policy(
-            obs["actor_obs"], obs["vae_obs"], self._memory, truth, self.p_boot
-        )
+        self.truth = targets.to_si(targets.truth(obs))
+        actions, self.estimate, memory = self.policy(obs, self._memory, self.p_boot)
         return actions, memory
 
 

@@ -1,243 +1,87 @@
-"""PPO with a context VAE, an adversarial motion prior and adaptive bootstrapping."""
+"""All learners on one rollout: who acts, who records, who shapes the returns, one update."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
-from rsl_rl.algorithms import PPO
-from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from rl_sim_env.learning.adaboot import AdaBoot
-from rl_sim_env.learning.amp_buffer import AmpReplayBuffer
-from rl_sim_env.learning.collectives import (
-    broadcast_state,
-    standardize_over_ranks,
-    sum_over_ranks,
-)
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.class_names import resolve_class
+from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae
-from rl_sim_env.learning.discriminator import Discriminator, PairSource
 from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
+from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.joint_step import JointStep, MiniBatch
-from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.metrics import LossMeter, SpikeAlarm
-from rl_sim_env.learning.mirror import MIRRORED_POLICY_INPUT, Mirror
-from rl_sim_env.learning.mirror_image import MirrorImage
-from rl_sim_env.learning.policy import (
-    POLICY_INPUT,
-    POLICY_STATE,
-    AmpVaePolicy,
-    assemble_policy_input,
-    build_actor,
-    build_critic,
-    build_vae,
-)
-from rl_sim_env.learning.storage import AmpVaeRolloutStorage, split_step
-
-if TYPE_CHECKING:
-    from rl_sim_env.learning.distributed import MultiGpuCfg
-
-_STYLE_PART = 32_768
-"""Transitions that are scored at once: activations of a whole rollout would fill gigabytes."""
+from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Step
+from rl_sim_env.learning.metrics import LossMeter
+from rl_sim_env.learning.mirror import Mirror
+from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
+from rl_sim_env.learning.rollout import Rollout
+from rl_sim_env.learning.training_env import TrainingEnv
 
 
-class ConstructionEnv(Protocol):
-    """What building the algorithm asks of an environment."""
+class Algorithm:
+    """The learners of a configuration on one rollout.
 
-    @property
-    def num_envs(self) -> int:
-        """Number of environments."""
-        ...
+    In a step each learner provides observation groups for those that follow, one of them acts, and
+    each records what it needs. Once the rollout is complete each may shape its rewards, then each
+    finishes it: returns, replay. An update trains all of them on the same mini-batches.
 
-    @property
-    def num_actions(self) -> int:
-        """Width of the actions."""
-        ...
-
-    @property
-    def step_dt(self) -> float:
-        """Control step [s]."""
-        ...
-
-    def mirror_images(self) -> Mapping[str, MirrorImage]:
-        """Mirror images of observation terms and actions by name, for the mirror loss."""
-        ...
-
-
-class AmpVaePPO(PPO):
-    """Three learners on one rollout, each with its own optimiser and gradient clip.
-
-    * Actor and critic: PPO. The actor reads estimate (or truth), latent and current frame, all
-      detached, so the policy gradient never reaches the VAE.
-    * Context VAE: estimates against privileged observations, and the next proprioception.
-    * Discriminator: one-step transitions of the policy against those of the motion clips.
-
-    The environment must pass in ``extras``: ``time_outs`` (N,) bool; ``style_scale`` (N,);
-    ``terminal_obs``, the ``critic_obs`` and ``amp_obs`` of the true state s_t+1 of all
-    environments, before any reset. Style and bootstrap are booked when the rollout is complete:
-    everything before it stays on the device.
+    The environment must report in ``extras``: ``time_outs`` (N,) bool, and ``terminal_obs``, groups
+    of the true state s_t+1 of all environments, before any reset; and whatever else the learners
+    ask for. Rewards change when the rollout is complete: everything before it stays on the device.
 
     Args:
-        actor: Actor network.
-        critic: Critic network.
-        vae: Context VAE.
-        discriminator: Discriminator of motions.
-        storage: Rollout storage.
-        expert: Source of expert pairs.
+        env: Environment that the sizes are taken from.
         cfg: Configuration of the run.
-        layout: What stands where in the observations.
-        mirror: Exchanges left and right, for the mirror loss; None for none.
-        step_dt: Control step [s].
+        expert: Source of expert pairs in the layout of ``amp_obs``; None for none.
         device: Where everything lives.
-        multi_gpu_cfg: rsl_rl's description of the process group; None for one process.
+
+    Raises:
+        LayoutError: The environment lacks an observation group or term.
+        UserError: The learners do not make up a policy, or one of them cannot be built.
+
+    Attributes:
+        learners: The learners by name, in order.
+        rollout: What they recorded.
+        joint_step: Trains them on a mini-batch.
     """
 
-    storage: AmpVaeRolloutStorage
-
     def __init__(
-        self,
-        actor: MLPModel,
-        critic: MLPModel,
-        vae: ContextVae,
-        discriminator: Discriminator,
-        storage: AmpVaeRolloutStorage,
-        expert: PairSource,
-        cfg: AmpVaeRunnerCfg,
-        layout: ObservationLayout,
-        mirror: Mirror | None,
-        step_dt: float,
-        device: str,
-        multi_gpu_cfg: MultiGpuCfg | None,
+        self, env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
     ) -> None:
-        ppo = cfg.algorithm
-        super().__init__(
-            actor,
-            critic,
-            storage,
-            num_learning_epochs=ppo.num_learning_epochs,
-            num_mini_batches=ppo.num_mini_batches,
-            clip_param=ppo.clip_param,
-            gamma=ppo.gamma,
-            lam=ppo.lam,
-            value_loss_coef=ppo.value_loss_coef,
-            entropy_coef=ppo.entropy_coef,
-            learning_rate=ppo.learning_rate,
-            max_grad_norm=ppo.max_grad_norm,
-            use_clipped_value_loss=ppo.use_clipped_value_loss,
-            desired_kl=ppo.desired_kl,
-            # Keeps the base class from normalising over one rank; compute_returns does it over all.
-            normalize_advantage_per_mini_batch=True,
-            device=device,
-            multi_gpu_cfg=multi_gpu_cfg,  # type: ignore[arg-type]
-        )
         self.cfg = cfg
-        self.layout = layout
-        self.mirror = mirror
-        self.vae = vae.to(device)
-        self.discriminator = discriminator.to(device)
-        self.expert = expert
-        self.step_dt = step_dt
+        self.device = device
+        self.learners = _build_learners(env, cfg, expert, device)
+        self.rollout = Rollout(env.num_envs, cfg.num_steps_per_env, device)
         self.joint_step = JointStep(
-            storage,
-            self._raw_actor,
-            self._raw_critic,
-            self.vae,
-            self.discriminator,
-            mirror,
-            cfg,
-            device,
+            tuple(self.learners.values()), self.rollout, capture=cfg.capture_update, device=device
         )
-        # The base class saves and loads it.
-        self.optimizer = self.joint_step.policy_optimizer
-        self._policy = AmpVaePolicy(self._raw_actor, self.vae)
+        self._acting = _acting_learner(self.learners)
+        self._policy = _policy_of(self.learners, cfg)
         self._average = AveragedModel(
             self._policy,
             multi_avg_fn=get_ema_multi_avg_fn(1.0 - 1.0 / cfg.policy_memory),
         )
-        self.replay = AmpReplayBuffer(cfg.amp.replay_size, layout.width("amp_obs"), device)
-        self.adaboot = AdaBoot(storage.num_envs, cfg.adaboot, device)
-        self._memory = torch.zeros_like(storage.memory)
-        self._episodes = EpisodeTracker(storage.num_envs, device)
+        self._read: Named | None = None
+        self._episodes = EpisodeTracker(env.num_envs, device)
         self._finished = EpisodeSums()
         self._meter = LossMeter()
-        self._spike_alarm = SpikeAlarm(
-            "reconstruction loss of the VAE", cfg.vae.spike_factor, cfg.vae.spike_window
-        )
 
-    @classmethod
-    def construct(
-        cls,
-        obs: TensorDict,
-        env: ConstructionEnv,
-        cfg: AmpVaeRunnerCfg,
-        layout: ObservationLayout,
-        expert: PairSource,
-        device: str,
-        multi_gpu_cfg: MultiGpuCfg | None = None,
-    ) -> AmpVaePPO:
-        """Build networks, storage and algorithm for an environment.
-
-        Args:
-            obs: Observations of the environment, batch size (N,).
-            env: Environment that the sizes are taken from.
-            cfg: Configuration of the run.
-            layout: What stands where in ``obs``.
-            expert: Source of expert pairs in the layout of ``amp_obs``.
-            device: Where everything lives.
-            multi_gpu_cfg: rsl_rl's description of the process group; None for one process.
-
-        Raises:
-            LayoutError: The layout lacks a group or term.
-        """
-        vae = build_vae(layout, cfg)
-        actor = build_actor(layout, vae, env.num_actions, cfg)
-        mirror, copies = None, 1
-        example = obs.clone(recurse=False)
-        example[POLICY_INPUT] = torch.zeros(env.num_envs, actor.obs_dim, device=device)
-        if cfg.algorithm.mirror_loss_coef > 0.0:
-            mirror, copies = Mirror(layout, env.mirror_images(), cfg.vae.reconstructed_terms), 2
-            example[MIRRORED_POLICY_INPUT] = example[POLICY_INPUT]
-        dones = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
-        extras = {"terminal_obs": obs, "time_outs": dones, "style_scale": dones.float()}
-        reconstructed = layout.gather("critic_obs", cfg.vae.reconstructed_terms, obs["critic_obs"])
-        samples, outcomes = split_step(example, reconstructed, dones, extras)
-        return cls(
-            actor,
-            build_critic(layout, cfg),
-            vae,
-            Discriminator(layout.width("amp_obs"), cfg.amp),
-            AmpVaeRolloutStorage(
-                env.num_envs,
-                cfg.num_steps_per_env,
-                samples,
-                outcomes,
-                layout.frames("vae_obs", obs["vae_obs"]),
-                vae.to(device).initial_memory(copies * env.num_envs),
-                env.num_actions,
-                device,
-            ),
-            expert,
-            cfg,
-            layout,
-            mirror,
-            step_dt=env.step_dt,
-            device=device,
-            multi_gpu_cfg=multi_gpu_cfg,
-        )
-
-    @property
-    def p_boot(self) -> float:
-        """Probability that an episode runs on estimates, 0 to 1."""
-        return self.adaboot.p
+    def figures(self) -> tuple[Figure, ...]:
+        """What the learners log that people should see."""
+        return learner_figures(self.cfg)
 
     def set_progress(self, fraction: float) -> None:
         """Follow the schedules; once an iteration, with the part of training that is done."""
-        self.adaboot.set_progress(fraction)
-        self.joint_step.set_progress(fraction)
+        for learner in self.learners.values():
+            learner.set_progress(fraction)
 
     def get_inference_policy(self) -> AmpVaePolicy:
         """The deterministic policy, averaged over the last updates; it goes on with training."""
@@ -256,37 +100,31 @@ class AmpVaePPO(PPO):
             "Train/mean_episode_length": finished.lengths / finished.count,
         }
 
+    @torch.no_grad()
     def act(self, obs: TensorDict) -> torch.Tensor:
-        """Sample actions; adds what the actor reads to ``obs``.
+        """Sample actions.
+
+        Args:
+            obs: Observations of the environment, batch size (N,).
 
         Returns:
             Actions, shape (N, number of actions).
         """
-        with torch.no_grad():
-            if self.storage.step == 0:
-                self.storage.memory.copy_(self._memory)
-            histories, truth = obs["vae_obs"], self.vae.targets.from_critic(obs["critic_obs"])
-            frames, uses_estimate = obs["actor_obs"], self.adaboot.uses_estimate.unsqueeze(1)
-            if self.mirror is not None:
-                # Behind the robots stand their mirror images, each with a memory of its own.
-                histories = self.mirror.vae_obs.behind(histories)
-                truth = self.mirror.code.behind(truth)
-                frames = self.mirror.actor_obs.behind(frames)
-                uses_estimate = uses_estimate.repeat(2, 1)
-            estimate, latent, self._memory = self.vae(
-                histories, self._memory, deterministic=not self.vae.training
-            )
-            code = torch.where(uses_estimate, estimate, truth)
-            read = assemble_policy_input(code, latent, frames).split(self.storage.num_envs)
-            obs.update(dict(zip((POLICY_INPUT, MIRRORED_POLICY_INPUT), read, strict=False)))
-        return super().act(obs)
+        read = Named("observations", obs)
+        for learner in self.learners.values():
+            if self.rollout.step == 0:
+                learner.begin_rollout()
+            read.update(learner.provide(read))
+        self._read = read
+        return self._acting.act(read)
 
+    @torch.no_grad()
     def process_env_step(
         self,
         obs: TensorDict,
         rewards: torch.Tensor,
         dones: torch.Tensor,
-        extras: dict[str, Any],
+        extras: Mapping[str, Any],
     ) -> None:
         """Record the transition from the observations of the last ``act``.
 
@@ -296,152 +134,213 @@ class AmpVaePPO(PPO):
             dones: Not zero where an episode ended, shape (N,).
             extras: See the class.
         """
-        before, after = self.transition.observations, extras["terminal_obs"]
-        assert before is not None, "act() comes before process_env_step()"
-        next_proprioception = self.layout.gather(
-            "critic_obs", self.cfg.vae.reconstructed_terms, after["critic_obs"]
+        assert self._read is not None, "act() comes before process_env_step()"
+        extras = Named("extras of the environment's step", extras)
+        step = Step(
+            index=self.rollout.step,
+            observations=self._read,
+            next_observations=Named('extras["terminal_obs"]', extras["terminal_obs"]),
+            rewards=rewards,
+            dones=dones != 0,
+            time_outs=extras["time_outs"],
+            extras=extras,
         )
-        self.transition.observations, outcome = split_step(
-            before, next_proprioception, dones, extras
-        )
-        self.storage.add_outcome(outcome, self.layout.frames("vae_obs", before["vae_obs"]))
-        # Without time-outs: the base class would bootstrap on the value of s_t.
-        super().process_env_step(obs, rewards, dones, {})
-        self.adaboot.redraw(dones)
-        ended = dones.bool().repeat(len(self._memory) // len(dones))
-        self._memory = torch.where(ended[:, None], 0.0, self._memory)
+        fields = {
+            "rewards": rewards,
+            "dones": step.dones,
+            "time_outs": step.time_outs,
+            # How far an episode goes on: learners may lower it where constraints are broken.
+            "continuations": 1.0 - step.dones.float(),
+        }
+        for name, learner in self.learners.items():
+            for field, value in learner.record(step).items():
+                if fields.setdefault(field, value) is not value:
+                    raise UserError(
+                        f"learner '{name}' records '{field}', which is another's field already; "
+                        "give it a name of its own"
+                    )
+        self.rollout.record(fields)
+        self._read = None
 
     @torch.no_grad()
     def compute_returns(self, obs: TensorDict) -> None:
-        """Book style rewards and bootstraps of the rollout, then compute returns and advantages.
+        """Let the learners shape the rewards of the rollout, then finish it.
 
         Args:
             obs: Observations after the last step.
         """
-        storage, outcomes = self.storage, self.storage.outcomes
-        states, next_states = (
-            outcomes[name].flatten(0, 1).split(_STYLE_PART) for name in ("amp_obs", "next_amp_obs")
-        )
-        style = torch.cat(list(map(self.discriminator.style_reward, states, next_states)))
-        style = style.view_as(outcomes["style_scale"])
-        weight = self.cfg.amp.style_weight * self.step_dt
-        storage.rewards += (weight * outcomes["style_scale"] * style).unsqueeze(-1)
-        self._meter.add({"Train/style_reward": style.mean()})
-        self._episodes.add(storage.rewards.squeeze(-1), storage.dones.squeeze(-1))
-        # Few episodes time out in a rollout; finding them costs one host read.
-        timed_out = outcomes["time_outs"].nonzero(as_tuple=True)
-        terminal = outcomes["next_critic_obs"][timed_out]
-        storage.rewards[timed_out] += self.gamma * self.critic(
-            TensorDict({"critic_obs": terminal}, batch_size=[len(terminal)])
-        )
-        read_by_recordings = storage.advantages
-        super().compute_returns(obs)
-        storage.advantages = read_by_recordings.copy_(standardize_over_ranks(storage.advantages))
-        self.replay.insert(outcomes["amp_obs"], outcomes["next_amp_obs"])
+        for learner in self.learners.values():
+            self._meter.add(learner.shape_rewards(self.rollout))
+        self._episodes.add(self.rollout["rewards"], self.rollout["dones"])
+        last = Named("observations", obs)
+        for learner in self.learners.values():
+            self._meter.add(learner.finish_rollout(self.rollout, last))
 
     def update(self) -> dict[str, float]:
         """Train all learners on the rollout.
 
         Returns:
-            Scalars by the name they are logged under: ``Loss/*``, ``Policy/*``, ``Train/*``,
-            ``Adaboot/adaboot_p``, and ``Estimation/{velocity,mass,com}_rmse`` [m/s, kg, m].
+            Scalars by the name they are logged under.
 
         Raises:
             FloatingPointError: A loss is not finite; the message names it.
         """
-        picks = self.storage.draw(self.num_mini_batches, self.num_learning_epochs)
-        for picked, pairs in zip(picks, self._amp_batches(), strict=True):
-            self._meter.add(self.joint_step(MiniBatch(picked, *pairs)))
-        self.storage.clear()
+        ppo = self.cfg.algorithm
+        count = ppo.num_mini_batches * ppo.num_learning_epochs
+        own = zip(*(learner.batches(count) for learner in self.learners.values()), strict=True)
+        picks = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
+        for picked, brought in zip(picks, own, strict=True):
+            self._meter.add(self.joint_step(MiniBatch(picked, brought)))
+        self.rollout.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()
 
     def train_mode(self) -> None:
         """Sample latents while acting."""
-        super().train_mode()
-        self.vae.train()
+        for learner in self.learners.values():
+            learner.train()
 
     def eval_mode(self) -> None:
         """Take the means of latents while acting."""
-        super().eval_mode()
-        self.vae.eval()
+        for learner in self.learners.values():
+            learner.train(False)
 
     def save(self) -> dict[str, Any]:
         """Everything that a resume needs, as tensors, numbers and containers of them.
 
-        What belongs to one process (replay, running episodes, memory, draws) is that of this one.
+        What belongs to one process (replay, running episodes, memory) is that of this one.
         """
+        own = {name: learner.process_state_dict() for name, learner in self.learners.items()}
         return {
-            **self._learner_state(),
-            "replay": self.replay.state_dict(self.cfg.amp.checkpoint_pairs),
-            "episodes": self._episodes.state_dict(),
-            "memory": self._memory,
+            **self._shared_state(),
+            "process": {"learners": own, "episodes": self._episodes.state_dict()},
         }
 
-    def load(self, loaded_dict: dict[str, Any]) -> None:
-        """Continue from what :meth:`save` returned."""
-        self._load_learner_state(loaded_dict)
-        self.replay.load_state_dict(loaded_dict["replay"])
-        self._episodes.load_state_dict(loaded_dict["episodes"])
-        if loaded_dict["memory"].shape == self._memory.shape:
-            self._memory.copy_(loaded_dict["memory"])
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`save` returned.
+
+        Raises:
+            UserError: It is a policy without its trainer, or was saved by other learners.
+            RuntimeError: The networks are of other sizes.
+        """
+        if "learners" not in state:
+            raise UserError(
+                "holds a policy without its trainer, which can be played, evaluated and exported; "
+                "continue from a checkpoint of a training run"
+            )
+        if state["learners"].keys() != self.learners.keys():
+            raise UserError(
+                f"its learners are {', '.join(state['learners'])}, those of the configuration "
+                f"{', '.join(self.learners)}; set agent.learners as it was, or train anew"
+            )
+        self._load_shared_state(state)
+        own = state["process"]
+        for name, learner in self.learners.items():
+            learner.load_process_state_dict(own["learners"][name])
+        self._episodes.load_state_dict(own["episodes"])
 
     def begin_episodes(self) -> None:
         """Forget the running episodes, which the environment has ended."""
         self._episodes.begin()
-        self._memory = torch.zeros_like(self._memory)
+        for learner in self.learners.values():
+            learner.begin_episodes()
 
     def broadcast_parameters(self) -> None:
         """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
-        self._load_learner_state(broadcast_state(self._learner_state(), self.device))
+        self._load_shared_state(broadcast_state(self._shared_state(), self.device))
 
-    def _learner_state(self) -> dict[str, Any]:
+    def _shared_state(self) -> dict[str, Any]:
         return {
-            **super().save(),
             POLICY_STATE: self.get_inference_policy().state_dict(),
-            "vae_state_dict": self.vae.state_dict(),
-            "discriminator_state_dict": self.discriminator.state_dict(),
-            **self.joint_step.state_dict(),
-            "adaboot": self.adaboot.state_dict(),
+            "learners": {name: each.state_dict() for name, each in self.learners.items()},
         }
 
-    def _load_learner_state(self, state: dict[str, Any]) -> None:
-        super().load(state, load_cfg=None, strict=True)
-        self.vae.load_state_dict(state["vae_state_dict"])
-        self.discriminator.load_state_dict(state["discriminator_state_dict"])
-        self.joint_step.load_state_dict(state)
-        self.learning_rate = self.joint_step.learning_rate.item()
+    def _load_shared_state(self, state: Mapping[str, Any]) -> None:
+        for name, learner in self.learners.items():
+            learner.load_state_dict(state["learners"][name])
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
         # Of an average without updates the first one would take the place.
         self._average.n_averaged.fill_(1)
-        self.adaboot.load_state_dict(state["adaboot"])
-
-    def _amp_batches(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        """Normalised pairs of policy and clips for every mini-batch of an update.
-
-        All are drawn and normalised at once, by statistics that change once an update.
-        """
-        size = self.cfg.amp.batch_size
-        total = size * self.num_learning_epochs * self.num_mini_batches
-        policy, expert = self.replay.sample(total), self.expert.sample_pairs(total)
-        self.discriminator.update_normalizer(policy, expert)
-        batches = (self.discriminator.normalize(pairs).split(size) for pairs in (policy, expert))
-        return zip(*batches, strict=True)
+        self.joint_step.record_anew()
 
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""
-        self._meter.add(
-            {
-                "Loss/learning_rate": self.joint_step.learning_rate,
-                "Loss/vae_beta": self.vae.beta,
-                "Policy/mean_noise_std": self.actor.output_std.mean(),
-            }
-        )
+        for learner in self.learners.values():
+            self._meter.add(learner.metrics())
         metrics = self._meter.read()
-        self.learning_rate = metrics["Loss/learning_rate"]
-        self._spike_alarm.watch(metrics["Loss/vae_decode_loss"])
         finished = EpisodeSums(*sum_over_ranks(self._episodes.sums).tolist())
         self._episodes.clear()
         self._finished += finished
-        self.adaboot.observe(finished)
-        return {**metrics, "Adaboot/adaboot_p": self.adaboot.p}
+        for learner in self.learners.values():
+            metrics |= learner.observe(metrics, finished)
+        return metrics
+
+
+def learner_figures(cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
+    """What the learners of a configuration log that people should see.
+
+    Raises:
+        UserError: A learner cannot be found.
+    """
+    return tuple(figure for kind in _learner_classes(cfg).values() for figure in kind.figures(cfg))
+
+
+def _learner_classes(cfg: AmpVaeRunnerCfg) -> dict[str, type[Learner]]:
+    return {
+        name: resolve_class(each.class_name, Learner, f"agent.learners.{name}.class_name")
+        for name, each in cfg.learners.items()
+        if each is not None
+    }
+
+
+def _build_learners(
+    env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
+) -> dict[str, Learner]:
+    layout = env.observation_layout
+    mirror = None
+    if cfg.algorithm.mirror_loss_coef > 0.0:
+        mirror = Mirror(layout, env.mirror_images())
+    context = LearnerContext(
+        cfg=cfg,
+        settings={},
+        layout=layout,
+        groups={group: layout.width(group) for group in layout.groups},
+        num_envs=env.num_envs,
+        num_actions=env.num_actions,
+        step_dt=env.step_dt,
+        expert=expert,
+        mirror=mirror,
+        device=device,
+    )
+    learners: dict[str, Learner] = {}
+    for name, kind in _learner_classes(cfg).items():
+        declared = cfg.learners[name]
+        assert declared is not None
+        learners[name] = kind(replace(context, settings=declared.settings))
+        context = replace(context, groups={**context.groups, **learners[name].provides})
+    return learners
+
+
+def _acting_learner(learners: Mapping[str, Learner]) -> ActingLearner:
+    acting = {name: each for name, each in learners.items() if isinstance(each, ActingLearner)}
+    if len(acting) != 1:
+        raise UserError(
+            f"agent.learners: {len(acting)} of {', '.join(learners) or 'none'} act; exactly one "
+            "must be derived from ActingLearner"
+        )
+    return next(iter(acting.values()))
+
+
+def _policy_of(learners: Mapping[str, Learner], cfg: AmpVaeRunnerCfg) -> AmpVaePolicy:
+    """The policy that is made of the learners' networks."""
+    parts = {
+        part: learner.modules[module]
+        for learner in learners.values()
+        for part, module in learner.policy_parts.items()
+    }
+    if missing := {"actor", "vae"} - parts.keys():
+        raise UserError(
+            f"agent.learners: none of {', '.join(learners)} has the policy's "
+            f"{' and '.join(sorted(missing))}; the default learners policy and estimator do"
+        )
+    return AmpVaePolicy(parts["actor"], parts["vae"], cfg.actor.obs_groups)  # type: ignore[arg-type]

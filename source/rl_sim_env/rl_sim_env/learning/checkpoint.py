@@ -22,13 +22,12 @@ import torch
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
-from rl_sim_env.learning.estimation import TRUTH_GROUP
+from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
-
-_FORMAT_VERSION = 3
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -91,7 +90,7 @@ class Checkpoint:
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         buffer = io.BytesIO()
-        torch.save({"format_version": _FORMAT_VERSION, **fields}, buffer)
+        torch.save({"format_version": FORMAT_VERSION, **fields}, buffer)
         try:
             write_atomically(path, buffer.getbuffer())
         except UserError as error:
@@ -117,11 +116,13 @@ class Checkpoint:
             )
             raise UserError(f"{path}: not a checkpoint of rl_sim_env{found}")
         version = content.pop("format_version")
-        if version != _FORMAT_VERSION:
+        upgraded = upgrade(content, version)
+        if upgraded is None:
             raise UserError(
-                f"{path}: checkpoint format {version}, this program reads {_FORMAT_VERSION}; "
+                f"{path}: checkpoint format {version}, this program reads {FORMAT_VERSION}; "
                 f"use the rl_sim_env that wrote it ({content.get('versions')})"
             )
+        content = upgraded
         if "env_cfg" not in content:
             # Checkpoints of before left it to a file beside them.
             env_cfg = RunFiles.read(path.parent).env
@@ -174,11 +175,11 @@ class Checkpoint:
         """Return the settings of the learners that differ from ``cfg``, saved and present value."""
         saved, present = self.config, to_plain(cfg)
         return [
-            f"{learner}.{name} was {saved[learner].get(name)}, is {value}"
+            f"{learner}.{name} was {saved.get(learner, {}).get(name)}, is {value}"
             for learner, settings in present.items()
             if isinstance(settings, dict)
             for name, value in settings.items()
-            if saved[learner].get(name) != value
+            if saved.get(learner, {}).get(name) != value
         ]
 
     def require_task(self, path: Path, tasks: Collection[str]) -> None:

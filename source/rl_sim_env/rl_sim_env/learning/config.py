@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, get_type_hints
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 
 Cfg = TypeVar("Cfg")
 _logger = logging.getLogger(__name__)
@@ -15,7 +16,21 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class MlpCfg:
-    """A multi-layer perceptron."""
+    """One of rsl_rl's models, or a module of one's own with the same constructor.
+
+    The class is called as rsl_rl does: ``(obs, obs_groups, obs_set, output_dim, hidden_dims=...,
+    activation=..., **settings)``.
+    """
+
+    class_name: str = "rsl_rl.models:MLPModel"
+    """The model: ``module.path:Class``, derived from rsl_rl's MLPModel."""
+
+    obs_groups: tuple[str, ...] = ("critic_obs",)
+    """Observation groups that it reads, in order: those of the environment, and what other learners
+    provide."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Further arguments of the constructor, for a model that takes more."""
 
     hidden_dims: tuple[int, ...] = (512, 256, 128)
     """Width of each hidden layer; at least one layer."""
@@ -26,7 +41,13 @@ class MlpCfg:
 
 @dataclass(kw_only=True)
 class ActorCfg(MlpCfg):
-    """The actor: a Gaussian whose log standard deviation is a parameter for each action."""
+    """The actor: a Gaussian whose log standard deviation is a parameter for each action.
+
+    Beside the arguments of :class:`MlpCfg` its class is given ``distribution_cfg``.
+    """
+
+    obs_groups: tuple[str, ...] = ("estimate", "latent", "actor_obs")
+    """Observation groups that it reads, in order: what the estimator provides, and the frame."""
 
     init_std: float = 1.0
     """Initial standard deviation of the actions (unit: raw action); > 0."""
@@ -91,7 +112,20 @@ class AmpVaePpoCfg:
 
 @dataclass(kw_only=True)
 class ContextVaeCfg:
-    """The context VAE, which reads load and velocity out of a short history."""
+    """The estimator: by default a context VAE, which reads load and velocity out of a history."""
+
+    class_name: str = "rl_sim_env.learning.context_vae:ContextVae"
+    """The network: ``module.path:Class``, derived from
+    :class:`~rl_sim_env.learning.estimator.Estimator`."""
+
+    obs_groups: tuple[str, ...] = ("vae_obs",)
+    """Observation groups that it reads, in order; stacked frames or not."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of a network of one's own."""
+
+    targets: dict[str, EstimateCfg] = field(default_factory=velocity_mass_com)
+    """What is estimated, by name, in the order of an estimate."""
 
     encoder_dims: tuple[int, ...] = (512, 256, 128)
     """Width of each encoder layer; at least two."""
@@ -120,18 +154,17 @@ class ContextVaeCfg:
     """Terms of ``critic_obs`` (free of noise) whose next values the decoder predicts. Commands,
     actions and torques are no facts about the body and stay out."""
 
-    com_scale: float = 10.0
-    """Factor from the centre-of-mass observation to its target, on top of the observation's scale,
-    so that a few centimetres weigh as much as a few kilograms; > 0."""
+    com_scale: float | None = None
+    """Short for ``targets.com.factor``; None: as it stands there."""
 
-    velocity_weight: float = 1.0
-    """Weight of the velocity error; >= 0."""
+    velocity_weight: float | None = None
+    """Short for ``targets.velocity.weight``; None: as it stands there."""
 
-    mass_weight: float = 1.0
-    """Weight of the mass error; >= 0."""
+    mass_weight: float | None = None
+    """Short for ``targets.mass.weight``; None: as it stands there."""
 
-    com_weight: float = 0.1
-    """Weight of the centre-of-mass error; >= 0."""
+    com_weight: float | None = None
+    """Short for ``targets.com.weight``; None: as it stands there."""
 
     learning_rate: float = 1e-3
     """Learning rate as training begins; > 0."""
@@ -163,6 +196,31 @@ class ContextVaeCfg:
 
     spike_window: int = 50
     """Number of updates in the running median; >= 1."""
+
+    def estimated(self) -> dict[str, EstimateCfg]:
+        """What is estimated, with the settings that are short for parts of it.
+
+        Raises:
+            UserError: Such a setting is given for a quantity that is not estimated.
+        """
+        short_for = {
+            "com_scale": ("com", "factor"),
+            "velocity_weight": ("velocity", "weight"),
+            "mass_weight": ("mass", "weight"),
+            "com_weight": ("com", "weight"),
+        }
+        estimated = dict(self.targets)
+        for setting, (name, part) in short_for.items():
+            value = getattr(self, setting)
+            if value is None:
+                continue
+            if name not in estimated:
+                raise UserError(
+                    f"agent.vae.{setting}={value}: '{name}' is not estimated, but "
+                    f"{', '.join(estimated) or 'nothing'}; leave it out, or add agent.vae.targets"
+                )
+            estimated[name] = replace(estimated[name], **{part: value})
+        return estimated
 
 
 @dataclass(kw_only=True)
@@ -237,6 +295,27 @@ class AdaBootCfg:
 
 
 @dataclass(kw_only=True)
+class LearnerCfg:
+    """Something that learns from the rollouts."""
+
+    class_name: str
+    """``module.path:Class``, derived from :class:`~rl_sim_env.learning.learner.Learner`."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of a learner of one's own; it finds them in its context."""
+
+
+def _amp_vae_learners() -> dict[str, LearnerCfg | None]:
+    """The estimator first: the actor reads what it provides."""
+    learning = "rl_sim_env.learning"
+    return {
+        "estimator": LearnerCfg(class_name=f"{learning}.estimator_learner:EstimatorLearner"),
+        "policy": LearnerCfg(class_name=f"{learning}.ppo:PpoLearner"),
+        "discriminator": LearnerCfg(class_name=f"{learning}.amp:DiscriminatorLearner"),
+    }
+
+
+@dataclass(kw_only=True)
 class AmpVaeRunnerCfg:
     """One training run."""
 
@@ -279,6 +358,10 @@ class AmpVaeRunnerCfg:
     capture_update: bool = True
     """Whether a GPU records training on a mini-batch as a CUDA graph and replays it."""
 
+    learners: dict[str, LearnerCfg | None] = field(default_factory=_amp_vae_learners)
+    """Who learns from the rollouts, by name, in the order in which they act and see a complete
+    rollout; None leaves one out."""
+
     algorithm: AmpVaePpoCfg = field(default_factory=AmpVaePpoCfg)
     """Policy optimisation."""
 
@@ -289,7 +372,7 @@ class AmpVaeRunnerCfg:
     """Critic network."""
 
     vae: ContextVaeCfg = field(default_factory=ContextVaeCfg)
-    """Context VAE."""
+    """Estimator."""
 
     amp: AmpCfg = field(default_factory=AmpCfg)
     """Adversarial motion prior."""
@@ -332,6 +415,12 @@ def _from_dict(kind: type[Cfg], values: Mapping[str, Any], where: str) -> Cfg:
 
 
 def _restored(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _from_dict(kind, value, where)
+    if value is None:
+        return None
+    if get_origin(kind) is dict:
+        _, item = get_args(kind)
+        return {name: _restored(item, each, where) for name, each in value.items()}
+    for option in (kind, *get_args(kind)):
+        if is_dataclass(option) and isinstance(option, type):
+            return _from_dict(option, value, where)
     return tuple(value) if isinstance(value, list) else value

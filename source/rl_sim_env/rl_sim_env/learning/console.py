@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TextIO
@@ -15,6 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rl_sim_env.learning.figure import Figure
+
 WIDTH = 80
 """Columns that the output never exceeds."""
 
@@ -23,35 +25,14 @@ _LABEL_WIDTH = 20
 _VALUE_WIDTH = (WIDTH - 4) // _COLUMNS - _LABEL_WIDTH - 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure of the panel."""
-
-    label: str
-    """What a person reads."""
-    metric: str
-    """End of the scalar's name, whole path elements."""
-    unit: str = ""
-    """Unit of the shown value."""
-    factor: float = 1.0
-    """From the scalar to the shown value."""
-    digits: int = 3
-    """Decimals shown."""
-
-
 FIGURES = (
     Figure(label="reward", metric="Train/mean_reward", digits=2),
     Figure(label="tracking error", metric="error_vel_xy", unit="m/s"),
     Figure(label="episode length", metric="Train/mean_episode_length", unit="steps", digits=0),
     Figure(label="turning error", metric="error_vel_yaw", unit="rad/s"),
-    Figure(label="style reward", metric="style_reward"),
-    Figure(label="velocity error", metric="velocity_rmse", unit="m/s"),
-    Figure(label="estimates fed (p)", metric="adaboot_p"),
-    Figure(label="mass error", metric="mass_rmse", unit="kg"),
     Figure(label="terrain level", metric="terrain_level/mean", digits=2),
-    Figure(label="CoM error", metric="com_rmse", unit="cm", factor=100.0, digits=2),
 )
-"""The figures that matter, in reading order: how it walks on the left, how it errs on the right."""
+"""Figures of every run, in reading order; those of the learners follow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +58,21 @@ class TrainingConsole:
 
     Args:
         title: Name of the run.
+        figures: What is shown of each iteration, in reading order.
         interval: Iterations from one plain block to the next where the output is no terminal.
         stream: Where to write; stdout by default.
     """
 
-    def __init__(self, title: str, *, interval: int = 10, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        *,
+        figures: Sequence[Figure] = FIGURES,
+        interval: int = 10,
+        stream: TextIO | None = None,
+    ) -> None:
         self._title = title
+        self._figures = tuple(figures)
         self._interval = interval
         self._stream = stream or sys.stdout
         console = Console(file=self._stream)
@@ -102,9 +92,9 @@ class TrainingConsole:
         """Show an iteration; as plain text only every ``interval`` iterations, and the last."""
         last = summary.iteration >= summary.total_iterations
         if self._live is not None:
-            self._live.update(render_panel(self._title, summary), refresh=True)
+            self._live.update(render_panel(self._title, summary, self._figures), refresh=True)
         elif last or summary.iteration % self._interval == 1 % self._interval:
-            self.say(format_block(self._title, summary))
+            self.say(format_block(self._title, summary, self._figures))
 
     def say(self, message: str) -> None:
         """Print a message, above the panel where there is one."""
@@ -114,13 +104,13 @@ class TrainingConsole:
             print(message, file=self._stream, flush=True)
 
 
-def render_panel(title: str, summary: IterationSummary) -> Panel:
+def render_panel(title: str, summary: IterationSummary, shown: Sequence[Figure]) -> Panel:
     """Return the panel of an iteration, 80 columns wide."""
     figures = Table.grid(padding=(0, 1))
     for _ in range(_COLUMNS):
         figures.add_column(width=_LABEL_WIDTH, no_wrap=True, style="dim")
         figures.add_column(width=_VALUE_WIDTH, no_wrap=True)
-    cells = [(figure.label, _value(figure, summary.scalars)) for figure in FIGURES]
+    cells = [(figure.label, _value(figure, summary.scalars)) for figure in shown]
     for start in range(0, len(cells), _COLUMNS):
         figures.add_row(*(text for cell in cells[start : start + _COLUMNS] for text in cell))
     body = Table.grid(expand=True)
@@ -134,11 +124,11 @@ def render_panel(title: str, summary: IterationSummary) -> Panel:
     return Panel(body, title=heading, width=WIDTH, padding=(0, 1))
 
 
-def format_block(title: str, summary: IterationSummary) -> str:
+def format_block(title: str, summary: IterationSummary, shown: Sequence[Figure]) -> str:
     """Return the same figures as plain lines of at most 80 columns, without control codes."""
     cells = [
         f"{figure.label:<{_LABEL_WIDTH}} {_value(figure, summary.scalars):<{_VALUE_WIDTH}}"
-        for figure in FIGURES
+        for figure in shown
     ]
     rows = [" ".join(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]
     lines = [Text(line) for line in (f"--- {title}", *_status_lines(summary), *rows)]
@@ -162,7 +152,7 @@ def _status_lines(summary: IterationSummary) -> tuple[str, str]:
 def _value(figure: Figure, scalars: Mapping[str, float]) -> str:
     """Return the figure with its unit, or a dash where the run does not measure it."""
     for name, value in scalars.items():
-        if f"/{name}".endswith(f"/{figure.metric}"):
+        if figure.matches(name):
             return f"{value * figure.factor:.{figure.digits}f} {figure.unit}".rstrip()
     return "-"
 

@@ -8,88 +8,16 @@ the forces of whole strides, of which five frames see a quarter.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import torch
 from rsl_rl.modules import MLP
 from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
-from rl_sim_env.learning.estimation import EstimationTargets
-
-
-class VaeLosses(NamedTuple):
-    """Losses of one batch: scalars that carry gradients, and errors that are only looked at."""
-
-    total: torch.Tensor
-    """Weighted sum that is minimised."""
-
-    velocity: torch.Tensor
-    """Mean square error of the velocity code."""
-
-    mass: torch.Tensor
-    """Mean square error of the mass code."""
-
-    com: torch.Tensor
-    """Mean square error of the centre-of-mass code."""
-
-    reconstruction: torch.Tensor
-    """Mean square error of the next proprioception, over valid samples."""
-
-    kl: torch.Tensor
-    """KL divergence of the latent from a standard normal [nat]."""
-
-    rmse: torch.Tensor
-    """Errors of velocity [m/s], mass [kg] and centre of mass [m]. Shape (3,)."""
-
-    def scalars(self) -> dict[str, torch.Tensor]:
-        """What is logged, by name."""
-        velocity_rmse, mass_rmse, com_rmse = self.rmse
-        return {
-            "Loss/vae_vel_loss": self.velocity,
-            "Loss/vae_mass_loss": self.mass,
-            "Loss/vae_com_loss": self.com,
-            "Loss/vae_decode_loss": self.reconstruction,
-            "Loss/vae_kl_loss": self.kl,
-            "Estimation/velocity_rmse": velocity_rmse,
-            "Estimation/mass_rmse": mass_rmse,
-            "Estimation/com_rmse": com_rmse,
-        }
-
-
-class Sequences(NamedTuple):
-    """Steps of B environments over T steps, as they followed each other."""
-
-    history: torch.Tensor
-    """Stacked frames, shape (T, B, history width)."""
-
-    memory: torch.Tensor
-    """Memory before the first step, shape (B, memory width)."""
-
-    begins: torch.Tensor
-    """Whether a step is the first of its episode, shape (T, B), bool."""
-
-    true_code: torch.Tensor
-    """Targets of the estimate, shape (T, B, estimate width)."""
-
-    next_proprioception: torch.Tensor
-    """Targets of the decoder, shape (T, B, reconstruction width)."""
-
-    valid: torch.Tensor
-    """Whether there is a next frame, shape (T, B), bool: not where the episode ended."""
-
-
-class VaeOutput(NamedTuple):
-    """What the actor reads of one step, and what the next step needs."""
-
-    estimate: torch.Tensor
-    """Normalised estimate, shape (B, estimate width)."""
-
-    latent: torch.Tensor
-    """Latent code, shape (B, latent width)."""
-
-    memory: torch.Tensor
-    """Memory after the step, shape (B, memory width)."""
+from rl_sim_env.learning.estimator import DECODE_LOSS, Estimator, EstimatorOutput, Sequences
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.learner import LearnerLoss
 
 
 class LeakyMemory(nn.Module):
@@ -157,67 +85,64 @@ class GatedMemory(nn.Module):
 _MEMORIES = {"leaky": LeakyMemory, "gru": GatedMemory}
 
 
-class ContextVae(nn.Module):
+class ContextVae(Estimator):
     """Encoder with deterministic estimates and a sampled latent, and a decoder for its loss.
 
-    Stacked frames become features, features update the memory, features and memory give the
-    estimate and the latent.
+    The groups that it reads become features, features update the memory, features and memory give
+    the estimate and the latent.
 
     Args:
-        history_width: Width of the stacked frames.
-        targets: What is estimated.
-        reconstruction_width: Width of the proprioception that the decoder predicts.
+        layout: What stands where in the observations.
         cfg: Sizes and weights.
+
+    Raises:
+        LayoutError: The layout lacks a group or term.
     """
 
     beta: torch.Tensor
 
-    def __init__(
-        self,
-        history_width: int,
-        targets: EstimationTargets,
-        reconstruction_width: int,
-        cfg: ContextVaeCfg,
-    ) -> None:
-        super().__init__()
-        self.cfg = cfg
-        self.targets = targets
-        self.code_width = targets.width + cfg.latent_dim
+    def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
+        super().__init__(layout, cfg)
+        estimate_width, latent_width = self.targets.width, cfg.latent_dim
+        self.latent_width = latent_width
+        self.memory_width = cfg.memory_dim
         *hidden_dims, feature_dim = cfg.encoder_dims
-        self.encoder = MLP(history_width, feature_dim, hidden_dims, "elu", last_activation="elu")
+        input_width = sum(layout.width(group) for group in self.groups)
+        self.encoder = MLP(input_width, feature_dim, hidden_dims, "elu", last_activation="elu")
         self.memory = _MEMORIES[cfg.memory_cell](feature_dim, cfg.memory_dim, cfg.memory_rate)
         # All heads in one matrix product: estimate, latent mean and latent log-variance.
-        self._head_widths = (targets.width, cfg.latent_dim, cfg.latent_dim)
+        self._head_widths = (estimate_width, latent_width, latent_width)
         self.heads = nn.Linear(feature_dim + cfg.memory_dim, sum(self._head_widths))
-        self.decoder = MLP(self.code_width, reconstruction_width, cfg.decoder_dims, "elu")
+        self.decoder = MLP(
+            estimate_width + latent_width,
+            sum(layout.term("critic_obs", name).width for name in cfg.reconstructed_terms),
+            cfg.decoder_dims,
+            "elu",
+        )
         self.register_buffer("beta", torch.tensor(cfg.beta))
 
-    def initial_memory(self, num_envs: int) -> torch.Tensor:
-        """Memory at the start of an episode, shape (num_envs, memory width)."""
-        return torch.zeros(num_envs, self.cfg.memory_dim, device=self.beta.device)
-
     def forward(
-        self, history: torch.Tensor, memory: torch.Tensor, deterministic: bool
-    ) -> VaeOutput:
-        """Read one step.
-
-        Args:
-            history: Shape (B, history width).
-            memory: Shape (B, memory width).
-            deterministic: Take the latent's mean in place of a sample.
-        """
-        features = self.encoder(history)
+        self,
+        observations: Mapping[str, torch.Tensor],
+        memory: torch.Tensor,
+        deterministic: bool,
+    ) -> EstimatorOutput:
+        """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
+        features = self.encoder(self._joined(observations))
         memory = self.memory.advance(self.memory.prepare(features), memory)
         estimate, mean, logvar = self._read(features, memory)
-        return VaeOutput(estimate, mean if deterministic else _sample(mean, logvar), memory)
+        return EstimatorOutput(estimate, mean if deterministic else _sample(mean, logvar), memory)
 
     def encode(
-        self, history: torch.Tensor, memory: torch.Tensor, begins: torch.Tensor
+        self,
+        observations: Mapping[str, torch.Tensor],
+        memory: torch.Tensor,
+        begins: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Read sequences.
 
         Args:
-            history: Shape (T, B, history width).
+            observations: Groups that it reads, shape (T, B, width of the group) each.
             memory: Memory before the first step, shape (B, memory width).
             begins: Where to begin with a fresh memory, shape (T, B), bool.
 
@@ -225,12 +150,16 @@ class ContextVae(nn.Module):
             Estimate (normalised, shape (T, B, estimate width)), and mean and log-variance of the
             latent (shape (T, B, latent width) each).
         """
-        features = self.encoder(history)
+        features = self.encoder(self._joined(observations))
         memories = []
         for prepared, first in zip(self.memory.prepare(features), begins, strict=True):
             memory = self.memory.advance(prepared, torch.where(first[:, None], 0.0, memory))
             memories.append(memory)
         return self._read(features, torch.stack(memories))
+
+    def _joined(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        first, *others = (observations[group] for group in self.groups)
+        return torch.cat((first, *others), dim=-1) if others else first
 
     def _read(
         self, features: torch.Tensor, memory: torch.Tensor
@@ -240,11 +169,11 @@ class ContextVae(nn.Module):
         bound = self.cfg.logvar_bound
         return estimate, mean, bound * torch.tanh(logvar / bound)
 
-    def loss(self, batch: Sequences) -> VaeLosses:
+    def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch; the gradient reaches back to the first step of the sequences."""
-        estimate, mean, logvar = self.encode(batch.history, batch.memory, batch.begins)
+        estimate, mean, logvar = self.encode(batch.observations, batch.memory, batch.begins)
         squared_error = (estimate - batch.true_code).square().mean(dim=(0, 1))
-        velocity, mass, com = (part.mean() for part in self.targets.split(squared_error))
+        errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}
         decoded = self.decoder(torch.cat((estimate, _sample(mean, logvar)), dim=-1))
         # Invalid targets may hold anything, not-a-number included, which no factor would mask.
         valid = batch.valid.unsqueeze(-1)
@@ -252,26 +181,33 @@ class ContextVae(nn.Module):
         error = (decoded - target).square().mean(dim=-1)
         reconstruction = error.sum() / valid.sum().clamp(min=1)
         kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).sum(dim=-1).mean()
-        total = (
-            self.cfg.velocity_weight * velocity
-            + self.cfg.mass_weight * mass
-            + self.cfg.com_weight * com
-            + reconstruction
-            + self.beta * kl
-        )
-        rmse = self.targets.rmse(squared_error.detach())
-        return VaeLosses(total, velocity, mass, com, reconstruction, kl, rmse)
+        declared = self.targets.declared
+        weighted = [declared[name].weight * error for name, error in errors.items()]
+        total = sum(weighted) + reconstruction + self.beta * kl
+        scalars = {
+            **{
+                f"Loss/vae_{declared[name].loss_name or name}_loss": error
+                for name, error in errors.items()
+            },
+            DECODE_LOSS: reconstruction,
+            "Loss/vae_kl_loss": kl,
+        }
+        return LearnerLoss(total, scalars | self.rmse(squared_error), steering=(reconstruction,))
 
-    @torch.no_grad()
-    def adapt_beta(self, reconstruction: torch.Tensor) -> None:
+    def adapt(self, *steering: torch.Tensor) -> None:
         """Lower beta while the reconstruction is worse than its target, else raise it.
 
         Args:
-            reconstruction: Reconstruction error of the last batch, the same on all ranks.
+            steering: Reconstruction error of the last batch, the same on all ranks.
         """
+        (reconstruction,) = steering
         surplus = 1.0 - reconstruction / self.cfg.target_reconstruction
         self.beta.mul_(torch.exp(self.cfg.beta_rate * surplus.clamp(-1.0, 1.0)))
         self.beta.clamp_(*self.cfg.beta_range)
+
+    def metrics(self) -> dict[str, torch.Tensor]:
+        """Weight of the KL term."""
+        return {"Loss/vae_beta": self.beta}
 
 
 def _sample(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:

@@ -2,53 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 import torch
 from rsl_rl.modules import MLP
 from torch import nn
 
 from rl_sim_env.learning.config import AmpCfg
+from rl_sim_env.learning.learner import LearnerLoss
+from rl_sim_env.learning.motion_pairs import Pairs
 from rl_sim_env.learning.normalizer import RunningNormalizer
-
-Pairs = tuple[torch.Tensor, torch.Tensor]
-"""States (s_t, s_t+1) one control step apart, shape (B, width) each."""
-
-
-class PairSource(Protocol):
-    """Where expert pairs come from."""
-
-    def sample_pairs(self, batch_size: int) -> Pairs:
-        """Draw pairs of one control step, in the layout of ``amp_obs``, shape (B, width) each."""
-        ...
-
-
-class DiscriminatorLosses(NamedTuple):
-    """Losses and scores of one batch, scalars."""
-
-    total: torch.Tensor
-    """Sum that is minimised."""
-
-    least_squares: torch.Tensor
-    """Least-squares loss."""
-
-    gradient_penalty: torch.Tensor
-    """Mean squared norm of the gradient at expert pairs, not weighted."""
-
-    policy_score: torch.Tensor
-    """Mean score of the policy; the target is -1."""
-
-    expert_score: torch.Tensor
-    """Mean score of the clips; the target is +1."""
-
-    def scalars(self) -> dict[str, torch.Tensor]:
-        """What is logged, by name."""
-        return {
-            "Loss/amp_loss": self.least_squares,
-            "Loss/grad_pen_loss": self.gradient_penalty,
-            "Loss/policy_pred": self.policy_score,
-            "Loss/expert_pred": self.expert_score,
-        }
 
 
 class Discriminator(nn.Module):
@@ -106,7 +67,7 @@ class Discriminator(nn.Module):
         """Merge both states of all pairs, of all ranks, into the statistics."""
         self.normalizer.update(torch.cat([state for pair in pairs for state in pair]))
 
-    def loss(self, policy: torch.Tensor, expert: torch.Tensor) -> DiscriminatorLosses:
+    def loss(self, policy: torch.Tensor, expert: torch.Tensor) -> LearnerLoss:
         """Losses of a batch.
 
         Args:
@@ -120,10 +81,14 @@ class Discriminator(nn.Module):
         )
         (gradient,) = torch.autograd.grad(expert_score.sum(), expert, create_graph=True)
         gradient_penalty = gradient.square().sum(dim=-1).mean()
-        return DiscriminatorLosses(
+        return LearnerLoss(
             least_squares + self.cfg.gradient_penalty * gradient_penalty,
-            least_squares,
-            gradient_penalty,
-            policy_score.mean(),
-            expert_score.mean(),
+            {
+                "Loss/amp_loss": least_squares,
+                # Mean squared norm of the gradient at expert pairs, not weighted.
+                "Loss/grad_pen_loss": gradient_penalty,
+                # Scores: the target of the policy is -1, that of the clips +1.
+                "Loss/policy_pred": policy_score.mean(),
+                "Loss/expert_pred": expert_score.mean(),
+            },
         )

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,14 +22,6 @@ _COLLECTIVE_TIMEOUT_S = 600.0
 _COLLECTIVE_LIBRARIES = ("gloo", "NCCL")
 
 T = TypeVar("T")
-
-
-class MultiGpuCfg(TypedDict):
-    """The description of the process group that rsl_rl's algorithms take."""
-
-    global_rank: int
-    local_rank: int
-    world_size: int
 
 
 def resolve_device(requested: str | None, local_rank: int = 0) -> str:
@@ -136,15 +128,6 @@ class Distributed:
     def is_main(self) -> bool:
         """Whether this process is the one that writes files and prints."""
         return self.rank == 0
-
-    @property
-    def multi_gpu_cfg(self) -> MultiGpuCfg | None:
-        """What rsl_rl's algorithms want to know; None for a single process."""
-        if self.world_size == 1:
-            return None
-        return MultiGpuCfg(
-            global_rank=self.rank, local_rank=self.local_rank, world_size=self.world_size
-        )
 
     def seed_all(self, seed: int) -> int:
         """Seed python, numpy and torch for this process and return the seed used.

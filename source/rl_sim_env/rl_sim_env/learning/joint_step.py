@@ -2,112 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from itertools import chain
-from typing import Any, NamedTuple
+from operator import add
+from typing import NamedTuple
 
 import torch
-from rsl_rl.models import MLPModel
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import average_over_ranks
-from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae
-from rl_sim_env.learning.discriminator import Discriminator
-from rl_sim_env.learning.learner import Learner
-from rl_sim_env.learning.mirror import Mirror
-from rl_sim_env.learning.mirror_image import MIRROR_SETTING
-from rl_sim_env.learning.policy_loss import policy_losses
-from rl_sim_env.learning.storage import AmpVaeRolloutStorage, Picks
+from rl_sim_env.learning.learner import Learner, LearnerLoss, Tree
+from rl_sim_env.learning.rollout import Picks, Rollout
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
-
-_LR_STEP = 1.5
-"""Factor by which the KL rule changes the learning rate."""
-_KL_BAND = 2.0
-"""The KL rule acts where the divergence is off its target by more than this factor."""
 
 
 class MiniBatch(NamedTuple):
     """What all learners train on in one step."""
 
     picks: Picks
-    """Steps of the rollout for the policy, environments for the VAE."""
+    """Which part of the rollout."""
 
-    policy_pairs: torch.Tensor
-    """For the discriminator: normalised pairs of the policy, shape (B, 2 state width)."""
-
-    expert_pairs: torch.Tensor
-    """Normalised pairs of the clips, same shape."""
+    own: tuple[Tree, ...]
+    """What each learner brings along."""
 
 
 class JointStep:
-    """Trains policy, VAE and discriminator side by side, each with its own optimiser and clip.
+    """Trains learners side by side, each with its own optimiser and clip.
 
     Nothing in it reads from the device: rates and weights that schedules move are tensors.
 
     Args:
-        storage: Rollout that mini-batches are picked from.
-        actor: Actor network.
-        critic: Critic network.
-        vae: Context VAE.
-        discriminator: Discriminator of motions.
-        mirror: Exchanges left and right, for the mirror loss; None for none.
-        cfg: Configuration of the run.
+        learners: The learners.
+        rollout: Rollout that mini-batches are picked from.
+        capture: Whether a GPU records the step and replays it.
         device: Where all of them live.
 
     Raises:
-        UserError: The part of a mini-batch that the mirror loss reads is none.
+        UserError: Two learners train the same parameter.
     """
 
     def __init__(
-        self,
-        storage: AmpVaeRolloutStorage,
-        actor: MLPModel,
-        critic: MLPModel,
-        vae: ContextVae,
-        discriminator: Discriminator,
-        mirror: Mirror | None,
-        cfg: AmpVaeRunnerCfg,
-        device: str,
+        self, learners: Sequence[Learner], rollout: Rollout, *, capture: bool, device: str
     ) -> None:
-        if not 0.0 < cfg.algorithm.mirror_loss_share <= 1.0:
+        self._learners = tuple(learners)
+        self._rollout = rollout
+        trained = Counter(map(id, chain.from_iterable(each.parameters() for each in learners)))
+        if any(count > 1 for count in trained.values()):
             raise UserError(
-                f"agent.algorithm.mirror_loss_share={cfg.algorithm.mirror_loss_share}: give a part "
-                f"above 0, at most 1; no mirror loss at all is {MIRROR_SETTING}=0"
+                "two learners train the same parameter, so that neither knows its own gradient; "
+                "have one of them own the network, and the other read it under torch.no_grad()"
             )
-        self.cfg = cfg
-        self._storage = storage
-        self._mirror = mirror
-        self.actor, self.critic, self.vae, self.discriminator = actor, critic, vae, discriminator
-        self.learning_rate = torch.tensor(cfg.algorithm.learning_rate, device=device)
-        """Of actor and critic; the KL rule moves it."""
-        self._vae_rate = torch.tensor(cfg.vae.learning_rate, device=device)
-        self._entropy_coef = torch.tensor(cfg.algorithm.entropy_coef, device=device)
-        self.policy_optimizer = torch.optim.Adam(
-            chain(actor.parameters(), critic.parameters()), lr=self.learning_rate, fused=True
-        )
-        self.vae_optimizer = torch.optim.Adam(vae.parameters(), lr=self._vae_rate, fused=True)
-        self.discriminator_optimizer = discriminator.make_optimizer()
-        self._learners = (
-            Learner(
-                modules=(actor, critic),
-                optimizer=self.policy_optimizer,
-                max_grad_norm=cfg.algorithm.max_grad_norm,
-            ),
-            Learner(
-                modules=(vae,),
-                optimizer=self.vae_optimizer,
-                max_grad_norm=cfg.vae.max_grad_norm,
-            ),
-            Learner(
-                modules=(discriminator,),
-                optimizer=self.discriminator_optimizer,
-                max_grad_norm=cfg.amp.max_grad_norm,
-            ),
-        )
         # A recording holds the processes' exchange of gradients, too.
         self._recorded: RecordedFunction | None = None
-        if cfg.capture_update and torch.device(device).type == "cuda":
+        if capture and torch.device(device).type == "cuda":
             self._recorded = RecordedFunction(
                 self._run,
                 what="training on a mini-batch",
@@ -125,16 +74,6 @@ class JointStep:
         losses = self._step(mini_batch)
         return dict(zip(self._names, losses.unbind(), strict=True))
 
-    def set_progress(self, fraction: float) -> None:
-        """Follow the schedules, with the part of training that is done."""
-        ppo, vae = self.cfg.algorithm, self.cfg.vae
-        self._entropy_coef.fill_(
-            (1.0 - fraction) * ppo.entropy_coef + fraction * ppo.final_entropy_coef
-        )
-        self._vae_rate.fill_(
-            vae.learning_rate ** (1.0 - fraction) * vae.final_learning_rate**fraction
-        )
-
     def record_anew(self) -> None:
         """Forget a recording; steps that follow are recorded once more.
 
@@ -147,68 +86,30 @@ class JointStep:
             for group in learner.optimizer.param_groups:
                 group["capturable"] = self._recorded is not None
 
-    def state_dict(self) -> dict[str, Any]:
-        """States of the optimisers of VAE and discriminator; rsl_rl saves the policy's."""
-        return {
-            "vae_optimizer_state_dict": self.vae_optimizer.state_dict(),
-            "discriminator_optimizer_state_dict": self.discriminator_optimizer.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`, after rsl_rl has loaded the policy's optimiser."""
-        # Loading put the saved tensor in the place of ours, which the KL rule writes to.
-        self.learning_rate.copy_(self.policy_optimizer.param_groups[0]["lr"])
-        for group in self.policy_optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        _load_moments(self.vae_optimizer, state["vae_optimizer_state_dict"])
-        _load_moments(self.discriminator_optimizer, state["discriminator_optimizer_state_dict"])
-        self.record_anew()
-
     def _run(self, mini_batch: MiniBatch) -> torch.Tensor:
         """Losses in the order of their names: one tensor, for a recording's results are copied."""
-        storage, picks = self._storage, mini_batch.picks
-        policy, vae, amp = side_by_side(
-            lambda: policy_losses(
-                self.actor,
-                self.critic,
-                storage.transitions(picks.samples),
-                self.cfg.algorithm,
-                self._entropy_coef,
-                self._mirror,
-            ),
-            lambda: self.vae.loss(storage.sequences(picks.envs, self.vae.targets, self._mirror)),
-            lambda: self.discriminator.loss(mini_batch.policy_pairs, mini_batch.expert_pairs),
+        losses: list[LearnerLoss] = side_by_side(
+            *(
+                partial(learner.loss, self._rollout, mini_batch.picks, own)
+                for learner, own in zip(self._learners, mini_batch.own, strict=True)
+            )
         )
         for learner in self._learners:
             learner.optimizer.zero_grad()
         # The graphs share no parameter, so each learner gets the gradient of its own loss.
-        (policy.total + vae.total + amp.total).backward()
-        # What steers learning rate and beta is averaged with the gradients, in one collective.
-        kl, reconstruction = policy.kl.clone(), vae.reconstruction.detach().clone()
+        reduce(add, (loss.total for loss in losses)).backward()
+        # What steers rates and weights is averaged with the gradients, in one collective.
+        steering = [tuple(value.detach().clone() for value in loss.steering) for loss in losses]
         gradients = chain.from_iterable(learner.gradients() for learner in self._learners)
-        average_over_ranks([*gradients, kl, reconstruction])
-        self._adapt_learning_rate(kl)
-        self.vae.adapt_beta(reconstruction)
+        average_over_ranks([*gradients, *chain.from_iterable(steering)])
+        with torch.no_grad():
+            for learner, averaged in zip(self._learners, steering, strict=True):
+                learner.adapt(*averaged)
         side_by_side(*(learner.step for learner in self._learners))
-        scalars = {**policy.scalars(), **vae.scalars(), **amp.scalars()}
+        scalars = {name: value for loss in losses for name, value in loss.scalars.items()}
+        if len(scalars) < sum(len(loss.scalars) for loss in losses):
+            names = Counter(chain.from_iterable(loss.scalars for loss in losses))
+            twice = ", ".join(name for name, count in names.items() if count > 1)
+            raise UserError(f"two learners log '{twice}'; give the scalars of one another name")
         self._names = tuple(scalars)
         return torch.stack([value.detach() for value in scalars.values()])
-
-    @torch.no_grad()
-    def _adapt_learning_rate(self, kl: torch.Tensor) -> None:
-        """Steer the divergence of an update to its target, on the device."""
-        target = self.cfg.algorithm.desired_kl
-        change = torch.where(kl > _KL_BAND * target, 1.0 / _LR_STEP, 1.0)
-        too_small = (kl < target / _KL_BAND) & (kl > 0.0)
-        change = torch.where(too_small, _LR_STEP, change)
-        self.learning_rate.mul_(change).clamp_(*self.cfg.algorithm.learning_rate_range)
-
-
-def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's moments; its rates stay those of the configuration."""
-    own_groups = optimizer.state_dict()["param_groups"]
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.load_state_dict({**state, "param_groups": own_groups})
-    # Loading copied them, and a schedule writes to the very tensors.
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate

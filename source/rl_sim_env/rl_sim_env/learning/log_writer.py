@@ -119,7 +119,7 @@ class RunLog:
             writer.close()
 
     def record(self, summary: IterationSummary, iteration: int) -> None:
-        """Show and keeps the figures of one iteration."""
+        """Show and keep the figures of one iteration."""
         for writer in self._writers:
             writer.write(summary.scalars, iteration)
         if self._console is not None:

@@ -26,6 +26,8 @@ class LossMeter:
     @torch.no_grad()
     def add(self, values: Mapping[str, torch.Tensor]) -> None:
         """Add one sample of each scalar, shape ()."""
+        if not values:
+            return
         names, sample = tuple(values), torch.stack(tuple(values.values()))
         self._sums[names] = self._sums[names] + sample if names in self._sums else sample
         self._counts[names] = self._counts.get(names, 0) + 1

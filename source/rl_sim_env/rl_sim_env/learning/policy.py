@@ -7,29 +7,19 @@ from typing import Any, NamedTuple
 
 import torch
 from rsl_rl.models import MLPModel
-from rsl_rl.modules.distribution import GaussianDistribution
 from tensordict import TensorDict
 from torch import nn
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.context_vae import ContextVae
+from rl_sim_env.learning.class_names import resolve_class
+from rl_sim_env.learning.config import AmpVaeRunnerCfg, ContextVaeCfg, MlpCfg
+from rl_sim_env.learning.distribution import Gaussian
 from rl_sim_env.learning.estimation import Estimate, EstimationTargets
+from rl_sim_env.learning.estimator import ESTIMATE, LATENT, Estimator
 from rl_sim_env.learning.layout import ObservationLayout
 
 POLICY_STATE = "policy_state_dict"
 """Key of the policy in the algorithm's saved state."""
-
-POLICY_INPUT = "policy_input"
-"""Key of what the actor reads in a set of observations."""
-
-
-class _Gaussian(GaussianDistribution):
-    """rsl_rl's Gaussian, sampled without its check of the deviation, which reads the device."""
-
-    def sample(self) -> torch.Tensor:
-        """One sample of each action, shape (..., number of actions)."""
-        return self.mean + self.std * torch.randn_like(self.mean)
 
 
 class PolicyOutput(NamedTuple):
@@ -39,90 +29,120 @@ class PolicyOutput(NamedTuple):
     """Mean actions, shape (N, number of actions)."""
 
     estimate: Estimate
-    """Estimates of the VAE in SI units, whatever the actor was fed."""
+    """What is estimated, in SI units, whatever the actor was fed."""
 
     memory: torch.Tensor
-    """What the VAE remembers, for the next step; zeros begin an episode. Shape (..., width)."""
+    """What the estimator remembers, for the next step; zeros begin an episode. Shape (..., width).
+    """
 
 
-def build_vae(layout: ObservationLayout, cfg: AmpVaeRunnerCfg) -> ContextVae:
-    """A context VAE sized by the layout.
+def build_estimator(layout: ObservationLayout, cfg: ContextVaeCfg) -> Estimator:
+    """The estimator of a configuration, sized by the layout.
 
     Raises:
         LayoutError: The layout lacks a group or term.
+        UserError: There is no such class.
     """
-    return ContextVae(
-        history_width=layout.width("vae_obs"),
-        targets=EstimationTargets(layout, cfg.vae.com_scale),
-        reconstruction_width=sum(
-            layout.term("critic_obs", name).width for name in cfg.vae.reconstructed_terms
-        ),
-        cfg=cfg.vae,
-    )
+    kind = resolve_class(cfg.class_name, Estimator, "agent.vae.class_name")
+    return kind(layout, cfg)  # pyright: ignore[reportAbstractUsage] (a class that derives from it)
 
 
-def build_actor(
-    layout: ObservationLayout, vae: ContextVae, num_actions: int, cfg: AmpVaeRunnerCfg
+def build_actor(groups: Mapping[str, int], num_actions: int, cfg: AmpVaeRunnerCfg) -> MLPModel:
+    """The actor of a configuration.
+
+    Args:
+        groups: Width of every group that it may read.
+        num_actions: Width of the actions.
+        cfg: Configuration of the run.
+
+    Raises:
+        UserError: There is no such class or group, or it has a memory of its own.
+    """
+    gaussian = {"class_name": Gaussian, "init_std": cfg.actor.init_std, "std_type": "log"}
+    return _build_model(groups, "actor", num_actions, cfg.actor, distribution_cfg=gaussian)
+
+
+def build_critic(groups: Mapping[str, int], cfg: AmpVaeRunnerCfg) -> MLPModel:
+    """The critic of a configuration; see :func:`build_actor`."""
+    return _build_model(groups, "critic", 1, cfg.critic)
+
+
+def _build_model(
+    groups: Mapping[str, int], role: str, width: int, cfg: MlpCfg, **further: Any
 ) -> MLPModel:
-    """An actor that reads the code of ``vae`` and ``actor_obs`` from the key ``policy_input``."""
-    return MLPModel(
-        _example(POLICY_INPUT, vae.code_width + layout.width("actor_obs")),
-        {"actor": [POLICY_INPUT]},
-        "actor",
-        num_actions,
-        hidden_dims=cfg.actor.hidden_dims,
-        activation=cfg.actor.activation,
-        distribution_cfg={
-            "class_name": _Gaussian,
-            "init_std": cfg.actor.init_std,
-            "std_type": "log",
-        },
+    for name in cfg.obs_groups:
+        if name not in groups:
+            raise UserError(
+                f"agent.{role}.obs_groups: there is no group '{name}'; there are "
+                f"{', '.join(groups)}. Add it to the environment, or put the learner that provides "
+                "it before the policy's in agent.learners"
+            )
+    model = resolve_class(cfg.class_name, MLPModel, f"agent.{role}.class_name")(
+        # One observation tells rsl_rl's models the widths.
+        TensorDict({name: torch.zeros(1, of) for name, of in groups.items()}, batch_size=[1]),
+        {role: list(cfg.obs_groups)},
+        role,
+        width,
+        hidden_dims=cfg.hidden_dims,
+        activation=cfg.activation,
+        **further,
+        **cfg.settings,
     )
-
-
-def build_critic(layout: ObservationLayout, cfg: AmpVaeRunnerCfg) -> MLPModel:
-    """A critic that reads ``critic_obs``."""
-    return MLPModel(
-        _example("critic_obs", layout.width("critic_obs")),
-        {"critic": ["critic_obs"]},
-        "critic",
-        1,
-        hidden_dims=cfg.critic.hidden_dims,
-        activation=cfg.critic.activation,
-    )
-
-
-def assemble_policy_input(
-    code: torch.Tensor, latent: torch.Tensor, actor_obs: torch.Tensor
-) -> torch.Tensor:
-    """What the actor reads: code (estimated or true), latent and current frame.
-
-    Shapes (..., code width), (..., latent width), (..., actor_obs width) -> (..., their sum).
-    """
-    return torch.cat((code, latent, actor_obs), dim=-1)
+    if model.is_recurrent:
+        raise UserError(
+            f"agent.{role}.class_name={cfg.class_name!r}: mini-batches are single steps, so a "
+            "model cannot remember; what is remembered is the estimator's (agent.vae.memory_dim)"
+        )
+    return model
 
 
 class AmpVaePolicy(nn.Module):
-    """Deterministic policy: history to code, code and observation to actions.
+    """Deterministic policy: observations to estimates, and both to actions.
 
     Args:
-        actor: Actor network.
-        vae: Context VAE; only its encoder runs.
+        actor: The actor.
+        vae: The estimator.
+        actor_groups: Groups that the actor reads.
     """
 
-    def __init__(self, actor: MLPModel, vae: ContextVae) -> None:
+    def __init__(self, actor: MLPModel, vae: Estimator, actor_groups: tuple[str, ...]) -> None:
         super().__init__()
         self.actor = actor
         self.vae = vae
+        self.groups = tuple(
+            dict.fromkeys(
+                group for group in (*actor_groups, *vae.groups) if group not in vae.provides
+            )
+        )
+        """Observation groups of the environment that it reads."""
 
     @property
     def targets(self) -> EstimationTargets:
-        """Makes the true code, for ``forward``, out of privileged observations."""
+        """What it estimates, and where the truth about it stands."""
         return self.vae.targets
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
-        """What the VAE remembers when episodes begin, shape (num_envs, memory width)."""
+        """What it remembers when episodes begin, shape (num_envs, memory width)."""
         return self.vae.initial_memory(num_envs)
+
+    @classmethod
+    def build(
+        cls, layout: ObservationLayout, num_actions: int, cfg: AmpVaeRunnerCfg
+    ) -> AmpVaePolicy:
+        """An untrained policy.
+
+        Args:
+            layout: What stands where in the observations.
+            num_actions: Number of actions.
+            cfg: Configuration of its training.
+
+        Raises:
+            LayoutError: The layout lacks a group or term.
+            UserError: A network cannot be built.
+        """
+        vae = build_estimator(layout, cfg.vae)
+        groups = {**{group: layout.width(group) for group in layout.groups}, **vae.provides}
+        return cls(build_actor(groups, num_actions, cfg), vae, cfg.actor.obs_groups)
 
     @classmethod
     def from_saved(
@@ -136,33 +156,28 @@ class AmpVaePolicy(nn.Module):
         """Rebuild the policy from what the algorithm saved, without anything else of it.
 
         Args:
-            saved: Result of ``AmpVaePPO.save``.
+            saved: Result of ``Algorithm.save``.
             layout: Observation layout it was trained with.
             num_actions: Number of actions.
             cfg: Configuration it was trained with.
             device: Where the policy runs.
+
+        Raises:
+            UserError: A network of it cannot be found.
         """
-        vae = build_vae(layout, cfg)
-        actor = build_actor(layout, vae, num_actions, cfg)
-        policy = cls(actor, vae)
+        policy = cls.build(layout, num_actions, cfg)
         policy.load_state_dict(saved[POLICY_STATE])
         return policy.to(device).eval()
 
     def forward(
-        self,
-        actor_obs: torch.Tensor,
-        vae_obs: torch.Tensor,
-        memory: torch.Tensor,
-        truth: torch.Tensor | None = None,
-        p_boot: float = 1.0,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, p_boot: float = 1.0
     ) -> PolicyOutput:
         """Act on estimates, on the truth, or on a blend.
 
         Args:
-            actor_obs: Shape (N, width of the group).
-            vae_obs: Shape (N, width of the group).
+            observations: Groups by name, shape (N, width of the group) each: ``groups``, and where
+                ``p_boot`` is below 1 the privileged ones that show the truth.
             memory: Memory of the last step, shape (N, memory width).
-            truth: True code, from ``targets.from_critic``; needed where ``p_boot`` is below 1.
             p_boot: Share of the estimate in what the actor reads: 1 estimates only, 0 the truth
                 only, between them a linear blend p estimate + (1 - p) truth. Training never
                 blends, so values between show how sensitive the actor is, not how it was trained.
@@ -172,20 +187,9 @@ class AmpVaePolicy(nn.Module):
         """
         if not 0.0 <= p_boot <= 1.0:
             raise UserError(f"p_boot is {p_boot}; give a number from 0 (truth) to 1 (estimates).")
-        estimate, latent, memory = self.vae(vae_obs, memory, deterministic=True)
+        estimate, latent, memory = self.vae(observations, memory, deterministic=True)
         fed = estimate
         if p_boot < 1.0:
-            if truth is None:
-                raise UserError(
-                    f"p_boot {p_boot} needs the true velocity, mass and centre of mass, "
-                    "which only a simulation knows; use p_boot 1."
-                )
-            fed = torch.lerp(truth, estimate, p_boot)
-        # The actor's Gaussian has the network's output as its mean.
-        actions = self.actor.mlp(assemble_policy_input(fed, latent, actor_obs))
+            fed = torch.lerp(self.targets.truth(observations), estimate, p_boot)
+        actions = self.actor({**dict(observations.items()), ESTIMATE: fed, LATENT: latent})
         return PolicyOutput(actions, self.targets.to_si(estimate), memory)
-
-
-def _example(key: str, width: int) -> TensorDict:
-    """One observation, which tells rsl_rl's models their input width."""
-    return TensorDict({key: torch.zeros(1, width)}, batch_size=[1])

@@ -47,6 +47,9 @@ class RunFiles:
     env: dict[str, Any] | None
     """The environment's configuration as plain values; None where it is missing."""
 
+    agent: dict[str, Any] | None
+    """The trainer's configuration as plain values; None where it is missing."""
+
     commit: str
     """Commit of the code that trained, with "+ changes" where there were any; empty where it was
     not recorded."""
@@ -58,16 +61,21 @@ class RunFiles:
         Raises:
             UserError: A file is there and cannot be read.
         """
-        params, code_state = log_dir / _PARAMS / "env.yaml", log_dir / _CODE_STATE
+        code_state = log_dir / _CODE_STATE
         try:
-            env = yaml.safe_load(params.read_text()) if params.is_file() else None
+            env, agent = (_read_params(log_dir, name) for name in ("env", "agent"))
             code = code_state.read_text(errors="replace") if code_state.is_file() else ""
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(
                 f"{log_dir}: {_PARAMS} or {_CODE_STATE} cannot be read ({error}); restore them, "
                 "or move the checkpoint away from them"
             ) from error
-        return RunFiles(env=env, commit=_commit(code))
+        return RunFiles(env=env, agent=agent, commit=_commit(code))
+
+
+def _read_params(log_dir: Path, name: str) -> dict[str, Any] | None:
+    path = log_dir / _PARAMS / f"{name}.yaml"
+    return yaml.safe_load(path.read_text()) if path.is_file() else None
 
 
 def code_commit() -> str:

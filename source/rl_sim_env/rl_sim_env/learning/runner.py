@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from tensordict import TensorDict
@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.algorithm import AmpVaePPO
+from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.checkpoint import (
     Checkpoint,
     random_state,
@@ -29,80 +29,15 @@ from rl_sim_env.learning.checkpoint import (
     write_atomically,
 )
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.console import IterationSummary, TrainingConsole
+from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
-from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
-from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.run_files import write_run_files
+from rl_sim_env.learning.training_env import TrainingEnv
 
 _MAX_NAN_SHARE = 0.01
 """Part of all environments that NaN may reset in one iteration before training stops."""
-
-
-class TrainingEnv(Protocol):
-    """What the trainer asks of an environment: rsl_rl's VecEnv and the state around it."""
-
-    num_envs: int
-    num_actions: int
-    max_episode_length: int
-    cfg: Any
-
-    @property
-    def episode_length_buf(self) -> torch.Tensor:
-        """Age of the running episodes [control steps], shape (num_envs,)."""
-        ...
-
-    @episode_length_buf.setter
-    def episode_length_buf(self, value: torch.Tensor) -> None: ...
-
-    @property
-    def step_dt(self) -> float:
-        """Control period [s]."""
-        ...
-
-    @property
-    def observation_layout(self) -> ObservationLayout:
-        """Names, widths and scales of all observation terms."""
-        ...
-
-    def mirror_images(self) -> Mapping[str, MirrorImage]:
-        """Mirror images of observation terms and actions by name, for the mirror loss."""
-        ...
-
-    def get_observations(self) -> TensorDict:
-        """Return the observations of the present state, one entry per group."""
-        ...
-
-    def step(
-        self, actions: torch.Tensor
-    ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
-        """Run one control step; returns observations, rewards, dones, extras."""
-        ...
-
-    def read_log(self) -> dict[str, tuple[float, int]]:
-        """Return sum and number of samples, by name, of what was logged since the last call."""
-        ...
-
-    def check_health(self) -> int:
-        """Return how many environments NaN has reset since the last call.
-
-        Raises:
-            UserError: The physics lost contacts or constraints.
-        """
-        ...
-
-    def dump_state(self, path: Path) -> Any:
-        """Write what reproduces the present state."""
-        ...
-
-    def training_state(self) -> dict[str, Any]:
-        """Return curricula and counters."""
-        ...
-
-    def load_training_state(self, state: dict[str, Any]) -> bool:
-        """Continue from ``training_state``; returns whether the running episodes go on, too."""
-        ...
 
 
 class StopSignals:
@@ -166,7 +101,7 @@ class AmpVaeRunner:
     Args:
         env: The environment.
         cfg: The configuration.
-        expert: Source of expert pairs, with ``sample_pairs(batch_size)``.
+        expert: Source of expert pairs; None for none.
         log_dir: Folder of the run, the same for all processes; None to write nothing.
         device: Device of the learners; that of the environment.
         task_id: Id of the task, kept in checkpoints.
@@ -179,7 +114,7 @@ class AmpVaeRunner:
         self,
         env: TrainingEnv,
         cfg: AmpVaeRunnerCfg,
-        expert: Any,
+        expert: PairSource | None,
         log_dir: Path | None,
         device: str = "cpu",
         *,
@@ -204,15 +139,7 @@ class AmpVaeRunner:
         """Training time so far [s]."""
         self.progress = 0.0
         """Part of the training plan that is done, 0 to 1; it never falls."""
-        self.alg = AmpVaePPO.construct(
-            env.get_observations(),
-            env,
-            cfg,
-            env.observation_layout,
-            expert,
-            device,
-            self.processes.multi_gpu_cfg,
-        )
+        self.alg = Algorithm(env, cfg, expert, device)
         self._last_saved: Path | None = None
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
@@ -312,11 +239,8 @@ class AmpVaeRunner:
         checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
         try:
             self.alg.load(checkpoint.algorithm)
-        except KeyError as error:
-            raise UserError(
-                f"{path}: holds a policy without its trainer ({error} is missing), which can be "
-                "played, evaluated and exported; continue from a checkpoint of a training run"
-            ) from error
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         except RuntimeError as error:
             changed = "; ".join(checkpoint.config_differences(self.cfg))
             raise UserError(
@@ -370,7 +294,7 @@ class AmpVaeRunner:
         """
         for _ in range(self.cfg.num_steps_per_env):
             if stop.received and self.processes.world_size == 1:
-                self.alg.storage.clear()
+                self.alg.rollout.clear()
                 return None
             actions = self.alg.act(obs)
             obs, rewards, dones, extras = self.env.step(actions)
@@ -434,9 +358,10 @@ class AmpVaeRunner:
     def _open_log(self) -> RunLog:
         if not self.processes.is_main:
             return RunLog()
+        figures = (*FIGURES, *self.alg.figures())
         if self.log_dir is None:
-            return RunLog(TrainingConsole(self.task_id))
-        console = TrainingConsole("/".join(self.log_dir.parts[-2:]))
+            return RunLog(TrainingConsole(self.task_id, figures=figures))
+        console = TrainingConsole("/".join(self.log_dir.parts[-2:]), figures=figures)
         config = write_run_files(self.log_dir, env_cfg=self.env.cfg, agent_cfg=self.cfg)
         writers = open_writers(
             self.cfg.logger, self.log_dir, project=self.cfg.log_project_name, config=config

@@ -28,13 +28,13 @@ MAX_LOAD, LOAD_DECIMALS = 10.0, 1
 UPDATE_PERIOD = 0.1
 """Time between two updates of the panel [s]."""
 
-_AXES = "xyz"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """One quantity as it is and as the policy believes it to be."""
 
+    target: str
+    """Name of the quantity."""
     label: str
     unit: str
     span: float
@@ -46,36 +46,33 @@ class Comparison:
 def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
     """What is true of one robot, and what its policy believed when it last acted."""
     true, estimated = (
-        (
-            belief.mass[env_id].tolist(),
-            belief.com[env_id].tolist(),
-            belief.velocity[env_id].tolist(),
-        )
-        for belief in (player.truth, player.estimate)
+        belief.joined()[env_id].tolist() for belief in (player.truth, player.estimate)
     )
-    (mass, com, velocity), (mass_guess, com_guess, velocity_guess) = true, estimated
-    return [
-        Comparison(label="extra mass", unit="kg", span=8.0, true=mass[0], estimated=mass_guess[0]),
-        *(
+    targets = player.policy.targets
+    rows = []
+    for each, truth, guess in zip(targets.components, true, estimated, strict=True):
+        low, high = targets.declared[each.target].shown_range
+        rows.append(
             Comparison(
-                label=f"CoM {axis}", unit="cm", span=15.0, true=100.0 * t, estimated=100.0 * e
+                target=each.target,
+                label=each.label,
+                unit=each.unit,
+                span=0.5 * (high - low),
+                true=each.per_si * truth,
+                estimated=each.per_si * guess,
             )
-            for axis, t, e in zip(_AXES, com, com_guess, strict=True)
-        ),
-        *(
-            Comparison(label=f"velocity {axis}", unit="m/s", span=1.5, true=t, estimated=e)
-            for axis, t, e in zip(_AXES, velocity, velocity_guess, strict=True)
-        ),
-    ]
+        )
+    # Quantities of a single number first, and of them the first is plotted over time.
+    return sorted(rows, key=lambda row: targets.widths[row.target] > 1)
 
 
 def caption(player: PolicyPlayer, env_id: int) -> str:
     """One line about one robot, for a video."""
-    mass = compare(player, env_id)[0]
-    command = player.vec_env.unwrapped.velocity_command.command[env_id, :2].norm()
-    speed = player.truth.velocity[env_id, :2].norm()
+    row, env = compare(player, env_id)[0], player.vec_env.unwrapped
+    command = env.velocity_command.command[env_id, :2].norm()
+    speed = env.robot.data.root_link_lin_vel_b[env_id, :2].norm()
     return (
-        f"load {mass.true:.1f} kg, estimated {mass.estimated:.1f} kg    "
+        f"{row.label} {row.true:.1f} {row.unit}, estimated {row.estimated:.1f} {row.unit}    "
         f"speed {speed:.2f} m/s, commanded {command:.2f} m/s"
     )
 
@@ -109,13 +106,15 @@ class LoadPanel:
         self._env_id = -1
         self._shown_step = 0
         self._shown_load = 0.0
+        first = compare(player, 0)[0]
+        plotted = f"{first.label} [{first.unit}]"
         with server.gui.add_folder("Load: estimate and truth"):
             self._table = server.gui.add_html("")
             self._plot = server.gui.add_uplot(
                 data=self._series(),
                 series=(
                     viser.uplot.Series(label="s"),
-                    viser.uplot.Series(label="extra mass [kg]", stroke=TRUTH_COLOR, width=2),
+                    viser.uplot.Series(label=plotted, stroke=TRUTH_COLOR, width=2),
                     viser.uplot.Series(label="estimated", stroke=ESTIMATE_COLOR, width=2),
                 ),
                 scales={

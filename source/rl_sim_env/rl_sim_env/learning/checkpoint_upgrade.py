@@ -1,0 +1,111 @@
+"""Older checkpoints in the present format: the one place that knows what they looked like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from rl_sim_env.learning.estimate_cfg import velocity_mass_com
+
+
+def upgrade(content: dict[str, Any], version: int) -> dict[str, Any] | None:
+    """Bring what a file held up to the present format.
+
+    Args:
+        content: Fields of the checkpoint.
+        version: Format of the file.
+
+    Returns:
+        The fields in the present format; None where the file is too old, or too new.
+    """
+    while version != FORMAT_VERSION:
+        if version not in _STEPS:
+            return None
+        content = _STEPS[version](content)
+        version += 1
+    return content
+
+
+def _from_3(content: dict[str, Any]) -> dict[str, Any]:
+    """Three learners that nobody could choose, and three quantities that nobody had to declare."""
+    config = content["config"]
+    learning = "rl_sim_env.learning"
+    mlp = {"class_name": "rsl_rl.models:MLPModel", "settings": {}}
+    vae = config["vae"]
+    config = {
+        **config,
+        "actor": {**config["actor"], **mlp, "obs_groups": ["estimate", "latent", "actor_obs"]},
+        "critic": {**config["critic"], **mlp, "obs_groups": ["critic_obs"]},
+        "vae": {
+            **vae,
+            "class_name": f"{learning}.context_vae:ContextVae",
+            "obs_groups": ["vae_obs"],
+            "settings": {},
+            "targets": _targets_of_3(vae),
+            **dict.fromkeys(("com_scale", "velocity_weight", "mass_weight", "com_weight")),
+        },
+        "learners": {
+            name: {"class_name": f"{learning}.{class_name}", "settings": {}}
+            for name, class_name in (
+                ("estimator", "estimator_learner:EstimatorLearner"),
+                ("policy", "ppo:PpoLearner"),
+                ("discriminator", "amp:DiscriminatorLearner"),
+            )
+        },
+    }
+    return {**content, "config": config, "algorithm": _algorithm_from_3(content["algorithm"])}
+
+
+def _targets_of_3(vae: dict[str, Any]) -> dict[str, Any]:
+    """What was estimated, at the scale and with the weights that the file names."""
+    settings = {
+        "velocity": {"weight": vae["velocity_weight"]},
+        "mass": {"weight": vae["mass_weight"]},
+        "com": {"weight": vae["com_weight"], "factor": vae["com_scale"]},
+    }
+    return {name: asdict(of) | settings[name] for name, of in velocity_mass_com().items()}
+
+
+def _algorithm_from_3(state: dict[str, Any]) -> dict[str, Any]:
+    policy = {"policy_state_dict": state["policy_state_dict"]}
+    if "actor_state_dict" not in state:
+        return policy
+    optimizer = state["optimizer_state_dict"]
+    return {
+        **policy,
+        "learners": {
+            "estimator": {
+                "modules": {"vae": state["vae_state_dict"]},
+                "optimizer": state["vae_optimizer_state_dict"],
+                "adaboot": state["adaboot"],
+            },
+            "policy": {
+                "modules": {
+                    "actor": state["actor_state_dict"],
+                    "critic": state["critic_state_dict"],
+                },
+                "optimizer": optimizer,
+                "learning_rate": optimizer["param_groups"][0]["lr"],
+            },
+            "discriminator": {
+                "modules": {"discriminator": state["discriminator_state_dict"]},
+                "optimizer": state["discriminator_optimizer_state_dict"],
+            },
+        },
+        "process": {
+            "learners": {
+                "estimator": {"memory": state["memory"]},
+                "policy": {},
+                "discriminator": {"replay": state["replay"]},
+            },
+            "episodes": state["episodes"],
+        },
+    }
+
+
+_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: _from_3}
+"""What brings a format up to the next, by its version."""
+
+FORMAT_VERSION = max(_STEPS) + 1
+"""Version that this program writes."""

@@ -1,0 +1,132 @@
+"""What an estimator is: observations and a memory in, an estimate and a latent code out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from rl_sim_env.learning.config import ContextVaeCfg
+from rl_sim_env.learning.estimation import EstimationTargets
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.learner import LearnerLoss
+
+ESTIMATE = "estimate"
+"""Observation group of the normalised estimate, or of the truth in its place."""
+LATENT = "latent"
+"""Observation group of the latent code."""
+DECODE_LOSS = "Loss/vae_decode_loss"
+"""Name that a reconstruction error is logged under; it is watched for spikes."""
+
+
+class EstimatorOutput(NamedTuple):
+    """What the actor reads of one step, and what the next step needs."""
+
+    estimate: torch.Tensor
+    """Normalised estimate, shape (B, estimate width)."""
+
+    latent: torch.Tensor
+    """Latent code, shape (B, latent width)."""
+
+    memory: torch.Tensor
+    """Memory after the step, shape (B, memory width)."""
+
+
+class Sequences(NamedTuple):
+    """Steps of B environments over T steps, as they followed each other."""
+
+    observations: dict[str, torch.Tensor]
+    """Groups that the estimator reads, shape (T, B, width of the group) each."""
+
+    memory: torch.Tensor
+    """Memory before the first step, shape (B, memory width)."""
+
+    begins: torch.Tensor
+    """Whether a step is the first of its episode, shape (T, B), bool."""
+
+    true_code: torch.Tensor
+    """Targets of the estimate, shape (T, B, estimate width)."""
+
+    next_proprioception: torch.Tensor
+    """The next values of ``agent.vae.reconstructed_terms``, free of noise, shape (T, B, width)."""
+
+    valid: torch.Tensor
+    """Whether there is a next frame, shape (T, B), bool: not where the episode ended."""
+
+
+class Estimator(nn.Module, ABC):
+    """Base of all estimators; ``agent.vae.class_name`` names the one that is built.
+
+    A derived class adds its networks, and sets the widths of what it remembers and encodes.
+
+    Args:
+        layout: What stands where in the observations.
+        cfg: Settings; those of a class of its own stand in ``cfg.settings``.
+
+    Raises:
+        LayoutError: The layout lacks a privileged term that is to be estimated.
+
+    Attributes:
+        cfg: As given.
+        targets: What is estimated.
+        groups: Observation groups that it reads.
+        latent_width: Width of the latent code; 0 for none.
+        memory_width: Width of the memory; 0 for none.
+    """
+
+    latent_width: int = 0
+    memory_width: int = 0
+
+    def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.targets = EstimationTargets(layout, cfg.estimated())
+        self.groups = cfg.obs_groups
+
+    @property
+    def provides(self) -> dict[str, int]:
+        """Widths of the groups that an actor may read of it."""
+        return {ESTIMATE: self.targets.width, LATENT: self.latent_width}
+
+    def initial_memory(self, num_envs: int) -> torch.Tensor:
+        """Memory at the start of an episode: zeros, shape (num_envs, memory width)."""
+        device = next(self.parameters()).device
+        return torch.zeros(num_envs, self.memory_width, device=device)
+
+    @abstractmethod
+    def forward(
+        self,
+        observations: Mapping[str, torch.Tensor],
+        memory: torch.Tensor,
+        deterministic: bool,
+    ) -> EstimatorOutput:
+        """Read one step.
+
+        Args:
+            observations: At least ``groups``, shape (B, width of the group) each.
+            memory: Memory of the step before, shape (B, memory width).
+            deterministic: Take the latent's mean in place of a sample.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Sequences) -> LearnerLoss:
+        """Loss of sequences; :meth:`rmse` belongs among the scalars."""
+
+    def adapt(self, *steering: torch.Tensor) -> None:
+        """Follow what the loss returned for steering, as a mean over all processes."""
+
+    def metrics(self) -> dict[str, torch.Tensor]:
+        """Further scalars to log of an update, on the device, shape () each."""
+        return {}
+
+    def rmse(self, squared_error: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Errors of all quantities in SI units, by the name that they are logged under.
+
+        Args:
+            squared_error: Mean square error of each element of the code, shape (estimate width,).
+        """
+        errors = self.targets.rmse(squared_error.detach())
+        return {f"Estimation/{name}_rmse": error for name, error in errors.items()}

@@ -1,0 +1,241 @@
+"""Trains the estimator, remembers for it while the policy acts, and feeds the actor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from rl_sim_env.learning.adaboot import AdaBoot
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.episodes import EpisodeSums
+from rl_sim_env.learning.estimator import DECODE_LOSS, ESTIMATE, LATENT, Sequences
+from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.frames import FrameRecord
+from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Step, Tree
+from rl_sim_env.learning.metrics import SpikeAlarm
+from rl_sim_env.learning.mirror import MIRRORED, Mirror
+from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.policy import build_estimator
+from rl_sim_env.learning.rollout import Picks, Rollout
+
+_P = "Adaboot/adaboot_p"
+
+
+class EstimatorLearner(Learner):
+    """The estimator (:class:`~rl_sim_env.learning.estimator.Estimator`).
+
+    It provides ``estimate``, which is the truth where AdaBoot says so, and ``latent``; where there
+    is a mirror, also those of the robots' mirror images.
+
+    Raises:
+        LayoutError: The layout lacks a group or term.
+        UserError: The estimator cannot be built, or a term has no mirror image.
+
+    Attributes:
+        estimator: The estimator.
+        adaboot: Draws who is fed the truth.
+        first_memory: Memory before the first step of the rollout, shape (N, width), or (2 N, width)
+            with that of the mirror images behind it.
+        frames: What the rollout showed, by group.
+    """
+
+    policy_parts: ClassVar[Mapping[str, str]] = {"vae": "vae"}
+
+    def __init__(self, context: LearnerContext) -> None:
+        cfg, device = context.cfg.vae, context.device
+        self.cfg = cfg
+        self._layout = context.layout
+        self._num_envs = context.num_envs
+        self.estimator = build_estimator(context.layout, cfg).to(device)
+        self.provides = self.estimator.provides
+        self.modules = {"vae": self.estimator}
+        self.max_grad_norm = cfg.max_grad_norm
+        self._rate = torch.tensor(cfg.learning_rate, device=device)
+        self.optimizer = torch.optim.Adam(self.estimator.parameters(), lr=self._rate, fused=True)
+        self.adaboot = AdaBoot(context.num_envs, context.cfg.adaboot, device)
+        self._images = None if context.mirror is None else _Images(context.mirror, self)
+        copies = 1 if self._images is None else 2
+        self.first_memory = self.estimator.initial_memory(copies * context.num_envs)
+        self._memory = torch.zeros_like(self.first_memory)
+        self.frames = {}
+        for group in self.estimator.groups:
+            stack = context.layout.groups[group]
+            self.frames[group] = FrameRecord(
+                context.num_envs,
+                context.cfg.num_steps_per_env,
+                stack.history,
+                stack.frame_width,
+                device,
+            )
+        self._spike_alarm = SpikeAlarm(
+            "reconstruction loss of the VAE", cfg.spike_factor, cfg.spike_window
+        )
+
+    @classmethod
+    def figures(cls, cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
+        """How often estimates are fed, and how far they are off."""
+        errors = (
+            Figure(
+                label=f"{each.label} error",
+                metric=f"Estimation/{name}_rmse",
+                unit=each.shown_unit,
+                factor=each.shown_per_si,
+                digits=each.decimals,
+            )
+            for name, each in cfg.vae.estimated().items()
+        )
+        return (Figure(label="estimates fed (p)", metric=_P), *errors)
+
+    def begin_rollout(self) -> None:
+        """Keep the memory that the rollout begins with."""
+        self.first_memory.copy_(self._memory)
+
+    def provide(self, observations: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Read a step, and decide between estimate and truth."""
+        read = {group: observations[group] for group in self.estimator.groups}
+        truth = self.estimator.targets.truth(observations)
+        uses_estimate = self.adaboot.uses_estimate.unsqueeze(1)
+        if self._images is not None:
+            # Behind the robots stand their mirror images, each with a memory of its own.
+            read = {group: self._images.groups[group].behind(of) for group, of in read.items()}
+            truth = self._images.code.behind(truth)
+            uses_estimate = uses_estimate.repeat(2, 1)
+        estimate, latent, self._memory = self.estimator(
+            read, self._memory, deterministic=not self.estimator.training
+        )
+        provided = {ESTIMATE: torch.where(uses_estimate, estimate, truth), LATENT: latent}
+        if self._images is None:
+            return provided
+        halves = {name: of.split(self._num_envs) for name, of in provided.items()}
+        return {
+            **{name: here for name, (here, _) in halves.items()},
+            **{MIRRORED + name: in_the_mirror for name, (_, in_the_mirror) in halves.items()},
+        }
+
+    def record(self, step: Step) -> dict[str, torch.Tensor]:
+        """Keep frames and targets; forget where an episode ended, and draw anew who is fed what."""
+        for group, frames in self.frames.items():
+            frames.add(step.index, self._layout.frames(group, step.observations[group]))
+        fields = {
+            "true_code": self.estimator.targets.truth(step.observations),
+            "next_proprioception": self._layout.gather(
+                "critic_obs", self.cfg.reconstructed_terms, step.next_observations["critic_obs"]
+            ),
+            "valid": ~step.dones,
+        }
+        self.adaboot.redraw(step.dones)
+        ended = step.dones.repeat(len(self._memory) // len(step.dones))
+        self._memory = torch.where(ended[:, None], 0.0, self._memory)
+        return fields
+
+    def begin_episodes(self) -> None:
+        """Forget everything."""
+        self._memory = torch.zeros_like(self._memory)
+
+    def sequences(self, rollout: Rollout, envs: torch.Tensor) -> Sequences:
+        """The whole time of some environments.
+
+        Args:
+            rollout: The rollout.
+            envs: Which ones, shape (B,).
+        """
+        valid = rollout["valid"][:, envs]
+        begins = torch.zeros_like(valid)
+        # The memory before the first step is already that of a new episode where one begins.
+        begins[1:] = ~valid[:-1]
+        return Sequences(
+            observations={name: of.stacks(begins, envs) for name, of in self.frames.items()},
+            memory=self.first_memory[envs],
+            begins=begins,
+            true_code=rollout["true_code"][:, envs],
+            next_proprioception=rollout["next_proprioception"][:, envs],
+            valid=valid,
+        )
+
+    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+        """Loss of the estimator over the whole time of some environments."""
+        batch = self.sequences(rollout, picks.envs)
+        if self._images is not None:
+            in_the_mirror = self.first_memory[self._num_envs + picks.envs]
+            batch = self._images.put_by_half(batch, in_the_mirror)
+        return self.estimator.loss(batch)
+
+    def adapt(self, *steering: torch.Tensor) -> None:
+        """Let the estimator follow its loss."""
+        self.estimator.adapt(*steering)
+
+    def metrics(self) -> dict[str, torch.Tensor]:
+        """What the estimator adapts."""
+        return self.estimator.metrics()
+
+    def observe(self, metrics: Mapping[str, float], finished: EpisodeSums) -> dict[str, float]:
+        """Look for spikes, and measure how often estimates are fed from now on."""
+        if DECODE_LOSS in metrics:
+            self._spike_alarm.watch(metrics[DECODE_LOSS])
+        self.adaboot.observe(finished)
+        return {_P: self.adaboot.p}
+
+    def set_progress(self, fraction: float) -> None:
+        """Lower the learning rate, and raise the least share of estimates."""
+        cfg = self.cfg
+        self.adaboot.set_progress(fraction)
+        self._rate.fill_(cfg.learning_rate ** (1.0 - fraction) * cfg.final_learning_rate**fraction)
+
+    def state_dict(self) -> dict[str, Any]:
+        """With AdaBoot's measurements."""
+        return {**super().state_dict(), "adaboot": self.adaboot.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        super().load_state_dict(state)
+        self.adaboot.load_state_dict(state["adaboot"])
+
+    def process_state_dict(self) -> dict[str, Any]:
+        """Memories of the running episodes."""
+        return {"memory": self._memory}
+
+    def load_process_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with the memories; with another number of environments, without."""
+        if state["memory"].shape == self._memory.shape:
+            self._memory.copy_(state["memory"])
+
+
+class _Images:
+    """Mirror images of what the estimator learns from.
+
+    Args:
+        mirror: The mirror.
+        learner: Whose observations and targets they are.
+    """
+
+    def __init__(self, mirror: Mirror, learner: EstimatorLearner) -> None:
+        estimator = learner.estimator
+        self.groups = {group: mirror.group(group) for group in estimator.groups}
+        self.code = mirror.terms(each.term for each in estimator.targets.declared.values())
+        self._proprioception = mirror.terms(learner.cfg.reconstructed_terms)
+
+    def put_by_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
+        """Put every other environment of a mini-batch, by chance, into the mirror.
+
+        Args:
+            batch: Sequences of B environments.
+            mirrored_memory: Memory that their mirror images would have before the first step,
+                shape (B, memory width).
+        """
+        memory = batch.memory
+        chosen = torch.rand(len(memory), 1, device=memory.device) < 0.5
+
+        def mirrored(values: torch.Tensor, image: MirrorImage) -> torch.Tensor:
+            return torch.where(chosen, image.of(values), values)
+
+        return batch._replace(
+            observations={
+                group: mirrored(values, self.groups[group])
+                for group, values in batch.observations.items()
+            },
+            memory=torch.where(chosen, mirrored_memory, memory),
+            true_code=mirrored(batch.true_code, self.code),
+            next_proprioception=mirrored(batch.next_proprioception, self._proprioception),
+        )

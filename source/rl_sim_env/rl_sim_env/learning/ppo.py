@@ -1,0 +1,220 @@
+"""PPO (Schulman et al., arXiv:1707.06347), with the mirror loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, ClassVar
+
+import torch
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.collectives import standardize_over_ranks
+from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Step, Tree
+from rl_sim_env.learning.mirror import MIRRORED
+from rl_sim_env.learning.mirror_image import MIRROR_SETTING
+from rl_sim_env.learning.policy import build_actor, build_critic
+from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.rollout import Picks, Rollout
+
+_LR_STEP = 1.5
+"""Factor by which the KL rule changes the learning rate."""
+_KL_BAND = 2.0
+"""The KL rule acts where the divergence is off its target by more than this factor."""
+_ACTED = ("actions", "values", "log_prob")
+_DISTRIBUTION = "distribution_"
+"""Begins the names of the parameters of the distribution that acted."""
+
+
+class PpoLearner(ActingLearner):
+    """Actor and critic.
+
+    The actor reads its groups detached, whoever provides them: the policy gradient reaches nobody
+    else. Time-outs bootstrap on the true terminal state.
+
+    Raises:
+        UserError: The part of a mini-batch that the mirror loss reads is none, or a model cannot be
+            built.
+
+    Attributes:
+        actor: The actor.
+        critic: The critic.
+        learning_rate: Of both; the KL rule moves it. Shape ().
+    """
+
+    policy_parts: ClassVar[Mapping[str, str]] = {"actor": "actor"}
+
+    def __init__(self, context: LearnerContext) -> None:
+        cfg = context.cfg.algorithm
+        if not 0.0 < cfg.mirror_loss_share <= 1.0:
+            raise UserError(
+                f"agent.algorithm.mirror_loss_share={cfg.mirror_loss_share}: give a part "
+                f"above 0, at most 1; no mirror loss at all is {MIRROR_SETTING}=0"
+            )
+        self.cfg = cfg
+        device = context.device
+        self.actor = build_actor(context.groups, context.num_actions, context.cfg).to(device)
+        self.critic = build_critic(context.groups, context.cfg).to(device)
+        self.modules = {"actor": self.actor, "critic": self.critic}
+        self.max_grad_norm = cfg.max_grad_norm
+        self.learning_rate = torch.tensor(cfg.learning_rate, device=device)
+        self._entropy_coef = torch.tensor(cfg.entropy_coef, device=device)
+        self.optimizer = torch.optim.Adam(
+            chain(self.actor.parameters(), self.critic.parameters()),
+            lr=self.learning_rate,
+            fused=True,
+        )
+        self._actor_groups = context.cfg.actor.obs_groups
+        self._critic_groups = context.cfg.critic.obs_groups
+        self._mirror = context.mirror
+        # What learners provide they provide mirrored, too; the rest has a mirror image.
+        self._images = {
+            group: self._mirror.group(group)
+            for group in self._actor_groups
+            if self._mirror is not None and group in context.layout.groups
+        }
+        self._acted: dict[str, torch.Tensor] = {}
+        self._distribution: tuple[str, ...] = ()
+
+    def act(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Sample actions, shape (N, number of actions)."""
+        actions = self.actor(observations, stochastic_output=True)
+        self._acted = {
+            "actions": actions,
+            "values": self.critic(observations).squeeze(-1),
+            "log_prob": self.actor.get_output_log_prob(actions),
+        }
+        parameters = enumerate(self.actor.output_distribution_params)
+        distribution = {f"{_DISTRIBUTION}{number}": value for number, value in parameters}
+        self._distribution = tuple(distribution)
+        self._acted |= distribution
+        return actions
+
+    def record(self, step: Step) -> dict[str, torch.Tensor]:
+        """What the networks read, what they said, and the state that a time-out ended in."""
+        assert self._acted, "act() comes before record()"
+        acted, self._acted = self._acted, {}
+        groups: Any = step.observations  # rsl_rl's models read them as they would a TensorDict
+        self.actor.update_normalization(groups)
+        self.critic.update_normalization(groups)
+        read = (*self._actor_groups, *self._critic_groups, *self._mirrored_fields())
+        return {
+            **{group: step.observations[group] for group in read},
+            **{f"next_{group}": step.next_observations[group] for group in self._critic_groups},
+            **acted,
+        }
+
+    def finish_rollout(
+        self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Compute returns, and advantages that are standardised over all ranks."""
+        # Few episodes time out in a rollout; finding them costs one host read.
+        timed_out = rollout["time_outs"].nonzero(as_tuple=True)
+        terminal = {group: rollout[f"next_{group}"][timed_out] for group in self._critic_groups}
+        rollout["rewards"][timed_out] += self.cfg.gamma * self.critic(terminal).squeeze(-1)
+        returns = generalized_returns(
+            rollout["rewards"],
+            rollout["values"],
+            self.critic(last_observations).squeeze(-1),
+            rollout["continuations"],
+            gamma=self.cfg.gamma,
+            lam=self.cfg.lam,
+        )
+        rollout.put("returns", returns)
+        rollout.put("advantages", standardize_over_ranks(returns - rollout["values"]))
+        return {}
+
+    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+        """Clipped surrogate, value error, entropy bonus and mirror loss."""
+        cfg = self.cfg
+        distribution = self._distribution
+        groups = (*self._actor_groups, *self._critic_groups, *self._mirrored_fields())
+        names = (*groups, *_ACTED, *distribution, "returns", "advantages")
+        batch = rollout.pick(names, picks.samples)
+        self.actor(batch, stochastic_output=True)
+        log_prob = self.actor.get_output_log_prob(batch["actions"])
+        with torch.no_grad():
+            kl = self.actor.get_kl_divergence(
+                tuple(batch[name] for name in distribution), self.actor.output_distribution_params
+            ).mean()
+        ratio = torch.exp(log_prob - batch["log_prob"])
+        clipped_ratio = ratio.clamp(1.0 - cfg.clip_param, 1.0 + cfg.clip_param)
+        advantages = batch["advantages"]
+        surrogate = -torch.min(advantages * ratio, advantages * clipped_ratio).mean()
+
+        values = self.critic(batch).squeeze(-1)
+        value_error = (values - batch["returns"]).square()
+        if cfg.use_clipped_value_loss:
+            change = (values - batch["values"]).clamp(-cfg.clip_param, cfg.clip_param)
+            clipped_error = (batch["values"] + change - batch["returns"]).square()
+            value_error = torch.max(value_error, clipped_error)
+        value = value_error.mean()
+
+        entropy = self.actor.output_entropy.mean()
+        total = surrogate + cfg.value_loss_coef * value - self._entropy_coef * entropy
+        mirror_loss = torch.zeros_like(entropy)
+        if self._mirror is not None:
+            mirror_loss = self._mirror_loss(batch)
+            total = total + cfg.mirror_loss_coef * mirror_loss
+        scalars = {
+            "Loss/surrogate": surrogate,
+            "Loss/value_function": value,
+            "Loss/entropy": entropy,
+            "Loss/kl": kl,
+            "Loss/mirror": mirror_loss,
+        }
+        return LearnerLoss(total, scalars, steering=(kl,))
+
+    def adapt(self, *steering: torch.Tensor) -> None:
+        """Steer the divergence of an update to its target, on the device."""
+        (kl,) = steering
+        target = self.cfg.desired_kl
+        change = torch.where(kl > _KL_BAND * target, 1.0 / _LR_STEP, 1.0)
+        too_small = (kl < target / _KL_BAND) & (kl > 0.0)
+        change = torch.where(too_small, _LR_STEP, change)
+        self.learning_rate.mul_(change).clamp_(*self.cfg.learning_rate_range)
+
+    def metrics(self) -> dict[str, torch.Tensor]:
+        """Learning rate, and how much the policy explores."""
+        return {
+            "Loss/learning_rate": self.learning_rate,
+            "Policy/mean_noise_std": self.actor.output_std.mean(),
+        }
+
+    def set_progress(self, fraction: float) -> None:
+        """Let the entropy bonus fade."""
+        cfg = self.cfg
+        self._entropy_coef.fill_(
+            (1.0 - fraction) * cfg.entropy_coef + fraction * cfg.final_entropy_coef
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """With the learning rate, which the KL rule has found."""
+        return {**super().state_dict(), "learning_rate": self.learning_rate}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        super().load_state_dict(state)
+        self.learning_rate.copy_(state["learning_rate"])
+
+    def _mirror_loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Squared distance between the mirror image of the mean and the mean in the mirror."""
+        assert self._mirror is not None
+        # Mini-batches are shuffled: any part is as good as another.
+        part = math.ceil(self.cfg.mirror_loss_share * len(batch["advantages"]))
+        mean = self.actor.output_mean[:part]
+        mirrored = {
+            group: self._images[group].of(batch[group][:part])
+            if group in self._images
+            else batch[MIRRORED + group][:part]
+            for group in self._actor_groups
+        }
+        difference = self.actor(mirrored) - self._mirror.actions.of(mean)
+        return difference.square().sum(dim=-1).mean()
+
+    def _mirrored_fields(self) -> list[str]:
+        """Groups as the robots' mirror images would read them, where learners provide them."""
+        if self._mirror is None:
+            return []
+        return [MIRRORED + group for group in self._actor_groups if group not in self._images]

@@ -1,0 +1,45 @@
+"""Returns by generalised advantage estimation (Schulman et al., arXiv:1506.02438)."""
+
+from __future__ import annotations
+
+import torch
+
+
+@torch.no_grad()
+def generalized_returns(
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    last_values: torch.Tensor,
+    continuations: torch.Tensor,
+    *,
+    gamma: float,
+    lam: float,
+) -> torch.Tensor:
+    """Returns whose difference to the values are the advantages.
+
+    ``A_t = r_t + c_t gamma V(s_t+1) - V(s_t) + c_t gamma lam A_t+1``, and the return is
+    ``A_t + V(s_t)``.
+
+    Args:
+        rewards: r_t, shape (T, N).
+        values: V(s_t), shape (T, N).
+        last_values: V of the state after the last step, shape (N,).
+        continuations: c_t, shape (T, N): 0 where the episode ended with the step, 1 where it goes
+            on, and between them where it ends with some probability, as constraints that terminate
+            would have it (Chane-Sane et al., arXiv:2403.18765).
+        gamma: Discount for each step.
+        lam: Decay of the estimate.
+
+    Returns:
+        Shape (T, N).
+    """
+    returns = torch.empty_like(values)
+    advantage = torch.zeros_like(last_values)
+    next_values = last_values
+    for step in reversed(range(len(rewards))):
+        goes_on = continuations[step] * gamma
+        delta = rewards[step] + goes_on * next_values - values[step]
+        advantage = delta + goes_on * lam * advantage
+        returns[step] = advantage + values[step]
+        next_values = values[step]
+    return returns

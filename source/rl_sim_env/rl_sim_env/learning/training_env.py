@@ -1,0 +1,78 @@
+"""What training asks of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from tensordict import TensorDict
+
+from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.mirror_image import MirrorImage
+
+
+class TrainingEnv(Protocol):
+    """What the trainer asks of an environment: rsl_rl's VecEnv and the state around it."""
+
+    num_envs: int
+    num_actions: int
+    max_episode_length: int
+    cfg: Any
+
+    @property
+    def episode_length_buf(self) -> torch.Tensor:
+        """Age of the running episodes [control steps], shape (num_envs,)."""
+        ...
+
+    @episode_length_buf.setter
+    def episode_length_buf(self, value: torch.Tensor) -> None: ...
+
+    @property
+    def step_dt(self) -> float:
+        """Control period [s]."""
+        ...
+
+    @property
+    def observation_layout(self) -> ObservationLayout:
+        """Names, widths and scales of all observation terms."""
+        ...
+
+    def mirror_images(self) -> Mapping[str, MirrorImage]:
+        """Mirror images of observation terms and actions by name, for the mirror loss."""
+        ...
+
+    def get_observations(self) -> TensorDict:
+        """Return the observations of the present state, one entry per group."""
+        ...
+
+    def step(
+        self, actions: torch.Tensor
+    ) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """Run one control step; returns observations, rewards, dones, extras."""
+        ...
+
+    def read_log(self) -> dict[str, tuple[float, int]]:
+        """Return sum and number of samples, by name, of what was logged since the last call."""
+        ...
+
+    def check_health(self) -> int:
+        """Return how many environments NaN has reset since the last call.
+
+        Raises:
+            UserError: The physics lost contacts or constraints.
+        """
+        ...
+
+    def dump_state(self, path: Path) -> Any:
+        """Write what reproduces the present state."""
+        ...
+
+    def training_state(self) -> dict[str, Any]:
+        """Return curricula and counters."""
+        ...
+
+    def load_training_state(self, state: dict[str, Any]) -> bool:
+        """Continue from ``training_state``; returns whether the running episodes go on, too."""
+        ...

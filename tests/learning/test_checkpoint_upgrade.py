@@ -1,0 +1,114 @@
+"""Checkpoints of the time before learners could be chosen."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rl_sim_env.cli.saved_policy import SHIPPED
+from torch.utils import _pytree as pytree
+from toy_env import ToyEnv, ToyExpert, toy_cfg
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.estimate_cfg import velocity_mass_com
+from rl_sim_env.learning.runner import AmpVaeRunner
+
+
+def make_runner(log_dir: Path | None) -> AmpVaeRunner:
+    torch.manual_seed(0)
+    return AmpVaeRunner(ToyEnv(), toy_cfg(), ToyExpert(), log_dir, task_id="Toy-v0")
+
+
+def as_format_3(path: Path) -> dict[str, Any]:
+    """What the trainer of that time would have written."""
+    content = torch.load(path, weights_only=True)
+    state, config = content["algorithm"], content["config"]
+    learners, own = state["learners"], state["process"]["learners"]
+    content["format_version"] = 3
+    content["algorithm"] = {
+        "actor_state_dict": learners["policy"]["modules"]["actor"],
+        "critic_state_dict": learners["policy"]["modules"]["critic"],
+        "optimizer_state_dict": learners["policy"]["optimizer"],
+        "policy_state_dict": state["policy_state_dict"],
+        "vae_state_dict": learners["estimator"]["modules"]["vae"],
+        "discriminator_state_dict": learners["discriminator"]["modules"]["discriminator"],
+        "vae_optimizer_state_dict": learners["estimator"]["optimizer"],
+        "discriminator_optimizer_state_dict": learners["discriminator"]["optimizer"],
+        "adaboot": learners["estimator"]["adaboot"],
+        "replay": own["discriminator"]["replay"],
+        "episodes": state["process"]["episodes"],
+        "memory": own["estimator"]["memory"],
+    }
+    del config["learners"]
+    for section, names in (
+        ("actor", ("class_name", "obs_groups", "settings")),
+        ("critic", ("class_name", "obs_groups", "settings")),
+        ("vae", ("class_name", "obs_groups", "settings", "targets")),
+    ):
+        for name in names:
+            del config[section][name]
+    config["vae"] |= {
+        "com_scale": 10.0,
+        "velocity_weight": 1.0,
+        "mass_weight": 0.5,
+        "com_weight": 0.1,
+    }
+    return content
+
+
+def test_training_goes_on_from_one_as_from_one_of_today(tmp_path: Path) -> None:
+    make_runner(tmp_path).learn(2)
+    new, old = tmp_path / "model_1.pt", tmp_path / "old.pt"
+    torch.save(as_format_3(new), old)
+    states = []
+    for path in (new, old):
+        runner = make_runner(None)
+        runner.load(path)
+        runner.learn(1, init_at_random_ep_len=False)
+        states.append(pytree.tree_leaves(runner.alg.save()))
+    for a, b in zip(*states, strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_its_configuration_says_what_the_program_of_its_time_did(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_runner(tmp_path).learn(1)
+    path = tmp_path / "old.pt"
+    torch.save(as_format_3(tmp_path / "model_0.pt"), path)
+    with caplog.at_level(logging.WARNING):
+        cfg = Checkpoint.load(path).runner_cfg(path)
+    assert not caplog.records
+    expected = toy_cfg()
+    expected.vae.targets["mass"].weight = 0.5
+    assert cfg == expected
+
+
+def test_the_policy_of_the_checkout_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    path = resolve_checkpoint(root=SHIPPED)
+    assert torch.load(path, weights_only=True)["format_version"] == 3
+    cfg = Checkpoint.load(path).runner_cfg(path)
+    assert not caplog.records
+    assert cfg.vae.estimated() == velocity_mass_com()
+    assert cfg.learners == AmpVaeRunnerCfg().learners
+
+
+def test_a_policy_without_its_trainer_cannot_be_trained_on(tmp_path: Path) -> None:
+    make_runner(tmp_path).learn(1)
+    path = tmp_path / "model_0.pt"
+    Checkpoint.load(path).policy_only().save(path)
+    with pytest.raises(UserError, match=r"model_0\.pt: holds a policy without its trainer"):
+        make_runner(None).load(path)
+
+
+@pytest.mark.parametrize("version", [2, 99, None])
+def test_formats_that_nobody_can_read_are_refused(tmp_path: Path, version: int | None) -> None:
+    path = tmp_path / "model_0.pt"
+    torch.save({"format_version": version, "versions": {"rl_sim_env": "0.1"}}, path)
+    with pytest.raises(UserError, match=rf"checkpoint format {version}.*'rl_sim_env': '0.1'"):
+        Checkpoint.load(path)
