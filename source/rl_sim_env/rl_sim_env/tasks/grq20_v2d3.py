@@ -16,7 +16,7 @@ from mjlab.managers.reward_manager import RewardTermCfg as RewardTerm
 from mjlab.managers.termination_manager import TerminationTermCfg as TerminationTerm
 from mjlab.scene import SceneCfg
 from mjlab.sensor import ContactMatch, ContactSensorCfg
-from mjlab.sim import MujocoCfg, SimulationCfg
+from mjlab.sim import MujocoCfg
 from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
@@ -37,6 +37,7 @@ from rl_sim_env.robots.grq20_v2d3.constants import (
     VELOCITY_LIMIT,
     ArmMode,
 )
+from rl_sim_env.simulation import SimulationCfg
 from rl_sim_env.terrains import (
     flat_terrain_cfg,
     grq20_play_terrain_cfg,
