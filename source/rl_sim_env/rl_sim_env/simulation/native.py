@@ -38,6 +38,7 @@ from rl_sim_env.simulation.fields import (
     shaped,
     single_precision,
 )
+from rl_sim_env.simulation.hfield_collision import check_height_fields
 
 NUM_THREADS_VARIABLE = "RL_SIM_ENV_NUM_THREADS"
 """Environment variable: number of physics threads of this process, at least 1."""
@@ -68,6 +69,7 @@ class NativeSimulation(Simulation):
     def _init_with_model(self, model: mujoco.MjModel) -> None:
         if self.device != "cpu":
             raise UserError(f"device {self.device!r}: native physics runs on 'cpu' only")
+        check_height_fields(model)
         # Otherwise a world with NaN jumps back to its initial state without notice.
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         _loosen_bounding_boxes(model)

@@ -6,6 +6,8 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import mujoco_warp
 import numpy as np
@@ -13,10 +15,14 @@ import torch
 import warp as wp
 from mjlab.managers.event_manager import RecomputeLevel
 from mjlab.sim.sim import Simulation, _suspend_gc
+from mjlab.sim.sim import SimulationCfg as MjlabSimulationCfg
 from mjlab.sim.sim_data import TorchArray
 from mujoco_warp._src.types import OverflowType
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.simulation.hfield_collision import use_surface_contacts
+
+_HFIELD_CONTACTS = ("surface", "convex")
 
 HEADROOM = 1.25
 """Factor by which suggested buffer sizes exceed what was needed."""
@@ -25,6 +31,16 @@ _CONSTRAINTS = OverflowType.NEFC | OverflowType.NJMAX_NNZ
 _CONTACTS = OverflowType.BROADPHASE | OverflowType.NARROWPHASE | OverflowType.CCD
 _CONTACT_SENSORS = OverflowType.CONTACT_MATCH
 _IMPRECISE_CONTACTS = OverflowType.HFIELD | OverflowType.EPA_HORIZON
+
+
+@dataclass(kw_only=True)
+class SimulationCfg(MjlabSimulationCfg):
+    """mjlab's settings of physics and how GPUs find the contacts of height fields."""
+
+    hfield_contacts: Literal["surface", "convex"] = "surface"
+    """``surface`` measures spheres and capsules against the triangles of the surface, in closed
+    form; ``convex`` leaves them to MuJoCo Warp's convex collision with prisms, as all other geoms.
+    mjlab's own settings stand for ``convex``. Native MuJoCo has one way, with prisms."""
 
 
 class WarpSimulation(Simulation):
@@ -42,6 +58,14 @@ class WarpSimulation(Simulation):
     defers_inverse_weights = False
 
     def _finish_init(self) -> None:
+        if isinstance(self.cfg, SimulationCfg):
+            if self.cfg.hfield_contacts not in _HFIELD_CONTACTS:
+                raise UserError(
+                    f"sim.hfield_contacts is {self.cfg.hfield_contacts!r}; it must be "
+                    f"{' or '.join(_HFIELD_CONTACTS)}"
+                )
+            if self.cfg.hfield_contacts == "surface":
+                use_surface_contacts(self._wp_model, self._mj_model)
         # The kernels' own messages would come once per world and step.
         self._wp_model.opt.warn_overflow = False
         super()._finish_init()

@@ -20,7 +20,7 @@ from mjlab.managers.reward_manager import RewardTermCfg as RewardTerm
 from mjlab.managers.termination_manager import TerminationTermCfg as TerminationTerm
 from mjlab.scene import SceneCfg
 from mjlab.sensor import ContactMatch, ContactSensorCfg
-from mjlab.sim import MujocoCfg, SimulationCfg
+from mjlab.sim import MujocoCfg
 from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
@@ -35,6 +35,7 @@ from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Boom, Payload, Robot, TrunkBox, entity_cfg
+from rl_sim_env.simulation import SimulationCfg
 from rl_sim_env.terrains import flat_terrain_cfg, play_terrain_cfg, rough_terrain_cfg
 
 GPU_ENVS = 4096
