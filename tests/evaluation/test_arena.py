@@ -142,13 +142,13 @@ def test_no_time_limit_ends_an_episode(arena):
 
 
 def test_truth_and_estimate_are_of_the_moment_when_the_policy_acted(arena):
-    memory = arena.subject.initial_memory(arena.num_robots)
+    memory = arena.policy.initial_memory(arena.num_robots)
     for step in arena.walk(Trial(), seconds=0.06, seed=0):
-        code = arena.subject.targets.from_critic(step.obs["critic_obs"])
-        expected = arena.subject(step.obs["actor_obs"], step.obs["vae_obs"], memory, code)
+        code = arena.policy.targets.from_critic(step.obs["critic_obs"])
+        expected = arena.policy(step.obs["actor_obs"], step.obs["vae_obs"], memory, code)
         memory = expected.memory
         assert torch.equal(step.estimate.mass, expected.estimate.mass)
-        assert torch.equal(step.truth.velocity, arena.subject.targets.to_si(code).velocity)
+        torch.testing.assert_close(step.truth, arena.policy.targets.to_si(code))
         last_action = arena.env.action_manager.action[:ROBOTS]
         assert torch.allclose(last_action, expected.actions)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,6 +129,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         leg_drive: The actuators of the leg joints.
         foot_contact_order: Columns of the feet's contact sensor in the canonical order.
         num_robots: Number of environments that count: all but the spare of fixed shapes.
+        transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
+            functions of the environment, shape (num_envs, width) each, 0 where the state is broken.
+            To be filled before the first step.
     """
 
     cfg: AmpVaeEnvCfg
@@ -153,6 +156,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                 f"inverse_weight_interval is {cfg.inverse_weight_interval}; it must be at least 1"
             )
         self.num_robots = cfg.scene.num_envs
+        self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
         self._room: int | None = None
         with_spare = cfg
         if cfg.fixed_shapes:
@@ -449,6 +453,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             )
             for group in self.cfg.terminal_groups
         }
+        for name, term in self.transition_terms.items():
+            self.extras[name] = torch.where(is_sound[:, None], term(self), 0.0)
         moving = self.velocity_command.is_moving
         self.extras["style_scale"] = (
             moving * is_sound * self._style_scale_of_family[self.terrain_types.ids]

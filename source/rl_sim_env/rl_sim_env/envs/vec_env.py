@@ -85,7 +85,7 @@ class AmpVaeVecEnv(VecEnv):
 
         Returns:
             Observations, rewards (num_envs,), dones (num_envs,), and extras with ``time_outs``,
-            ``terminal_obs`` and ``style_scale``.
+            ``terminal_obs``, ``style_scale`` and what the environment's ``transition_terms`` say.
         """
         obs, reward, terminated, time_outs, extras = self.env.step(actions)
         count = self.num_envs
@@ -94,6 +94,7 @@ class AmpVaeVecEnv(VecEnv):
             "time_outs": (time_outs & ~terminated)[:count],
             "terminal_obs": self._tensordict(extras["terminal_obs"]),
             "style_scale": extras["style_scale"][:count],
+            **{name: extras[name][:count] for name in self.env.transition_terms},
         }
         dones = (terminated | time_outs)[:count].long()
         return self._tensordict(obs), reward[:count], dones, seen

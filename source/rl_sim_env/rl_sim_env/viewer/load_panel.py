@@ -10,7 +10,7 @@ import numpy as np
 import viser
 import viser.uplot
 
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import events
 
 TRUTH_COLOR = "#adb5bd"
@@ -43,7 +43,7 @@ class Comparison:
     estimated: float
 
 
-def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
+def compare(player: Evaluator, env_id: int) -> list[Comparison]:
     """What is true of one robot, and what its policy believed when it last acted."""
     true, estimated = (
         (
@@ -69,7 +69,7 @@ def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
     ]
 
 
-def caption(player: PolicyPlayer, env_id: int) -> str:
+def caption(player: Evaluator, env_id: int) -> str:
     """One line about one robot, for a video."""
     mass = compare(player, env_id)[0]
     command = player.vec_env.unwrapped.velocity_command.command[env_id, :2].norm()
@@ -96,7 +96,7 @@ class LoadPanel:
     def __init__(
         self,
         server: viser.ViserServer,
-        player: PolicyPlayer,
+        player: Evaluator,
         request_load: Callable[[float], None],
     ) -> None:
         self._player = player
