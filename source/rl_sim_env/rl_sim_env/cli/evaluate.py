@@ -155,6 +155,7 @@ def evaluate(options: EvaluateOptions) -> None:
     facts = {
         **policy.facts,
         "Evaluated on": options.task,
+        **({"Settings": " ".join(options.settings)} if options.settings else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
         "Robots": f"{cfg.robots} in each walk",
         "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
