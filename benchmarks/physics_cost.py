@@ -142,9 +142,8 @@ def _measure(
         seen = gait.sample(step.command)
         # Wrong by up to the height of an edge within a cell of the height map, as in all variants.
         depth = (-observations.foot_clearance(env)[: arena.num_robots]).clamp(min=0.0)
-        error = (step.command[:, :2] - step.velocity).norm(dim=-1)
         of_step = (
-            error.mean(),
+            step.velocity_error.mean(),
             step.fell.float().mean(),
             seen["slip"].sum(),
             seen["stance"].sum(),

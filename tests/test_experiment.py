@@ -95,14 +95,18 @@ def test_played_in_the_environment_of_its_training(alone, built, capsys):
 def test_what_the_command_line_changes_counts_and_is_told(alone, built, capsys):
     brief = ("--task", PLAY, "--num_envs", "1", "--headless", "--duration", "0.04")
     gain = "env.scene.entities.robot.articulation.actuators.0.stiffness"
-    named = ("--checkpoint", str(alone), "--arm", "locked", f"{SCALE}=0.3", f"{gain}=60")
+    seen = "env.observations.actor_obs.terms.joint_vel.scale"
+    settings = (f"{SCALE}=0.3", f"{gain}=60", f"{seen}=0.06", "env.viewer.distance=2")
+    named = ("--checkpoint", str(alone), "--arm", "locked", *settings)
     play.main([*brief, "--device", "cpu", *named])
     assert built[0].actions["joint_pos"].scale == 0.3
     assert built[0].scene.entities["robot"].articulation.actuators[1].stiffness == 10_000.0
     told = capsys.readouterr().out
     assert f"{SCALE}: trained with 0.25, now 0.3; the policy depends on it" in told
     assert f"{gain}: trained with 70.0, now 60.0; the policy depends on it" in told
+    assert f"{seen}: trained with 0.05, now 0.06; the policy depends on it" in told
     assert "arm: trained with viscous, now locked" in told
+    assert "viewer" not in told, "nothing of the policy"
 
 
 def test_evaluated_in_the_environment_of_its_training(alone, built, tmp_path, monkeypatch):

@@ -106,9 +106,11 @@ def test_what_was_measured_outlives_an_end_before_the_last_protocol(run_folder, 
     assert [section.name for section in found.sections] == ["height"]
     assert found.facts["Seeds"] == "1"
     assert (run_folder / "report" / "report.json").read_text() == earlier
-    evaluate.main([*SMALL, "--seeds", "2", "--protocols", "height"])
+    evaluate.main(["env.max_velocity=500", *SMALL, "--seeds", "2", "--protocols", "height"])
     assert not unfinished.exists()
-    assert (run_folder / "report" / "report.json").read_text() != earlier
+    found = Report.from_json((run_folder / "report" / "report.json").read_text())
+    assert found.facts["Seeds"] == "2"
+    assert found.facts["Settings"] == "env.max_velocity=500"
 
 
 @pytest.mark.usefixtures("run_folder")

@@ -9,7 +9,7 @@ import torch
 
 from rl_sim_env.cli import options, play
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation import Evaluator
 from small_policy import TASK, save, small_checkpoint
 
 PLAY_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-Play-v0"
@@ -42,13 +42,13 @@ def refuse(capsys):
 def feeds(monkeypatch):
     """The shares of estimates that players were made with."""
     seen = []
-    original = PolicyPlayer.__init__
+    original = Evaluator.__init__
 
-    def spy(self, vec_env, policy, p_boot=1.0):
+    def spy(self, vec_env, policy, p_boot=1.0, **rest):
         seen.append(p_boot)
-        original(self, vec_env, policy, p_boot)
+        original(self, vec_env, policy, p_boot, **rest)
 
-    monkeypatch.setattr(PolicyPlayer, "__init__", spy)
+    monkeypatch.setattr(Evaluator, "__init__", spy)
     return seen
 
 
@@ -90,9 +90,9 @@ def test_commands_go_as_far_as_training_got(vec_env, tmp_path, monkeypatch, caps
     trained.processes[0]["env"]["command"] = {"level": {"plane_run": 0.7}}
     path = save(trained, tmp_path)
     levels = []
-    original = PolicyPlayer.advance
+    original = Evaluator.advance
     monkeypatch.setattr(
-        PolicyPlayer,
+        Evaluator,
         "advance",
         lambda self: (
             levels.append(self.vec_env.unwrapped.velocity_command.level.clone()),

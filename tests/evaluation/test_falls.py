@@ -9,7 +9,8 @@ import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import falls
-from rl_sim_env.evaluation.arena import Arena, Step, Trial, arena_env_cfg
+from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
+from rl_sim_env.evaluation.evaluator import Step
 from rl_sim_env.evaluation.falls import SITUATIONS, FallWatch
 from rl_sim_env.evaluation.report import Table
 from small_policy import small_policy
@@ -31,13 +32,13 @@ def step(arena, monkeypatch) -> Step:
     load = torch.tensor([0.0, 1.0, 3.0, 6.0])
     step = next(arena.walk(Trial(load=load), seconds=1.0, seed=0))
     nobody = torch.zeros(ROBOTS, dtype=torch.bool)
-    return replace(step, dones=nobody, fell=nobody, time_outs=nobody)
+    return replace(step, dones=nobody, time_outs=nobody)
 
 
 def falling(step: Step, *robots: int) -> Step:
     fell = torch.zeros(ROBOTS, dtype=torch.bool)
     fell[list(robots)] = True
-    return replace(step, fell=fell, dones=fell)
+    return replace(step, dones=fell)
 
 
 def cells(table: Table, label: str) -> list[float | None]:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step, Trial, arena_env_cfg
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial, arena_env_cfg
+from rl_sim_env.evaluation.evaluator import Step
 from rl_sim_env.evaluation.report import Section, Table
 from rl_sim_env.evaluation.tracking import SETTLING_TIME, tracking
 from small_policy import small_policy
@@ -34,7 +35,8 @@ class KnownErrors(Arena):
                 step,
                 velocity=step.command[:, :2] + miss,
                 yaw_rate=step.command[:, 2] - 0.1 * factor,
-                fell=torch.full_like(step.fell, number == 2),
+                dones=torch.full_like(step.dones, number == 2),
+                time_outs=torch.zeros_like(step.time_outs),
             )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from offset_believer import OffsetBeliever
 
 from grq20 import amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation import PolicyPlayer, evaluate_walking, evaluation_env_cfg, print_reports
+from rl_sim_env.evaluation import Evaluator, evaluate_walking, evaluation_env_cfg, print_reports
 from rl_sim_env.evaluation.walking import WalkingMeter
 from rl_sim_env.learning.estimation import Estimate
 from small_policy import small_policy
@@ -31,28 +34,59 @@ def belief(*, velocity: float = 0.0, mass: float = 0.0, com: float = 0.0) -> Est
     )
 
 
-def measured(vec_env, *, truth=None, estimate=None, command=FORWARD, edit=lambda *_: None):
-    """Report after one step in which nobody acts."""
-    vec_env.reset()
+def measured(vec_env, **changes):
+    """Report after one step in which nobody acts, with some of what it showed changed."""
     meter = WalkingMeter(vec_env)
-    _, _, dones, extras = vec_env.step(torch.zeros(ROBOTS, vec_env.num_actions))
-    edit(dones, extras)
-    meter.add(command, truth or belief(), estimate or belief(), dones, extras)
+    evaluator = Evaluator(vec_env, OffsetBeliever(vec_env.observation_layout, vec_env.num_actions))
+    nothing = {"command": FORWARD, "truth": belief(), "estimate": belief()}
+    meter.add(replace(evaluator.advance(), **(nothing | changes)))
     return meter.reports()["all"]
 
 
 def test_tracking_error_is_the_distance_to_the_command(vec_env):
-    layout = vec_env.observation_layout
-
-    def move(dones, extras):
-        amp = extras["terminal_obs"]["amp_obs"]
-        amp[:, layout.slice("amp_obs", "base_lin_vel_xy")] = torch.tensor([0.1, 0.3])
-        amp[:, layout.slice("amp_obs", "base_ang_vel_z")] = -0.1
-
-    report = measured(vec_env, edit=move)
+    velocity = torch.tensor([[0.1, 0.3]] * ROBOTS)
+    report = measured(vec_env, velocity=velocity, yaw_rate=torch.full((ROBOTS,), -0.1))
     assert report.velocity_error == pytest.approx(0.5)  # (0.4, -0.3)
     assert report.yaw_rate_error == pytest.approx(0.3)
     assert report.robot_seconds == pytest.approx(ROBOTS * vec_env.step_dt)
+
+
+def test_truth_is_that_of_the_physics_however_observations_are_made(make_env):
+    def steps(edit):
+        def evaluation(cfg):
+            evaluation_env_cfg(cfg)
+            edit(cfg)
+
+        env = AmpVaeVecEnv(make_env(ROBOTS, edit=evaluation))
+        torch.manual_seed(0)
+        evaluator = Evaluator(env, OffsetBeliever(env.observation_layout, env.num_actions))
+        base = env.unwrapped.robot.indexing.free_joint_v_adr
+        env.unwrapped.sim.data.qvel[:, base] += 0.3
+        return [evaluator.advance() for _ in range(4)]
+
+    def distort(cfg):
+        for group in ("amp_obs", "critic_obs"):
+            for term in cfg.observations[group].terms.values():
+                term.scale, term.clip = 2.0, (-0.01, 0.01)
+
+    for plain, distorted in zip(steps(lambda cfg: None), steps(distort), strict=True):
+        assert torch.equal(plain.velocity, distorted.velocity)
+        assert torch.equal(plain.yaw_rate, distorted.yaw_rate)
+        for one, other in zip(plain.truth, distorted.truth, strict=True):
+            assert torch.equal(one, other)
+        assert plain.velocity.abs().max() > 0.1
+
+
+def test_velocity_is_that_which_the_step_led_to_also_where_a_reset_follows(vec_env):
+    evaluator = Evaluator(vec_env, OffsetBeliever(vec_env.observation_layout, vec_env.num_actions))
+    evaluator.advance()
+    vec_env.episode_length_buf = torch.full((ROBOTS,), vec_env.max_episode_length)
+    env = vec_env.unwrapped
+    env.sim.data.qvel[:, env.robot.indexing.free_joint_v_adr[:2]] = 1.0
+    step = evaluator.advance()
+    assert step.dones.all() and not step.fell.any()
+    assert (step.velocity.norm(dim=-1) > 0.5).all()
+    assert (env.robot.data.root_link_lin_vel_b[:, :2].norm(dim=-1) < 0.5).all()
 
 
 def test_estimation_errors_are_in_si_units(vec_env):
@@ -74,23 +108,20 @@ def test_spread_is_the_error_of_guessing_the_mean(vec_env):
 
 
 def test_falls_are_counted_and_time_outs_are_not(vec_env):
-    def end(dones, extras):
-        dones[:] = torch.tensor([1, 1, 0])
-        extras["time_outs"][:] = torch.tensor([True, False, False])
-
-    report = measured(vec_env, edit=end)
+    ended, late = torch.tensor([True, True, False]), torch.tensor([True, False, False])
+    report = measured(vec_env, dones=ended, time_outs=late)
     assert report.falls_per_100_s == pytest.approx(100.0 / (ROBOTS * vec_env.step_dt))
 
 
 def test_player_believes_and_acts_by_its_policy(vec_env):
     policy = small_policy(vec_env)
-    player = PolicyPlayer(vec_env, policy)
+    player = Evaluator(vec_env, policy)
     obs = {name: value.clone() for name, value in vec_env.get_observations().items()}
     player.advance()
     truth = policy.targets.truth(obs)
     expected = policy(obs, policy.initial_memory(vec_env.num_envs))
     assert torch.equal(player.estimate.mass, expected.estimate.mass)
-    assert torch.equal(player.truth.com, policy.targets.to_si(truth).com)
+    torch.testing.assert_close(player.truth, policy.targets.to_si(truth))
     action = vec_env.unwrapped.action_manager.action
     assert torch.allclose(action, expected.actions)
     player.p_boot = 0.0
@@ -122,7 +153,7 @@ def test_nothing_walked_means_nothing_printed(vec_env, capsys):
 
 
 def test_what_the_player_remembers_ends_with_the_episode(vec_env):
-    player = PolicyPlayer(vec_env, small_policy(vec_env))
+    player = Evaluator(vec_env, small_policy(vec_env))
     player.advance()
     vec_env.episode_length_buf = torch.full((ROBOTS,), 10)
     vec_env.unwrapped.episode_length_buf[0] = vec_env.max_episode_length

@@ -9,7 +9,7 @@ import pytest
 import viser
 
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.kinematics import LegKinematics
@@ -21,9 +21,9 @@ SHOWN = ("turn_left_1.0", "start_stop_0.5")
 
 
 @pytest.fixture(scope="module")
-def policy_player(make_env) -> PolicyPlayer:
+def policy_player(make_env) -> Evaluator:
     vec_env = AmpVaeVecEnv(make_env(2, play=True))
-    return PolicyPlayer(vec_env, small_policy(vec_env))
+    return Evaluator(vec_env, small_policy(vec_env))
 
 
 @pytest.fixture(scope="session")

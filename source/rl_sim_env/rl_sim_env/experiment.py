@@ -90,6 +90,7 @@ OF_THE_POLICY = (
     "scene.sensors.proprioception.*",
     "sim.mujoco.timestep",
     "vae.com_scale",
+    "vae.targets.*",
 )
 """Fields that what a policy sees and does depends on; there, functions must not change."""
 
@@ -337,7 +338,6 @@ def configure_trainer(
         cfg.amp.motion_paths = options.motion_paths
     applied = apply_settings(options.settings, AGENT, cfg)
     saved = {} if resumed is None else resumed.config
-    applied = [each for each in applied if each.path not in AGENT_OF_THE_RUN]
     differences = () if resumed is None else _differences(AGENT, restored, applied, saved)
     return cfg, tuple(differences)
 
@@ -437,7 +437,10 @@ def _differences(
 ) -> list[str]:
     """Lines on what differs: what the command line sets first, for it was meant."""
     lines = []
+    of_the_run = _with_parts(OF_THE_RUN if root == ENV else AGENT_OF_THE_RUN)
     for setting in applied:
+        if any(fnmatch(setting.path, pattern) for pattern in of_the_run):
+            continue
         trained = plain_at(saved, setting.path)
         trained = setting.before if trained is NOTHING else trained
         if trained != setting.now:

@@ -31,7 +31,7 @@ from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step, Trial, arena_env_cfg
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.protocols import (
     OUTSIDE,
     PROTOCOLS,
@@ -155,6 +155,7 @@ def evaluate(options: EvaluateOptions) -> None:
     facts = {
         **policy.facts,
         "Evaluated on": options.task,
+        **({"Settings": " ".join(options.settings)} if options.settings else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
         "Robots": f"{cfg.robots} in each walk",
         "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
@@ -267,30 +268,6 @@ def _configure(
     )
 
 
-class _WatchedArena(Arena):
-    """Tells of each control step.
-
-    Args:
-        vec_env: The environment.
-        subject: The policy.
-        on_step: Called after each step.
-    """
-
-    def __init__(
-        self, vec_env: AmpVaeVecEnv, subject: Subject, on_step: Callable[[], None]
-    ) -> None:
-        super().__init__(vec_env, subject)
-        self._on_step = on_step
-
-    def walk(
-        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
-    ) -> Iterator[Step]:
-        """Begin anew everywhere and walk."""
-        for step in super().walk(trial, seconds=seconds, seed=seed, p_boot=p_boot):
-            yield step
-            self._on_step()
-
-
 def _run(
     protocols: Mapping[str, Protocol], vec_env: AmpVaeVecEnv, subject: Subject, cfg: EvaluationCfg
 ) -> Iterator[Section]:
@@ -306,7 +283,7 @@ def _run(
         speed_estimate_period=SPEED_WINDOW,
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
-        arena = _WatchedArena(vec_env, subject, lambda: progress.advance(bar))
+        arena = Arena(vec_env, subject, on_step=lambda _: progress.advance(bar))
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()

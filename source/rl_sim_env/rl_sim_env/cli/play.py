@@ -20,7 +20,7 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation import PolicyPlayer, print_reports
+from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_reports
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
@@ -115,9 +115,10 @@ def _play_policy(options: PlayOptions) -> None:
     trained = checkpoint.processes[0]["env"]
     vec_env.unwrapped.velocity_command.load_training_state(trained["command"])
     print(f"{path}: iteration {checkpoint.iteration} of {checkpoint.task}")
-    player = PolicyPlayer(vec_env, policy, options.p_boot_mean)
+    meter = WalkingMeter(vec_env)
+    player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)
     _run(options, player, PlayViewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
-    print_reports(player.meter.reports())
+    print_reports(meter.reports())
     vec_env.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,6 +130,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         leg_speed_limits: No-load speeds of leg joints [rad/s]. Shape (num_envs, num_leg_joints).
         foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
         num_robots: Number of environments that count: all but the spare of fixed shapes.
+        transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
+            functions of the environment, shape (num_envs, width) each, 0 where the state is broken.
+            To be filled before the first step.
     """
 
     cfg: AmpVaeEnvCfg
@@ -154,6 +157,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                 f"inverse_weight_interval is {cfg.inverse_weight_interval}; it must be at least 1"
             )
         self.num_robots = cfg.scene.num_envs
+        self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
         self._room: int | None = None
         with_spare = cfg
         if cfg.fixed_shapes:
@@ -455,6 +459,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             )
             for group in self.cfg.terminal_groups
         }
+        for name, term in self.transition_terms.items():
+            self.extras[name] = torch.where(is_sound[:, None], term(self), 0.0)
         moving = self.velocity_command.is_moving
         self.extras["style_scale"] = (
             moving * is_sound * self._style_scale_of_family[self.terrain_types.ids]

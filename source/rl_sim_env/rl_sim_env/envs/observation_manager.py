@@ -123,6 +123,19 @@ class StackedObservationManager(ObservationManager):
         self._latest[group_name] = obs.clamp_(-self._clip, self._clip)
         return self._latest[group_name]
 
+    def measure(self, group: str, term: str) -> torch.Tensor:
+        """What a term says of the state: in its own unit, before noise, clip and scale.
+
+        Args:
+            group: Group of the term, which stacks no frames.
+            term: Name of the term.
+
+        Returns:
+            Shape (num_envs, width).
+        """
+        cfg = self._group_obs_term_cfgs[group][self._group_obs_term_names[group].index(term)]
+        return cfg.func(self._env, **cfg.params)
+
     def _stack(self, name: str, *, advance: bool) -> torch.Tensor:
         """Take in the source's newest frame, for all environments or only for those just reset."""
         newest = self._latest[self._stacks[name].source][:, None]

@@ -1,7 +1,8 @@
 """Evaluation of trained policies."""
 
+from rl_sim_env.evaluation.evaluator import Evaluator, Step
 from rl_sim_env.evaluation.walking import (
-    PolicyPlayer,
+    WalkingMeter,
     WalkingReport,
     evaluate_walking,
     evaluation_env_cfg,
@@ -9,7 +10,9 @@ from rl_sim_env.evaluation.walking import (
 )
 
 __all__ = [
-    "PolicyPlayer",
+    "Evaluator",
+    "Step",
+    "WalkingMeter",
     "WalkingReport",
     "evaluate_walking",
     "evaluation_env_cfg",

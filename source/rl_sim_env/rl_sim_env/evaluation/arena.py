@@ -13,21 +13,21 @@ from the device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from mjlab.managers.event_manager import EventTermCfg, RecomputeLevel, requires_model_fields
 from mjlab.managers.termination_manager import TerminationTermCfg
 from mjlab.tasks.velocity.mdp import terrain_edge_reached
 from mjlab.utils.random import seed_rng
-from tensordict import TensorDict
 
 from rl_sim_env.conventions import COMMAND_PERIOD
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation.evaluator import Evaluator, Step
 from rl_sim_env.evaluation.subject import Subject
 from rl_sim_env.evaluation.walking import evaluation_env_cfg
-from rl_sim_env.learning.estimation import Estimate
 from rl_sim_env.mdp import events
 from rl_sim_env.mdp.commands import (
     TerrainCommandRanges,
@@ -112,59 +112,29 @@ class Trial:
     the component is drawn uniformly up to ``MAX_COMMAND`` every ``COMMAND_PERIOD``; None: all."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one control step showed."""
-
-    obs: TensorDict
-    """What the policy saw when it acted, all groups."""
-
-    command: torch.Tensor
-    """Velocity command (vx, vy, yaw rate) during the step. Shape (num_robots, 3)."""
-
-    truth: Estimate
-    """What was true when the policy acted; SI units."""
-
-    estimate: Estimate
-    """What the policy believed then; SI units."""
-
-    velocity: torch.Tensor
-    """Horizontal velocity that the step led to, base frame [m/s]. Shape (num_robots, 2)."""
-
-    yaw_rate: torch.Tensor
-    """Yaw rate that the step led to, base frame [rad/s]. Shape (num_robots,)."""
-
-    reached: TensorDict
-    """Privileged groups in the state that the step led to, before any reset."""
-
-    dones: torch.Tensor
-    """Whose episode ended in the step. Shape (num_robots,), bool."""
-
-    fell: torch.Tensor
-    """Whose episode ended in a fall. Shape (num_robots,), bool."""
-
-    time_outs: torch.Tensor
-    """Whose episode ended without one: it left its terrain. Shape (num_robots,), bool."""
-
-    extras: dict[str, Any]
-    """What else the environment's step reported."""
-
-
-class Arena:
+class Arena(Evaluator):
     """A policy in an environment that protocols set up as they need.
 
     Args:
         vec_env: The environment, configured by :func:`arena_env_cfg`.
-        subject: The policy; it acts without exploration noise.
+        policy: The policy; it acts without exploration noise.
+        on_step: Called with each step once it is done.
+
+    Raises:
+        UserError: The environment is configured otherwise.
     """
 
-    def __init__(self, vec_env: AmpVaeVecEnv, subject: Subject) -> None:
-        self.vec_env = vec_env
-        self.subject = subject
-        self._layout = vec_env.observation_layout
+    def __init__(
+        self,
+        vec_env: AmpVaeVecEnv,
+        policy: Subject,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> None:
+        super().__init__(vec_env, policy, on_step=on_step)
         self._families = self.env.terrain_types.ids[: self.num_robots].clone()
         command = self.env.velocity_command
-        assert isinstance(command, _TrialCommand), "configure the environment by arena_env_cfg"
+        if not isinstance(command, _TrialCommand):
+            raise UserError("the arena needs an environment that arena_env_cfg has configured")
         self._command = command
         # Of all environments, with the spare one that fixed shapes bring along.
         self._load, self._boom_length = torch.full(
@@ -174,30 +144,6 @@ class Arena:
             "load": self._load,
             "boom_length": self._boom_length,
         }
-
-    @property
-    def env(self) -> AmpVaeEnv:
-        """The environment itself."""
-        return self.vec_env.unwrapped
-
-    @property
-    def num_robots(self) -> int:
-        """Number of robots."""
-        return self.vec_env.num_envs
-
-    @property
-    def device(self) -> str:
-        """Where the tensors live."""
-        return self.env.device
-
-    @property
-    def step_dt(self) -> float:
-        """Control period [s]."""
-        return self.vec_env.step_dt
-
-    def num_steps(self, seconds: float) -> int:
-        """Number of control steps in a time [s]; at least 1."""
-        return max(round(seconds / self.step_dt), 1)
 
     def walk(
         self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
@@ -218,10 +164,10 @@ class Arena:
         """
         seed_rng(seed)
         self._apply(trial)
-        obs, memory = self.vec_env.reset(), self.subject.initial_memory(self.num_robots)
+        self.p_boot = p_boot
+        self.reset()
         for _ in range(self.num_steps(seconds)):
-            obs, memory, step = self._advance(obs, memory, p_boot)
-            yield step
+            yield self.advance()
 
     def set_load(self, load: torch.Tensor, robots: torch.Tensor | None = None) -> None:
         """Change loads, in mid-walk and for all episodes that follow in it.
@@ -259,33 +205,6 @@ class Arena:
             (trial.command, self._command.fixed),
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
-
-    @torch.no_grad()
-    def _advance(
-        self, obs: TensorDict, memory: torch.Tensor, p_boot: float
-    ) -> tuple[TensorDict, torch.Tensor, Step]:
-        """One control step; returns what the next one starts from, too."""
-        targets = self.subject.targets
-        actions, estimate, memory = self.subject(obs, memory, p_boot)
-        command = self._command.command[: self.num_robots].clone()
-        next_obs, _, dones, extras = self.vec_env.step(actions)
-        reached, time_outs = extras["terminal_obs"], extras["time_outs"]
-        done = dones.bool()
-        amp = reached["amp_obs"]
-        step = Step(
-            obs=obs,
-            command=command,
-            truth=targets.to_si(targets.truth(obs)),
-            estimate=estimate,
-            velocity=amp[:, self._layout.slice("amp_obs", "base_lin_vel_xy")],
-            yaw_rate=amp[:, self._layout.slice("amp_obs", "base_ang_vel_z")].squeeze(-1),
-            reached=reached,
-            dones=done,
-            fell=done & ~time_outs,
-            time_outs=time_outs,
-            extras=extras,
-        )
-        return next_obs, torch.where(done[:, None], 0.0, memory), step
 
 
 def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:

@@ -82,14 +82,14 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     """
     errors = _ErrorMeter(arena, cfg)
     baselines = _BaselineMeter(arena, len(cfg.seeds))
-    curves = _CalibrationCurves(arena.subject.targets, arena.device)
+    curves = _CalibrationCurves(arena.policy.targets, arena.device)
     for number, at in enumerate(walk_grid(arena, cfg)):
         errors.add(at)
         if number % SAMPLING_STEPS == 0:
             truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
             baselines.add(at, truth, estimate)
             curves.add(truth, estimate)
-    declared = arena.subject.targets.declared
+    declared = arena.policy.targets.declared
     load = arena.env.cfg.robot.max_load
     # Only of a mass is a step of the load an answer.
     response = load_step(arena, cfg.seeds) if load and "mass" in declared else None
@@ -162,7 +162,7 @@ class _ErrorMeter:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
         self._sums = Sums(axes, arena.num_robots, arena.device)
         self._loads = grid_loads(arena)
-        self._columns = _ErrorColumns(arena.subject.targets)
+        self._columns = _ErrorColumns(arena.policy.targets)
         self._step_dt = arena.step_dt
         self._age = torch.zeros(arena.num_robots, device=arena.device)
         self._speeds = torch.tensor(SPEED_LIMITS, device=arena.device)
@@ -220,7 +220,7 @@ class _BaselineMeter:
     def __init__(self, arena: Arena, num_seeds: int) -> None:
         layout = arena.vec_env.observation_layout
         self._layout = layout
-        targets = arena.subject.targets
+        targets = arena.policy.targets
         self._columns = _ErrorColumns(targets)
         self._components = targets.components
         estimated = {(each.group, each.term) for each in targets.declared.values()}

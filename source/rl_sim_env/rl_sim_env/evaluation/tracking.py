@@ -96,7 +96,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         by_terrain("Tracking, mean over loads", believed),
         *(by_load(measure) for measure in (velocity, yaw_rate, falls)),
     ]
-    if accepts_truth(arena.subject):
+    if accepts_truth(arena.policy):
         told = _walk(arena, cfg, p_boot=0.0)
         tables += [
             by_terrain("Upper bound: the policy is fed the truth", told),
@@ -161,7 +161,7 @@ def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
         is_new = (step.command != told).any(dim=-1) | begins
         held_for = torch.where(is_new, 0.0, held_for + arena.step_dt)
         told = step.command
-        velocity_error = (step.command[:, :2] - step.velocity).norm(dim=-1)
+        velocity_error = step.velocity_error
         held = held_for > SETTLING_TIME
         sums.add(
             place,
@@ -169,7 +169,7 @@ def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
             velocity_error=velocity_error,
             held_steps=held,
             held_velocity_error=held * velocity_error,
-            yaw_rate_error=(step.command[:, 2] - step.yaw_rate).abs(),
+            yaw_rate_error=step.yaw_rate_error,
             falls=step.fell,
         )
     return sums

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from rl_sim_env.conventions import COMMAND_PERIOD
+from rl_sim_env.evaluation.evaluator import Evaluator
 from rl_sim_env.evaluation.gait import FeetWatch
 from rl_sim_env.evaluation.sums import Sums
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
 
 if TYPE_CHECKING:
-    from tensordict import TensorDict
-
     from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
+    from rl_sim_env.evaluation.evaluator import Step
+    from rl_sim_env.evaluation.subject import Subject
     from rl_sim_env.learning.estimation import Estimate
-    from rl_sim_env.learning.policy import AmpVaePolicy
 
 MAX_FORWARD_SPEED = 1.0
 MAX_LATERAL_SPEED = 0.5
@@ -104,33 +104,22 @@ class WalkingMeter:
     def __init__(self, vec_env: AmpVaeVecEnv) -> None:
         env = vec_env.unwrapped
         self._env = env
-        self._layout = vec_env.observation_layout
         self._names = env.terrain_types.names
         self._at = {_TERRAIN: env.terrain_types.ids[: env.num_robots].clone()}
         self._sums = Sums({_TERRAIN: len(self._names)}, env.num_robots, env.device)
         self._feet = FeetWatch(env)
 
-    def add(
-        self,
-        command: torch.Tensor,
-        truth: Estimate,
-        estimate: Estimate,
-        dones: torch.Tensor,
-        extras: dict[str, Any],
-    ) -> None:
-        """Take in one control step.
-
-        Args:
-            command: Velocity command during the step, shape (num_envs, 3).
-            truth: What was true when the policy acted.
-            estimate: What the policy believed then.
-            dones: What the environment's step returned, shape (num_envs,).
-            extras: What the environment's step returned.
-        """
-        done = dones.bool()
-        self._add_estimation(truth, estimate)
-        self._add_tracking(command, extras["terminal_obs"], done & ~extras["time_outs"])
-        self._add_gait(command, done)
+    def add(self, step: Step) -> None:
+        """Take in one control step."""
+        self._add_estimation(step.truth, step.estimate)
+        self._sums.add(
+            self._at,
+            steps=torch.ones_like(step.yaw_rate),
+            velocity_error=step.velocity_error,
+            yaw_rate_error=step.yaw_rate_error,
+            falls=step.fell,
+        )
+        self._add_gait(step.command, step.dones)
 
     def reports(self) -> dict[str, WalkingReport]:
         """Reports by terrain family, where robots walked, and of all robots under ``all``."""
@@ -157,19 +146,6 @@ class WalkingMeter:
             com_sq=com.square().sum(dim=-1),
         )
 
-    def _add_tracking(self, command: torch.Tensor, reached: TensorDict, fell: torch.Tensor) -> None:
-        # The state that the action led to, also where a reset has followed.
-        amp = reached["amp_obs"]
-        velocity = amp[:, self._layout.slice("amp_obs", "base_lin_vel_xy")]
-        yaw_rate = amp[:, self._layout.slice("amp_obs", "base_ang_vel_z")].squeeze(-1)
-        self._sums.add(
-            self._at,
-            steps=torch.ones_like(yaw_rate),
-            velocity_error=(command[:, :2] - velocity).norm(dim=-1),
-            yaw_rate_error=(command[:, 2] - yaw_rate).abs(),
-            falls=fell,
-        )
-
     def _add_gait(self, command: torch.Tensor, done: torch.Tensor) -> None:
         moving = command[:, :2].any(dim=-1)
         feet = self._feet.observe()
@@ -182,59 +158,9 @@ class WalkingMeter:
         )
 
 
-class PolicyPlayer:
-    """A policy in an environment, walked step by step and measured.
-
-    Args:
-        vec_env: The environment; it is reset.
-        policy: The policy; it acts without exploration noise.
-        p_boot: 1 feeds the policy its own estimates, 0 the truth; see :class:`AmpVaePolicy`.
-
-    Attributes:
-        p_boot: As given; it may be changed between steps.
-        truth: What it estimates, as it was when the policy last acted; SI units.
-        estimate: What the policy believed then, in the same units.
-        meter: What has been measured so far.
-    """
-
-    def __init__(self, vec_env: AmpVaeVecEnv, policy: AmpVaePolicy, p_boot: float = 1.0) -> None:
-        self.vec_env = vec_env
-        self.policy = policy
-        self.p_boot = p_boot
-        self.meter = WalkingMeter(vec_env)
-        self.truth: Estimate
-        self.estimate: Estimate
-        self._memory: torch.Tensor
-        self.reset()
-
-    @torch.no_grad()
-    def reset(self) -> None:
-        """Begin a new episode everywhere."""
-        self.vec_env.reset()
-        self._memory = self.policy.initial_memory(self.vec_env.num_envs)
-        self._act()
-
-    @torch.no_grad()
-    def advance(self) -> None:
-        """Run one control step."""
-        actions, memory = self._act()
-        command = self.vec_env.unwrapped.velocity_command.command[: self.vec_env.num_envs].clone()
-        _, _, dones, extras = self.vec_env.step(actions)
-        self._memory = torch.where(dones.bool()[:, None], 0.0, memory)
-        self.meter.add(command, self.truth, self.estimate, dones, extras)
-
-    def _act(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Actions, and the memory after them."""
-        obs = self.vec_env.get_observations()
-        targets = self.policy.targets
-        self.truth = targets.to_si(targets.truth(obs))
-        actions, self.estimate, memory = self.policy(obs, self._memory, self.p_boot)
-        return actions, memory
-
-
 def evaluate_walking(
     vec_env: AmpVaeVecEnv,
-    policy: AmpVaePolicy,
+    policy: Subject,
     *,
     seconds: float,
     p_boot: float = 1.0,
@@ -250,10 +176,11 @@ def evaluate_walking(
     Returns:
         Reports by terrain family, where there are robots, and of all robots under ``all``.
     """
-    player = PolicyPlayer(vec_env, policy, p_boot)
-    for _ in range(round(seconds / vec_env.step_dt)):
-        player.advance()
-    return player.meter.reports()
+    meter = WalkingMeter(vec_env)
+    evaluator = Evaluator(vec_env, policy, p_boot, on_step=meter.add)
+    for _ in range(evaluator.num_steps(seconds)):
+        evaluator.advance()
+    return meter.reports()
 
 
 def _report(sums: dict[str, float], step_dt: float) -> WalkingReport:

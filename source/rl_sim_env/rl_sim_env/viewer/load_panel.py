@@ -10,7 +10,7 @@ import numpy as np
 import viser
 import viser.uplot
 
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import events
 
 TRUTH_COLOR = "#adb5bd"
@@ -43,7 +43,7 @@ class Comparison:
     estimated: float
 
 
-def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
+def compare(player: Evaluator, env_id: int) -> list[Comparison]:
     """What is true of one robot, and what its policy believed when it last acted."""
     true, estimated = (
         belief.joined()[env_id].tolist() for belief in (player.truth, player.estimate)
@@ -66,7 +66,7 @@ def compare(player: PolicyPlayer, env_id: int) -> list[Comparison]:
     return sorted(rows, key=lambda row: targets.widths[row.target] > 1)
 
 
-def caption(player: PolicyPlayer, env_id: int) -> str:
+def caption(player: Evaluator, env_id: int) -> str:
     """One line about one robot, for a video."""
     row, env = compare(player, env_id)[0], player.vec_env.unwrapped
     command = env.velocity_command.command[env_id, :2].norm()
@@ -93,7 +93,7 @@ class LoadPanel:
     def __init__(
         self,
         server: viser.ViserServer,
-        player: PolicyPlayer,
+        player: Evaluator,
         request_load: Callable[[float], None],
     ) -> None:
         self._player = player

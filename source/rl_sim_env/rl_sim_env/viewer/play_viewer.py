@@ -9,7 +9,7 @@ import torch
 from mjlab.viewer.base import ViewerAction
 
 from rl_sim_env.envs import AmpVaeEnv
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import events
 from rl_sim_env.viewer.load_panel import LoadPanel
 from rl_sim_env.viewer.player_viewer import PlayerViewer
@@ -23,7 +23,7 @@ class OtherLoad:
     """[kg]"""
 
 
-class PlayViewer(PlayerViewer[PolicyPlayer]):
+class PlayViewer(PlayerViewer[Evaluator]):
     """Shows a policy at work and compares its estimates with the truth.
 
     Args:

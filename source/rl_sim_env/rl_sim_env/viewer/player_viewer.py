@@ -23,7 +23,7 @@ class Player(Protocol):
 
     vec_env: AmpVaeVecEnv
 
-    def advance(self) -> None:
+    def advance(self) -> object:
         """Run one control step."""
         ...
 
