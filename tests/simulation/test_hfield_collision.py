@@ -33,6 +33,10 @@ DEVICES = [
 FAMILIES = ("boxes", "random_rough", "hf_pyramid_slope", "hf_pyramid_slope_inv")
 SIZES = {"foot": (0.027, 0.0), "calf": (0.018, 0.1), "thigh": (0.03, 0.1025)}
 """Radius and half the length of the axis of the robot's geoms, m."""
+TRUNK = (0.28, 0.13, 0.07)
+"""Half of the trunk's sides, m."""
+
+GEOMS = (*SIZES, "trunk")
 
 NUM_PLACEMENTS = 10_000
 ROUNDING = 2e-6
@@ -84,11 +88,18 @@ def _model(family: str) -> mujoco.MjModel:
     cfg = generator.sub_terrains[family]
     cfg.size = generator.size
     cfg.function(1.0, spec, np.random.default_rng(1))
-    for name, (radius, half) in SIZES.items():
+    shapes = {
+        name: (
+            mujoco.mjtGeom.mjGEOM_CAPSULE if half else mujoco.mjtGeom.mjGEOM_SPHERE,
+            (radius, half, 0.0),
+        )
+        for name, (radius, half) in SIZES.items()
+    }
+    shapes["trunk"] = mujoco.mjtGeom.mjGEOM_BOX, TRUNK
+    for name, (kind, size) in shapes.items():
         body = spec.worldbody.add_body(name=name)
         body.add_freejoint()
-        kind = mujoco.mjtGeom.mjGEOM_CAPSULE if half else mujoco.mjtGeom.mjGEOM_SPHERE
-        body.add_geom(name=name, type=kind, size=(radius, half, 0.0), mass=1.0, contype=0)
+        body.add_geom(name=name, type=kind, size=size, mass=1.0, contype=0)
     return spec.compile()
 
 
@@ -115,11 +126,33 @@ def _place(model: mujoco.MjModel, surface: Surface) -> tuple[np.ndarray, dict, d
             mujoco.mju_quatZ2Vec(quat, axis[placement])
             qpos[placement, 7 * index + 3 : 7 * index + 7] = quat
         centers[name], axes[name] = qpos[:, at] - origin, axis
+    qpos[:, -7:] = _place_trunk(surface, rng)
+    qpos[:, -7:-4] += origin
     return qpos, centers, axes
 
 
+def _place_trunk(surface: Surface, rng: np.random.Generator) -> np.ndarray:
+    """Half of them about upright, from a centimetre above the ground to three within."""
+    quat = rng.normal(size=(NUM_PLACEMENTS, 4))
+    quat[::2, 1:3] *= 0.15
+    quat /= np.linalg.norm(quat, axis=1, keepdims=True)
+    points = np.stack(
+        np.meshgrid(*(np.linspace(-half, half, round(half / 0.02) + 1) for half in TRUNK)), axis=-1
+    ).reshape(-1, 3)
+    rotation = np.zeros((NUM_PLACEMENTS, 9))
+    for placement in range(NUM_PLACEMENTS):
+        mujoco.mju_quat2Mat(rotation[placement], quat[placement])
+    xy = rng.uniform(-4.6, 4.6, (NUM_PLACEMENTS, 2))
+    z = rng.uniform(-0.03, 0.01, NUM_PLACEMENTS)
+    for some in np.array_split(np.arange(NUM_PLACEMENTS), 20):
+        offset = np.einsum("kij,pj->kpi", rotation[some].reshape(-1, 3, 3), points)
+        ground = surface.height(xy[some, None] + offset[..., :2])
+        z[some] += (ground - offset[..., 2]).max(axis=1)
+    return np.column_stack((xy, z, quat))
+
+
 def _warp_contacts(model: mujoco.MjModel, qpos: np.ndarray, device: str) -> dict[str, Contacts]:
-    found = {name: Contacts.none(len(qpos)) for name in SIZES}
+    found = {name: Contacts.none(len(qpos)) for name in GEOMS}
     with wp.ScopedDevice(device):
         m = mujoco_warp.put_model(model)
         use_surface_contacts(m, model)
@@ -139,7 +172,7 @@ def _warp_contacts(model: mujoco.MjModel, qpos: np.ndarray, device: str) -> dict
 
 
 def _native_contacts(model: mujoco.MjModel, qpos: np.ndarray) -> dict[str, Contacts]:
-    found = {name: Contacts.none(len(qpos)) for name in SIZES}
+    found = {name: Contacts.none(len(qpos)) for name in GEOMS}
     data = mujoco.MjData(model)
     names = [model.geom(geom).name for geom in range(model.ngeom)]
     for placement, position in enumerate(qpos):
@@ -173,10 +206,10 @@ def placements(request, family: str) -> Placements:
     )
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", GEOMS)
 def test_the_same_geoms_touch_as_in_native_mujoco(placements: Placements, name: str) -> None:
     ours, native = (of[name].distance < 0.0 for of in (placements.warp, placements.native))
-    assert 0.7 < native.mean() < 0.9
+    assert 0.7 < native.mean() < 0.9, "placements test little"
     assert (ours == native).mean() >= 0.9995
 
 
@@ -224,6 +257,16 @@ def test_a_capsule_is_as_deep_as_its_axis_is_near(placements: Placements, name: 
     assert below.sum() > 1000
     assert found[below].max() < 1e-4 - radius
     assert placements.warp[name].normal[below, 2].min() >= 0.0
+
+
+def test_a_box_gets_out_upwards_and_is_no_less_deep_than_in_one_prism(
+    placements: Placements,
+) -> None:
+    found, native = placements.warp["trunk"], placements.native["trunk"]
+    both = (found.distance < 0.0) & (native.distance < 0.0)
+    assert found.normal[both, 2].min() > 0.0
+    # Native MuJoCo tells how deep it is in the worst single prism: less than in the whole ground.
+    assert np.quantile((found.distance - native.distance)[both], 0.99) < 1e-5
 
 
 def test_a_sphere_has_a_contact_for_each_side_it_touches(placements: Placements, family) -> None:
@@ -349,6 +392,32 @@ def test_a_capsule_comes_to_rest_on_level_ground_and_on_a_crest() -> None:
     assert number == 1
     np.testing.assert_allclose(contact.pos.numpy()[0], (0.0, 0.0, 0.1975), atol=1e-3)
     np.testing.assert_allclose(contact.dist.numpy()[0], -0.005, atol=1e-6)
+
+
+def test_a_box_lies_on_its_corners_and_on_nodes_and_edges_below_it() -> None:
+    body = '<body pos="{}"><freejoint/><geom type="box" size="0.2 0.1 0.05" mass="1"/></body>'
+    level = _simulation(FLAT, body.format("0.33 0.11 0.07"))
+    for _ in range(250):
+        level.step()
+    assert 0.05 < level.data.qpos[0, 2] < 0.052
+    assert level.data.qvel[0].abs().max() < 1e-2
+    contact, number = level.wp_data.contact, level.wp_data.nacon.numpy()[0]
+    assert number == 4
+    corners = {tuple(point) for point in np.sign(contact.pos.numpy()[:4, :2] - (0.33, 0.11))}
+    assert len(corners) == 4
+    # On the top of the pyramid, and across one of its ridges, whose ends are far away.
+    top = _simulation(HILL, body.format("0 0 0.245"))
+    top.forward()
+    number = top.wp_data.nacon.numpy()[0]
+    assert number == 1
+    np.testing.assert_allclose(top.wp_data.contact.dist.numpy()[0], -0.005, atol=1e-6)
+    np.testing.assert_allclose(top.wp_data.contact.pos.numpy()[0], (0, 0, 0.1975), atol=1e-6)
+    ridge = _simulation(HILL, body.format("0.5 0 0.148"))
+    ridge.forward()
+    number = ridge.wp_data.nacon.numpy()[0]
+    points = ridge.wp_data.contact.pos.numpy()[:number]
+    assert number > 0
+    assert np.abs(points[:, 1]).min() < 1e-5
 
 
 def test_nothing_below_the_base_is_touched_and_the_rim_is() -> None:

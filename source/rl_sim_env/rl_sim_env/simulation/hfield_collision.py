@@ -1,4 +1,4 @@
-"""Contacts of spheres and capsules with height fields on MuJoCo Warp, in closed form.
+"""Contacts of spheres, capsules and boxes with height fields on MuJoCo Warp, in closed form.
 
 MuJoCo Warp looks at a field as a set of prisms and runs its general convex collision (GJK and EPA)
 for each prism under a geom. That takes two fifths of the physics of a legged robot on rough ground,
@@ -69,7 +69,7 @@ class _Geoms:
 
 
 def use_surface_contacts(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> None:
-    """Let spheres and capsules of a model collide with the surface of its height fields.
+    """Let spheres, capsules and boxes of a model collide with the surface of its height fields.
 
     Other geoms, and pairs that a collision sensor watches, keep MuJoCo Warp's convex collision.
     A field's sides are solid up to its rim for geoms over or beside it; its base is none: what gets

@@ -1,4 +1,4 @@
-"""Contacts of spheres, capsules and boxes with the surface of a height field, for Warp kernels.
+"""Contacts of spheres and capsules with the surface of a height field, for Warp kernels.
 
 A point above the surface touches it where its distance is smallest among the neighbours: on a
 triangle, or on an edge or node that the point lies in the normal cone (the Voronoi region) of; see

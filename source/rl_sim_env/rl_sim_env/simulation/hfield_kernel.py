@@ -20,6 +20,7 @@ from mujoco_warp._src.collision_core import (
 from mujoco_warp._src.math import make_frame
 from mujoco_warp._src.types import vec5
 
+from rl_sim_env.simulation.hfield_box import box_contacts
 from rl_sim_env.simulation.hfield_contacts import (
     NUM_CONTACTS,
     capsule_contacts,
@@ -32,6 +33,7 @@ wp.set_module_options({"enable_backward": False})
 _CONTACTS = {
     mujoco_warp.GeomType.SPHERE: sphere_contacts,
     mujoco_warp.GeomType.CAPSULE: capsule_contacts,
+    mujoco_warp.GeomType.BOX: box_contacts,
 }
 """What finds the contacts of a geom, by its type."""
 
@@ -39,6 +41,7 @@ GEOM_TYPES = tuple(_CONTACTS)
 """The types of geoms that there is a kernel for."""
 
 _CAPSULE = int(mujoco_warp.GeomType.CAPSULE)
+_BOX = int(mujoco_warp.GeomType.BOX)
 
 
 @wp.func
@@ -46,9 +49,11 @@ def _half_extent(geom_type: int, size: wp.vec3, rotation: wp.mat33, slack: float
     """Half of the sides of a geom's bounding box, in the frame of the field, m."""
     sides = wp.vec3(size[0], size[0], size[0])
     if geom_type == _CAPSULE:
-        sides += size[1] * wp.vec3(
-            wp.abs(rotation[0, 2]), wp.abs(rotation[1, 2]), wp.abs(rotation[2, 2])
-        )
+        for i in range(3):
+            sides[i] += size[1] * wp.abs(rotation[i, 2])
+    if geom_type == _BOX:
+        for i in range(3):
+            sides[i] = wp.dot(size, wp.abs(rotation[i]))
     return sides + wp.vec3(slack, slack, slack)
 
 

@@ -152,6 +152,16 @@ def nodes_between(
 
 
 @wp.func
+def nodes_around(field: HeightField, point: wp.vec3):
+    """First and last row and column of the cells around that of a point."""
+    dx = field.spacing[0]
+    dy = field.spacing[1]
+    columns = nodes_between(point[0] - dx, point[0] + dx, field.half_size[0], dx, field.num_columns)
+    rows = nodes_between(point[1] - dy, point[1] + dy, field.half_size[1], dy, field.num_rows)
+    return rows, columns
+
+
+@wp.func
 def edge_exists(near: Around, feature: int) -> bool:
     """Whether an edge of a node is within the field."""
     return (near.has_east or feature == NORTH_EDGE) and (near.has_north or feature == EAST_EDGE)

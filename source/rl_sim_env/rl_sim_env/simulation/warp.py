@@ -38,8 +38,8 @@ class SimulationCfg(MjlabSimulationCfg):
     """mjlab's settings of physics and how GPUs find the contacts of height fields."""
 
     hfield_contacts: Literal["surface", "convex"] = "surface"
-    """``surface`` measures spheres and capsules against the triangles of the surface, in closed
-    form; ``convex`` leaves them to MuJoCo Warp's convex collision with prisms, as all other geoms.
+    """``surface`` measures spheres, capsules and boxes against the triangles of the surface, in
+    closed form; ``convex`` leaves them to MuJoCo Warp's convex collision with prisms, as all other geoms.
     mjlab's own settings stand for ``convex``. Native MuJoCo has one way, with prisms."""
 
 
