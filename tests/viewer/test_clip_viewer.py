@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from feet import feet_in_world
 
+from feet import feet_in_world
 from rl_sim_env.mdp import observations
 from rl_sim_env.viewer.clip_viewer import STANCE_COLOR, SWING_COLOR, ClipViewer
 
