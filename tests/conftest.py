@@ -80,7 +80,8 @@ def place() -> Place:
         robot.write_root_state_to_sim(root.expand(env.num_envs, -1))
         legs = env.default_leg_joint_pos if joint_pos is None else joint_pos
         speed = torch.zeros_like(legs) if joint_vel is None else joint_vel
-        boom = torch.tensor(arm).expand(env.num_envs, -1)
+        # As many as the robot has.
+        boom = torch.tensor(arm)[: len(index.boom_joints)].expand(env.num_envs, -1)
         for joints, pos, vel in (
             (index.leg_joints, legs, speed),
             (index.boom_joints, boom, torch.zeros_like(boom)),

@@ -10,7 +10,12 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.robots import ArmMode
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
-from rl_sim_env.tasks.payload_walking import TerrainName, walking_env_cfg, walking_runner_cfg
+from rl_sim_env.tasks.payload_walking import (
+    PayloadWalkingCfg,
+    TerrainName,
+    walking_env_cfg,
+    walking_runner_cfg,
+)
 
 MJCF_PATH = GRQ20_V2D3.mjcf_path
 LEG_NAMES = tuple(leg.name for leg in GRQ20_V2D3.legs)
@@ -37,17 +42,19 @@ MAX_LOAD = 6.0
 
 def amp_vae_env_cfg(
     *,
+    walking: PayloadWalkingCfg = GRQ20_V2D3_WALKING,
     terrain: TerrainName = "rough",
     play: bool = False,
     mjcf_path: Path | None = None,
-    arm: ArmMode = "locked",
+    arm: ArmMode | None = None,
 ) -> AmpVaeEnvCfg:
-    """Environment configuration of the robot's task."""
-    robot = GRQ20_V2D3.with_arm(arm)
+    """Environment configuration of the robot's task, or of another robot's."""
+    robot = walking.robot
+    if arm is not None:
+        robot = robot.with_arm(arm)
     if mjcf_path is not None:
         robot = robot.with_model(mjcf_path)
-    walking = replace(GRQ20_V2D3_WALKING, robot=robot)
-    return walking_env_cfg(walking, terrain=terrain, play=play)
+    return walking_env_cfg(replace(walking, robot=robot), terrain=terrain, play=play)
 
 
 def amp_vae_runner_cfg(*, terrain: TerrainName = "rough") -> AmpVaeRunnerCfg:

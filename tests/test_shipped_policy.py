@@ -47,7 +47,7 @@ def test_it_plays_at_once(tmp_path, monkeypatch, capsys):
 def test_the_exported_file_walks_in_plain_mujoco():
     result = walk(
         GRQ20_POLICY / POLICY_FILE,
-        mjcf_path=MJCF_PATH,
+        model=MJCF_PATH,
         ground="flat",
         load=3.0,
         boom_length=0.6,

@@ -38,7 +38,7 @@ class RobotParts:
 
     base_body: str
     feet: tuple[str, ...]
-    """Bodies of the feet, which are sites, too."""
+    """Sites at the centres of the feet."""
     foot_geoms: tuple[str, ...]
     load_body: str | None
     """Body that carries the load; None where the robot carries nothing."""

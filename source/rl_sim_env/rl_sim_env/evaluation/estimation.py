@@ -93,6 +93,11 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     load = arena.env.cfg.robot.max_load
     # Only of a mass is a step of the load an answer.
     response = load_step(arena, cfg.seeds) if load and "mass" in declared else None
+    about_the_step = (
+        f" Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s and "
+        f"{COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots that stays "
+        f"within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later."
+    )
     return Section(
         name="estimation",
         title=f"Estimates of {', '.join(each.label for each in declared.values())}",
@@ -106,10 +111,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "the estimator's own input; fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
-            f"is. Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s "
-            f"and {COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots "
-            f"that stays within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s "
-            "later."
+            f"is.{about_the_step if response else ''}"
         ),
         tables=(
             *errors.tables(),

@@ -240,6 +240,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seconds`` counts.
     """
     env, heaviest = arena.env, arena.env.cfg.robot.max_load
+    if not heaviest:
+        return Section(name="load_limits", title="Load limits", method="The robot carries nothing.")
     sweep = tuple(heaviest * share for share in LOAD_SWEEP)
     loads, lengths, booms = [*sweep], [math.nan] * len(sweep), ()
     carried, place_of_load = f"Loads {sweep[0]:g} to {sweep[-1]:g} kg", "as drawn"
