@@ -12,7 +12,7 @@ import pytest
 from rl_sim_env.configuration import apply_settings, settings_for, to_plain
 from rl_sim_env.configuration.plain import field_names, is_data, is_dataclass, item_names
 from rl_sim_env.errors import UserError
-from rl_sim_env.tasks import find_task
+from rl_sim_env.tasks import find_task, make_env_cfg
 
 if TYPE_CHECKING:
     from somewhere import Unknown
@@ -241,12 +241,14 @@ def leaves(part: Any, path: str) -> list[tuple[str, Any]]:
 
 
 def as_text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
     return value.name if isinstance(value, Enum) else repr(value) if is_data(value) else "x"
 
 
 @pytest.mark.parametrize("task", (f"{FAMILY}-v0", f"{FAMILY}-Flat-Play-v0"))
 def test_every_field_of_a_task_is_reached_or_refused_with_the_reason(task):
-    cfg, agent = find_task(task).env_cfg(), find_task(task).runner_cfg()
+    cfg, agent = make_env_cfg(task), find_task(task).runner_cfg()
     # Files: text, not a literal.
     cfg.events.pop("motion", None)
     found = [*leaves(cfg, "env"), *leaves(agent, "agent")]

@@ -22,7 +22,7 @@ from rl_sim_env.evaluation.protocols import outside_protocol
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import load_limits
 from rl_sim_env.evaluation.tracking import tracking
-from rl_sim_env.learning.log_writer import write_run_files
+from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.mdp import events
 from rl_sim_env.robots import load_model
 from rl_sim_env.tasks.go1 import GO1_WALKING

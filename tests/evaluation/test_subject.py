@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from rl_sim_env.cli.saved_policy import SHIPPED
 
+from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.envs import AmpVaeVecEnv
@@ -97,5 +97,5 @@ def test_truth_is_in_si_units_whatever_the_network_was_scaled_by(vec_env):
 
 
 def test_files_of_the_time_before_declarations_still_say_what_they_estimate():
-    _, metadata = open_session(SHIPPED / POLICY_FILE)
+    _, metadata = open_session(POLICIES / "grq20_v2d3" / POLICY_FILE)
     assert exported_targets(metadata) == velocity_mass_com()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from rl_sim_env.cli.saved_policy import SHIPPED
 from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
+from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -90,7 +90,7 @@ def test_its_configuration_says_what_the_program_of_its_time_did(
 
 
 def test_the_policy_of_the_checkout_is_one(caplog: pytest.LogCaptureFixture) -> None:
-    path = resolve_checkpoint(root=SHIPPED)
+    path = resolve_checkpoint(root=POLICIES / "grq20_v2d3")
     assert torch.load(path, weights_only=True)["format_version"] == 3
     cfg = Checkpoint.load(path).runner_cfg(path)
     assert not caplog.records

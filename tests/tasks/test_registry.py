@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.tasks import TASKS, find_task
+from rl_sim_env.tasks import TASKS, find_task, make_env_cfg
 
 TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 
@@ -35,7 +35,7 @@ def test_a_task_unlike_any_lists_all():
 
 @pytest.mark.parametrize("task_id", TASKS)
 def test_every_task_makes_fresh_configurations(task_id):
-    first, second = find_task(task_id).env_cfg(), find_task(task_id).env_cfg()
+    first, second = make_env_cfg(task_id), make_env_cfg(task_id)
     first.commands["velocity"].terrains.clear()
     first.rewards.clear()
     assert second.commands["velocity"].terrains and second.rewards

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rl_sim_env.configuration.plain import plain_at, to_plain
+from rl_sim_env.configuration.plain import CLASS, plain_at, to_plain
 
-_RENAMED_FUNCTIONS = {"rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom"}
+_RENAMED = {
+    "rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom",
+    "mjlab.sim.sim:SimulationCfg": "rl_sim_env.simulation.warp:SimulationCfg",
+}
+"""Functions and classes, and what stands in their place."""
 
 _DRIVE_FIELDS = {
     "stiffness": "stiffness",
@@ -34,7 +38,7 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     time_step = plain_at(saved, "sim.mujoco.timestep")
     if saved.pop("robot_names", None) is not None:
         saved["robot"] = to_plain(robot)
-    entities = plain_at(saved, "scene.entities")
+    entities, speeds = plain_at(saved, "scene.entities"), []
     for entity in entities.values() if isinstance(entities, dict) else ():
         for actuator in (entity.get("articulation") or {}).get("actuators", ()):
             if "saturation_effort" in actuator:
@@ -43,12 +47,19 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
                     actuator["delay_max_lag"] = 0
                 drive = {now: actuator.pop(then) for then, now in _DRIVE_FIELDS.items()}
                 drive["armature"] = None
+                speeds.append(drive["velocity_limit"])
                 joints = actuator["target_names_expr"]
                 actuator["drives"] = {joint: dict(drive) for joint in joints}
     sensor = plain_at(saved, "scene.sensors.proprioception")
     if isinstance(sensor, dict):
         sensor.pop("physics_dt", None)
     for event in saved.get("events", {}).values():
-        event["func"] = _RENAMED_FUNCTIONS.get(event["func"], event["func"])
+        event["func"] = _RENAMED.get(event["func"], event["func"])
         event.get("params", {}).pop("mjcf_path", None)
+    speed_reward = plain_at(saved, "rewards.joint_vel_limits.params")
+    if isinstance(speed_reward, dict) and "limit" in speed_reward and speeds:
+        speed_reward["share"] = speed_reward.pop("limit") / max(speeds)
+    simulation = plain_at(saved, "sim")
+    if isinstance(simulation, dict) and simulation.get(CLASS) in _RENAMED:
+        simulation[CLASS] = _RENAMED[simulation[CLASS]]
     return saved
