@@ -2,6 +2,8 @@
 
 if __name__ == "__main__":
     # Only here: processes that it starts import this file, and need none of it.
-    from rl_sim_env.cli.evaluate import main
+    import sys
 
-    main()
+    from rl_sim_env.cli import main
+
+    main(["evaluate", *sys.argv[1:]])

@@ -1,6 +1,8 @@
 """Export a trained policy to ONNX; ``--help`` lists the options."""
 
-from rl_sim_env.cli.export import main
+import sys
+
+from rl_sim_env.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(["export", *sys.argv[1:]])

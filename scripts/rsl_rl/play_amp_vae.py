@@ -1,6 +1,8 @@
 """Watch a trained policy; ``--help`` lists the options."""
 
-from rl_sim_env.cli.play import main
+import sys
+
+from rl_sim_env.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(["play", *sys.argv[1:]])

@@ -1,6 +1,8 @@
 """Train a policy; ``--help`` lists the options."""
 
-from rl_sim_env.cli.train import main
+import sys
+
+from rl_sim_env.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(["train", *sys.argv[1:]])

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command.
 
     Raises:
-        SystemExit: Status 2 for an unknown command.
+        SystemExit: Status 2 for an unknown command, or after a mistake of the user.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -38,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _load(name: str) -> Callable[[Sequence[str]], None]:
     from importlib import import_module
 
-    return import_module(COMMANDS[name][0]).main
+    from rl_sim_env.cli.program import one_line_errors
+
+    # With the tasks come packages of others, some of which may be broken.
+    with one_line_errors():
+        return import_module(COMMANDS[name][0]).main
 
 
 def _usage() -> str:
