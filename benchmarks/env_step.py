@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class EnvStepOptions(SubjectOptions):
 
     repeats: int = 5
     """Repeats that count; one more before them warms up."""
+
+    against: tuple[str, ...] = ()
+    """Settings under which a second environment of the task is measured in turns with it, as
+    env.path=value, besides those of both."""
 
     output: Path = Path("env_step.json")
     """Where the record goes."""
@@ -229,6 +233,10 @@ def benchmark(options: EnvStepOptions) -> None:
     make: dict[str, Callable[[], ManagerBasedRlEnv]] = {
         options.task: partial(AmpVaeEnv, env_cfg, device)
     }
+    if options.against:
+        other = replace(options, settings=(*options.settings, *options.against))
+        name = " ".join((options.task, *options.against))
+        make[name] = partial(AmpVaeEnv, our_cfgs(other, device)[0], device)
     if stock is not None:
         make[stock] = partial(ManagerBasedRlEnv, stock_env_cfg(stock, env_cfg), device)
     sizes = {"num_envs": env_cfg.scene.num_envs, "steps": options.steps}

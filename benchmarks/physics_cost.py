@@ -38,6 +38,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "10 steps of line search": ("env.sim.mujoco.ls_iterations=10",),
     "elliptic cone": ("env.sim.mujoco.cone=elliptic",),
     "50 iterations of convex collision": ("env.sim.mujoco.ccd_iterations=50",),
+    "convex contacts with height fields": ("env.sim.hfield_contacts=convex",),
     "room for twice the contacts": ("env.sim.nconmax=70", "env.sim.njmax=400"),
     "slopes in cells of 0.1 m": (
         f"{TERRAIN}.hf_pyramid_slope.horizontal_scale=0.1",

@@ -12,8 +12,8 @@ broadphase goes through (``nxn_geom_pair_filtered``, ``nxn_pairid_filtered``, ``
 of its collision detection (``callback.contactfilter``, which may add contacts as well as drop
 them). All other pairs and all else go their usual way. What is private of MuJoCo Warp is only
 called, in :mod:`~rl_sim_env.simulation.hfield_kernel`: what mixes the parameters of two geoms and
-writes a contact, so that margins,
-friction, ``solref``, ``solimp``, ``condim``, priorities and pair overrides are as everywhere.
+writes a contact, so that margins, friction, ``solref``, ``solimp``, ``condim``, priorities and pair
+overrides are as everywhere.
 """
 
 from __future__ import annotations
