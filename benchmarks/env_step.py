@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,10 @@ class EnvStepOptions(SubjectOptions):
 
     repeats: int = 5
     """Repeats that count; one more before them warms up."""
+
+    against: tuple[str, ...] = ()
+    """Settings under which a second environment of the task is measured in turns with it, as
+    env.path=value, besides those of both."""
 
     output: Path = Path("env_step.json")
     """Where the record goes."""
@@ -227,6 +231,10 @@ def benchmark(options: EnvStepOptions) -> None:
     if device == "cpu":
         torch.set_num_threads(runner_cfg.rollout_threads)
     make: dict[str, Callable[[], ManagerBasedRlEnv]] = {options.task: partial(build_env, setup)}
+    if options.against:
+        other = replace(options, settings=(*options.settings, *options.against))
+        name = " ".join((options.task, *options.against))
+        make[name] = partial(build_env, our_setup(other, device)[0])
     if stock is not None:
         make[stock] = partial(ManagerBasedRlEnv, stock_env_cfg(stock, setup.cfg), device)
     sizes = {"num_envs": setup.cfg.scene.num_envs, "steps": options.steps}

@@ -27,6 +27,7 @@ from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
+from rl_sim_env.mdp.buried_feet import BuriedFeet
 from rl_sim_env.tasks import make_env_cfg
 from subjects import build
 
@@ -42,6 +43,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "10 steps of line search": ("env.sim.mujoco.ls_iterations=10",),
     "elliptic cone": ("env.sim.mujoco.cone=elliptic",),
     "50 iterations of convex collision": ("env.sim.mujoco.ccd_iterations=50",),
+    "convex contacts with height fields": ("env.sim.hfield_contacts=convex",),
     "room for twice the contacts": ("env.sim.nconmax=70", "env.sim.njmax=400"),
     "slopes in cells of 0.1 m": (
         f"{TERRAIN}.hf_pyramid_slope.horizontal_scale=0.1",
@@ -134,7 +136,8 @@ def _measure(
     arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
     env = arena.env
     gait = GaitMeter(env)
-    sums = torch.zeros(6, dtype=torch.double, device=device)
+    buried = BuriedFeet(env)
+    sums = torch.zeros(7, dtype=torch.double, device=device)
     times = []
     state_period = arena.num_steps(STATE_PERIOD)
     timed_from = arena.num_steps(options.seconds) - TIMED_STATES * state_period
@@ -149,13 +152,14 @@ def _measure(
             seen["stance"].sum(),
             (depth * seen["stance"]).sum(),
             seen["foot_seconds"].sum(),
+            buried().float().mean(),
         )
         sums += torch.stack(of_step)
         if number >= timed_from and number % state_period == 0:
             times.append(time_physics(env)[0])
     vec_env.close()
     steps = arena.num_steps(options.seconds)
-    error, falls, slip, stance, depth, foot_seconds = sums.tolist()
+    error, falls, slip, stance, depth, foot_seconds, stuck = sums.tolist()
     return {
         "physics_ms": MILLISECONDS * statistics.median(times),
         "memory_gib": gauge.gib,
@@ -163,6 +167,7 @@ def _measure(
         "falls_per_100_s": 100.0 * falls / (steps * arena.step_dt),
         "slip_m_per_s": slip / stance,
         "depth_mm": MILLIMETRES * depth / stance,
+        "stuck_feet_per_minute": 60.0 * stuck / (steps * arena.step_dt),
         "duty_factor": stance / foot_seconds,
         "settings": " ".join(VARIANTS[name]),
     }

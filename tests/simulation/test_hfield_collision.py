@@ -16,7 +16,7 @@ from mjlab.sim.sim import MujocoCfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation import NativeSimulation, SimulationCfg, WarpSimulation
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
-from rl_sim_env.terrains import grq20_rough_terrain_cfg
+from rl_sim_env.terrains import rough_terrain_cfg
 
 pytestmark = pytest.mark.slow  # compiles Warp's kernels once, about half a minute
 
@@ -84,7 +84,7 @@ def _model(family: str) -> mujoco.MjModel:
     """The hardest tile of a family and the robot's geoms, each on a body of its own."""
     spec = mujoco.MjSpec()
     spec.worldbody.add_body(name="terrain")
-    generator = grq20_rough_terrain_cfg().terrain_generator
+    generator = rough_terrain_cfg().terrain_generator
     cfg = generator.sub_terrains[family]
     cfg.size = generator.size
     cfg.function(1.0, spec, np.random.default_rng(1))

@@ -8,6 +8,7 @@ from mjlab.terrains import SubTerrainCfg, TerrainEntity, TerrainEntityCfg, Terra
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.terrains import HeightMap, flat_terrain_cfg, rough_terrain_cfg
+from rl_sim_env.terrains.field_heights import FieldHeights
 
 
 def _rays_down(model: mujoco.MjModel, xy: np.ndarray) -> np.ndarray:
@@ -186,3 +187,29 @@ def test_query_keeps_leading_shape() -> None:
 def test_models_without_usable_ground_are_refused(geom: str, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         HeightMap.from_model(_model_with(geom), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "family", ["boxes", "random_rough", "hf_pyramid_slope", "hf_pyramid_slope_inv"]
+)
+def test_field_heights_are_those_of_the_rays(family: str) -> None:
+    model = _tile_model(_families()[family])
+    xy = _random_xy(500, 4.99)
+    heights = FieldHeights(model, "cpu")(torch.tensor(xy, dtype=torch.float))
+    np.testing.assert_allclose(heights, _rays_down(model, xy), atol=1e-4)
+
+
+def test_field_heights_know_nothing_beside_fields() -> None:
+    model = _tile_model(_families()["boxes"])
+    heights = FieldHeights(model, "cpu")(torch.tensor([[[0.0, 5.5], [0.0, torch.nan], [0.0, 0.0]]]))
+    assert heights.shape == (1, 3)
+    assert heights[0].isfinite().tolist() == [False, False, True]
+    plane = _model_with('<geom type="plane" size="1 1 1"/>')
+    assert FieldHeights(plane, "cpu")(torch.zeros(2, 2)).tolist() == [-torch.inf, -torch.inf]
+
+
+def test_turned_fields_are_refused() -> None:
+    asset = '<hfield name="field" nrow="2" ncol="2" size="1 1 1 1"/>'
+    model = _model_with('<geom type="hfield" hfield="field" euler="0 0 10"/>', asset)
+    with pytest.raises(UserError, match="turned"):
+        FieldHeights(model, "cpu")

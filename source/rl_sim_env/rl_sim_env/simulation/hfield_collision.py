@@ -12,8 +12,8 @@ broadphase goes through (``nxn_geom_pair_filtered``, ``nxn_pairid_filtered``, ``
 of its collision detection (``callback.contactfilter``, which may add contacts as well as drop
 them). All other pairs and all else go their usual way. What is private of MuJoCo Warp is only
 called, in :mod:`~rl_sim_env.simulation.hfield_kernel`: what mixes the parameters of two geoms and
-writes a contact, so that margins,
-friction, ``solref``, ``solimp``, ``condim``, priorities and pair overrides are as everywhere.
+writes a contact, so that margins, friction, ``solref``, ``solimp``, ``condim``, priorities and pair
+overrides are as everywhere.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from mujoco_warp._src.math import upper_trid_index
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.hfield_kernel import GEOM_TYPES, contact_kernel
+
+_BLOCK_DIM = 64
+"""Threads of a block: few, for there are fewer threads than would fill a large GPU, and all of its
+processors shall have some."""
 
 _NO_PAIR = -2
 """How MuJoCo Warp marks pairs of geoms that do not collide."""
@@ -205,4 +209,5 @@ def _launch(group: _Geoms, m: mujoco_warp.Model, d: mujoco_warp.Data) -> None:
             d.contact.geomcollisionid,
             d.nacon,
         ],
+        block_dim=_BLOCK_DIM,
     )

@@ -39,8 +39,8 @@ class SimulationCfg(MjlabSimulationCfg):
 
     hfield_contacts: Literal["surface", "convex"] = "surface"
     """``surface`` measures spheres, capsules and boxes against the triangles of the surface, in
-    closed form; ``convex`` leaves them to MuJoCo Warp's convex collision with prisms, as all other geoms.
-    mjlab's own settings stand for ``convex``. Native MuJoCo has one way, with prisms."""
+    closed form; ``convex`` leaves them to MuJoCo Warp's convex collision with prisms, as all other
+    geoms. mjlab's own settings stand for ``convex``. Native MuJoCo has one way, with prisms."""
 
 
 class WarpSimulation(Simulation):
