@@ -28,7 +28,7 @@ class BuriedFeet:
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
         self._heights = FieldHeights(env.sim.mj_model, env.device)
-        shape = (env.num_envs, len(env.cfg.robot_names.feet))
+        shape = (env.num_envs, len(env.cfg.robot.legs))
         self._steps = torch.zeros(shape, dtype=torch.long, device=env.device)
         self._limit = round(BURIED_TIME / env.step_dt)
 
