@@ -25,7 +25,7 @@ def test_a_foot_counts_once_when_it_has_been_below_the_surface_for_too_long(make
         return [buried().tolist() for _ in range(steps)]
 
     limit = round(BURIED_TIME / env.step_dt)
-    feet = env.cfg.robot_names.feet
+    feet = env.cfg.robot.feet
     assert stand(0.0, 10) == [[0, 0]] * 10
     expected = [[0, 0]] * (limit + 6)
     expected[limit] = [len(feet)] * 2
