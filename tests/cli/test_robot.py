@@ -1,0 +1,103 @@
+"""``rl-sim-env robot``: what a file holds, and a package to start from."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+import pytest
+
+from rl_sim_env.cli import robot
+from rl_sim_env.experiment import EnvOptions, build_vec_env, configure_env
+from rl_sim_env.robots.go1 import GO1
+from rl_sim_env.tasks import find_task
+
+FILE = str(GO1.mjcf_path)
+DRIVES = (
+    *("--stiffness", "30", "--damping", "0.8", "--effort", "23.7", ".*calf.*=35.5"),
+    *("--speed", "30", ".*calf.*=20"),
+)
+POSE = ("--pose", ".*L_hip.*=-0.1", ".*R_hip.*=0.1", ".*thigh.*=0.9", ".*calf.*=-1.8")
+
+
+@pytest.fixture
+def refuse(capsys):
+    """Runs the program with a mistake and returns its one line."""
+
+    def run(*argv: str) -> str:
+        with pytest.raises(SystemExit) as end:
+            robot.main(argv)
+        assert end.value.code == 2
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        return line
+
+    return run
+
+
+def test_what_is_found_and_what_is_still_to_be_said(capsys):
+    robot.main(["check", FILE, "--stiffness", "30", "--pose", ".*thigh.*=0.9"])
+    told = capsys.readouterr().out
+    assert "12.7 kg, trunk 'trunk'" in told and "front right" in told
+    assert "--damping (N m s/rad) of all leg joints" in told
+    assert "--pose (rad) of FR_hip_joint, FR_calf_joint, FL_hip_joint" in told
+    assert "--max_load (kg; 0 for none)" in told and "--stiffness" not in told
+
+
+def test_the_package_that_is_written_makes_a_task_that_steps(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "my_go1"
+    robot.main(["check", FILE, "--write", str(folder), *DRIVES, *POSE, "--max_load", "3"])
+    assert "rl-sim-env train --task My-Go1-Flat-v0" in capsys.readouterr().out
+    assert 'my_go1 = "my_go1.tasks"' in (folder / "pyproject.toml").read_text()
+    monkeypatch.syspath_prepend(str(folder))
+    runpy.run_module("my_go1.tasks")
+    own = find_task("My-Go1-Flat-v0").robot
+    assert own.max_load == 3.0
+    assert own.drives["RR_calf_joint"].effort_limit == 35.5
+    assert own.drives["RR_hip_joint"].velocity_limit == 30.0
+    assert own.default_pose == GO1.default_pose
+    assert own.spawn_height == pytest.approx(GO1.spawn_height, abs=0.02)
+    settings = ("env.height_map_resolution=0.1",)
+    env = build_vec_env(
+        configure_env(
+            EnvOptions(
+                task="My-Go1-Flat-Play-v0", device="cpu", num_envs=2, seed=0, settings=settings
+            )
+        )
+    )
+    height = env.unwrapped.robot.data.root_link_pos_w[:, 2].clone()
+    for _ in range(25):
+        actions = env.get_observations()["actor_obs"].new_zeros(2, env.num_actions)
+        _, reward, dones, _ = env.step(actions)
+        assert not dones.any() and reward.isfinite().all()
+    assert (env.unwrapped.robot.data.root_link_pos_w[:, 2] > 0.6 * height).all(), "it stands"
+    assert "my_go1.robot" in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["check", "nowhere.xml"], ["nowhere.xml"]),
+        (["check", FILE, "--write", "x", "--stiffness", "30"], ["never guessed"]),
+        (["check", FILE, "--stiffness", "knee=3"], ["no leg joint", "FR_hip_joint"]),
+        (["check", FILE, "--stiffness", "stiff"], ["--stiffness stiff", "PATTERN=NUMBER"]),
+        (["check", FILE, "--speed", "(=3"], ["--speed (=3"]),
+        (["check", FILE, "--effort", "nan"], ["finite"]),
+    ],
+)
+def test_mistake_is_told_in_one_line(refuse, argv, words):
+    line = refuse(*argv)
+    assert all(word in line for word in words), line
+
+
+def test_names_and_folders_that_cannot_be_a_package_are_refused(refuse, tmp_path):
+    rest = (*DRIVES, *POSE, "--max_load", "0")
+    assert "names a Python package" in refuse("check", FILE, "--write", "My-Go1", *rest)
+    (tmp_path / "mine").mkdir()
+    assert "is there already" in refuse("check", FILE, "--write", str(tmp_path / "mine"), *rest)
+
+
+def test_robots_are_listed(capsys):
+    robot.main(["list"])
+    told = capsys.readouterr().out
+    assert "go1" in told and "FR FL RR RL" in told and "grq20_v2d3" in told
