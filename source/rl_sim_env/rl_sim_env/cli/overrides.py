@@ -22,7 +22,8 @@ def apply_overrides(overrides: Iterable[str], roots: Mapping[str, Any]) -> None:
         roots: Configurations by the name that the path starts with.
 
     Raises:
-        UserError: The text is malformed, the path leads nowhere, or the value does not fit.
+        UserError: The text is malformed, the path leads nowhere or through what is the same for
+            all, such as a robot's description, or the value does not fit.
     """
     for text in overrides:
         path, equals, value = text.partition("=")
@@ -31,7 +32,13 @@ def apply_overrides(overrides: Iterable[str], roots: Mapping[str, Any]) -> None:
         *parents, last = path.split(".")
         holder: Any = roots
         for depth, name in enumerate(parents):
-            holder = _get(holder, name, ".".join(parents[: depth + 1]), text)
+            reached = ".".join(parents[: depth + 1])
+            holder = _get(holder, name, reached, text)
+            if dataclasses.is_dataclass(holder) and type(holder).__dataclass_params__.frozen:
+                raise UserError(
+                    f"setting '{text}': no setting changes what is in '{reached}', a "
+                    f"{type(holder).__name__}; describe another one in Python"
+                )
         present = _get(holder, last, path, text)
         read = _read(value, present, text)
         choices = _choices(holder, last)
