@@ -28,6 +28,21 @@ class Outer:
     table: dict[str, Inner] = field(default_factory=lambda: {"left": Inner()})
 
 
+@dataclass(frozen=True)
+class Description:
+    weight: float = 3.0
+    parts: dict[str, Inner] = field(default_factory=lambda: {"leg": Inner()})
+
+
+DESCRIPTION = Description()
+"""The same for all configurations."""
+
+
+@dataclass
+class Described(Outer):
+    robot: Description = DESCRIPTION
+
+
 def refusal(text: str) -> str:
     with pytest.raises(UserError) as caught:
         apply_overrides([text], {"agent": Outer()})
@@ -73,6 +88,16 @@ def test_misspelled_field_is_answered_with_the_nearest():
 
 def test_unknown_root_is_answered_with_what_there_is():
     assert "there are agent" in refusal("scene.x=1")
+
+
+@pytest.mark.parametrize(
+    "text", ["agent.robot.weight=4", "agent.robot.parts.leg.rate=1", "agent.robot.parts.leg=1"]
+)
+def test_a_description_that_all_share_is_changed_by_no_setting(text):
+    cfg = Described()
+    with pytest.raises(UserError, match=r"no setting changes what is in 'agent.robot'"):
+        apply_overrides([text], {"agent": cfg})
+    assert Description() == DESCRIPTION
 
 
 def test_path_does_not_go_through_a_number():
