@@ -94,7 +94,12 @@ OF_THE_POLICY = (
 )
 """Fields that what a policy sees and does depends on; there, functions must not change."""
 
-REFUSED = {"seed": "the seed also draws the networks and differs between processes; give --seed"}
+REFUSED = {
+    "seed": "the seed also draws the networks and differs between processes; give --seed",
+    "robot": "a robot is described in code, which its model and motions follow, too; give --mjcf or "
+    "--arm, set drives at env.scene.entities.robot.articulation.actuators, or describe a robot of "
+    "your own (docs/robots.md)",
+}
 """What to do instead of setting some fields of the environment."""
 
 

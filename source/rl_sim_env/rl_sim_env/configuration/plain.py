@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import partial
@@ -25,8 +26,8 @@ def to_plain(value: Any, *, classes: bool = False) -> Any:
     """Return a configuration as dictionaries, lists, strings, numbers and None.
 
     Callables become their qualified names, partial functions that of the function; objects without
-    a plain form become their description. Files of this package are named from its folder on, the
-    same on all machines. Private fields are left out.
+    a plain form become their description. Files of installed packages are named from the package's
+    folder on, the same on all machines. Private fields are left out.
 
     Args:
         value: The configuration.
@@ -36,8 +37,8 @@ def to_plain(value: Any, *, classes: bool = False) -> Any:
         return value.name
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, Path) and value.is_relative_to(_PACKAGE):
-        return str(value.relative_to(_PACKAGE.parent))
+    if isinstance(value, Path):
+        return _portable(value)
     if is_dataclass(value):
         plain = {
             name: to_plain(getattr(value, name), classes=classes) for name in field_names(value)
@@ -50,6 +51,18 @@ def to_plain(value: Any, *, classes: bool = False) -> Any:
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
         return value.tolist()
     return name_of(value) if callable(value) else str(value)
+
+
+def _portable(path: Path) -> str:
+    """A file of an installed package from the package's folder on; any other as it is."""
+    for folder in (_PACKAGE.parent, *sorted(map(Path, sys.path), key=_depth, reverse=True)):
+        if path.is_absolute() and folder.is_absolute() and path.is_relative_to(folder):
+            return str(path.relative_to(folder))
+    return str(path)
+
+
+def _depth(path: Path) -> int:
+    return len(path.parts)
 
 
 def name_of(function: Any) -> str:

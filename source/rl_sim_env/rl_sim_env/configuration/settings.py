@@ -77,7 +77,8 @@ def apply_settings(
         settings: Texts of the form ``root.path=value``.
         root: Name of the configuration.
         cfg: The configuration, a dataclass.
-        refused: What to do instead, by path, of fields that something else decides.
+        refused: What to do instead, by path, of fields, or parts with all their fields, that
+            something else decides.
 
     Raises:
         UserError: The text is malformed, the path leads nowhere, or the value does not fit.
@@ -86,8 +87,9 @@ def apply_settings(
     for text in settings_for(root, settings, (root,)):
         full_path, _, value = text.partition("=")
         path = full_path.removeprefix(root).removeprefix(".")
-        if path in (refused or {}):
-            raise UserError(f"setting '{text}': {(refused or {})[path]}")
+        for part, instead in (refused or {}).items():
+            if path == part or path.startswith(f"{part}."):
+                raise UserError(f"setting '{text}': {instead}")
         if not path:
             raise UserError(f"setting '{text}': {_instead(full_path, cfg, value)}")
         change = _Change(text=text, root=root, value=value)

@@ -137,7 +137,8 @@ class LoadPanel:
                 max=MAX_LOAD,
                 step=10.0**-LOAD_DECIMALS,
                 initial_value=0.0,
-                hint="hangs another load on the robot in view, while it walks",
+                hint="gives the robot in view another load, while it walks",
+                disabled=player.vec_env.cfg.robot.payload is None,
             )
         self.share.on_update(lambda _: setattr(player, "p_boot", self.share.value))
         self.load.on_update(lambda _: self._follow_slider())
