@@ -219,6 +219,8 @@ def test_order_of_an_assembly_is_the_same_everywhere():
     assert gpu.fixed_shapes and not gpu.overlap
     with pytest.raises(UserError, match="give --seed"):
         configure(settings=["env.seed=3"])
+    with pytest.raises(UserError, match="a robot is described in code"):
+        configure(settings=["env.robot.spawn_height=3.0"])
 
 
 def test_missing_model_is_told():

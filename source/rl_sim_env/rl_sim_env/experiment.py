@@ -96,7 +96,7 @@ OF_THE_POLICY = (
 
 REFUSED = {
     "seed": "the seed also draws the networks and differs between processes; give --seed",
-    "robot": "a robot is described in code, which its model and motions follow, too; give --mjcf or "
+    "robot": "a robot is described in code, which its model and motions follow; give --mjcf or "
     "--arm, set drives at env.scene.entities.robot.articulation.actuators, or describe a robot of "
     "your own (docs/robots.md)",
 }
