@@ -12,7 +12,7 @@ from rl_sim_env.deploy import PolicyMetadata, mujoco_robot, open_session
 from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.learning.log_writer import write_run_files
+from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.mdp import observations
 from rl_sim_env.robots import Robot, load_model
 from rl_sim_env.robots.go1 import GO1

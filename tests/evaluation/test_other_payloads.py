@@ -35,7 +35,7 @@ UNLADEN = replace(GO1_WALKING, robot=replace(GO1_WALKING.robot, name="unladen", 
 
 
 def make_arena(make_env, walking) -> Arena:
-    env = make_env(ROBOTS, walking=walking, edit=lambda cfg: arena_env_cfg(cfg, ROBOTS))
+    env = make_env(ROBOTS, walking=walking, edit=arena_env_cfg)
     vec_env = AmpVaeVecEnv(env)
     return Arena(vec_env, small_policy(vec_env))
 

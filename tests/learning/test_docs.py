@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from grq20 import amp_vae_runner_cfg
 from rl_sim_env.cli.curves import panels_of
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_runner_cfg
 
 PAGE = Path(__file__).parents[2] / "docs" / "learners.md"
 FILE = re.compile(r"# (my_lab/\w+\.py)\n")

@@ -11,17 +11,17 @@ import torch
 from mjlab.managers.observation_manager import ObservationTermCfg
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from grq20 import amp_vae_runner_cfg
 from rl_sim_env.cli.curves import panels_of
 from rl_sim_env.deploy import DeployedPolicy, SensorReading, open_session
 from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation.evaluator import Evaluator
 from rl_sim_env.evaluation.subject import OnnxSubject, exported_targets
 from rl_sim_env.learning.config import AmpVaePpoCfg, ContextVaeCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.learning.runner import AmpVaeRunner
-from rl_sim_env.tasks.grq20_v2d3 import amp_vae_runner_cfg
 from rl_sim_env.viewer.load_panel import compare
 
 ROBOTS = 4
@@ -81,7 +81,7 @@ def test_it_is_trained_and_logged_in_si_units(run: AmpVaeRunner) -> None:
 
 
 def test_the_page_shows_it_beside_the_truth(run: AmpVaeRunner, vec_env: AmpVaeVecEnv) -> None:
-    player = PolicyPlayer(vec_env, run.alg.get_inference_policy())
+    player = Evaluator(vec_env, run.alg.get_inference_policy())
     for env_id in range(ROBOTS):
         row = next(row for row in compare(player, env_id) if row.target == "friction")
         assert row.true == pytest.approx(100.0 * foot_friction(vec_env.env)[env_id].item())

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import torch
-from rl_sim_env.robots.grq20_v2d3.constants import STANDING_HEIGHT
 
+from grq20 import STANDING_HEIGHT
 from rl_sim_env.mdp.buried_feet import BURIED_TIME, BuriedFeet
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation import PolicyPlayer
+from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import observations
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.motions.clip_set import CLIP_SET
@@ -26,9 +26,9 @@ UNLADEN = replace(GO1_WALKING, robot=replace(GO1, payload=None))
 
 
 @pytest.fixture
-def player(make_env, request) -> PolicyPlayer:
+def player(make_env, request) -> Evaluator:
     vec_env = AmpVaeVecEnv(make_env(2, walking=request.param, play=True))
-    player = PolicyPlayer(vec_env, small_policy(vec_env))
+    player = Evaluator(vec_env, small_policy(vec_env))
     player.reset()
     player.advance()
     return player

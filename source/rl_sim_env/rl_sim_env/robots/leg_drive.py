@@ -11,6 +11,7 @@ from mjlab.actuator import ActuatorCfg, DcMotorActuator
 from mjlab.actuator.actuator import Actuator, ActuatorCmd
 from mjlab.utils.spec import create_motor_actuator
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.robots.robot import Drive
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class LegDrive(DcMotorActuator):
         device: str,
     ) -> None:
         """Allocate gains, limits and the line of targets."""
+        if self.cfg.delay_max_lag:
+            raise UserError(
+                f"delay_max_lag {self.cfg.delay_max_lag} of a LegDriveCfg: its delay is max_delay, "
+                f"in seconds; one physics step takes {mj_model.opt.timestep:g} s"
+            )
         self.max_lag = round(self.cfg.max_delay / mj_model.opt.timestep)
         # Not mjlab's own: it gives all joints of an actuator the same gains.
         Actuator.initialize(self, mj_model, model, data, device)
