@@ -34,7 +34,7 @@ def apply_overrides(overrides: Iterable[str], roots: Mapping[str, Any]) -> None:
         for depth, name in enumerate(parents):
             reached = ".".join(parents[: depth + 1])
             holder = _get(holder, name, reached, text)
-            if dataclasses.is_dataclass(holder) and type(holder).__dataclass_params__.frozen:
+            if getattr(getattr(type(holder), "__dataclass_params__", None), "frozen", False):
                 raise UserError(
                     f"setting '{text}': no setting changes what is in '{reached}', a "
                     f"{type(holder).__name__}; describe another one in Python"
