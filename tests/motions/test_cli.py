@@ -8,6 +8,7 @@ from rl_sim_env.cli.motions import MotionsCommand
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.inspect import duty_factor, stride_frequency
+from rl_sim_env.robots.go1 import GO1
 
 
 def run(*argv: object) -> None:
@@ -37,6 +38,27 @@ def test_import_writes_a_clip(tmp_path):
             *("import", text, "--format", "amp-for-hardware", "--output", made),
             *("--licence", "mine", "--recorded_on", "lassie"),
         )
+
+
+def test_a_motion_of_one_of_our_robots_is_brought_onto_another(tmp_path, clip):
+    text, made = write_amp_text(tmp_path / "trot.txt", clip), tmp_path / "imported.npz"
+    run(
+        *("import", text, "--format", "amp-for-hardware", "--output", made, "--licence", "mine"),
+        *("--recorded_on", "grq20_v2d3", "--robot", "go1"),
+    )
+    imported = MotionClip.load(made)
+    assert (imported.joint_names, imported.foot_names) == (GO1.leg_joints, GO1.feet)
+    # Legs of another length go as far in proportion.
+    share = imported.root_lin_vel[:, 0].mean() / clip.root_lin_vel[:, 0].mean()
+    assert share == pytest.approx(2 * 0.213 / 0.57, rel=0.02)
+    contact = imported.foot_contact[:, [1, 0, 3, 2]]
+    assert (contact == clip.foot_contact[1:-1]).mean() > 0.8
+
+
+@pytest.mark.parametrize("command", ["generate", "inspect", "replay"])
+def test_an_unknown_robot_lists_ours(command):
+    with pytest.raises(UserError, match=r"unknown robot 'lassie'.*go1"):
+        run(command, "--robot", "lassie")
 
 
 def test_diagram_of_unknown_kind_is_refused(tmp_path, clip):

@@ -131,20 +131,6 @@ def test_a_box_that_touches_the_ground_is_a_fall(make_env, place):
     assert fall.func(env, **fall.params)
 
 
-def test_each_drive_has_the_limits_of_its_motor(boxed):
-    drive, robot = boxed.leg_drive, boxed.cfg.robot
-    effort, speed = (
-        dict(zip(drive.target_names, values[0].tolist(), strict=True))
-        for values in (drive.force_limit, drive.velocity_limit_motor)
-    )
-    assert len({*effort.values()}) == 2
-    for joint, motor in robot.drives.items():
-        assert effort[joint] == pytest.approx(motor.effort_limit)
-        assert speed[joint] == pytest.approx(motor.velocity_limit)
-    limits = [robot.drives[joint].velocity_limit for joint in robot.leg_joints]
-    assert boxed.leg_speed_limits[0].tolist() == pytest.approx(limits)
-
-
 def test_a_robot_that_carries_nothing_is_reset_and_walks(unladen):
     assert unladen.index.payload_body_global is None and not len(unladen.index.boom_joints)
     assert not {"load", "arm", "place", "load_change"} & {*unladen.cfg.events}

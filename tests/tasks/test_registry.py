@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.tasks import TASKS, find_task, make_env_cfg
+from rl_sim_env.robots.go1 import GO1
+from rl_sim_env.tasks import TASKS, family_ids, find_robot, find_task, make_env_cfg
 
 TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 
@@ -40,6 +41,24 @@ def test_every_task_makes_fresh_configurations(task_id):
     first.rewards.clear()
     assert second.commands["velocity"].terrains and second.rewards
     assert find_task(task_id).runner_cfg().experiment_name
+
+
+def test_robots_are_found_by_name():
+    assert find_robot("go1") is GO1
+    with pytest.raises(UserError, match="did you mean grq20_v2d3"):
+        find_robot("grq20")
+
+
+def test_a_boom_cannot_be_held_in_another_way_where_there_is_none():
+    assert make_env_cfg(TASK, arm="viscous").robot.payload.mode == "viscous"
+    with pytest.raises(UserError, match="robot go1 has no boom"):
+        make_env_cfg("Rl-Sim-Env-AmpVae-Go1-v0", arm="viscous")
+
+
+def test_tasks_of_a_family_share_a_robot():
+    for task in TASKS.values():
+        family = [TASKS[task_id] for task_id in family_ids(task.family)]
+        assert len(family) == 5 and all(other.robot is task.robot for other in family)
 
 
 def test_importing_the_package_alone_loads_no_simulator():
