@@ -300,8 +300,26 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             yield
 
     def _step(self, action: torch.Tensor) -> VecEnvStepReturn:
-        """What a step does on the device; nothing else may change from step to step."""
+        """What a step does on the device; nothing else may change from step to step.
+
+        A subclass that needs more extends one of the phases.
+        """
         self._breakdowns.begin_step()
+        self._advance_physics(action)
+        reset_ids = self._judge()
+        self._apply_events()
+        self._begin_episodes(reset_ids)
+        self._observe(reset_ids)
+        return (
+            self.obs_buf,
+            self.reward_buf,
+            self.reset_terminated,
+            self.reset_time_outs,
+            self.extras,
+        )
+
+    def _advance_physics(self, action: torch.Tensor) -> None:
+        """Act, and let the physics steps of a control step pass: s_t becomes s_{t+1}."""
         self.action_manager.process_action(action)
         self._write_controls()
         for remaining in reversed(range(self.cfg.decimation)):
@@ -311,9 +329,15 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             else:
                 self._update_sensors()
         self.episode_length_buf += 1
-
         self._read_contacts()
         self.sim.refresh()
+
+    def _judge(self) -> torch.Tensor:
+        """Terminations, rewards and the true terminal observation of s_{t+1}.
+
+        Returns:
+            Whose episode ends now, as :meth:`select` lists it.
+        """
         due = self.termination_manager.compute()
         reset_ids = self.select(due)
         self.reset_terminated = self.termination_manager.terminated
@@ -326,34 +350,37 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         )
         self.reward_buf = torch.where(is_sound, reward, 0.0)
         self.metrics_manager.compute()
-
-        if "step" in self.event_manager.available_modes:
-            self.event_manager.apply(mode="step", dt=self.step_dt)
-        if "interval" in self.event_manager.available_modes:
-            self.event_manager.apply(mode="interval", dt=self.step_dt)
-        command_dt = self._command_dt.fill_(self.step_dt)
         if len(reset_ids) > 0:
             self._breakdowns.end_step(~is_sound & self.reset_buf)
+        return reset_ids
+
+    def _apply_events(self) -> None:
+        """What happens to robots in mid-walk: pushes, changes of load."""
+        for mode in ("step", "interval"):
+            if mode in self.event_manager.available_modes:
+                self.event_manager.apply(mode=mode, dt=self.step_dt)
+
+    def _begin_episodes(self, reset_ids: torch.Tensor) -> None:
+        """Log the episodes that end, and begin new ones."""
+        self._command_dt.fill_(self.step_dt)
+        if len(reset_ids) > 0:
             self._log_episodes()
             self.recorder_manager.record_pre_reset(reset_ids)
             self._reset_idx(reset_ids)
             self._write_first_controls()
-            command_dt[reset_ids] = 0.0
+            self._command_dt[reset_ids] = 0.0
 
+    def _observe(self, reset_ids: torch.Tensor) -> None:
+        """Commands and observations of the state that the next step acts on."""
         # What resets and pushes have written becomes visible.
         self.sim.refresh()
-        self.command_manager.compute(dt=command_dt)
+        self.command_manager.compute(dt=self._command_dt)
+        # Rays and cameras, once a step: a terminal observation has the view of a step before.
+        self.sim.sense()
         self.obs_buf = self.observation_manager.compute(update_history=True)
         if len(reset_ids) > 0:
             self.recorder_manager.record_post_reset(reset_ids)
         self.recorder_manager.record_post_step()
-        return (
-            self.obs_buf,
-            self.reward_buf,
-            self.reset_terminated,
-            self.reset_time_outs,
-            self.extras,
-        )
 
     def _write_controls(self) -> None:
         self.action_manager.apply_action()
