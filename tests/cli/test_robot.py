@@ -101,3 +101,35 @@ def test_robots_are_listed(capsys):
     robot.main(["list"])
     told = capsys.readouterr().out
     assert "go1" in told and "FR FL RR RL" in told and "grq20_v2d3" in told
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (("--max_load", "-1"), "--max_load -1.0: give kilograms"),
+        (("--max_load", "nan"), "--max_load nan: give kilograms"),
+        (("--action_scale", "0"), "--action_scale 0.0: give radians above 0"),
+        (("--stiffness", ".*calf.*=-30"), "--stiffness: -30 N m/rad for FR_calf_joint"),
+        (("--pose", ".*calf.*=5"), "--pose: FR_calf_joint at 5 rad is outside its range"),
+    ],
+)
+def test_values_that_no_robot_has_are_refused(refuse, argv, complaint):
+    assert complaint in refuse("check", FILE, *argv)
+
+
+def test_a_package_of_the_name_of_an_installed_one_is_refused(refuse, tmp_path):
+    known = (*DRIVES, *POSE, "--max_load", "3")
+    told = refuse("check", FILE, "--write", str(tmp_path / "torch"), *known)
+    assert "there is a Python package 'torch' already" in told
+    assert not (tmp_path / "torch").exists()
+
+
+def test_a_file_that_is_none_is_told_as_such(refuse, tmp_path):
+    assert "a folder" in refuse("check", str(tmp_path))
+    assert "no such file" in refuse("check", str(tmp_path / "none.xml"))
+
+
+def test_help_says_how_the_program_is_called(capsys):
+    with pytest.raises(SystemExit):
+        robot.main(["check", "--help"])
+    assert "usage: rl-sim-env robot check" in capsys.readouterr().out

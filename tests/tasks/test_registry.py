@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots.go1 import GO1
-from rl_sim_env.tasks import TASKS, family_ids, find_robot, find_task, make_env_cfg
+from rl_sim_env.tasks import TASKS, family_ids, find_robot, find_task, make_env_cfg, register_task
 
 TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 
@@ -47,6 +48,13 @@ def test_robots_are_found_by_name():
     assert find_robot("go1") is GO1
     with pytest.raises(UserError, match="did you mean grq20_v2d3"):
         find_robot("grq20")
+
+
+def test_a_robot_cannot_take_the_name_of_another():
+    other = replace(GO1, spawn_height=1.0)
+    with pytest.raises(UserError, match=r"its robot is called 'go1' as that of .*another name"):
+        register_task("Other-Go1-v0", replace(find_task("Rl-Sim-Env-AmpVae-Go1-v0"), robot=other))
+    assert find_robot("go1") is GO1 and "Other-Go1-v0" not in TASKS
 
 
 def test_a_boom_cannot_be_held_in_another_way_where_there_is_none():

@@ -37,7 +37,7 @@ class CurvesOptions:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    run_program(CurvesOptions, draw, argv)
+    run_program(CurvesOptions, draw, argv, prog="rl-sim-env curves")
 
 
 def draw(options: CurvesOptions) -> None:

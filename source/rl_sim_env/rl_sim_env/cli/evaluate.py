@@ -122,7 +122,7 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the evaluation program."""
-    run_program(EvaluateOptions, evaluate, argv)
+    run_program(EvaluateOptions, evaluate, argv, prog="rl-sim-env evaluate")
 
 
 def evaluate(options: EvaluateOptions) -> None:

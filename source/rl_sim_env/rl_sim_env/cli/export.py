@@ -28,7 +28,7 @@ class ExportOptions(ExperimentOptions):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the export program."""
-    run_program(ExportOptions, export, argv)
+    run_program(ExportOptions, export, argv, prog="rl-sim-env export")
 
 
 def export(options: ExportOptions) -> None:

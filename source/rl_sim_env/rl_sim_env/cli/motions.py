@@ -187,4 +187,4 @@ MotionsCommand = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Make, inspect, import or replay motion clips."""
-    run_program(MotionsCommand, lambda command: command.run(), argv)
+    run_program(MotionsCommand, lambda command: command.run(), argv, prog="rl-sim-env motions")

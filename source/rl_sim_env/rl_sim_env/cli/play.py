@@ -91,7 +91,7 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the playing program."""
-    run_program(PlayOptions, play, argv)
+    run_program(PlayOptions, play, argv, prog="rl-sim-env play")
 
 
 def play(options: PlayOptions) -> None:

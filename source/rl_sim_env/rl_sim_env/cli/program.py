@@ -18,22 +18,29 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
-def run_program(options_type: Any, body: Callable[[Any], None], argv: Sequence[str] | None) -> None:
+def run_program(
+    options_type: Any,
+    body: Callable[[Any], None],
+    argv: Sequence[str] | None,
+    *,
+    prog: str | None = None,
+) -> None:
     """Parse the command line and run a program.
 
     Args:
         options_type: Dataclass of options, or a union of such for a program with commands.
         body: The program.
         argv: Arguments without the program's name; None takes the process's own.
+        prog: How its users call it, for the help; by default the script's name.
 
     Raises:
         SystemExit: With status 2 after a mistake of the user, told in one line on stderr.
     """
     with one_line_errors():
-        body(parse_options(options_type, argv))
+        body(parse_options(options_type, argv, prog=prog))
 
 
-def parse_options(options_type: Any, argv: Sequence[str] | None) -> Any:
+def parse_options(options_type: Any, argv: Sequence[str] | None, *, prog: str | None = None) -> Any:
     """Read options from the command line; ``--a_b`` and ``--a-b`` mean the same.
 
     Raises:
@@ -43,7 +50,7 @@ def parse_options(options_type: Any, argv: Sequence[str] | None) -> Any:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options_type, args=argv, use_underscores=True)
+            return tyro.cli(options_type, prog=prog, args=argv, use_underscores=True)
     except SystemExit as end:
         if not end.code:
             raise

@@ -76,13 +76,27 @@ class Check:
         Raises:
             UserError: The file is no quadruped, or what the folder needs is not said.
         """
+        if self.max_load is not None and not 0.0 <= self.max_load < math.inf:
+            raise UserError(f"--max_load {self.max_load}: give kilograms, at least 0")
+        if not 0.0 < self.action_scale < math.inf:
+            raise UserError(f"--action_scale {self.action_scale}: give radians above 0")
         found = discover(self.file)
         joints = [joint for leg in found.legs for joint in leg.joints]
         given = {
             name: by_joint(f"--{name}", getattr(self, name), joints)
             for name in ("pose", *DRIVE_OPTIONS)
         }
+        for name, unit in DRIVE_OPTIONS.items():
+            for joint, value in given[name].items():
+                if value < 0.0 or (value == 0.0 and name != "damping"):
+                    raise UserError(f"--{name}: {value:g} {unit} for {joint}; give more than 0")
         pose = {**(found.pose or {}), **given["pose"]}
+        for joint, angle in pose.items():
+            low, high = found.joint_range.get(joint, (-math.inf, math.inf))
+            if not low <= angle <= high:
+                raise UserError(
+                    f"--pose: {joint} at {angle:g} rad is outside its range, {low:g} to {high:g}"
+                )
         values = {**given, "effort": {**found.effort, **given["effort"]}, "pose": pose}
         Console().print(_table(found, values))
         feet = (
@@ -239,4 +253,4 @@ RobotCommand = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Check a robot's file, or list the robots there are."""
-    run_program(RobotCommand, lambda command: command.run(), argv)
+    run_program(RobotCommand, lambda command: command.run(), argv, prog="rl-sim-env robot")

@@ -92,7 +92,7 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the training program."""
-    run_program(TrainOptions, train, argv)
+    run_program(TrainOptions, train, argv, prog="rl-sim-env train")
 
 
 def train(options: TrainOptions) -> None:

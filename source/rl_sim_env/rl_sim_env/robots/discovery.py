@@ -71,6 +71,8 @@ def discover(path: Path | str) -> Discovery:
             was found and what is missing.
     """
     path = Path(path)
+    if not path.is_file():
+        raise UserError(f"robot model {path}: {'a folder' if path.is_dir() else 'no such file'}")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         if path.suffix.lower() == ".urdf":
@@ -80,7 +82,8 @@ def discover(path: Path | str) -> Discovery:
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"cannot read robot model {path}: {reason}; mesh files must lie where the model says"
+            f"cannot read robot model {path}: {reason}; give an MJCF (.xml) or a URDF (.urdf), "
+            "with its mesh files where it says they are"
         ) from error
     data = mujoco.MjData(model)
     pose_of = _standing_keyframe(model)

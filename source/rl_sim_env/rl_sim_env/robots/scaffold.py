@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,14 +126,19 @@ def write_package(
         Ids of the tasks.
 
     Raises:
-        UserError: The folder exists, its name is no name of a Python package, or it cannot be
-            written.
+        UserError: The folder exists, its name is no name of a Python package or that of an
+            installed one, or it cannot be written.
     """
     package = folder.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", package):
         raise UserError(
             f"--write {folder}: '{package}' names a Python package, so it begins with a letter and "
             "holds small letters, digits and underscores"
+        )
+    if importlib.util.find_spec(package) is not None:
+        raise UserError(
+            f"--write {folder}: there is a Python package '{package}' already, which one of that "
+            "name would hide; give another name"
         )
     if folder.exists():
         raise UserError(f"--write {folder}: is there already; give another name or remove it")

@@ -61,10 +61,16 @@ def register_task(task_id: str, task: Task) -> None:
         task: The task.
 
     Raises:
-        UserError: There is a task of this id.
+        UserError: There is a task of this id, or another robot of this robot's name.
     """
     if task_id in _TASKS:
         raise UserError(f"task '{task_id}' is registered already; give yours another id")
+    for known_id, known in _TASKS.items():
+        if known.robot.name == task.robot.name and known.robot != task.robot:
+            raise UserError(
+                f"task '{task_id}': its robot is called '{task.robot.name}' as that of "
+                f"'{known_id}', but is described otherwise; give yours another name"
+            )
     _TASKS[task_id] = task
     gymnasium.register(
         id=task_id,
