@@ -135,13 +135,13 @@ def write_package(
             f"--write {folder}: '{package}' names a Python package, so it begins with a letter and "
             "holds small letters, digits and underscores"
         )
+    if folder.exists():
+        raise UserError(f"--write {folder}: is there already; give another name or remove it")
     if importlib.util.find_spec(package) is not None:
         raise UserError(
             f"--write {folder}: there is a Python package '{package}' already, which one of that "
             "name would hide; give another name"
         )
-    if folder.exists():
-        raise UserError(f"--write {folder}: is there already; give another name or remove it")
     family = "-".join(part.capitalize() for part in package.split("_"))
     files = {
         "pyproject.toml": _PYPROJECT.format(package=package),
