@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.mirror_image import ACTIONS, MirrorImage
 from rl_sim_env.mdp.mirroring import mirror_images
+from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.robots.go1 import GO1
+from rl_sim_env.tasks.go1 import GO1_WALKING
 
 SIDES = (1.0, -1.0)
 """As it is, and mirrored: the sign of all that has a side."""
@@ -71,6 +75,15 @@ def test_a_mirror_image_of_a_mirror_image_is_the_thing_itself(make_env):
     for image in mirror_images(make_env(1)).values():
         values = torch.randn(3, len(image.sign))
         torch.testing.assert_close(image.of(image.of(values)), values)
+
+
+def test_mirrored_joints_put_the_feet_of_the_go1_where_those_of_the_other_side_were(make_env):
+    image = mirror_images(make_env(1, walking=GO1_WALKING))[ACTIONS]
+    legs, default = LegKinematics.from_robot(GO1), GO1.default_joint_pos
+    offset = 0.3 * torch.randn(8, 12, dtype=torch.double)
+    feet = legs.forward(default + offset.numpy())
+    mirrored = legs.forward(default + image.of(offset).numpy())
+    np.testing.assert_allclose(mirrored[:, GO1.mirror_legs] * [1.0, -1.0, 1.0], feet, atol=1e-6)
 
 
 def test_vectors_one_after_the_other_have_joined_images():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -280,6 +281,37 @@ def inertia_and_feet(model: mujoco.MjModel, robot: Robot) -> tuple[np.ndarray, n
         mujoco.mj_fullM(model, data, inertia[pose])
         feet[pose] = [data.geom(name).xpos for name in robot.foot_geoms]
     return inertia, feet
+
+
+def in_a_frame(text: str) -> str:
+    """The front left foot's geom is moved and turned by a frame around it."""
+    geom = re.search(r'<geom name="FL_foot_collision".*?/>', text)
+    assert geom and 'pos="0 0 -0.285"' in geom[0]
+    moved = geom[0].replace('pos="0 0 -0.285"', 'pos="0.285 0 0"')
+    return text.replace(geom[0], f'<frame axisangle="0 1 0 1.5707963267948966">{moved}</frame>')
+
+
+def test_a_foot_inside_a_frame_stays_where_it_is(edited):
+    robot = edited(foot_inside_the_calf(mass=0.3))
+    plain = mujoco.MjModel.from_xml_path(str(robot.mjcf_path))
+    robot.mjcf_path.write_text(in_a_frame(robot.mjcf_path.read_text()))
+    framed = load_model(robot).compile()
+    for found, expected in zip(
+        inertia_and_feet(framed, robot), inertia_and_feet(plain, robot), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    data = mujoco.MjData(framed)
+    mujoco.mj_forward(framed, data)
+    sphere = data.geom("FL_foot_collision").xpos
+    np.testing.assert_allclose(data.site("FL_foot").xpos, sphere, atol=1e-12)
+
+
+def test_a_site_that_is_not_at_the_centre_of_the_foot_is_refused(edited):
+    def to_the_sole(spec: mujoco.MjSpec) -> None:
+        spec.site("RR_foot").pos = [0.0, 0.0, -0.027]
+
+    with pytest.raises(UserError, match=r"site 'RR_foot' is not at the centre of .*leg RR"):
+        load_model(edited(to_the_sole))
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ FOOT_CONDIM = 3
 FREE_JOINT = "floating_base"
 """Name of the trunk's free joint where the model has none."""
 
+SITE_TOLERANCE = 1e-3
+"""How far a foot's site may be from the centre of its sphere [m]."""
+
 NAMES_SHOWN = 3
 """Names of a kind that a message about parts left out shows."""
 
@@ -209,8 +212,18 @@ def _free_base(spec: mujoco.MjSpec, robot: Robot) -> None:
 def _separate_foot(spec: mujoco.MjSpec, robot: Robot, leg: Leg) -> None:
     """Give a foot a body of its own and a site at its centre, where the model has none."""
     geom = spec.geom(leg.foot_geom)
-    body = geom.parent
-    centre = geom.pos.copy()
+    body, frame = geom.parent, geom.frame
+    centre, site = geom.pos.copy(), spec.site(leg.foot_site)
+    if (
+        site is not None
+        and (site.parent, site.frame) == (body, frame)
+        and not np.allclose(site.pos, centre, atol=SITE_TOLERANCE)
+    ):
+        raise UserError(
+            f"robot model {robot.mjcf_path}: site '{leg.foot_site}' is not at the centre of geom "
+            f"'{leg.foot_geom}'; move it, or let foot_site of leg {leg.name} be a name that the "
+            "model does not have: then one is made"
+        )
     if body.name != leg.foot_body:
         if spec.body(leg.foot_body) is not None:
             raise UserError(
@@ -218,14 +231,18 @@ def _separate_foot(spec: mujoco.MjSpec, robot: Robot, leg: Leg) -> None:
                 f"'{body.name}', not to '{leg.foot_body}'; correct foot_body of leg {leg.name}"
             )
         foot = body.add_body(name=leg.foot_body, pos=centre)
+        if frame is not None:
+            foot.set_frame(frame)
         copied = {name: getattr(geom, name) for name in COPIED_GEOM_FIELDS}
         # The leg's mass is stated by its body; a foot without a mass of its own adds none.
         mass = {"mass": 0.0} if body.explicitinertial else {}
         spec.delete(geom)
         foot.add_geom(name=leg.foot_geom, **{**copied, **mass})
-        body, centre = foot, np.zeros(3)
-    if spec.site(leg.foot_site) is None:
-        body.add_site(name=leg.foot_site, pos=centre)
+        body, frame, centre = foot, None, np.zeros(3)
+    if site is None:
+        site = body.add_site(name=leg.foot_site, pos=centre)
+        if frame is not None:
+            site.set_frame(frame)
 
 
 def _restrict_contacts(spec: mujoco.MjSpec, robot: Robot) -> None:
