@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rl_sim_env
+from pages import DOCS
 
 _PACKAGE = Path(rl_sim_env.__file__).parent
-_PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 
 def _rooms() -> dict[str, int]:
     """Height of each room in the table, the highest first."""
-    table = re.search(r"\| room \| job \|\n(.*?)\n\n", _PAGE.read_text(), re.DOTALL)
+    table = re.search(
+        r"\| room \| job \|\n(.*?)\n\n", (DOCS / "architecture.md").read_text(), re.DOTALL
+    )
     assert table is not None
     rows = [line.split("|")[1] for line in table[1].splitlines()[1:]]
     return {

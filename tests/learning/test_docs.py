@@ -9,20 +9,20 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from grq20 import amp_vae_runner_cfg
+from pages import DOCS, python_snippets
 from rl_sim_env.cli.curves import panels_of
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
 
-PAGE = Path(__file__).parents[2] / "docs" / "learners.md"
 FILE = re.compile(r"# (my_lab/\w+\.py)\n")
 
 
 def test_all_snippets_train_are_saved_and_play(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_env
 ) -> None:
-    snippets = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    snippets = python_snippets(DOCS / "learners.md")
     files = {found[1]: text for text in snippets if (found := FILE.match(text))}
     assert len(files) == 5 and len(snippets) == 9
     for name, text in files.items():

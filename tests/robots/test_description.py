@@ -13,7 +13,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.robots import Drive, Robot
 from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
-from rl_sim_env.robots.robot import torque_limits
+from rl_sim_env.robots.robot import joint_columns, torque_limits
 
 DRIVE = {
     "stiffness": 70.0,
@@ -129,7 +129,7 @@ def test_mirrored_and_diagonal_parts_are_found_whatever_their_order(robot):
     assert [names[leg] for leg in robot.diagonal_legs] == [DIAGONAL[name] for name in names]
     for joint, other in zip(robot.leg_joints, robot.mirror_joints, strict=True):
         assert robot.leg_joints[other] == MIRRORED[joint[:2]] + joint[2:]
-    for leg, columns in zip(robot.legs, robot.joint_columns, strict=True):
+    for leg, columns in zip(robot.legs, joint_columns(robot.legs, robot.leg_joints), strict=True):
         assert tuple(robot.leg_joints[column] for column in columns) == leg.joints
 
 
@@ -138,8 +138,12 @@ def test_orders_of_legs_and_joints_that_are_in_use():
     assert GRQ20_V2D3.diagonal_legs == GO1.diagonal_legs == (3, 2, 1, 0)
     assert GRQ20_V2D3.mirror_joints == (1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10)
     assert GO1.mirror_joints == (3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8)
-    assert GRQ20_V2D3.joint_columns.tolist() == [[leg, leg + 4, leg + 8] for leg in range(4)]
-    assert GO1.joint_columns.tolist() == [[k, k + 1, k + 2] for k in (0, 3, 6, 9)]
+    assert joint_columns(GRQ20_V2D3.legs, GRQ20_V2D3.leg_joints).tolist() == [
+        [leg, leg + 4, leg + 8] for leg in range(4)
+    ]
+    assert joint_columns(GO1.legs, GO1.leg_joints).tolist() == [
+        [k, k + 1, k + 2] for k in (0, 3, 6, 9)
+    ]
 
 
 def test_values_by_joint_are_in_the_order_of_the_joints():

@@ -8,5 +8,8 @@ PHYSICS_DT = 0.005
 FALL_ANGLE = math.radians(75.0)
 """A base that is tilted further has fallen [rad]."""
 
+REFERENCE_LEG_LENGTH = 0.57
+"""Thigh and calf of the robot that gaits and sizes of the tasks were found for [m]."""
+
 COMMAND_PERIOD = 5.0
 """Time between two draws of a command where a policy is measured [s]."""

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.robots.discovery import Discovery, discover
-from rl_sim_env.robots.robot import Drive
+from rl_sim_env.robots.robot import MAY_BE_ZERO, Drive, is_drive_value
 from rl_sim_env.robots.scaffold import describe, sizes, write_package
 from rl_sim_env.tasks import robots
 
@@ -28,6 +29,14 @@ DRIVE_OPTIONS = {
     "speed": "rad/s",
 }
 """Options that drives are made of, and their units."""
+
+FIELDS_OF_OPTIONS = {
+    "stiffness": "stiffness",
+    "damping": "damping",
+    "effort": "effort_limit",
+    "speed": "velocity_limit",
+}
+"""What these options are called in a :class:`Drive`."""
 
 STALL_TO_EFFORT = 2.0
 """Stall torque over largest torque where nothing else is said: full torque up to half the speed."""
@@ -88,8 +97,9 @@ class Check:
         }
         for name, unit in DRIVE_OPTIONS.items():
             for joint, value in given[name].items():
-                if value < 0.0 or (value == 0.0 and name != "damping"):
-                    raise UserError(f"--{name}: {value:g} {unit} for {joint}; give more than 0")
+                if not is_drive_value(FIELDS_OF_OPTIONS[name], value):
+                    least = "at least" if FIELDS_OF_OPTIONS[name] in MAY_BE_ZERO else "more than"
+                    raise UserError(f"--{name}: {value:g} {unit} for {joint}; give {least} 0")
         pose = {**(found.pose or {}), **given["pose"]}
         for joint, angle in pose.items():
             low, high = found.joint_range.get(joint, (-math.inf, math.inf))
@@ -132,33 +142,25 @@ class Check:
         assert self.write is not None and self.max_load is not None
         drives = {
             joint: Drive(
-                stiffness=values["stiffness"][joint],
-                damping=values["damping"][joint],
-                effort_limit=values["effort"][joint],
-                velocity_limit=values["speed"][joint],
+                **{field: values[name][joint] for name, field in FIELDS_OF_OPTIONS.items()},
                 stall_torque=STALL_TO_EFFORT * values["effort"][joint],
             )
             for joint in joints
         }
-        robot = describe(
+        described = partial(
+            describe,
             found,
             name=self.write.name,
             pose=values["pose"],
             drives=drives,
-            standing_height=found.leg_length,
             max_load=self.max_load,
         )
+        # How high it stands its legs tell, whatever height they are described with.
+        robot = described(standing_height=found.leg_length)
         legs = LegKinematics.from_robot(robot)
         feet = legs.forward(robot.default_joint_pos)
         height = legs.foot_radius - float(feet[:, 2].mean())
-        robot = describe(
-            found,
-            name=self.write.name,
-            pose=values["pose"],
-            drives=drives,
-            standing_height=height,
-            max_load=self.max_load,
-        )
+        robot = described(standing_height=height)
         tasks = write_package(
             self.write, robot, sizes(found, robot, height), action_scale=self.action_scale
         )

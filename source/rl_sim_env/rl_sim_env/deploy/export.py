@@ -23,6 +23,7 @@ from rl_sim_env.learning.estimate_cfg import EstimateCfg
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.run_files import RunFiles
+from rl_sim_env.robots.robot import DRIVE_FIELDS
 from rl_sim_env.tasks import find_task
 
 POLICY_FILE = "policy.onnx"
@@ -38,7 +39,6 @@ OPSET = 18
 _OBSERVATIONS = "actor_obs"
 _STACK = "vae_obs"
 _ACTION = "joint_pos"
-_DRIVE_FACTS = ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
 
 
 class NetworkModule(nn.Module):
@@ -314,7 +314,7 @@ def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
             "default_joint_pos": resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
             **{
                 name: tuple(drive["drives"][joint][name] for joint in joints)
-                for name in _DRIVE_FACTS
+                for name in DRIVE_FIELDS
             },
             "action_scale": resolve_field(action["scale"], joints, 1.0),
             "target_limits": None if limits is None else tuple(map(tuple, limits)),

@@ -7,7 +7,7 @@ friction cone and solver budget, a rigid boom in place of a stiff servo, and a d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from rl_sim_env.conventions import FALL_ANGLE
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.deploy.policy import projected_gravity
 from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.mjcf import Needed, missing_parts, read_spec
 
 Vector = NDArray[np.float64]
 
@@ -149,7 +150,7 @@ class MujocoRobot:
             raise UserError(f"ground '{world.ground}'; {known_names(world.ground, GROUNDS)}")
         if world.load and metadata.robot.load_body is None:
             raise UserError(f"load {world.load:g} kg: this robot carries nothing")
-        spec = _read_model(model)
+        spec = read_spec(model) if isinstance(model, Path) else model()
         _check_parts(spec, metadata)
         self.nominal_mass = float(spec.compile().body_mass.sum())
         """Mass of the robot without load [kg]."""
@@ -287,22 +288,13 @@ class MujocoRobot:
         mujoco.mj_fwdPosition(self.model, self.data)
 
 
-def _read_model(model: Model) -> mujoco.MjSpec:
-    if not isinstance(model, Path):
-        return model()
-    try:
-        return mujoco.MjSpec.from_file(str(model))
-    except (ValueError, OSError) as error:
-        raise UserError(f"cannot read robot model {model}: {error}") from error
-
-
 def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata) -> None:
     robot = metadata.robot
 
     def present(*names: str | None) -> tuple[str, ...]:
         return tuple(name for name in names if name is not None)
 
-    needed: Mapping[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
+    needed: Needed = {
         "joint": (
             spec.joint,
             (*metadata.joint_names, *present(robot.arm_angle_joint, robot.arm_length_joint)),
@@ -310,13 +302,7 @@ def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata) -> None:
         "body": (spec.body, present(robot.base_body, robot.load_body)),
         "geom": (spec.geom, robot.foot_geoms),
     }
-    missing = [
-        f"{kind} '{name}'"
-        for kind, (find, names) in needed.items()
-        for name in names
-        if find(name) is None
-    ]
-    if missing:
+    if missing := missing_parts(needed):
         raise UserError(
             f"robot model {spec.modelname} lacks {', '.join(missing)}, which the policy was "
             "trained with; give the model of that robot, as rl_sim_env.robots.load_model makes it"

@@ -74,6 +74,13 @@ class PpoLearner(ActingLearner):
             for group in self._actor_groups
             if self._mirror is not None and group in context.layout.groups
         }
+        # Groups that the loss reads; what learners provide also as the mirror images read it.
+        mirrored = () if self._mirror is None else self._actor_groups
+        self._read = (
+            *self._actor_groups,
+            *self._critic_groups,
+            *(MIRRORED + group for group in mirrored if group not in self._images),
+        )
         self._acted: dict[str, torch.Tensor] = {}
         self._distribution: tuple[str, ...] = ()
 
@@ -98,9 +105,8 @@ class PpoLearner(ActingLearner):
         groups: Any = step.observations  # rsl_rl's models read them as they would a TensorDict
         self.actor.update_normalization(groups)
         self.critic.update_normalization(groups)
-        read = (*self._actor_groups, *self._critic_groups, *self._mirrored_fields())
         return {
-            **{group: step.observations[group] for group in read},
+            **{group: step.observations[group] for group in self._read},
             **{f"next_{group}": step.next_observations[group] for group in self._critic_groups},
             **acted,
         }
@@ -129,8 +135,7 @@ class PpoLearner(ActingLearner):
         """Clipped surrogate, value error, entropy bonus and mirror loss."""
         cfg = self.cfg
         distribution = self._distribution
-        groups = (*self._actor_groups, *self._critic_groups, *self._mirrored_fields())
-        names = (*groups, *_ACTED, *distribution, "returns", "advantages")
+        names = (*self._read, *_ACTED, *distribution, "returns", "advantages")
         batch = rollout.pick(names, picks.samples)
         self.actor(batch, stochastic_output=True)
         log_prob = self.actor.get_output_log_prob(batch["actions"])
@@ -212,9 +217,3 @@ class PpoLearner(ActingLearner):
         }
         difference = self.actor(mirrored) - self._mirror.actions.of(mean)
         return difference.square().sum(dim=-1).mean()
-
-    def _mirrored_fields(self) -> list[str]:
-        """Groups as the robots' mirror images would read them, where learners provide them."""
-        if self._mirror is None:
-            return []
-        return [MIRRORED + group for group in self._actor_groups if group not in self._images]

@@ -14,12 +14,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from rl_sim_env.conventions import REFERENCE_LEG_LENGTH
 from rl_sim_env.robots.robot import End, Side
 
 ScalarOrArray = TypeVar("ScalarOrArray", float, np.ndarray)
-
-REFERENCE_LEG_LENGTH = 0.57
-"""Thigh and calf of the robot that the gaits below are written down for [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ import numpy as np
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.planar_legs import PlanarLegs
 from rl_sim_env.robots import Leg, Robot, load_model
-from rl_sim_env.robots.robot import JOINT_KINDS
+from rl_sim_env.robots.robot import JOINT_KINDS, joint_columns
 
 REACH_TOLERANCE = 1e-6
 """A target this little out of reach counts as reached [m]."""
@@ -72,9 +72,7 @@ class LegKinematics:
     _planar: PlanarLegs = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        columns = np.array(
-            [[self.joint_names.index(joint) for joint in leg.joints] for leg in self.legs]
-        )
+        columns = joint_columns(self.legs, self.joint_names)
         planar = PlanarLegs.nearest(
             names=[leg.name for leg in self.legs],
             axis=self.axis,

@@ -26,11 +26,9 @@ from rl_sim_env.motions.clip import read_npz
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.retarget import Recording, SourceRobot
 from rl_sim_env.motions.rotations import quat_conjugate, quat_multiply, xyzw_to_wxyz
+from rl_sim_env.robots.robot import NUM_LEGS, joint_columns
 
 MotionFormat = Literal["amp-for-hardware", "motion-imitation", "grq20-npz"]
-
-NUM_LEGS = 4
-"""Legs in the text formats."""
 
 PYBULLET_LEG_ORDER = ("FR", "FL", "RR", "RL")
 """Order of the legs in the files of AMP_for_hardware and motion_imitation."""
@@ -245,8 +243,7 @@ def _joints(recorded: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]) 
     by_leg = _arranged(recorded.reshape(-1, NUM_LEGS, 3), robot, leg_order)
     by_leg = robot.joint_sign * by_leg + robot.joint_offset
     joint_pos = np.empty_like(recorded)
-    for leg, angles in zip(robot.legs.legs, by_leg.swapaxes(0, 1), strict=True):
-        joint_pos[:, [robot.legs.joint_names.index(joint) for joint in leg.joints]] = angles
+    joint_pos[:, joint_columns(robot.legs.legs, robot.legs.joint_names)] = by_leg
     return joint_pos
 
 

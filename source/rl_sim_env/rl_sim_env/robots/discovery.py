@@ -10,10 +10,9 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.robots.robot import Leg
+from rl_sim_env.robots.robot import JOINT_KINDS, NUM_LEGS, Leg
 
-NUM_LEGS = 4
-JOINTS_PER_LEG = 3
+JOINTS_PER_LEG = len(JOINT_KINDS)
 
 STANDING_KEYFRAMES = ("home", "stand", "standing", "default")
 """Keyframes that are taken for the standing pose, in this order."""
@@ -93,7 +92,7 @@ def discover(path: Path | str) -> Discovery:
 
     base = _find_trunk(model, path)
     chains = _find_chains(model, base, path)
-    feet = [_find_foot(model, chain[-1], path) for chain in chains]
+    feet = [_find_foot(model, data, chain[-1], path) for chain in chains]
     legs = _name_legs(model, data, base, chains, feet, path)
     joints = [joint for chain in chains for joint in chain]
     names = [model.joint(joint).name for joint in joints]
@@ -201,7 +200,7 @@ def _find_chains(model: mujoco.MjModel, base: int, path: Path) -> list[list[int]
     return chains
 
 
-def _find_foot(model: mujoco.MjModel, calf_joint: int, path: Path) -> int:
+def _find_foot(model: mujoco.MjModel, data: mujoco.MjData, calf_joint: int, path: Path) -> int:
     """Geom of the foot: the sphere that touches, on or below the calf, furthest from its joint."""
     calf = int(model.jnt_bodyid[calf_joint])
     bodies = [body for body in range(calf, model.nbody) if _is_below(model, body, calf)]
@@ -219,8 +218,6 @@ def _find_foot(model: mujoco.MjModel, calf_joint: int, path: Path) -> int:
             f"ground (it has {', '.join(sorted(kinds)).lower() or 'no geom that touches'}); give "
             "each foot a sphere geom, with a name"
         )
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
     distance = [np.linalg.norm(data.geom_xpos[g] - data.xanchor[calf_joint]) for g in spheres]
     foot = spheres[int(np.argmax(distance))]
     if not model.geom(foot).name:

@@ -11,6 +11,7 @@ import numpy as np
 from mjlab.utils.spec import non_default_option_fields
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.mjcf import missing_parts, read_spec
 from rl_sim_env.robots.robot import Leg, Robot, TrunkBox
 
 ROBOT_CONTYPE, ROBOT_CONAFFINITY = 0, 1
@@ -84,15 +85,11 @@ def load_model(robot: Robot) -> mujoco.MjSpec:
     Raises:
         UserError: The file cannot be read, or lacks parts; the message lists all of them.
     """
-    path = robot.mjcf_path
-    try:
-        spec = mujoco.MjSpec.from_file(str(path))
-    except (ValueError, OSError) as error:
-        raise UserError(f"cannot read robot model {path}: {error}") from error
+    spec = read_spec(robot.mjcf_path)
     _check_parts(spec, robot)
     left_out = _leave_out(spec, robot)
     if left_out:
-        _warn_once(f"robot model {path}: left out: {', '.join(left_out)}")
+        _warn_once(f"robot model {robot.mjcf_path}: left out: {', '.join(left_out)}")
     _free_base(spec, robot)
     for leg in robot.legs:
         _separate_foot(spec, robot, leg)
@@ -127,13 +124,7 @@ def _check_parts(spec: mujoco.MjSpec, robot: Robot) -> None:
         "joint": (spec.joint, joints),
         "geom": (spec.geom, robot.foot_geoms),
     }
-    missing = [
-        f"{kind} '{name}'"
-        for kind, (find, names) in needed.items()
-        for name in names
-        if find(name) is None
-    ]
-    if missing:
+    if missing := missing_parts(needed):
         raise UserError(
             f"robot model {robot.mjcf_path} lacks {', '.join(missing)}, which robot {robot.name} "
             "has; rename the parts in the model, or describe your own robot: "

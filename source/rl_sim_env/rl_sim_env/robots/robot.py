@@ -26,6 +26,12 @@ JOINT_KINDS = ("hip", "thigh", "calf")
 NUM_LEGS = 4
 """One on each side of each end."""
 
+DRIVE_FIELDS = ("stiffness", "damping", "effort_limit", "velocity_limit", "stall_torque")
+"""Gains and limits that every :class:`Drive` has."""
+
+MAY_BE_ZERO = ("damping", "armature")
+"""Fields of a :class:`Drive` that may be 0; the others must be above it."""
+
 
 @dataclass(kw_only=True, frozen=True)
 class Leg:
@@ -76,6 +82,11 @@ class Leg:
         return self.hip_joint, self.thigh_joint, self.calf_joint
 
 
+def joint_columns(legs: Sequence[Leg], joint_names: Sequence[str]) -> np.ndarray:
+    """Where in ``joint_names`` hip, thigh and calf of each leg stand. Shape (num_legs, 3)."""
+    return np.array([[joint_names.index(joint) for joint in leg.joints] for leg in legs])
+
+
 @dataclass(kw_only=True)
 class Drive:
     """PD-controlled motor of one joint, with a linear torque-speed curve."""
@@ -100,18 +111,21 @@ class Drive:
     """Inertia of the rotor behind its gear [kg m^2]; >= 0. None: as in the model."""
 
     def __post_init__(self) -> None:
-        for name in ("stiffness", "effort_limit", "velocity_limit", "stall_torque"):
-            if not getattr(self, name) > 0.0:
-                raise UserError(f"drive: {name} is {getattr(self, name)}; it must be above 0")
-        for name in ("damping", "armature"):
+        for name in (*DRIVE_FIELDS, "armature"):
             value = getattr(self, name)
-            if value is not None and not value >= 0.0:
-                raise UserError(f"drive: {name} is {value}; it must not be negative")
+            if value is not None and not is_drive_value(name, value):
+                demand = "not be negative" if name in MAY_BE_ZERO else "be above 0"
+                raise UserError(f"drive: {name} is {value}; it must {demand}")
         if self.stall_torque < self.effort_limit:
             raise UserError(
                 f"drive: stall_torque {self.stall_torque:g} is below effort_limit "
                 f"{self.effort_limit:g} [N m]; a motor gives no more than at standstill"
             )
+
+
+def is_drive_value(name: str, value: float) -> bool:
+    """Whether a number is one that the field of a :class:`Drive` may have."""
+    return value >= 0.0 if name in MAY_BE_ZERO else value > 0.0
 
 
 def torque_limits(
@@ -344,13 +358,6 @@ class Robot:
         }
         return tuple(self.leg_joints.index(counterpart[joint]) for joint in self.leg_joints)
 
-    @property
-    def joint_columns(self) -> np.ndarray:
-        """Where in ``leg_joints`` hip, thigh and calf of each leg stand. Shape (num_legs, 3)."""
-        return np.array(
-            [[self.leg_joints.index(joint) for joint in leg.joints] for leg in self.legs]
-        )
-
     # Values by joint, in the order of ``leg_joints``.
 
     @property
@@ -360,10 +367,9 @@ class Robot:
 
     def drive_arrays(self) -> dict[str, np.ndarray]:
         """Gains and limits by name, as in :class:`Drive`, of shape (num_joints,) each."""
-        names = ("stiffness", "damping", "effort_limit", "velocity_limit", "stall_torque")
         return {
             name: np.array([getattr(self.drives[joint], name) for joint in self.leg_joints])
-            for name in names
+            for name in DRIVE_FIELDS
         }
 
     # Variants.

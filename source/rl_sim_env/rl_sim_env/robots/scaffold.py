@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
 
+from rl_sim_env.conventions import REFERENCE_LEG_LENGTH
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots.discovery import Discovery
 from rl_sim_env.robots.robot import Drive, Robot, TrunkBox
-
-REFERENCE_LEG_LENGTH = 0.57
-"""Thigh and calf of the robot that the task's sizes were found for [m]."""
 
 SPAWN_CLEARANCE = 0.06
 """How far the feet hang above the ground at spawn [m]."""

@@ -31,10 +31,12 @@ from rl_sim_env.simulation.hfield_surface import (
     HeightField,
     approaches,
     around_node,
+    axis_of,
     common_normal,
     edge_exists,
     edge_of_node,
     is_beside,
+    nearest_on_lines,
     nodes_around,
     segment_to_edge,
     top_of_cell,
@@ -43,12 +45,6 @@ from rl_sim_env.simulation.hfield_surface import (
 )
 
 wp.set_module_options({"enable_backward": False})
-
-
-@wp.func
-def axis_of(rotation: wp.mat33, index: int) -> wp.vec3:
-    """One of the axes of a frame."""
-    return wp.vec3(rotation[0, index], rotation[1, index], rotation[2, index])
 
 
 @wp.func
@@ -170,9 +166,7 @@ def side_to_edge(
     edge = b - a
     offset = start - a
     distance = wp.dot(offset, normal)
-    common = wp.cross(axis, edge)
-    position = wp.dot(wp.cross(edge, offset), common) / wp.dot(common, common)
-    along = wp.dot(wp.cross(axis, offset), common) / wp.dot(common, common)
+    position, along = nearest_on_lines(offset, axis, edge)
     height, _normal = triangle_over(field, start + position * axis)
     if (
         distance >= 0.0

@@ -30,6 +30,7 @@ from rl_sim_env.simulation.hfield_surface import (
     HeightField,
     approaches,
     around_node,
+    axis_of,
     common_normal,
     edge_exists,
     edge_of_node,
@@ -331,7 +332,7 @@ def capsule_contacts(
     """
     radius = size[0]
     reach = radius + slack
-    axis = 2.0 * size[1] * wp.vec3(rotation[0, 2], rotation[1, 2], rotation[2, 2])
+    axis = 2.0 * size[1] * axis_of(rotation, 2)
     start = center - 0.5 * axis
     contacts = empty_manifold()
     end = int(0)

@@ -91,6 +91,12 @@ def height_field(
 
 
 @wp.func
+def axis_of(rotation: wp.mat33, index: int) -> wp.vec3:
+    """One of the axes of a frame."""
+    return wp.vec3(rotation[0, index], rotation[1, index], rotation[2, index])
+
+
+@wp.func
 def node(field: HeightField, row: int, column: int) -> wp.vec3:
     """Position of a node."""
     height = field.heights[field.first + row * field.num_columns + column]
@@ -424,6 +430,26 @@ def common_normal(axis: wp.vec3, a: wp.vec3, b: wp.vec3, left: wp.vec3, right: w
 
 
 @wp.func
+def nearest_on_lines(offset: wp.vec3, axis: wp.vec3, edge: wp.vec3):
+    """Where two lines that are not parallel are nearest to each other.
+
+    Args:
+        offset: From the start of the second to that of the first.
+        axis: Direction and length of the first.
+        edge: The same of the second.
+
+    Returns:
+        Position on the first and on the second, from 0 to 1 between start and end.
+    """
+    common = wp.cross(axis, edge)
+    norm = wp.dot(common, common)
+    return (
+        wp.dot(wp.cross(edge, offset), common) / norm,
+        wp.dot(wp.cross(axis, offset), common) / norm,
+    )
+
+
+@wp.func
 def segment_to_edge(
     start: wp.vec3, axis: wp.vec3, reach: float, a: wp.vec3, b: wp.vec3, normal: wp.vec3
 ):
@@ -453,10 +479,7 @@ def segment_to_edge(
             position = (offset[1] * edge[0] - offset[0] * edge[1]) / flat
             along = (offset[1] * axis[0] - offset[0] * axis[1]) / flat
     elif distance < reach:
-        common = wp.cross(axis, edge)
-        norm = wp.dot(common, common)
-        position = wp.dot(wp.cross(edge, offset), common) / norm
-        along = wp.dot(wp.cross(axis, offset), common) / norm
+        position, along = nearest_on_lines(offset, axis, edge)
     if position < 0.0 or position > 1.0 or along < 0.0 or along > 1.0:
         distance = NONE
     return distance, position
