@@ -51,8 +51,8 @@ class DeviceEventManager(EventManager):
         assert dt is not None, "interval events need the time step"
         env = cast("AmpVaeEnv", self._env)
         recompute = RecomputeLevel.none
-        timers = zip(self._mode_term_cfgs[mode], self._interval_term_time_left, strict=True)
-        for term, time_left in timers:
+        terms = map(self.get_term_cfg, self.active_terms[mode])
+        for term, time_left in zip(terms, self._interval_term_time_left, strict=True):
             time_left -= dt
             due = env.select(time_left < _TIME_TOLERANCE)
             if len(due) == 0:
@@ -75,19 +75,20 @@ class DeviceRewardManager(RewardManager):
         self, cfg: dict[str, RewardTermCfg], env: AmpVaeEnv, *, scale_by_dt: bool = True
     ) -> None:
         super().__init__(cfg, env, scale_by_dt=scale_by_dt)
-        self._sums = torch.zeros(len(self._term_names), self.num_envs, device=self.device)
-        self._episode_sums = dict(zip(self._term_names, self._sums, strict=True))
+        self._terms = {name: self.get_term_cfg(name) for name in self.active_terms}
+        self._sums = torch.zeros(len(self._terms), self.num_envs, device=self.device)
+        self._episode_sums = dict(zip(self._terms, self._sums, strict=True))
         self._weights: list[float] = []
         self._weight_of_column = torch.empty(0, device=self.device)
 
     def compute(self, dt: float) -> torch.Tensor:
         """Reward of a step; what is not finite counts as 0. Shape (num_envs,)."""
-        weights = [term.weight for term in self._term_cfgs]
+        weights = [term.weight for term in self._terms.values()]
         if weights != self._weights:
             self._weights = weights
             self._weight_of_column = torch.tensor(weights, device=self.device)
         values = []
-        for name, term in zip(self._term_names, self._term_cfgs, strict=True):
+        for name, term in self._terms.items():
             if term.weight == 0.0:
                 values.append(torch.zeros_like(self._reward_buf))
                 continue

@@ -133,7 +133,7 @@ class StackedObservationManager(ObservationManager):
         Returns:
             Shape (num_envs, width).
         """
-        cfg = self._group_obs_term_cfgs[group][self._group_obs_term_names[group].index(term)]
+        cfg = self.get_term_cfg(group, term)
         return cfg.func(self._env, **cfg.params)
 
     def _stack(self, name: str, *, advance: bool) -> torch.Tensor:

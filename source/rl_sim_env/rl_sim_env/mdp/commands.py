@@ -178,7 +178,7 @@ class TerrainVelocityCommand(CommandTerm):
         assert isinstance(env_ids, torch.Tensor)
         self._clear_statistics(env_ids)
         self.command_counter[env_ids] = 0
-        self._resample(env_ids)
+        self._resample_command(env_ids)
         return {}
 
     def _clear_statistics(self, env_ids: torch.Tensor | slice) -> None:
@@ -202,12 +202,12 @@ class TerrainVelocityCommand(CommandTerm):
         self.progress += counts * torch.minimum(along, speed) * self._env.step_dt
         self.tracking += counts * torch.exp(-error.square() / self.cfg.tracking_std**2)
 
-    def _resample(self, env_ids: torch.Tensor) -> None:
+    def _resample_command(self, env_ids: torch.Tensor) -> None:
         due = torch.zeros_like(self._is_heading)
         due[env_ids] = True
-        self._resample_command(due)
+        self._draw(due)
 
-    def _resample_command(self, due: torch.Tensor) -> None:
+    def _draw(self, due: torch.Tensor) -> None:
         """Draw anew where it is due, a mask: all draw, so that nothing waits for the device."""
         low, high = self.ranges[self.family].unbind(dim=-1)
         command = low + (high - low) * torch.rand_like(low)
@@ -302,7 +302,7 @@ class TerrainVelocityCommand(CommandTerm):
         """Advance by ``dt`` [s]; the viewer's joystick has the last word."""
         self._update_metrics()
         self.time_left[slice(None) if env_ids is None else env_ids] -= dt
-        self._resample_command(self.time_left <= 0.0)
+        self._draw(self.time_left <= 0.0)
         self._update_command(env_ids)
         if self._joystick is not None and (reading := self._joystick()) is not None:
             env_id, command = reading

@@ -17,7 +17,6 @@ All lengths are in metres, all points in the frame of the field; normals point o
 from __future__ import annotations
 
 import warp as wp
-from mujoco_warp._src.types import mat43
 
 from rl_sim_env.simulation.hfield_surface import (
     LOWER_TRIANGLE,
@@ -53,13 +52,17 @@ SAME_DIRECTION = 0.999
 """Cosine of the angle between normals up to which two contacts of a sphere are one: 2.6 degrees."""
 
 
+class _Rows(wp.types.matrix(shape=(NUM_CONTACTS, 3), dtype=float)):
+    """A vector of each contact."""
+
+
 @wp.struct
 class Manifold:
     """Up to NUM_CONTACTS contacts, a row each."""
 
     distance: wp.vec4  # negative inside; NONE where there is no contact
-    normal: mat43
-    point: mat43  # halfway between the two surfaces
+    normal: _Rows
+    point: _Rows  # halfway between the two surfaces
 
 
 @wp.func

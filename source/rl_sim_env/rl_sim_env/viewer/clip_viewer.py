@@ -135,7 +135,7 @@ class ClipViewer(PlayerViewer[ClipPlayer]):
     def build_panel(self) -> None:
         """Build the panel of the clips."""
         names = [clip.name for clip in self.player.clips]
-        gui = self._server.gui
+        gui = self.server.gui
         with gui.add_folder("Motion clips"):
             self._choice = gui.add_dropdown("Clip", names, initial_value=self.player.clip.name)
             self._facts = gui.add_html("")

@@ -34,7 +34,7 @@ class PlayViewer(PlayerViewer[Evaluator]):
     def build_panel(self) -> None:
         """Build the panel of the load."""
         self._panel = LoadPanel(
-            self._server,
+            self.server,
             self.player,
             lambda load: self.request_action("CUSTOM", OtherLoad(load)),
         )

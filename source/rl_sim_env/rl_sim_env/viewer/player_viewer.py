@@ -48,17 +48,17 @@ class PlayerViewer(ViserPlayViewer, Generic[PlayerType]):
         super().__init__(player.vec_env, player, viser_server=server)  # pyright: ignore[reportArgumentType]
         # Here a camera above the robot has a positive elevation, in MuJoCo a negative one.
         self.cfg = replace(self.cfg, elevation=-self.cfg.elevation)
-        self.player = player
+        self.player, self.server = player, server
 
     def setup(self) -> None:
         """Build the page."""
-        self._server.gui.configure_theme(
+        self.server.gui.configure_theme(
             control_width="large", show_logo=False, show_share_button=False
         )
-        self._server.scene.set_background_image(np.array([[SKY]], dtype=np.uint8))
+        self.server.scene.set_background_image(np.array([[SKY]], dtype=np.uint8))
         self.build_panel()
         super().setup()
-        self._server.scene.configure_environment_map(environment_intensity=AMBIENT)
+        self.server.scene.configure_environment_map(environment_intensity=AMBIENT)
 
     def build_panel(self) -> None:
         """Build what stands above mjlab's tabs."""
