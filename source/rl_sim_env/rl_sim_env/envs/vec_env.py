@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
-from torch.utils import _pytree as pytree
 
+from rl_sim_env.compat.torch import pytree
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv, AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import Totals
 from rl_sim_env.learning.layout import ObservationLayout

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict
-from torch.utils import _pytree as pytree
 
+from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.algorithm import Algorithm

@@ -6,8 +6,8 @@ import traceback
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from rl_sim_env.compat.torch import TorchDispatchMode, pytree
 
 _READS = frozenset(
     ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal")
@@ -38,7 +38,7 @@ class HostReads(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Look at one operation, then run it."""
         result = func(*args, **(kwargs or {}))
-        name = func._schema.name.split("::")[1]
+        name = func.overloadpacket.__name__
         if name in _READS or _uses_mask(name, args) or _crosses(name, args, result):
             frames = [f for f in traceback.extract_stack()[:-1] if "/torch/" not in f.filename]
             self.places.add(f"{name} at {frames[-1].filename}:{frames[-1].lineno}")

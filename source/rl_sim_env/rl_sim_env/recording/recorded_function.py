@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 
+from rl_sim_env.compat.torch import pytree
 from rl_sim_env.errors import UserError
 from rl_sim_env.recording.host_reads import HostReads
 

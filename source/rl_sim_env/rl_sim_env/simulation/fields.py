@@ -160,6 +160,9 @@ def changed_worlds(
 class Fields:
     """Tensors by attribute name, each resolved at first use; their contents are for writing to."""
 
+    _resolve: Callable[[str], Any]
+    _fixed: dict[str, Any]
+
     def __init__(self, resolve: Callable[[str], Any], **fixed: Any) -> None:
         """Take the function that finds a field, and fields known from the start."""
         self.__dict__.update(fixed)

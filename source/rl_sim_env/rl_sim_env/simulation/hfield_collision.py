@@ -25,8 +25,8 @@ import mujoco
 import mujoco_warp
 import numpy as np
 import warp as wp
-from mujoco_warp._src.math import upper_trid_index
 
+from rl_sim_env.compat.mujoco_warp import upper_trid_index
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.hfield_kernel import GEOM_TYPES, contact_kernel
 

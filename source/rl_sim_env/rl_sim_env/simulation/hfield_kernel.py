@@ -12,14 +12,14 @@ from typing import Any
 
 import mujoco_warp
 import warp as wp
-from mujoco_warp._src.collision_core import (
+
+from rl_sim_env.compat.mujoco_warp import (
     contact_margin_gap,
     contact_material_params,
+    make_frame,
+    vec5,
     write_contact,
 )
-from mujoco_warp._src.math import make_frame
-from mujoco_warp._src.types import vec5
-
 from rl_sim_env.simulation.hfield_box import box_contacts
 from rl_sim_env.simulation.hfield_contacts import (
     NUM_CONTACTS,

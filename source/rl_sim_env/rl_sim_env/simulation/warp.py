@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import warp as wp
 from mjlab.managers.event_manager import RecomputeLevel
-from mjlab.sim.sim import Simulation, _suspend_gc
+from mjlab.sim.sim import Simulation
 from mjlab.sim.sim import SimulationCfg as MjlabSimulationCfg
 from mjlab.sim.sim_data import TorchArray
-from mujoco_warp._src.types import OverflowType
 
+from rl_sim_env.compat.mjlab import suspend_gc
+from rl_sim_env.compat.mujoco_warp import OverflowType
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
 
@@ -65,11 +66,11 @@ class WarpSimulation(Simulation):
                     f"{' or '.join(_HFIELD_CONTACTS)}"
                 )
             if self.cfg.hfield_contacts == "surface":
-                use_surface_contacts(self._wp_model, self._mj_model)
+                use_surface_contacts(self.wp_model, self.mj_model)
         # The kernels' own messages would come once per world and step.
-        self._wp_model.opt.warn_overflow = False
+        self.wp_model.opt.warn_overflow = False
         super()._finish_init()
-        data = self._wp_data
+        data = self.wp_data
         self._overflow, self._num_constraints = map(wp.to_torch, (data.overflow, data.nefc))
         # Collision candidates and contacts have buffers of the same size, shared by all worlds.
         self._num_contacts = tuple(map(wp.to_torch, (data.ncollision, data.nacon)))
@@ -122,11 +123,11 @@ class WarpSimulation(Simulation):
         """
         with wp.ScopedDevice(self.wp_device):
             if not self.use_cuda_graph:
-                function(self._wp_model, self._wp_data)
+                function(self.wp_model, self.wp_data)
                 return
             if function not in self._graphs:
-                with _suspend_gc(), wp.ScopedCapture() as capture:
-                    function(self._wp_model, self._wp_data)
+                with suspend_gc(), wp.ScopedCapture() as capture:
+                    function(self.wp_model, self.wp_data)
                 assert capture.graph is not None
                 self._graphs[function] = capture.graph
             wp.capture_launch(self._graphs[function])
@@ -164,11 +165,11 @@ class WarpSimulation(Simulation):
         """
         seen = OverflowType(int(np.bitwise_or.reduce(self._seen_overflow.cpu().numpy())))
         if seen & _CONSTRAINTS:
-            needed, room = int(self._peak_constraints.max()), self._wp_data.njmax
+            needed, room = int(self._peak_constraints.max()), self.wp_data.njmax
             raise _overflow_error("constraints in a world", "sim.njmax", needed, room)
         if seen & _CONTACTS:
             needed = math.ceil(int(self._peak_contacts) / self.num_envs)
-            room = self._wp_data.naconmax // self.num_envs
+            room = self.wp_data.naconmax // self.num_envs
             raise _overflow_error("contacts per world", "sim.nconmax", needed, room)
         if seen & _CONTACT_SENSORS:
             room = self.cfg.contact_sensor_maxmatch

@@ -1,0 +1,114 @@
+"""Members of other packages' classes and modules that we override, call or set, and why.
+
+A member that a subclass of ours has by accident would stand here as well: private attributes of a
+base class are as much in its way as methods.
+"""
+
+from __future__ import annotations
+
+WRITTEN_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
+    "mjlab": ("mjlab", ("1.6.0",)),
+    "mujoco_warp": ("mujoco-warp", ("3.11.0",)),
+    "torch": ("torch", ("2.11", "2.13")),
+    "warp": ("warp-lang", ("1.19",)),
+}
+"""By package: the distribution that brings it, and the versions that this code has run with."""
+
+MEMBERS: dict[str, dict[str, str]] = {
+    # Physics.
+    "mjlab.envs.manager_based_rl_env": {
+        "Simulation": "replaced: the environment has no parameter for its class of simulation",
+    },
+    "mjlab.sim.sim.Simulation": {
+        "_init_with_model": "overridden: native physics puts no model on a device",
+        "_init_with_variants": "overridden: native physics refuses mesh variants",
+        "_finish_init": "overridden: between the model and the recording of the graphs is the only "
+        "moment to change the pairs of geoms; afterwards buffers exist to be watched",
+        "_mj_model": "set: the properties and get_default_field() of the base class read it",
+        "_mj_data": "set: the property mj_data reads it",
+        "_model_bridge": "set and read: the property model returns it, on CPUs native fields",
+        "_data_bridge": "set and read: the property data returns it, on CPUs native fields",
+        "_sensor_context": "set: without one, sense() does nothing",
+        "_expanded_fields": "set: viewers copy these fields for the robot in view",
+        "_reset_mask": "read: resets write it, on a stream of its own unless that is set",
+    },
+    "mjlab.sim.sim_data.WarpBridge": {
+        "_wrapped_cache": "read: which arrays were handed out, each with a stream of its own",
+    },
+    "mjlab.sim.sim_data.TorchArray": {
+        "_torch_stream": "set: writes must go to the stream that is being recorded",
+    },
+    "warp.mat33": {
+        "_shape_": "read: there is no public name for the shape of a type",
+    },
+    # Managers.
+    "mjlab.managers.manager_base.ManagerBase": {
+        "_env": "read: terms are functions of the environment",
+        "_check_term_shape": "called: a wrong shape is refused as in mjlab",
+    },
+    "mjlab.managers.manager_base.ManagerTermBase": {
+        "_env": "read: commands are functions of the environment",
+    },
+    "mjlab.managers.event_manager.EventManager": {
+        "_interval_term_time_left": "read: the timers, judged without waiting for the device",
+    },
+    "mjlab.managers.reward_manager.RewardManager": {
+        "_class_term_cfgs": "read: a reset without the means that wait for the device",
+        "_reward_buf": "set: all terms are added up at once",
+        "_step_reward": "set: mjlab's viewer plots it",
+        "_scale_by_dt": "read: rewards count as in mjlab",
+        "_episode_sums": "set: they become views of one tensor; the log of episodes reads them",
+    },
+    "mjlab.managers.termination_manager.TerminationManager": {
+        "_class_term_cfgs": "read: a reset without the counts that wait for the device",
+    },
+    "mjlab.managers.curriculum_manager.CurriculumManager": {
+        "_class_term_cfgs": "read: a reset without the reports that wait for the device",
+        "_curriculum_state": "read: the reports, left on the device",
+    },
+    "mjlab.managers.observation_manager.ObservationManager": {
+        "_obs_buffer": "set: groups are computed side by side, and kept as mjlab keeps them",
+        "_group_obs_dim": "set: stacked groups are groups for the rest of mjlab, too",
+        "_group_obs_term_names": "set: as _group_obs_dim",
+        "_group_obs_term_dim": "set: as _group_obs_dim",
+        "_group_obs_term_cfgs": "set: as _group_obs_dim",
+        "_group_obs_concatenate": "set: as _group_obs_dim",
+    },
+    # Environment.
+    "mjlab.envs.ManagerBasedRlEnv": {
+        "_sim_step_counter": "set: step() is our own, and a resumed run goes on counting",
+        "_command_dt": "set: step() is our own; commands of robots just reset do not age",
+        "_configure_gym_env_spaces": "called: load_managers() is our own",
+        "_reset_idx": "overridden: in mjlab's order, without what waits for the device; reset() "
+        "calls it",
+    },
+    # Terms, sensors and drives.
+    "mjlab.envs.mdp.actions.JointPositionAction": {
+        "_find_targets": "overridden: joints in the order of their names, not of the model",
+        "_entity": "read: whose joints they are",
+    },
+    "mjlab.managers.command_manager.CommandTerm": {
+        "_update_metrics": "overridden: abstract",
+        "_resample_command": "overridden: abstract",
+        "_update_command": "overridden: abstract",
+        "_debug_vis_impl": "overridden: mjlab's way to draw a command",
+    },
+    "mjlab.sensor.Sensor": {
+        "_compute_data": "overridden: abstract",
+        "_invalidate_cache": "called: a replayed step changes what sensors remember, unnoticed",
+    },
+    "mjlab.actuator.actuator.Actuator": {
+        "_mjs_actuators": "read: where edit_spec() leaves what it adds",
+        "_init_delay_buffer": "overridden: a line of fixed tensors that a graph can repeat",
+    },
+    # Viewer.
+    "mjlab.viewer.ViserPlayViewer": {
+        "_scene": "read: which robot is in view",
+        "_sim_lock": "read: physics must rest while a robot is changed",
+        "_step_count": "set: _execute_step() is our own",
+        "_stats_steps": "set: _execute_step() is our own",
+        "_execute_step": "overridden: the player steps, and errors end the program",
+        "_handle_custom_action": "overridden: actions of our panels",
+    },
+}
+"""By class or module: its member, and what for."""

@@ -1,0 +1,8 @@
+"""What mjlab keeps to itself and is imported here."""
+
+from mjlab.sim.sim import (
+    # Garbage that is collected while Warp records would be recorded with it.
+    _suspend_gc as suspend_gc,
+)
+
+__all__ = ["suspend_gc"]
