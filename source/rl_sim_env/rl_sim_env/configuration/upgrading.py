@@ -9,6 +9,8 @@ from rl_sim_env.configuration.plain import plain_at, to_plain
 
 MOVED_NAMES = {
     "mjlab.sim.sim:SimulationCfg": "rl_sim_env.simulation.warp:SimulationCfg",
+    "rl_sim_env.envs.amp_vae_env:AmpVaeEnvCfg": "rl_sim_env.envs.config:AmpVaeEnvCfg",
+    "rl_sim_env.envs.amp_vae_env:StyleCfg": "rl_sim_env.envs.config:StyleCfg",
     "rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom",
 }
 """Names of classes and functions in files of before, ``module:name``, and what stands in their
