@@ -1,4 +1,4 @@
-"""The rooms of the package, as docs/architecture.md lists them from top to bottom."""
+"""The rooms of the package, as docs/architecture.md lists them, and how large they may be."""
 
 import ast
 import re
@@ -9,6 +9,9 @@ import rl_sim_env
 from pages import DOCS
 
 _PACKAGE = Path(rl_sim_env.__file__).parent
+_MOST_LINES = 500
+_MOST_OF_A_CONSTRUCTOR, _MOST_OF_A_FUNCTION = 8, 10
+"""Parameters beside ``self``; more of them are a concept without a name."""
 
 
 def _rooms() -> dict[str, int]:
@@ -63,3 +66,32 @@ def test_imports_run_downwards_only():
                 upwards.append(f"{file.relative_to(_PACKAGE)} imports {module}")
 
     assert not upwards
+
+
+def _num_parameters(function: ast.FunctionDef) -> int:
+    named = [node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)]
+    return len(named) - (named[:1] in (["self"], ["cls"]))
+
+
+def _is_of_warp(function: ast.FunctionDef) -> bool:
+    """Whether Warp compiles it: what it reads comes in array by array."""
+    return any(ast.unparse(each).startswith("wp.") for each in function.decorator_list)
+
+
+def test_no_file_is_longer_than_one_can_read():
+    lengths = {file: len(file.read_text().splitlines()) for file in _PACKAGE.rglob("*.py")}
+
+    assert not [f"{file}: {lines}" for file, lines in lengths.items() if lines > _MOST_LINES]
+
+
+def test_no_constructor_or_function_asks_for_too_much():
+    greedy = []
+    for file in _PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.FunctionDef) or _is_of_warp(node):
+                continue
+            most = _MOST_OF_A_CONSTRUCTOR if node.name == "__init__" else _MOST_OF_A_FUNCTION
+            if _num_parameters(node) > most:
+                greedy.append(f"{file.relative_to(_PACKAGE)}: {node.name}")
+
+    assert not greedy

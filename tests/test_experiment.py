@@ -13,6 +13,7 @@ import yaml
 from rl_sim_env.cli import evaluate, export, play, train
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.configuration import to_plain
+from rl_sim_env.configuration.upgrading import MOVED_NAMES
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.export import POLICY_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeEnvCfg
@@ -234,15 +235,46 @@ def test_trainer_of_a_fresh_run_has_the_defaults():
     assert differences == ()
 
 
-def test_shipped_checkpoint_says_what_it_was_trained_in():
-    path = resolve_checkpoint(root=GRQ20_POLICY)
+def test_names_that_moved_are_no_differences(alone, tmp_path, monkeypatch):
+    monkeypatch.setitem(MOVED_NAMES, "of.before:Ppo", "rl_sim_env.learning.ppo:PpoLearner")
+    content = torch.load(alone, weights_only=True)
+    env_cfg, config = content["env_cfg"], content["config"]
+    env_cfg["sim"]["class"] = "mjlab.sim.sim:SimulationCfg"
+    env_cfg["events"]["arm"]["func"] = "rl_sim_env.mdp.events:reset_arm"
+    config["learners"]["policy"]["class_name"] = "of.before:Ppo"
+    config["learners"]["estimator"]["class_name"] = "of.before:Unknown"
+    path = tmp_path / alone.name
+    torch.save(content, path)
+    restored = {}
+    for file in (alone, path):
+        checkpoint = Checkpoint.load(file)
+        setup = configure(training=Training.of(checkpoint, file, FLAT), seed=0)
+        cfg, told = configure_trainer(TrainerOptions(task=FLAT), checkpoint)
+        restored[file] = (setup.differences, to_plain(setup.cfg), cfg.learners["policy"], told)
+    *same, told = restored[path]
+    *expected, told_before = restored[alone]
+    assert same == expected
+    (unknown,) = {*told} - {*told_before}
+    assert "agent.learners.estimator.class_name: 'of.before:Unknown', as in training" in unknown
+
+
+@pytest.mark.parametrize(
+    ("folder", "family", "newer"),
+    [
+        # Nothing of it was set by hand, and of the task only the ground's contacts are others.
+        ("grq20_v2d3", FAMILY, ["env.sim.hfield_contacts: did not exist in training"]),
+        ("go1", "Rl-Sim-Env-AmpVae-Go1", []),
+    ],
+)
+def test_shipped_checkpoint_says_what_it_was_trained_in(folder, family, newer):
+    path = resolve_checkpoint(root=POLICIES / folder)
     checkpoint = Checkpoint.load(path)
-    task = f"{FAMILY}-v0"
+    task = f"{family}-v0"
     setup = configure(task, training=Training.of(checkpoint, path, task))
-    # Nothing of it was set by hand, and of the task only the ground's contacts are others.
-    (difference,) = setup.differences
-    assert "env.sim.hfield_contacts: did not exist in training" in difference
+    assert [line.partition(", now")[0] for line in setup.differences] == newer
     assert to_plain(setup.cfg) == to_plain(make_env_cfg(task))
+    _, learners = configure_trainer(TrainerOptions(task=task), checkpoint)
+    assert not any("targets" in line or "class_name" in line for line in learners)
 
 
 def test_files_exported_before_fit_the_environment_of_the_shipped_checkpoint():

@@ -52,7 +52,6 @@ def main() -> None:
             cfg,
             ToyExpert(processes.device),
             args.log_dir,
-            processes.device,
             task_id="Toy-v0",
             processes=processes,
         )

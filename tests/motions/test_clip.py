@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.motions.clip import MotionClip
+from rl_sim_env.motions.clip import MotionClip, PoseSequence
 from rl_sim_env.motions.rotations import quat_from_euler
 
 
@@ -123,17 +123,14 @@ def test_velocities_of_a_screw_motion_are_exact_in_the_base_frame(legs, clip):
     fps, turn, radius, pitch = 100.0, 1.0, 2.0, 0.2
     yaw = np.arange(52) / fps * turn
     constant = np.zeros(52)
-    made = MotionClip.from_poses(
-        name="screw",
+    poses = PoseSequence(
         fps=fps,
         root_pos=radius * np.stack([np.sin(yaw), 1.0 - np.cos(yaw), constant], axis=-1),
         root_quat=quat_from_euler(yaw, constant + pitch, constant),
         joint_pos=np.tile(clip.joint_pos[0], (52, 1)),
         foot_contact=np.ones((52, 4), dtype=bool),
-        kinematics=legs,
-        source="test",
-        licence="none",
     )
+    made = MotionClip.from_poses(poses, legs, name="screw", source="test", licence="none")
     assert made.num_frames == 50
     expected_velocity = radius * turn * np.array([np.cos(pitch), 0.0, np.sin(pitch)])
     np.testing.assert_allclose(made.root_lin_vel, np.tile(expected_velocity, (50, 1)), atol=1e-4)

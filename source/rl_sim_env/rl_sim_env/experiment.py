@@ -384,7 +384,6 @@ def build_trainer(
         cfg,
         expert,
         log_dir,
-        setup.device,
         task_id=setup.task,
         task_arguments=to_plain(setup.arguments),
         processes=processes,

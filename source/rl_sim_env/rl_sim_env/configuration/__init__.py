@@ -3,7 +3,7 @@
 from rl_sim_env.configuration.plain import NOTHING, name_of, plain_at, to_plain
 from rl_sim_env.configuration.restoring import Restored, restore
 from rl_sim_env.configuration.settings import AppliedSetting, apply_settings, settings_for
-from rl_sim_env.configuration.upgrading import in_todays_form
+from rl_sim_env.configuration.upgrading import in_todays_form, with_todays_names
 
 __all__ = [
     "NOTHING",
@@ -16,4 +16,5 @@ __all__ = [
     "restore",
     "settings_for",
     "to_plain",
+    "with_todays_names",
 ]

@@ -1,17 +1,21 @@
-"""Saved configurations of environments whose form has changed since."""
+"""Saved configurations of before: names that moved, and environments whose form has changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from rl_sim_env.configuration.plain import CLASS, plain_at, to_plain
+from rl_sim_env.configuration.plain import plain_at, to_plain
 
-_RENAMED = {
-    "rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom",
+MOVED_NAMES = {
     "mjlab.sim.sim:SimulationCfg": "rl_sim_env.simulation.warp:SimulationCfg",
+    "rl_sim_env.envs.amp_vae_env:AmpVaeEnvCfg": "rl_sim_env.envs.config:AmpVaeEnvCfg",
+    "rl_sim_env.envs.amp_vae_env:StyleCfg": "rl_sim_env.envs.config:StyleCfg",
+    "rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom",
 }
-"""Functions and classes, and what stands in their place."""
+"""Names of classes and functions in files of before, ``module:name``, and what stands in their
+place today. Whoever moves or renames what a configuration names adds a line here, and keeps the
+right-hand sides of the others up to date."""
 
 _DRIVE_FIELDS = {
     "stiffness": "stiffness",
@@ -23,6 +27,22 @@ _DRIVE_FIELDS = {
 """Fields of an actuator that held for all its joints, and what they are called by joint."""
 
 
+def with_todays_names(saved: Any) -> Any:
+    """Saved values with the names that classes and functions have now.
+
+    Names that did not move stay as they are, also those that nobody knows any more: whoever
+    compares or resolves them says so.
+
+    Args:
+        saved: Plain values, as a run saved them: of an environment, of a trainer, or parts of them.
+    """
+    if isinstance(saved, Mapping):
+        return {key: with_todays_names(item) for key, item in saved.items()}
+    if isinstance(saved, list):
+        return [with_todays_names(item) for item in saved]
+    return MOVED_NAMES.get(saved, saved) if isinstance(saved, str) else saved
+
+
 def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     """Saved values of an environment's configuration, in the form that they have now.
 
@@ -31,7 +51,7 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     names of parts only, and all joints of an actuator had the same gains.
 
     Args:
-        env_cfg: Plain values, as a run saved them.
+        env_cfg: Plain values, as a run saved them, with the names of today.
         robot: Description of the task's robot, which the values lack where it stood in the code.
     """
     saved = to_plain(env_cfg)
@@ -54,12 +74,8 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     if isinstance(sensor, dict):
         sensor.pop("physics_dt", None)
     for event in saved.get("events", {}).values():
-        event["func"] = _RENAMED.get(event["func"], event["func"])
         event.get("params", {}).pop("mjcf_path", None)
     speed_reward = plain_at(saved, "rewards.joint_vel_limits.params")
     if isinstance(speed_reward, dict) and "limit" in speed_reward and speeds:
         speed_reward["share"] = speed_reward.pop("limit") / max(speeds)
-    simulation = plain_at(saved, "sim")
-    if isinstance(simulation, dict) and simulation.get(CLASS) in _RENAMED:
-        simulation[CLASS] = _RENAMED[simulation[CLASS]]
     return saved

@@ -1,6 +1,7 @@
 """The environment: mjlab's manager-based environment with what AMP and the context VAE need."""
 
-from rl_sim_env.envs.amp_vae_env import AmpVaeEnv, AmpVaeEnvCfg, StyleCfg
+from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
+from rl_sim_env.envs.config import AmpVaeEnvCfg, StyleCfg
 from rl_sim_env.envs.gym_env import AmpVaeGymEnv
 from rl_sim_env.envs.vec_env import AmpVaeVecEnv
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
+from mjlab.envs import ManagerBasedRlEnv
 from mjlab.envs.types import VecEnvStepReturn
 from mjlab.managers.action_manager import ActionManager
 from mjlab.managers.command_manager import CommandManager
@@ -19,6 +19,7 @@ from mjlab.managers.recorder_manager import NullRecorderManager, RecorderManager
 from mjlab.sensor import ContactSensor
 
 from rl_sim_env.envs.breakdowns import BreakdownRecord
+from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import EpisodeLog, Totals
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
@@ -26,12 +27,12 @@ from rl_sim_env.envs.managers import (
     DeviceRewardManager,
     DeviceTerminationManager,
 )
-from rl_sim_env.envs.observation_manager import FrameStackCfg, StackedObservationManager
+from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
-from rl_sim_env.robots import Robot, RobotIndex
+from rl_sim_env.robots import RobotIndex
 from rl_sim_env.robots.leg_drive import LegDrive
 from rl_sim_env.simulation import WarpSimulation
 from rl_sim_env.simulation.backend import simulation_class, use_simulation
@@ -42,72 +43,6 @@ if TYPE_CHECKING:
 
     from rl_sim_env.learning.layout import ObservationLayout
     from rl_sim_env.simulation import NativeSimulation
-
-
-@dataclass(kw_only=True)
-class StyleCfg:
-    """Where the style reward counts."""
-
-    terrain_scale: dict[str, float] = field(default_factory=dict)
-    """Factor of the style reward by terrain family, in [0, 1]; 1 where none is given."""
-
-
-@dataclass(kw_only=True)
-class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
-    """Configuration of :class:`AmpVaeEnv`."""
-
-    robot: Robot
-    """Which robot it is: its parts by name, and what it carries."""
-
-    frame_stacks: dict[str, FrameStackCfg] = field(default_factory=dict)
-    """Observation groups made of the last frames of another group."""
-
-    terminal_groups: tuple[str, ...] = ("critic_obs", "amp_obs")
-    """Groups that are also reported for the state before resets. They must have neither noise nor
-    history, so that computing them twice changes nothing."""
-
-    observation_clip: float = 100.0
-    """Every observation is clipped to plus or minus this."""
-
-    command_name: str = "velocity"
-    """Name of the velocity command term."""
-
-    feet_contact_sensor: str = "feet_contact"
-    """Name of the contact sensor of the feet."""
-
-    style: StyleCfg = field(default_factory=StyleCfg)
-    """Where the style reward counts."""
-
-    height_map_resolution: float = 0.025
-    """Cell size of the height map [m]."""
-
-    max_velocity: float = 1000.0
-    """A joint or base that moves faster than this [m/s, rad/s] has left physics: its robot is reset
-    before a reward of astronomical size reaches the learner."""
-
-    fixed_shapes: bool = False
-    """Whether every step runs the same operations on tensors of the same shapes and reads nothing
-    from the device, as GPUs want it. One spare environment is added, the last, which stands in
-    where fewer robots are due than there is room for; :class:`AmpVaeVecEnv` hides it."""
-
-    reset_share: float = 1.0 / 16.0
-    """Share of the robots that fixed shapes leave room for in one step, in (0, 1]: in resets and
-    in events at intervals. Others wait for the next step, and are counted."""
-
-    capture_step: bool = False
-    """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
-
-    overlap: bool = False
-    """Whether what is recorded holds parts of a step that do not depend on each other side by side,
-    so that a GPU does them at the same time."""
-
-    inverse_weight_interval: int = 25
-    """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU, at
-    least 1. They follow the randomised masses and say how soft contacts and joint limits are."""
-
-    def suit(self, device: str) -> None:
-        """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
-        self.fixed_shapes = self.capture_step = self.overlap = device != "cpu"
 
 
 class AmpVaeEnv(ManagerBasedRlEnv):
@@ -144,18 +79,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def __init__(
         self, cfg: AmpVaeEnvCfg, device: str, render_mode: str | None = None, **kwargs: Any
     ) -> None:
-        if cfg.scene.num_envs < 1:
-            raise UserError(f"num_envs is {cfg.scene.num_envs}; it must be at least 1")
-        if not cfg.auto_reset:
-            raise UserError("auto_reset is off; this environment resets by itself, leave it on")
-        if cfg.capture_step and not cfg.fixed_shapes:
-            raise UserError("capture_step needs fixed_shapes; set both, or neither")
-        if not 0.0 < cfg.reset_share <= 1.0:
-            raise UserError(f"reset_share is {cfg.reset_share}; it must be above 0 and at most 1")
-        if cfg.inverse_weight_interval < 1:
-            raise UserError(
-                f"inverse_weight_interval is {cfg.inverse_weight_interval}; it must be at least 1"
-            )
+        cfg.check()
         self.num_robots = cfg.scene.num_envs
         self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
         self._room: int | None = None

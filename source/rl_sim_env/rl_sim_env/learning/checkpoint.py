@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rl_sim_env.configuration import to_plain
+from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
@@ -103,7 +103,8 @@ class Checkpoint:
         """Read a checkpoint, all tensors on the CPU.
 
         One of before, which does not hold the environment's configuration, takes it from
-        ``params/env.yaml`` beside it.
+        ``params/env.yaml`` beside it. Classes and functions that moved since have their names of
+        today.
 
         Raises:
             UserError: The file cannot be read, is truncated, or is not a checkpoint of this
@@ -133,7 +134,8 @@ class Checkpoint:
                 f"{path}: damaged checkpoint: fields {_listing(expected ^ content.keys())} "
                 "are missing or unknown; use an older one of the same run"
             )
-        return cls(**content)
+        names = ("config", "env_cfg", "task_arguments")
+        return cls(**content | {name: with_todays_names(content[name]) for name in names})
 
     def policy_only(self) -> Checkpoint:
         """The checkpoint without what only training needs: to play, to evaluate, to export."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 
 
@@ -64,7 +64,7 @@ def _targets_of_3(vae: dict[str, Any]) -> dict[str, Any]:
         "mass": {"weight": vae["mass_weight"]},
         "com": {"weight": vae["com_weight"], "factor": vae["com_scale"]},
     }
-    return {name: asdict(of) | settings[name] for name, of in velocity_mass_com().items()}
+    return {name: to_plain(of) | settings[name] for name, of in velocity_mass_com().items()}
 
 
 def _algorithm_from_3(state: dict[str, Any]) -> dict[str, Any]:

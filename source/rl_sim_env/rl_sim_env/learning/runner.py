@@ -99,11 +99,10 @@ class AmpVaeRunner:
     """Trains a policy in an environment; the counterpart of rsl_rl's OnPolicyRunner.
 
     Args:
-        env: The environment.
+        env: The environment; learners are on its device.
         cfg: The configuration.
         expert: Source of expert pairs; None for none.
         log_dir: Folder of the run, the same for all processes; None to write nothing.
-        device: Device of the learners; that of the environment.
         task_id: Id of the task, kept in checkpoints.
         task_arguments: What the task was made with, as plain values by name, kept as well.
         processes: The processes that train together; by default this one alone.
@@ -116,7 +115,6 @@ class AmpVaeRunner:
         cfg: AmpVaeRunnerCfg,
         expert: PairSource | None,
         log_dir: Path | None,
-        device: str = "cpu",
         *,
         task_id: str,
         task_arguments: Mapping[str, Any] | None = None,
@@ -126,10 +124,10 @@ class AmpVaeRunner:
         self.env = env
         self.cfg = cfg
         self.log_dir = log_dir
-        self.device = device
+        self.device = str(env.device)
         self.task_id = task_id
         self.task_arguments = dict(task_arguments or {})
-        self.processes = processes or Distributed(device=device)
+        self.processes = processes or Distributed(device=self.device)
         self.on_save = on_save
         self.current_learning_iteration = -1
         """Index of the last completed iteration; -1 before the first."""
@@ -139,7 +137,7 @@ class AmpVaeRunner:
         """Training time so far [s]."""
         self.progress = 0.0
         """Part of the training plan that is done, 0 to 1; it never falls."""
-        self.alg = Algorithm(env, cfg, expert, device)
+        self.alg = Algorithm(env, cfg, expert, self.device)
         self._last_saved: Path | None = None
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:

@@ -22,6 +22,11 @@ class TrainingEnv(Protocol):
     cfg: Any
 
     @property
+    def device(self) -> torch.device | str:
+        """Where the state lives."""
+        ...
+
+    @property
     def episode_length_buf(self) -> torch.Tensor:
         """Age of the running episodes [control steps], shape (num_envs,)."""
         ...

@@ -63,6 +63,29 @@ UNIT_QUATERNION_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class PoseSequence:
+    """Where a robot is, at moments of equal distance: a motion without its velocities.
+
+    With N poses, J leg joints, F feet.
+    """
+
+    fps: float
+    """Poses per second."""
+
+    root_pos: np.ndarray
+    """Base link in the world [m]. Shape (N, 3)."""
+
+    root_quat: np.ndarray
+    """Base link to world, wxyz. Shape (N, 4)."""
+
+    joint_pos: np.ndarray
+    """Leg joint angles [rad]. Shape (N, J)."""
+
+    foot_contact: np.ndarray
+    """Which feet stand. Shape (N, F)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MotionClip:
     """A valid reference motion; the fields are those of the file format above.
 
@@ -112,14 +135,10 @@ class MotionClip:
     @classmethod
     def from_poses(
         cls,
+        poses: PoseSequence,
+        kinematics: LegKinematics,
         *,
         name: str,
-        fps: float,
-        root_pos: np.ndarray,
-        root_quat: np.ndarray,
-        joint_pos: np.ndarray,
-        foot_contact: np.ndarray,
-        kinematics: LegKinematics,
         source: str,
         licence: str,
         weight: float = 1.0,
@@ -131,13 +150,9 @@ class MotionClip:
         the differences only; foot positions follow from the joint angles.
 
         Args:
+            poses: The poses.
+            kinematics: Legs of the robot, in the order of the poses' joint angles and contacts.
             name: Name of the clip.
-            fps: Poses per second.
-            root_pos: Base link in the world [m]. Shape (L + 2, 3).
-            root_quat: Base link to world, wxyz. Shape (L + 2, 4).
-            joint_pos: Leg joint angles in the order of ``kinematics`` [rad]. Shape (L + 2, J).
-            foot_contact: Which feet stand. Shape (L + 2, F).
-            kinematics: Legs of the robot that the joint angles belong to.
             source: Where the motion comes from.
             licence: Terms of use.
             weight: Relative sampling weight.
@@ -146,28 +161,29 @@ class MotionClip:
         Raises:
             UserError: The poses do not make a valid clip.
         """
-        per_second = 0.5 * fps
+        per_second = 0.5 * poses.fps
         now = slice(1, -1)
-        turned = quat_multiply(quat_conjugate(root_quat[:-2]), root_quat[2:])
-        world_vel = (root_pos[2:] - root_pos[:-2]) * per_second
+        turned = quat_multiply(quat_conjugate(poses.root_quat[:-2]), poses.root_quat[2:])
+        world_vel = (poses.root_pos[2:] - poses.root_pos[:-2]) * per_second
+        root_quat, joint_pos = poses.root_quat[now], poses.joint_pos[now]
         return cls(
             name=name,
-            fps=fps,
+            fps=poses.fps,
             cyclic=cyclic,
             weight=weight,
             source=source,
             licence=licence,
             joint_names=kinematics.joint_names,
             foot_names=kinematics.foot_names,
-            root_pos=root_pos[now],
-            root_quat=root_quat[now],
-            root_lin_vel=quat_rotate(quat_conjugate(root_quat[now]), world_vel),
+            root_pos=poses.root_pos[now],
+            root_quat=root_quat,
+            root_lin_vel=quat_rotate(quat_conjugate(root_quat), world_vel),
             # A rotation leaves its axis alone, so halfway through the axis is still this one.
             root_ang_vel=quat_to_rotvec(turned) * per_second,
-            joint_pos=joint_pos[now],
-            joint_vel=(joint_pos[2:] - joint_pos[:-2]) * per_second,
-            foot_pos=kinematics.forward(joint_pos[now]),
-            foot_contact=foot_contact[now],
+            joint_pos=joint_pos,
+            joint_vel=(poses.joint_pos[2:] - poses.joint_pos[:-2]) * per_second,
+            foot_pos=kinematics.forward(joint_pos),
+            foot_contact=poses.foot_contact[now],
         )
 
     @property

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.motions.clip import MotionClip
+from rl_sim_env.motions.clip import MotionClip, PoseSequence
 from rl_sim_env.motions.course import FPS, ClipCfg, Timeline, minimum_jerk, plan_timeline
 from rl_sim_env.motions.gait import Gait
 from rl_sim_env.motions.kinematics import LegKinematics
@@ -57,14 +57,17 @@ def generate_clip(cfg: ClipCfg, robot: Robot, kinematics: LegKinematics) -> Moti
     root_pos, root_quat = _trunk_motion(gait, timeline, standing_height)
     to_base = quat_conjugate(root_quat)[:, None]
     try:
-        clip = MotionClip.from_poses(
-            name=cfg.name,
+        poses = PoseSequence(
             fps=FPS,
             root_pos=root_pos,
             root_quat=root_quat,
             joint_pos=kinematics.inverse(quat_rotate(to_base, foot_pos - root_pos[:, None])),
             foot_contact=foot_contact,
-            kinematics=kinematics,
+        )
+        clip = MotionClip.from_poses(
+            poses,
+            kinematics,
+            name=cfg.name,
             source=SOURCE,
             licence=LICENCE,
             weight=cfg.weight,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_sim_env.motions.clip import MotionClip
+from rl_sim_env.motions.clip import MotionClip, PoseSequence
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.rotations import quat_rotate
 
@@ -139,14 +139,17 @@ def retarget(
 
     foot_speed = np.linalg.norm(np.gradient(foot_world, 1.0 / recording.fps, axis=0), axis=-1)
     foot_height = foot_world[..., 2] - sole - legs.foot_radius
-    clip = MotionClip.from_poses(
-        name=recording.name,
+    poses = PoseSequence(
         fps=recording.fps,
         root_pos=root_pos,
         root_quat=recording.root_quat,
         joint_pos=joint_pos,
         foot_contact=(foot_height < CONTACT_HEIGHT) & (foot_speed < CONTACT_SPEED),
-        kinematics=legs,
+    )
+    clip = MotionClip.from_poses(
+        poses,
+        legs,
+        name=recording.name,
         source=recording.source,
         licence=licence,
         weight=recording.weight,
