@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -11,9 +12,29 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 """Folder of the pages."""
 
+PAGES = sorted(
+    page
+    for folder in (ROOT, DOCS, ROOT / "benchmarks", ROOT / "policies")
+    for page in folder.glob("*.md")
+)
+"""All of them."""
+
 _SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"(?:rl-sim-env +|scripts/rsl_rl/)(\w[^`\n]*)")
+_SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=[^\s`]+")
 
 
 def python_snippets(page: Path) -> list[str]:
     """The Python that a page shows, block by block."""
     return _SNIPPET.findall(page.read_text())
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Calls of our programs that a page shows, word by word, the program's name first."""
+    return [shlex.split(found) for found in _COMMAND.findall(page.read_text().replace("\\\n", " "))]
+
+
+def settings(page: Path) -> list[str]:
+    """Settings of environment and trainer that a page shows, but for those that stand for any."""
+    found = _SETTING.findall(page.read_text())
+    return [setting for setting in found if not setting.endswith(".path=value")]

@@ -8,18 +8,61 @@ from pathlib import Path
 
 import pytest
 
-from pages import DOCS, ROOT, python_snippets
+from pages import DOCS, PAGES, ROOT, commands, python_snippets, settings
+from rl_sim_env.cli.curves import CurvesOptions
+from rl_sim_env.cli.evaluate import EvaluateOptions
+from rl_sim_env.cli.export import ExportOptions
+from rl_sim_env.cli.main import COMMANDS
+from rl_sim_env.cli.motions import MotionsCommand
+from rl_sim_env.cli.options import DEFAULT_TASK
+from rl_sim_env.cli.play import PlayOptions
+from rl_sim_env.cli.program import parse_options
+from rl_sim_env.cli.robot import RobotCommand
+from rl_sim_env.cli.train import TrainOptions
+from rl_sim_env.configuration import apply_settings
+from rl_sim_env.experiment import split_settings
+from rl_sim_env.tasks import find_task, make_env_cfg
 
-_PAGES = [page for page in (*ROOT.glob("*.md"), *DOCS.glob("*.md")) if python_snippets(page)]
+_OPTIONS = {
+    "train": TrainOptions,
+    "play": PlayOptions,
+    "evaluate": EvaluateOptions,
+    "export": ExportOptions,
+    "curves": CurvesOptions,
+    "motions": MotionsCommand,
+    "robot": RobotCommand,
+}
 
 
-@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def _pages_with(what) -> pytest.MarkDecorator:
+    pages = [page for page in PAGES if what(page)]
+    return pytest.mark.parametrize("page", pages, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@_pages_with(python_snippets)
 def test_snippets_import_what_there_is(page: Path):
     for snippet in python_snippets(page):
         for node in ast.walk(ast.parse(snippet)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rl_sim_env"):
                 module = import_module(node.module)
                 assert not [name.name for name in node.names if not hasattr(module, name.name)]
+
+
+@_pages_with(commands)
+def test_commands_have_the_options_that_pages_give_them(page: Path):
+    for program, *arguments in commands(page):
+        # export_policy.py exports; a program that is only named is given no options.
+        name = program.removesuffix(".py").partition("_")[0]
+        assert name in COMMANDS
+        if any(argument.startswith("--") for argument in arguments):
+            parse_options(_OPTIONS[name], arguments)
+
+
+@_pages_with(settings)
+def test_settings_that_pages_show_exist(page: Path):
+    for_env, for_agent = split_settings(settings(page))
+    apply_settings(for_env, "env", make_env_cfg(DEFAULT_TASK))
+    apply_settings(for_agent, "agent", find_task(DEFAULT_TASK).runner_cfg())
 
 
 def test_the_exported_policy_walks_as_the_deployment_page_shows(monkeypatch, capsys):

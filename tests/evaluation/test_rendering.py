@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pages import ROOT
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import rendering
-from rl_sim_env.evaluation.rendering import check_writable, write_report
+from rl_sim_env.evaluation.rendering import check_writable, to_html, to_markdown, write_report
 from rl_sim_env.evaluation.report import (
     Column,
     Figure,
@@ -27,7 +28,7 @@ from rl_sim_env.evaluation.report import (
     Table,
 )
 
-HOSTILE = "<script>alert('x')</script> | *a*_b_ `c` [d](e) $5 & $6"
+HOSTILE = """<script>alert('x', "y")</script> | *a*_b_ `c` [d](e) $5 & $6 &amp;"""
 VOID_TAGS = {"meta", "img"}
 
 
@@ -156,10 +157,17 @@ def test_what_comes_from_outside_is_shown_as_it_is(folder):
         facts={HOSTILE: HOSTILE},
         sections=(
             Section(
-                name="walk",
+                name=HOSTILE,
                 title=HOSTILE,
                 method=HOSTILE,
-                tables=(Table(title=HOSTILE, rows_title=HOSTILE, columns=(), rows=()),),
+                tables=(
+                    Table(
+                        title=HOSTILE,
+                        rows_title=HOSTILE,
+                        columns=(Column(title=HOSTILE, unit=HOSTILE),),
+                        rows=(Row(label=HOSTILE, cells=(None,)),),
+                    ),
+                ),
                 plots=(Plot(name="p", title=HOSTILE, x_label=HOSTILE, y_label="$", series=()),),
             ),
         ),
@@ -167,7 +175,14 @@ def test_what_comes_from_outside_is_shown_as_it_is(folder):
     write_report(outside, folder)
     page = Page(folder / "report.html")
     assert "script" not in {tag for tag, _ in page.tags}
-    assert page.texts.count(HOSTILE) == 7
+    assert page.texts.count(HOSTILE) == 8
+    assert f"{HOSTILE} [{HOSTILE}]" in page.texts
+    attributes = {(tag, *item) for tag, given in page.tags for item in given.items()}
+    assert {
+        ("section", "id", HOSTILE),
+        ("a", "href", f"#{HOSTILE}"),
+        ("img", "alt", HOSTILE),
+    } <= attributes
     markdown = (folder / "report.md").read_text()
     assert not re.search(r"(?<!\\)[<>*_`$]", markdown.replace("**", ""))
 
@@ -184,6 +199,18 @@ def test_page_needs_nothing_from_elsewhere(folder):
     assert "http" not in text
     assert "url(" not in text
     assert "prefers-color-scheme: dark" in text
+
+
+@pytest.mark.parametrize(
+    "shipped",
+    [path.parent for path in ROOT.glob("policies/*/*/report.json")],
+    ids=lambda folder: "/".join(folder.parts[-2:]),
+)
+def test_shipped_pages_are_those_of_their_json(shipped):
+    report = Report.from_json((shipped / "report.json").read_text())
+    pictures = {path.stem: path.read_bytes() for path in shipped.glob("*.png")}
+    assert to_html(report, pictures) == (shipped / "report.html").read_text()
+    assert to_markdown(report) == (shipped / "report.md").read_text()
 
 
 def test_plot_shows_its_lines(folder):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import isotonic_regression
 
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.sums import SEED, Sums
@@ -47,6 +49,16 @@ def test_shares_that_rise_are_pooled_by_their_weight():
     assert falling_shares((10, 10, 30, 10), (10, 8, 30, 2)) == pytest.approx([1, 0.95, 0.95, 0.2])
     assert falling_shares((10, 10, 10), (1, 2, 3)) == pytest.approx([0.2] * 3)
     assert falling_shares((10, 10), (9, 4)) == pytest.approx([0.9, 0.4])
+
+
+def test_falling_shares_are_the_isotonic_regression_of_what_was_counted():
+    draw = np.random.default_rng(0)
+    for _ in range(100):
+        tried = draw.integers(1, 200, size=12)
+        survived = draw.binomial(tried, np.linspace(0.98, 0.9, 12))
+        expected = isotonic_regression(survived / tried, weights=tried, increasing=False).x
+        shares = falling_shares(tried.tolist(), survived.tolist())
+        assert shares == pytest.approx(expected, abs=1e-15)
 
 
 def test_limit_is_found_seed_by_seed():

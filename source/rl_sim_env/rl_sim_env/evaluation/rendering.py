@@ -9,15 +9,15 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Table
+from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Table
 
 TITLE = "Evaluation report"
 
@@ -51,65 +51,15 @@ _PICTURE_SIZE = (8.0, 4.2)
 
 _PICTURE_DPI = 150
 
-_STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #ffffff; --text: #1c2330; --faint: #5b6575; --line: #d9dee6; --band: #f4f6f9;
-  --link: #0b63a5;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #14181f; --text: #e4e8ee; --faint: #9aa5b5; --line: #333b47; --band: #1c222b;
-    --link: #74b8ef;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 70rem;
-  background: var(--page); color: var(--text);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-}
-h1 { margin: 0 0 1rem; font-size: 1.8rem; line-height: 1.2; }
-h2 { margin: 3rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
-p { max-width: 46rem; }
-.method, .note { color: var(--faint); font-size: .9rem; }
-a { color: var(--link); }
-nav { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: 1.25rem 0; }
-dl {
-  display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: 0;
-  padding: .8rem 1rem; background: var(--band); border-radius: .5rem; font-size: .9rem;
-}
-dt { color: var(--faint); }
-dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 1.75rem 0; }
-figcaption { margin-bottom: .4rem; font-weight: 600; }
-.note { margin: .4rem 0 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-thead th {
-  vertical-align: bottom; text-align: right; white-space: normal;
-  border-bottom: 2px solid var(--line);
-}
-td { text-align: right; }
-tbody th { font-weight: 500; }
-th:first-child {
-  position: sticky; left: 0; background: var(--page); text-align: left;
-}
-tbody tr:nth-child(even) > * { background: var(--band); }
-img {
-  display: block; width: 100%; height: auto; padding: .5rem;
-  border-radius: .5rem; background: #ffffff;
-}
-@media (max-width: 40rem) {
-  body { padding: 1rem .75rem 3rem; }
-  dl { grid-template-columns: 1fr; gap: 0; }
-  dd { margin-bottom: .4rem; }
-  th, td { padding: .35rem .5rem; }
-  tbody th { white-space: normal; min-width: 5.5rem; }
-}
-@media print { h2, figure { break-inside: avoid; } }
-"""
+_TEMPLATES = Environment(
+    loader=PackageLoader("rl_sim_env.evaluation"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+"""What is not the template's own text is escaped; a name that it misspells is an error."""
 
 
 def check_writable(folder: Path) -> None:
@@ -173,25 +123,12 @@ def to_html(report: Report, pictures: Mapping[str, bytes]) -> str:
         report: The report.
         pictures: The PNG file of each plot, by the plot's name.
     """
-    facts = (
-        f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in report.facts.items()
-    )
-    links = (
-        f'<a href="#{escape(section.name)}">{escape(section.title)}</a>'
-        for section in report.sections
-    )
-    sections = (_html_section(section, pictures) for section in report.sections)
-    return "\n".join(
-        (
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{TITLE}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            f"<h1>{TITLE}</h1>",
-            *("<dl>", *facts, "</dl>"),
-            *("<nav>", *links, "</nav>"),
-            *("<main>", *sections, "</main>"),
-            "</body>\n</html>\n",
-        )
+    return _TEMPLATES.get_template("report.html").render(
+        title=TITLE,
+        report=report,
+        pictures={name: base64.b64encode(picture).decode() for name, picture in pictures.items()},
+        grid=_grid,
+        paragraphs=_paragraphs,
     )
 
 
@@ -284,42 +221,6 @@ def _markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     titles = [_md(title) for title in head]
     rule = ["---", *["---:"] * (len(titles) - 1)]
     return "\n".join(map(line, (titles, rule, *(map(_md, row) for row in rows))))
-
-
-def _html_section(section: Section, pictures: Mapping[str, bytes]) -> str:
-    return "\n".join(
-        (
-            f'<section id="{escape(section.name)}">\n<h2>{escape(section.title)}</h2>',
-            *(f'<p class="method">{escape(text)}</p>' for text in _paragraphs(section.method)),
-            *map(_html_table, section.tables),
-            *(_html_picture(plot, pictures[plot.name]) for plot in section.plots),
-            "</section>",
-        )
-    )
-
-
-def _html_table(table: Table) -> str:
-    grid = _grid(table)
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in grid.head)
-    rows = (
-        f'<tr><th scope="row">{escape(label)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-        for label, *cells in grid.rows
-    )
-    return "\n".join(
-        (
-            f'<figure>\n<figcaption>{escape(table.title)}</figcaption>\n<div class="scroll">',
-            f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>",
-            *rows,
-            f'</tbody>\n</table>\n</div>\n<p class="note">{escape(grid.note)}</p>\n</figure>',
-        )
-    )
-
-
-def _html_picture(plot: Plot, picture: bytes) -> str:
-    data = base64.b64encode(picture).decode()
-    return f'<figure><img alt="{escape(plot.title)}" src="data:image/png;base64,{data}"></figure>'
 
 
 def _picture_name(plot: Plot) -> str:
