@@ -148,7 +148,7 @@ def test_a_robot_is_tested_against_few_of_the_boxes(rough) -> None:
     pairs = m.nxn_geom_pair_filtered.numpy()
     assert len(pairs) == 7476
     (grid,) = static_grids(rough, pairs, "cpu")
-    assert np.diff(grid.cells_begin.numpy()).max() <= 8
+    assert np.diff(grid.cells_begin.numpy()).max() <= 11  # the steps of a pyramid lie on each other
     use_grid_broadphase(m, rough)
     assert m.nxn_geom_pair_filtered.shape[0] == 0
 
@@ -185,9 +185,9 @@ YARD = """<mujoco>
     <geom name="floor" type="plane" size="0 0 1"/>
     <geom name="tilted" type="box" size="0.4 0.3 0.1" pos="1 0 0.1" euler="20 10 30" margin="0.01"/>
     <geom name="wall" type="box" size="3 0.05 0.5" pos="0 1 0.5" euler="0 0 15" gap="0.02"/>
-    <geom name="pole" type="cylinder" size="0.1 0.5" pos="-1 0.5 0.5" contype="3"/>
+    <geom name="pole" type="capsule" size="0.1 0.4" pos="-1 0.5 0.5" contype="3"/>
     <body pos="-1 -1 0.2" euler="0 0 45"><body pos="0.2 0 0">
-      <geom name="stone" type="ellipsoid" size="0.4 0.2 0.3"/>
+      <geom name="stone" type="capsule" size="0.2 0.3" euler="0 60 0"/>
     </body></body>
     <body name="lift" mocap="true" pos="0 -1 0.1">
       <geom name="lift" type="box" size="0.3 0.3 0.1"/>
@@ -228,7 +228,7 @@ def test_all_that_is_fixed_to_the_world_is_met(device: str, margin: float) -> No
 
 
 def test_pairs_with_settings_of_their_own_stay_and_meet_once(device: str) -> None:
-    more = """<contact><pair geom1="crate" geom2="wall" margin="0.05" condim="4"/></contact>
+    more = """<contact><pair geom1="log" geom2="wall" margin="0.05" condim="4"/></contact>
       <sensor><distance geom1="ball" geom2="stone" cutoff="1"/></sensor>"""
     model = _yard(more=more)
     theirs, ours = _both_ways(model, _scattered(model), device)

@@ -37,9 +37,9 @@ from mujoco_warp._src.collision_driver import _narrowphase
 from rl_sim_env.simulation.grid_kernel import add_count, candidate_kernel
 from rl_sim_env.simulation.pair_lists import drop_pairs
 
-_CELL_SIZE = 0.25
-"""Sides of a cell, m: about a step of stairs. In wider ones a foot finds more than it can touch;
-a trunk has more of narrower ones to look at."""
+_CELL_SIZE = 0.5
+"""Sides of a cell, m: two steps of stairs. In wider ones a foot finds more than it can touch, of
+narrower ones a trunk has many to look at, and all wait for it."""
 
 _MAX_CELLS = 1024
 """Cells along a side; a wider ground has wider cells."""
