@@ -130,7 +130,7 @@ def use_grid_broadphase(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> N
     Raises:
         UserError: If bodies can fall asleep.
     """
-    pairs = model.nxn_geom_pair_filtered.numpy()
+    pairs: np.ndarray = model.nxn_geom_pair_filtered.numpy()
     static = _static_geoms(mj_model)[pairs]
     bounded = (mj_model.geom_rbound[pairs] > 0.0).all(axis=1)
     without_ids = (model.nxn_pairid_filtered.numpy() == _NO_ID).all(axis=1)
