@@ -184,7 +184,7 @@ YARD = """<mujoco>
   <worldbody>
     <geom name="floor" type="plane" size="0 0 1"/>
     <geom name="tilted" type="box" size="0.4 0.3 0.1" pos="1 0 0.1" euler="20 10 30" margin="0.01"/>
-    <geom name="wall" type="box" size="3 0.05 0.5" pos="0 1 0.5" euler="0 0 15" gap="0.02"/>
+    <geom name="wall" type="box" size="3 0.05 0.5" pos="0 1 0.5" euler="0 0 15" gap="{margin}"/>
     <geom name="pole" type="capsule" size="0.1 0.4" pos="-1 0.5 0.5" contype="3"/>
     <body pos="-1 -1 0.2" euler="0 0 45"><body pos="0.2 0 0">
       <geom name="stone" type="capsule" size="0.2 0.3" euler="0 60 0"/>
