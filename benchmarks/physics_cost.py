@@ -44,6 +44,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "elliptic cone": ("env.sim.mujoco.cone=elliptic",),
     "50 iterations of convex collision": ("env.sim.mujoco.ccd_iterations=50",),
     "convex contacts with height fields": ("env.sim.hfield_contacts=convex",),
+    "every pair with the ground tested": ("env.sim.static_broadphase=pairs",),
     "room for twice the contacts": ("env.sim.nconmax=70", "env.sim.njmax=400"),
     "slopes in cells of 0.1 m": (
         f"{TERRAIN}.hf_pyramid_slope.horizontal_scale=0.1",

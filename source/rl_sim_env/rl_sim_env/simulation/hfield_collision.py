@@ -26,16 +26,13 @@ import mujoco_warp
 import numpy as np
 import warp as wp
 
-from rl_sim_env.compat.mujoco_warp import upper_trid_index
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.hfield_kernel import GEOM_TYPES, contact_kernel
+from rl_sim_env.simulation.pair_lists import drop_pairs
 
 _BLOCK_DIM = 64
 """Threads of a block: few, for there are fewer threads than would fill a large GPU, and all of its
 processors shall have some."""
-
-_NO_PAIR = -2
-"""How MuJoCo Warp marks pairs of geoms that do not collide."""
 
 
 def check_height_fields(model: mujoco.MjModel) -> None:
@@ -94,11 +91,6 @@ def use_surface_contacts(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> 
     handled = is_field.any(axis=1) & np.isin(types[pairs], GEOM_TYPES).any(axis=1) & (ids[:, 1] < 0)
     if not handled.any():
         return
-    if model.opt.enableflags & mujoco_warp.EnableBit.SLEEP:
-        raise UserError(
-            "sim.mujoco.enableflags has 'sleep', which the contacts of height fields do not know; "
-            "leave it out or set sim.hfield_contacts=convex"
-        )
     # The first geom of a contact is the field, as everywhere in MuJoCo.
     fields = np.where(is_field[:, 0], pairs[:, 0], pairs[:, 1])
     geoms = np.where(is_field[:, 0], pairs[:, 1], pairs[:, 0])
@@ -107,7 +99,7 @@ def use_surface_contacts(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> 
         for kind in GEOM_TYPES
         if (chosen := handled & (types[geoms] == kind)).any()
     ]
-    _drop_pairs(model, mj_model, pairs, ids, handled)
+    drop_pairs(model, mj_model, handled, otherwise="sim.hfield_contacts=convex")
     others = model.callback.contactfilter
 
     def add_contacts(m: mujoco_warp.Model, d: mujoco_warp.Data) -> None:
@@ -131,29 +123,6 @@ def _group(
         wp.array(fields[order], dtype=int, device=device),
         wp.array(ids[order], dtype=wp.vec2i, device=device),
     )
-
-
-def _drop_pairs(
-    model: mujoco_warp.Model,
-    mj_model: mujoco.MjModel,
-    pairs: np.ndarray,
-    ids: np.ndarray,
-    handled: np.ndarray,
-) -> None:
-    """Take pairs of geoms off the lists of MuJoCo Warp's own collision detection."""
-    device = model.geom_type.device
-    model.nxn_geom_pair_filtered = wp.array(pairs[~handled], dtype=wp.vec2i, device=device)
-    model.nxn_pairid_filtered = wp.array(ids[~handled], dtype=wp.vec2i, device=device)
-    first, second = pairs[handled].T
-    all_ids = model.nxn_pairid.numpy()
-    # Pairs are numbered row by row through the triangle above the diagonal.
-    all_ids[first * (2 * mj_model.ngeom - first - 3) // 2 + second - 1, 0] = _NO_PAIR
-    model.nxn_pairid = wp.array(all_ids, dtype=wp.vec2i, device=device)
-    counts = list(model.geom_pair_type_count)
-    num_types = len(mujoco_warp.GeomType)
-    for one, other in mj_model.geom_type[pairs[handled]].tolist():
-        counts[upper_trid_index(num_types, one, other)] -= 1
-    model.geom_pair_type_count = tuple(counts)
 
 
 def _launch(group: _Geoms, m: mujoco_warp.Model, d: mujoco_warp.Data) -> None:

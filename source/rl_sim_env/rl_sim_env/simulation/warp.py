@@ -21,9 +21,10 @@ from mjlab.sim.sim_data import TorchArray
 from rl_sim_env.compat.mjlab import suspend_gc
 from rl_sim_env.compat.mujoco_warp import OverflowType
 from rl_sim_env.errors import UserError
+from rl_sim_env.simulation.grid_broadphase import use_grid_broadphase
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
 
-_HFIELD_CONTACTS = ("surface", "convex")
+_CHOICES = {"hfield_contacts": ("surface", "convex"), "static_broadphase": ("grid", "pairs")}
 
 HEADROOM = 1.25
 """Factor by which suggested buffer sizes exceed what was needed."""
@@ -36,12 +37,17 @@ _IMPRECISE_CONTACTS = OverflowType.HFIELD | OverflowType.EPA_HORIZON
 
 @dataclass(kw_only=True)
 class SimulationCfg(MjlabSimulationCfg):
-    """mjlab's settings of physics and how GPUs find the contacts of height fields."""
+    """mjlab's settings of physics and how GPUs find contacts."""
 
     hfield_contacts: Literal["surface", "convex"] = "surface"
     """``surface`` measures spheres, capsules and boxes against the triangles of the surface, in
     closed form; ``convex`` leaves them to MuJoCo Warp's convex collision with prisms, as all other
     geoms. mjlab's own settings stand for ``convex``. Native MuJoCo has one way, with prisms."""
+    static_broadphase: Literal["grid", "pairs"] = "grid"
+    """``grid`` looks for what moving geoms may touch of those fixed to the world in a grid over the
+    ground, and takes it that these never move or change, in any world; ``pairs`` leaves them to
+    MuJoCo Warp, which tests every pair in every step. mjlab's own settings stand for ``pairs``.
+    Native MuJoCo has one way, its own."""
 
 
 class WarpSimulation(Simulation):
@@ -60,13 +66,13 @@ class WarpSimulation(Simulation):
 
     def _finish_init(self) -> None:
         if isinstance(self.cfg, SimulationCfg):
-            if self.cfg.hfield_contacts not in _HFIELD_CONTACTS:
-                raise UserError(
-                    f"sim.hfield_contacts is {self.cfg.hfield_contacts!r}; it must be "
-                    f"{' or '.join(_HFIELD_CONTACTS)}"
-                )
+            for name, choices in _CHOICES.items():
+                if (choice := getattr(self.cfg, name)) not in choices:
+                    raise UserError(f"sim.{name} is {choice!r}; it must be {' or '.join(choices)}")
             if self.cfg.hfield_contacts == "surface":
                 use_surface_contacts(self.wp_model, self.mj_model)
+            if self.cfg.static_broadphase == "grid":
+                use_grid_broadphase(self.wp_model, self.mj_model)
         # The kernels' own messages would come once per world and step.
         self.wp_model.opt.warn_overflow = False
         super()._finish_init()
