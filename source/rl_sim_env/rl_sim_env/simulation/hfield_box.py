@@ -26,18 +26,20 @@ from rl_sim_env.simulation.hfield_contacts import (
 from rl_sim_env.simulation.hfield_surface import (
     ANGLE_TOLERANCE,
     EAST_EDGE,
+    MIN_BEND,
     NONE,
+    NORTH_EAST_EDGE,
     Around,
     HeightField,
     approaches,
     around_node,
     axis_of,
+    bends,
     common_normal,
     edge_exists,
     edge_of_node,
     is_beside,
     nearest_on_lines,
-    nodes_around,
     segment_to_edge,
     top_of_cell,
     triangle_over,
@@ -87,8 +89,7 @@ def corner_contacts(
         if not is_beside(field, point):
             distance, normal = triangle_over(field, point)
             if distance < 0.0:
-                rows, columns = nodes_around(field, point)
-                distance, normal = way_out(field, rows, columns, point)
+                distance, normal = way_out(field, point, 0.0)
             if distance < slack:
                 contacts = keep_deepest(
                     contacts, quarter(rotation, offset), distance, normal, point
@@ -146,6 +147,33 @@ def node_in_box(near: Around, center: wp.vec3, rotation: wp.mat33, size: wp.vec3
 
 
 @wp.func
+def edge_of_box(center: wp.vec3, rotation: wp.mat33, size: wp.vec3, index: int, normal: wp.vec3):
+    """Of the four edges of a box along one of its axes the one with a normal in its cone.
+
+    Args:
+        center: Centre of the box.
+        rotation: From its frame.
+        size: Half of its sides.
+        index: The axis.
+        normal: The normal, which points to the box.
+
+    Returns:
+        One end of the edge, and from there to the other.
+    """
+    first = (index + 1) % 3
+    second = (index + 2) % 3
+    first_axis = axis_of(rotation, first)
+    second_axis = axis_of(rotation, second)
+    middle = (
+        center
+        - wp.sign(wp.dot(normal, first_axis)) * size[first] * first_axis
+        - wp.sign(wp.dot(normal, second_axis)) * size[second] * second_axis
+    )
+    edge = 2.0 * size[index] * axis_of(rotation, index)
+    return middle - 0.5 * edge, edge
+
+
+@wp.func
 def side_to_edge(
     field: HeightField, start: wp.vec3, axis: wp.vec3, a: wp.vec3, b: wp.vec3, normal: wp.vec3
 ):
@@ -165,23 +193,18 @@ def side_to_edge(
     """
     edge = b - a
     offset = start - a
-    distance = wp.dot(offset, normal)
+    distance = float(NONE)
     position, along = nearest_on_lines(offset, axis, edge)
-    height, _normal = triangle_over(field, start + position * axis)
-    if (
-        distance >= 0.0
-        or position < 0.0
-        or position > 1.0
-        or along < 0.0
-        or along > 1.0
-        or height >= 0.0
-    ):
-        distance = NONE
+    if position >= 0.0 and position <= 1.0 and along >= 0.0 and along <= 1.0:
+        height, _normal = triangle_over(field, start + position * axis)
+        if height < 0.0 and wp.dot(offset, normal) < 0.0:
+            distance = wp.dot(offset, normal)
     return distance, position
 
 
 @wp.func
 def box_contacts(
+    part: int,
     field: HeightField,
     rows: wp.vec2i,
     columns: wp.vec2i,
@@ -193,8 +216,9 @@ def box_contacts(
     """Contacts of a box: the deepest in each of its quarters.
 
     Args:
+        part: Not used: the deepest in a quarter may be of any kind.
         field: The field.
-        rows: First and last row of nodes under it.
+        rows: First and last row of cells under it.
         columns: First and last column.
         center: Centre.
         rotation: From the frame of the box.
@@ -227,44 +251,38 @@ def box_contacts(
                     normal,
                     near.center + distance * normal,
                 )
-            # Of the four parallel edges of the box one has the normal in its cone.
-            crossing = int(0)
-            while crossing < 9:
-                feature = EAST_EDGE + crossing // 3
-                index = crossing % 3
-                crossing += 1
-                if not edge_exists(near, feature):
+            feature = int(EAST_EDGE)
+            while feature <= NORTH_EAST_EDGE:
+                edge_of_field = feature
+                feature += 1
+                if not edge_exists(near, edge_of_field):
                     continue
-                end, left, right = edge_of_node(near, feature)
-                axis = axis_of(rotation, index)
-                normal, valid = common_normal(axis, near.center, end, left, right)
-                if not valid:
+                end, left, right = edge_of_node(near, edge_of_field)
+                if not bends(left, right, MIN_BEND):
                     continue
-                first = (index + 1) % 3
-                second = (index + 2) % 3
-                to_first = wp.dot(normal, axis_of(rotation, first))
-                to_second = wp.dot(normal, axis_of(rotation, second))
-                start = (
-                    center
-                    - size[index] * axis
-                    - wp.sign(to_first) * size[first] * axis_of(rotation, first)
-                    - wp.sign(to_second) * size[second] * axis_of(rotation, second)
-                )
-                edge = 2.0 * size[index] * axis
-                distance, position = segment_to_edge(
-                    start, edge, wp.max(slack, 0.0), near.center, end, normal
-                )
-                point = start + position * edge
-                if distance < slack:
-                    contacts = keep_deepest(
-                        contacts, quarter(rotation, point - center), distance, normal, point
-                    )
-                else:
-                    distance, position = side_to_edge(field, start, edge, near.center, end, normal)
-                    if distance < NONE and distance > beside:
-                        beside = distance
-                        beside_normal = normal
-                        beside_point = start + position * edge
+                index = int(0)
+                while index < 3:
+                    axis = axis_of(rotation, index)
+                    normal, valid = common_normal(axis, end - near.center, left, right)
+                    if valid:
+                        start, edge = edge_of_box(center, rotation, size, index, normal)
+                        distance, position = segment_to_edge(
+                            start, edge, wp.max(slack, 0.0), near.center, end, normal
+                        )
+                        point = start + position * edge
+                        if distance < slack:
+                            contacts = keep_deepest(
+                                contacts, quarter(rotation, point - center), distance, normal, point
+                            )
+                        else:
+                            distance, position = side_to_edge(
+                                field, start, edge, near.center, end, normal
+                            )
+                            if distance < NONE and distance > beside:
+                                beside = distance
+                                beside_normal = normal
+                                beside_point = start + position * edge
+                    index += 1
     if wp.min(contacts.distance) == NONE and beside > -NONE:
         contacts = keep_deepest(contacts, 0, beside, beside_normal, beside_point)
     return contacts

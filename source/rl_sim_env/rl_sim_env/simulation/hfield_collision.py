@@ -27,7 +27,7 @@ import numpy as np
 import warp as wp
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.simulation.hfield_kernel import GEOM_TYPES, contact_kernel
+from rl_sim_env.simulation.hfield_kernel import GEOM_TYPES, NUM_PARTS, contact_kernel
 from rl_sim_env.simulation.pair_lists import drop_pairs
 
 _BLOCK_DIM = 64
@@ -128,7 +128,7 @@ def _group(
 def _launch(group: _Geoms, m: mujoco_warp.Model, d: mujoco_warp.Data) -> None:
     wp.launch(
         contact_kernel(group.type),
-        dim=(group.geoms.shape[0], d.nworld),
+        dim=(NUM_PARTS[group.type], group.geoms.shape[0], d.nworld),
         inputs=[
             m.geom_condim,
             m.geom_dataid,

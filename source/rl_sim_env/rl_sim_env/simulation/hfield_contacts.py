@@ -30,6 +30,8 @@ from rl_sim_env.simulation.hfield_surface import (
     approaches,
     around_node,
     axis_of,
+    bends,
+    cells_around,
     common_normal,
     edge_exists,
     edge_of_node,
@@ -47,6 +49,12 @@ wp.set_module_options({"enable_backward": False})
 
 NUM_CONTACTS = 4
 """Most contacts of a geom with a field."""
+
+NUM_ENDS = 2
+"""Of a capsule: the first rows of its contacts."""
+
+CAPSULE_PARTS = NUM_ENDS + 1
+"""What of a capsule is looked at by itself: its ends, and all between."""
 
 SAME_DIRECTION = 0.999
 """Cosine of the angle between normals up to which two contacts of a sphere are one: 2.6 degrees."""
@@ -146,8 +154,6 @@ def keep_point(
 @wp.func
 def point_contacts(
     field: HeightField,
-    rows: wp.vec2i,
-    columns: wp.vec2i,
     center: wp.vec3,
     reach: float,
     radius: float,
@@ -158,8 +164,6 @@ def point_contacts(
 
     Args:
         field: The field.
-        rows: First and last row of nodes to look at.
-        columns: First and last column.
         center: Centre of the sphere.
         reach: Greatest distance of the centre from the surface that counts.
         radius: Radius of the sphere.
@@ -172,9 +176,10 @@ def point_contacts(
     contacts = contacts_in
     height, _normal = triangle_over(field, center)
     if height < 0.0 and not is_beside(field, center):
-        depth, out = way_out(field, rows, columns, center)
+        depth, out = way_out(field, center, reach)
         contacts = keep_point(contacts, row_of_contact, depth, radius, out, center)
     else:
+        rows, columns = cells_around(field, center, wp.vec2(reach, reach))
         for row in range(rows[0], rows[1] + 1):
             for column in range(columns[0], columns[1] + 1):
                 if top_of_cell(field, row, column) < center[2] - reach:
@@ -216,6 +221,30 @@ def point_contacts(
 
 
 @wp.func
+def part_between(start: float, along: float, low: float, high: float, part: wp.vec2) -> wp.vec2:
+    """Which part of a segment lies between two coordinates.
+
+    Args:
+        start: Coordinate of its start.
+        along: From there to its end.
+        low: The lower coordinate.
+        high: The higher one.
+        part: The part that is asked about, as positions from 0 to 1.
+
+    Returns:
+        Where the part begins and ends; it ends before it begins if there is none.
+    """
+    result = wp.vec2(1.0, 0.0)
+    if wp.abs(along) > TOLERANCE:
+        one = (low - start) / along
+        other = (high - start) / along
+        result = wp.vec2(wp.max(part[0], wp.min(one, other)), wp.min(part[1], wp.max(one, other)))
+    elif start > low - TOLERANCE and start < high + TOLERANCE:
+        result = part
+    return result
+
+
+@wp.func
 def segment_contacts(
     field: HeightField,
     rows: wp.vec2i,
@@ -230,7 +259,7 @@ def segment_contacts(
 
     Args:
         field: The field.
-        rows: First and last row of nodes to look at.
+        rows: First and last row of cells to look at.
         columns: First and last column.
         start: One end of the axis.
         axis: From there to the other.
@@ -242,10 +271,18 @@ def segment_contacts(
         Contacts with the deepest of each half of the axis in rows 2 and 3.
     """
     contacts = contacts_in
-    bottom = wp.min(start[2], start[2] + axis[2]) - reach
+    dx = field.spacing[0]
+    dy = field.spacing[1]
     for row in range(rows[0], rows[1] + 1):
+        y = dy * float(row) - field.half_size[1]
+        in_row = part_between(start[1], axis[1], y - reach, y + dy + reach, wp.vec2(0.0, 1.0))
         for column in range(columns[0], columns[1] + 1):
-            if top_of_cell(field, row, column) < bottom:
+            x = dx * float(column) - field.half_size[0]
+            over = part_between(start[0], axis[0], x - reach, x + dx + reach, in_row)
+            if over[0] > over[1]:
+                continue
+            lowest = start[2] + wp.min(over[0] * axis[2], over[1] * axis[2])
+            if top_of_cell(field, row, column) < lowest - reach:
                 continue
             near = around_node(field, row, column)
             feature = int(NODE)
@@ -264,14 +301,15 @@ def segment_contacts(
                             normal = offset / length
                 elif edge_exists(near, feature):
                     end, left, right = edge_of_node(near, feature)
-                    normal, valid = common_normal(axis, near.center, end, left, right)
-                    if valid:
-                        distance, position = segment_to_edge(
-                            start, axis, reach, near.center, end, normal
-                        )
+                    if bends(left, right, MIN_BEND):
+                        normal, valid = common_normal(axis, end - near.center, left, right)
+                        if valid:
+                            distance, position = segment_to_edge(
+                                start, axis, reach, near.center, end, normal
+                            )
                 contacts = keep_point(
                     contacts,
-                    2 + int(position > 0.5),
+                    NUM_ENDS + int(position > 0.5),
                     distance,
                     radius,
                     normal,
@@ -283,6 +321,7 @@ def segment_contacts(
 
 @wp.func
 def sphere_contacts(
+    part: int,
     field: HeightField,
     rows: wp.vec2i,
     columns: wp.vec2i,
@@ -294,11 +333,12 @@ def sphere_contacts(
     """Contacts of a sphere: all places where the surface is nearest, one per direction.
 
     Args:
+        part: Not used, as rows, columns and rotation: the arguments are the same for all geoms.
         field: The field.
-        rows: First and last row of nodes under it.
+        rows: First and last row of cells under it.
         columns: First and last column.
         center: Centre.
-        rotation: Not used.
+        rotation: From its frame.
         size: Its radius first, as in MuJoCo.
         slack: Greatest distance of the surfaces that counts.
 
@@ -306,11 +346,12 @@ def sphere_contacts(
         The contacts.
     """
     reach = size[0] + slack
-    return point_contacts(field, rows, columns, center, reach, size[0], -1, empty_manifold())
+    return point_contacts(field, center, reach, size[0], -1, empty_manifold())
 
 
 @wp.func
 def capsule_contacts(
+    part: int,
     field: HeightField,
     rows: wp.vec2i,
     columns: wp.vec2i,
@@ -319,11 +360,12 @@ def capsule_contacts(
     size: wp.vec3,
     slack: float,
 ) -> Manifold:
-    """Contacts of a capsule: the deepest of each end and of each half of what is between.
+    """Contacts of a part of a capsule: the deepest of an end, or of each half of what is between.
 
     Args:
+        part: 0 and 1 for the ends, 2 for what is between; each has rows of its own.
         field: The field.
-        rows: First and last row of nodes under it.
+        rows: First and last row of cells under it.
         columns: First and last column.
         center: Centre.
         rotation: From the capsule's frame, whose z is its axis.
@@ -338,10 +380,8 @@ def capsule_contacts(
     axis = 2.0 * size[1] * axis_of(rotation, 2)
     start = center - 0.5 * axis
     contacts = empty_manifold()
-    end = int(0)
-    while end < 2:
-        contacts = point_contacts(
-            field, rows, columns, start + float(end) * axis, reach, radius, end, contacts
-        )
-        end += 1
-    return segment_contacts(field, rows, columns, start, axis, reach, radius, contacts)
+    if part < NUM_ENDS:
+        contacts = point_contacts(field, start + float(part) * axis, reach, radius, part, contacts)
+    else:
+        contacts = segment_contacts(field, rows, columns, start, axis, reach, radius, contacts)
+    return contacts

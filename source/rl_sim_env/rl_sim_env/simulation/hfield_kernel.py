@@ -22,6 +22,7 @@ from rl_sim_env.compat.mujoco_warp import (
 )
 from rl_sim_env.simulation.hfield_box import box_contacts
 from rl_sim_env.simulation.hfield_contacts import (
+    CAPSULE_PARTS,
     NUM_CONTACTS,
     capsule_contacts,
     sphere_contacts,
@@ -35,10 +36,13 @@ _CONTACTS = {
     mujoco_warp.GeomType.CAPSULE: capsule_contacts,
     mujoco_warp.GeomType.BOX: box_contacts,
 }
-"""What finds the contacts of a geom, by its type."""
+"""What finds the contacts of a part of a geom, by its type."""
 
 GEOM_TYPES = tuple(_CONTACTS)
 """The types of geoms that there is a kernel for."""
+
+NUM_PARTS = dict.fromkeys(GEOM_TYPES, 1) | {mujoco_warp.GeomType.CAPSULE: CAPSULE_PARTS}
+"""In how many parts a geom is looked at, one beside the other."""
 
 _CAPSULE = int(mujoco_warp.GeomType.CAPSULE)
 _BOX = int(mujoco_warp.GeomType.BOX)
@@ -59,7 +63,7 @@ def _half_extent(geom_type: int, size: wp.vec3, rotation: wp.mat33, slack: float
 
 @functools.cache
 def contact_kernel(geom_type: mujoco_warp.GeomType) -> Any:
-    """The kernel for one type of geoms: one thread for each geom (slowly) and world (fast).
+    """The kernel for one type of geoms: one thread for each part, geom and world (fastest).
 
     Threads beside one another look at the same geom of robots that started on the same kind of
     ground, so they have about as much to do.
@@ -119,7 +123,7 @@ def contact_kernel(geom_type: mujoco_warp.GeomType) -> Any:
         contact_geomcollisionid_out: wp.array[int],
         nacon_out: wp.array[int],
     ):
-        item, world = wp.tid()
+        part, item, world = wp.tid()
         geom = geoms_in[item]
         center = geom_xpos_in[world, geom]
         if not (wp.isfinite(center[0]) and wp.isfinite(center[1]) and wp.isfinite(center[2])):
@@ -163,7 +167,9 @@ def contact_kernel(geom_type: mujoco_warp.GeomType) -> Any:
                 low[0], high[0], field_size[0], field.spacing[0], field.num_columns
             )
             rows = nodes_between(low[1], high[1], field_size[1], field.spacing[1], field.num_rows)
-            contacts = contacts_of(field, rows, columns, local_center, local_rotation, size, slack)
+            contacts = contacts_of(
+                part, field, rows, columns, local_center, local_rotation, size, slack
+            )
             nearest = wp.min(contacts.distance)
             if nearest >= slack:
                 continue

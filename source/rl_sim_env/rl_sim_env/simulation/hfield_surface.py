@@ -150,20 +150,22 @@ def top_of_cell(field: HeightField, row: int, column: int) -> float:
 def nodes_between(
     low: float, high: float, half_size: float, spacing: float, count: int
 ) -> wp.vec2i:
-    """First and last node of the cells that a range of coordinates meets."""
+    """First nodes of the first and the last cell that a range of coordinates meets."""
     return wp.vec2i(
         wp.clamp(int(wp.floor((low + half_size) / spacing)), 0, count - 1),
-        wp.clamp(int(wp.floor((high + half_size) / spacing)) + 1, 0, count - 1),
+        wp.clamp(int(wp.floor((high + half_size) / spacing)), 0, count - 1),
     )
 
 
 @wp.func
-def nodes_around(field: HeightField, point: wp.vec3):
-    """First and last row and column of the cells around that of a point."""
-    dx = field.spacing[0]
-    dy = field.spacing[1]
-    columns = nodes_between(point[0] - dx, point[0] + dx, field.half_size[0], dx, field.num_columns)
-    rows = nodes_between(point[1] - dy, point[1] + dy, field.half_size[1], dy, field.num_rows)
+def cells_around(field: HeightField, point: wp.vec3, reach: wp.vec2):
+    """First and last row and column of the cells that are that near to a point along x and y."""
+    low = wp.vec2(point[0], point[1]) - reach
+    high = wp.vec2(point[0], point[1]) + reach
+    columns = nodes_between(
+        low[0], high[0], field.half_size[0], field.spacing[0], field.num_columns
+    )
+    rows = nodes_between(low[1], high[1], field.half_size[1], field.spacing[1], field.num_rows)
     return rows, columns
 
 
@@ -174,11 +176,17 @@ def edge_exists(near: Around, feature: int) -> bool:
 
 
 @wp.func
+def across_edge(edge: wp.vec3, side: wp.vec3) -> wp.vec3:
+    """Direction of the part of a vector that is at right angles to an edge."""
+    return wp.normalize(side - wp.dot(side, edge) / wp.dot(edge, edge) * edge)
+
+
+@wp.func
 def edge_of_node(near: Around, feature: int):
     """One of the three edges from a node to nodes of higher row or column.
 
     Returns:
-        Its other end, and the third corners of the two triangles that it is an edge of.
+        Its other end, and the unit vectors along its two triangles at right angles to it.
     """
     end = wp.vec3(near.east)
     left = wp.vec3(near.north_east)
@@ -191,7 +199,14 @@ def edge_of_node(near: Around, feature: int):
         end = wp.vec3(near.north_east)
         left = wp.vec3(near.north)
         right = wp.vec3(near.east)
-    return end, left, right
+    edge = end - near.center
+    return end, across_edge(edge, left - near.center), across_edge(edge, right - near.center)
+
+
+@wp.func
+def bends(left: wp.vec3, right: wp.vec3, least: float) -> bool:
+    """Whether the surface bends over an edge by more than an angle, rad; see edge_of_node."""
+    return wp.length_sq(left + right) > least * least
 
 
 @wp.func
@@ -278,7 +293,7 @@ def nearest_of_edge(point: wp.vec3, a: wp.vec3, b: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def way_out(field: HeightField, rows: wp.vec2i, columns: wp.vec2i, point: wp.vec3):
+def way_out(field: HeightField, point: wp.vec3, reach: float):
     """Where a point below the surface gets out: by the shortest way.
 
     That leads through a triangle or, under a valley, its edge. No triangle faces down, so nothing
@@ -286,13 +301,15 @@ def way_out(field: HeightField, rows: wp.vec2i, columns: wp.vec2i, point: wp.vec
 
     Args:
         field: The field.
-        rows: First and last row of nodes to look at, those around the point among them.
-        columns: First and last column.
         point: The point.
+        reach: How far to look at least; the cells around that of the point are always looked at.
 
     Returns:
         Signed distance from the surface, which is negative, and the direction out.
     """
+    rows, columns = cells_around(
+        field, point, wp.vec2(wp.max(reach, field.spacing[0]), wp.max(reach, field.spacing[1]))
+    )
     nearest = float(NONE)
     normal = wp.vec3(0.0, 0.0, 1.0)
     for row in range(rows[0], wp.min(rows[1], field.num_rows - 2) + 1):
@@ -334,12 +351,6 @@ def component(direction: wp.vec3, along: wp.vec3) -> float:
 
 
 @wp.func
-def across_edge(edge: wp.vec3, side: wp.vec3) -> wp.vec3:
-    """The part of a vector that is at right angles to an edge."""
-    return side - wp.dot(side, edge) / wp.dot(edge, edge) * edge
-
-
-@wp.func
 def approaches(near: Around, offset: wp.vec3):
     """How much nearer to ``center + offset`` one gets, going from a node along its edges.
 
@@ -369,8 +380,8 @@ def point_to_edge(
         reach: Greatest distance that counts.
         a: One end of the edge.
         b: The other.
-        left: Third corner of one triangle at the edge.
-        right: Third corner of the other.
+        left: Unit vector along one triangle, at right angles to the edge.
+        right: The same of the other.
 
     Returns:
         Distance (NONE if it is too far, or the point not in the edge's normal cone) and normal.
@@ -385,35 +396,33 @@ def point_to_edge(
         and along <= 1.0
         and length < reach
         and length > TOLERANCE
-        and component(offset, across_edge(edge, left - a)) <= TOLERANCE
-        and component(offset, across_edge(edge, right - a)) <= TOLERANCE
+        and wp.dot(offset, left) <= TOLERANCE
+        and wp.dot(offset, right) <= TOLERANCE
     ):
         distance = length
     return distance, offset / wp.max(length, TOLERANCE)
 
 
 @wp.func
-def common_normal(axis: wp.vec3, a: wp.vec3, b: wp.vec3, left: wp.vec3, right: wp.vec3):
+def common_normal(axis: wp.vec3, edge: wp.vec3, left: wp.vec3, right: wp.vec3):
     """The normal of a contact between an edge and a line across it.
 
     Args:
         axis: Direction of the line.
-        a: One end of the edge.
-        b: The other.
-        left: Third corner of one triangle at the edge.
-        right: Third corner of the other.
+        edge: From one end of the edge to the other.
+        left: Unit vector along one triangle, at right angles to the edge.
+        right: The same of the other.
 
     Returns:
         The unit vector at right angles to both, out of the ground, and whether it is in the normal
         cone of the edge: it is not where the two are parallel or the edge is in a valley or level.
     """
-    edge = b - a
     common = wp.cross(axis, edge)
     norm = wp.length(common)
     valid = norm > ANGLE_TOLERANCE * wp.length(axis) * wp.length(edge)
     normal = common / wp.max(norm, TOLERANCE * TOLERANCE)
-    to_left = component(normal, across_edge(edge, left - a))
-    to_right = component(normal, across_edge(edge, right - a))
+    to_left = wp.dot(normal, left)
+    to_right = wp.dot(normal, right)
     if to_left + to_right > 0.0:
         normal = -normal
         to_left = -to_left
