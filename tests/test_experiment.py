@@ -224,6 +224,19 @@ def test_order_of_an_assembly_is_the_same_everywhere():
         configure(settings=["env.robot.spawn_height=3.0"])
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("env.robot", "a robot is described in code"),
+        ("env.scene.entities.robot", "needs ground to walk on, and ground a robot"),
+        ("env.scene.terrain", "needs ground to walk on, and ground a robot"),
+    ],
+)
+def test_robot_and_ground_cannot_be_switched_off(path, words):
+    with pytest.raises(UserError, match=f"{path}=null.*{words}"):
+        configure(settings=[f"{path}=null"])
+
+
 def test_missing_model_is_told():
     with pytest.raises(UserError, match=r"robot model /nowhere\.xml: no such file.*--mjcf"):
         configure(arguments={"mjcf_path": "/nowhere.xml"})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 
 import pytest
 
 from rl_sim_env.cli.main import main
 from rl_sim_env.cli.program import INTERRUPTED, USAGE_ERROR, parse_options, quiet, run_program
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 
 
 @dataclass
@@ -100,3 +101,14 @@ def test_command_gets_the_arguments_behind_it(capsys, monkeypatch):
         main()
     assert end.value.code == USAGE_ERROR
     assert "--num_envs 0" in capsys.readouterr().err
+
+
+def test_a_notice_is_one_plain_line_and_other_warnings_keep_their_place(capsys):
+    def notice(options: Options) -> None:
+        warnings.warn("a floor was left out", Notice, stacklevel=1)
+        warnings.warn("something else", RuntimeWarning, stacklevel=1)
+
+    with pytest.warns(RuntimeWarning) as told:
+        run_program(Options, notice, [])
+    assert capsys.readouterr().err == "note: a floor was left out\n"
+    assert [str(each.message) for each in told] == ["something else"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 
+import mujoco
 import pytest
 
 from rl_sim_env.cli import robot
@@ -97,10 +99,39 @@ def test_names_and_folders_that_cannot_be_a_package_are_refused(refuse, tmp_path
     assert "is there already" in refuse("check", FILE, "--write", str(tmp_path / "mine"), *rest)
 
 
-def test_robots_are_listed(capsys):
+@pytest.mark.parametrize("columns", ["30", "80", "500"])
+def test_robots_are_listed_with_whole_paths_however_narrow_it_is(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
     robot.main(["list"])
-    told = capsys.readouterr().out
-    assert "go1" in told and "FR FL RR RL" in told and "grq20_v2d3" in told
+    lines = capsys.readouterr().out.splitlines()
+    (go1,) = (line for line in lines if line.startswith("go1 "))
+    assert go1.rstrip().endswith(FILE) and "FR FL RR RL" in go1 and "4 kg" in go1
+    assert any(line.startswith("grq20_v2d3 ") for line in lines)
+
+
+def test_what_is_left_out_is_said_once(tmp_path, capsys):
+    spec = mujoco.MjSpec.from_file(FILE)
+    spec.meshdir = str(GO1.mjcf_path.parent / spec.meshdir)
+    spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(1, 1, 1))
+    file = tmp_path / "with_floor.xml"
+    file.write_text(spec.to_xml())
+    known = (*DRIVES, *POSE, "--max_load", "3")
+    robot.main(["check", str(file), "--write", str(tmp_path / "floored"), *known])
+    told = capsys.readouterr()
+    assert told.out.count("1 geoms of the world") == 1 and told.err == ""
+
+
+def test_a_missing_file_is_told_before_what_takes_seconds_to_import(tmp_path):
+    code = (
+        "import sys; from rl_sim_env.cli import robot\n"
+        "try: robot.main(['check', 'nowhere.xml'])\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+    assert done.stderr == "error: robot model nowhere.xml: no such file\n"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +139,7 @@ def test_robots_are_listed(capsys):
     [
         (("--max_load", "-1"), "--max_load -1.0: give kilograms"),
         (("--max_load", "nan"), "--max_load nan: give kilograms"),
+        (("--max_load", "26"), "26 kg is 2.0 times the robot's own 12.7 kg"),
         (("--action_scale", "0"), "--action_scale 0.0: give radians above 0"),
         (("--stiffness", ".*calf.*=-30"), "--stiffness: -30 N m/rad for FR_calf_joint"),
         (("--pose", ".*calf.*=5"), "--pose: FR_calf_joint at 5 rad is outside its range"),

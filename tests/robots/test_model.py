@@ -14,7 +14,7 @@ import pytest
 
 from grq20 import LEG_JOINT_NAMES, MJCF_PATH, amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeEnv
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.robots import Robot, load_model
 from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
@@ -111,7 +111,7 @@ def test_a_file_that_holds_the_robot_alone_is_taken_as_it_is():
 
 def test_what_would_act_beside_the_trainer_is_left_out_and_named_in_one_warning(edited, rewritten):
     robot = edited(add_all_that_acts)
-    with pytest.warns(UserWarning, match="left out") as told:
+    with pytest.warns(Notice, match="left out") as told:
         model = load_model(robot).compile()
     assert len(told) == 1
     message = str(told[0].message)
@@ -147,10 +147,10 @@ def test_an_environment_tells_once_what_it_leaves_out_and_drives_no_joint_twice(
     cfg = amp_vae_env_cfg(terrain="flat", mjcf_path=edited(add_all).mjcf_path)
     cfg.scene.num_envs = 1
     cfg.events.pop("motion")
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(Notice) as told:
         env = AmpVaeEnv(cfg, "cpu")
     capsys.readouterr()
-    messages = [str(each.message) for each in told if each.category is UserWarning]
+    messages = [str(each.message) for each in told if each.category is Notice]
     assert len(messages) == 1 and "own.xml" in messages[0]
     model = env.sim.mj_model
     driven = model.actuator_trnid[:, 0].tolist()

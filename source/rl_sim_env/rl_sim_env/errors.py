@@ -1,4 +1,4 @@
-"""The one exception type whose message is meant for the user as it stands, and its wording."""
+"""The exception and the warning whose messages are meant for the user as they stand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ class UserError(Exception):
 
     The message names what is wrong, where, and what to do about it. Command line programs print it
     without a traceback and exit with status 2.
+    """
+
+
+class Notice(UserWarning):
+    """Something that the user should know and that stops nothing, told in one line.
+
+    Command line programs print it without the place in the code that it comes from.
     """
 
 

@@ -219,6 +219,7 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     cfg.seed = options.seed
     cfg.suit(options.device)
     applied = apply_settings(options.settings, ENV, cfg, refused=REFUSED)
+    _require_robot_and_ground(cfg)
     if training is not None:
         differences += _differences(ENV, restored, applied, training.env_cfg)
     return EnvSetup(
@@ -409,6 +410,20 @@ def _require_model(arguments: Mapping[str, Any]) -> None:
     for path in _model_in(arguments).values():
         if not Path(path).is_file():
             raise UserError(f"robot model {path}: no such file; say where it is with --mjcf FILE")
+
+
+def _require_robot_and_ground(cfg: AmpVaeEnvCfg) -> None:
+    """Refuse a scene in which a setting has switched off what every term reads."""
+    present = {
+        "scene.entities.robot": cfg.scene.entities.get("robot"),
+        "scene.terrain": cfg.scene.terrain,
+    }
+    for path, part in present.items():
+        if part is None:
+            raise UserError(
+                f"{ENV}.{path}=null: a robot needs ground to walk on, and ground a robot; set "
+                f"fields of {ENV}.{path} instead, or choose another task"
+            )
 
 
 def _with_parts(paths: Sequence[str]) -> tuple[str, ...]:

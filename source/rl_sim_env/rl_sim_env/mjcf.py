@@ -13,6 +13,16 @@ Needed = Mapping[str, tuple[Callable[[str], object], Sequence[str]]]
 """What a model must have: by kind, what finds an element by name, and the names."""
 
 
+def require_file(path: Path) -> None:
+    """Refuse the path of a model where there is no file.
+
+    Raises:
+        UserError: There is none; the message says what there is.
+    """
+    if not path.is_file():
+        raise UserError(f"robot model {path}: {'a folder' if path.is_dir() else 'no such file'}")
+
+
 def read_spec(path: Path | str) -> mujoco.MjSpec:
     """Read an MJCF or URDF.
 

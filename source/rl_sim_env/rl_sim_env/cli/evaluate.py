@@ -28,7 +28,8 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import export_policy, require_same_environment
+from rl_sim_env.deploy.export import NETWORK_FILE, export_policy, require_same_environment
+from rl_sim_env.deploy.policy import OUTPUTS
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
@@ -84,8 +85,8 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     """Id of the task to evaluate on."""
 
     checkpoint: str | None = None
-    """Policy to evaluate: file, file name in the run, run folder or experiment folder, or an ONNX
-    file without history; default: the newest of the run."""
+    """Policy to evaluate: file, file name in the run, run folder or experiment folder, or the
+    exported policy_no_history.onnx; default: the newest of the run."""
 
     output: Path | None = None
     """Folder of the report; an earlier report there is replaced when all is measured. Until then,
@@ -219,6 +220,12 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
     session, metadata = open_session(path)
+    if {port.name for port in session.get_outputs()} == set(OUTPUTS):
+        raise UserError(
+            f"{path}: this file keeps history and scaling inside, as a robot needs them, but the "
+            f"environment of an evaluation brings its own; give the {NETWORK_FILE} of the same "
+            f"export, or the checkpoint that it was made of, {metadata.checkpoint}"
+        )
     facts = {
         "Policy": f"{path.name}, exported from {metadata.checkpoint}",
         "Trained on": metadata.task,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("rl_sim_env.cli.train", "train a policy"),
+    "compile": ("rl_sim_env.cli.compile", "compile the kernels of a GPU ahead of training"),
     "play": ("rl_sim_env.cli.play", "watch a policy"),
     "export": ("rl_sim_env.cli.export", "write a policy as ONNX files"),
     "evaluate": ("rl_sim_env.cli.evaluate", "measure a policy and write a report"),

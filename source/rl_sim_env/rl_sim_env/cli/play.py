@@ -21,6 +21,7 @@ from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_reports
+from rl_sim_env.evaluation.walking import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
@@ -118,7 +119,13 @@ def _play_policy(options: PlayOptions) -> None:
     meter = WalkingMeter(vec_env)
     player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)
     _run(options, player, PlayViewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
-    print_reports(meter.reports())
+    if meter.seconds < MEASURABLE_TIME:
+        print(
+            f"nothing was measured: {meter.seconds:.2g} s is too short a walk; figures take "
+            f"{MEASURABLE_TIME:g} s or more"
+        )
+    else:
+        print_reports(meter.reports())
     vec_env.close()
 
 

@@ -1,4 +1,4 @@
-"""What all command line programs share: parsing, one-line errors, quiet libraries."""
+"""What all command line programs share: parsing, one-line messages, quiet libraries."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import contextlib
 import io
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tyro
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -36,7 +37,7 @@ def run_program(
     Raises:
         SystemExit: With status 2 after a mistake of the user, told in one line on stderr.
     """
-    with one_line_errors():
+    with one_line_errors(), plain_notices():
         body(parse_options(options_type, argv, prog=prog))
 
 
@@ -85,6 +86,24 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(USAGE_ERROR) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def plain_notices() -> Iterator[None]:
+    """Print each :class:`Notice` as one line on stderr; other warnings as Python does."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if issubclass(category, Notice):
+            print(f"note: {message}", file=sys.stderr, flush=True)
+        else:
+            usual(message, category, *place, **rest)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 @contextlib.contextmanager

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from rl_sim_env.cli.program import run_program
-from rl_sim_env.errors import UserError
-from rl_sim_env.motions.kinematics import LegKinematics
-from rl_sim_env.robots.discovery import Discovery, discover
-from rl_sim_env.robots.robot import MAY_BE_ZERO, Drive, is_drive_value
-from rl_sim_env.robots.scaffold import describe, sizes, write_package
-from rl_sim_env.tasks import robots
+from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.mjcf import require_file
+
+if TYPE_CHECKING:
+    from rl_sim_env.robots.discovery import Discovery
 
 DRIVE_OPTIONS = {
     "stiffness": "N m/rad",
@@ -40,6 +40,13 @@ FIELDS_OF_OPTIONS = {
 
 STALL_TO_EFFORT = 2.0
 """Stall torque over largest torque where nothing else is said: full torque up to half the speed."""
+
+MAX_LOAD_TO_MASS = 2.0
+"""Heaviest load over the robot's own mass. Quadrupeds walk under less than once their mass; what is
+far above is a slip of the decimal point, or grams."""
+
+LONGEST_LINE = 5000
+"""Columns of a list whose paths are to be copied: whole, however narrow the terminal is."""
 
 ByJoint = tuple[str, ...]
 
@@ -89,7 +96,18 @@ class Check:
             raise UserError(f"--max_load {self.max_load}: give kilograms, at least 0")
         if not 0.0 < self.action_scale < math.inf:
             raise UserError(f"--action_scale {self.action_scale}: give radians above 0")
+        require_file(self.file)
+        # Only here: these imports take seconds, and a slip in the path should be told at once.
+        from rl_sim_env.robots.discovery import discover
+        from rl_sim_env.robots.robot import MAY_BE_ZERO, is_drive_value
+
         found = discover(self.file)
+        if self.max_load is not None and self.max_load > MAX_LOAD_TO_MASS * found.mass:
+            raise UserError(
+                f"--max_load {self.max_load:g} kg is {self.max_load / found.mass:.1f} times the "
+                f"robot's own {found.mass:.1f} kg; give kilograms, at most "
+                f"{MAX_LOAD_TO_MASS:g} times its mass"
+            )
         joints = [joint for leg in found.legs for joint in leg.joints]
         given = {
             name: by_joint(f"--{name}", getattr(self, name), joints)
@@ -139,6 +157,10 @@ class Check:
     def _write(
         self, found: Discovery, values: dict[str, dict[str, float]], joints: list[str]
     ) -> None:
+        from rl_sim_env.motions.kinematics import LegKinematics
+        from rl_sim_env.robots.robot import Drive
+        from rl_sim_env.robots.scaffold import describe, sizes, write_package
+
         assert self.write is not None and self.max_load is not None
         drives = {
             joint: Drive(
@@ -157,7 +179,10 @@ class Check:
         )
         # How high it stands its legs tell, whatever height they are described with.
         robot = described(standing_height=found.leg_length)
-        legs = LegKinematics.from_robot(robot)
+        with warnings.catch_warnings():
+            # What is left out of the file was said above.
+            warnings.simplefilter("ignore", Notice)
+            legs = LegKinematics.from_robot(robot)
         feet = legs.forward(robot.default_joint_pos)
         height = legs.foot_radius - float(feet[:, 2].mean())
         robot = described(standing_height=height)
@@ -238,14 +263,16 @@ class List:
 
     def run(self) -> None:
         """Print a table of them."""
+        from rl_sim_env.tasks import robots
+
         table = Table(box=None, pad_edge=False)
         for heading in ("robot", "legs", "carries", "model"):
-            table.add_column(heading, no_wrap=heading != "model")
+            table.add_column(heading, no_wrap=True)
         for robot in robots():
             legs = " ".join(leg.name for leg in robot.legs)
             carries = f"{robot.max_load:g} kg" if robot.payload else "nothing"
             table.add_row(robot.name, legs, carries, str(robot.mjcf_path))
-        Console().print(table)
+        Console(width=LONGEST_LINE).print(table)
 
 
 RobotCommand = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
@@ -18,6 +19,7 @@ from rl_sim_env.deploy.sim_to_sim import (
     SimToSimResult,
     walk,
 )
+from rl_sim_env.errors import Notice
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
 from rl_sim_env.robots import Boom, Robot, load_model
 
@@ -72,7 +74,12 @@ def sim_to_sim(
         f"{CLIMB[0]:g} m/s. Walks of {seconds:g} s end with a fall."
     )
     # Fresh processes: a copy of this one would hold its GPU and its threads.
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        mp_context=multiprocessing.get_context("spawn"),
+        # What is to be said of the robot's model was said when the environment was built.
+        initializer=warnings.simplefilter,
+        initargs=("ignore", Notice),
+    ) as pool:
 
         def begin(ground: str, load: float, seed: int, walker: int) -> Future[SimToSimResult]:
             return pool.submit(

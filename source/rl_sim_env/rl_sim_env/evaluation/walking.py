@@ -26,6 +26,10 @@ MAX_LATERAL_SPEED = 0.5
 MAX_YAW_RATE = 1.0
 """Commands of the evaluation [m/s, m/s, rad/s]."""
 
+MEASURABLE_TIME = 1.0
+"""Time below which a walk says nothing: falls, steps and swings are zeros, for none can be done
+[s]."""
+
 _TERRAIN = "terrain"
 
 
@@ -108,9 +112,16 @@ class WalkingMeter:
         self._at = {_TERRAIN: env.terrain_types.ids[: env.num_robots].clone()}
         self._sums = Sums({_TERRAIN: len(self._names)}, env.num_robots, env.device)
         self._feet = FeetWatch(env)
+        self._num_steps = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long each robot was watched [s]."""
+        return self._num_steps * self._env.step_dt
 
     def add(self, step: Step) -> None:
         """Take in one control step."""
+        self._num_steps += 1
         self._add_estimation(step.truth, step.estimate)
         self._sums.add(
             self._at,

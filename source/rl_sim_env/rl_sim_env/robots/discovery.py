@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.mjcf import require_file
 from rl_sim_env.robots.robot import JOINT_KINDS, NUM_LEGS, Leg
 
 JOINTS_PER_LEG = len(JOINT_KINDS)
@@ -70,8 +71,7 @@ def discover(path: Path | str) -> Discovery:
             was found and what is missing.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"robot model {path}: {'a folder' if path.is_dir() else 'no such file'}")
+    require_file(path)
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         if path.suffix.lower() == ".urdf":

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from mjlab.utils.spec import non_default_option_fields
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.mjcf import missing_parts, read_spec
 from rl_sim_env.robots.robot import Leg, Robot, TrunkBox
 
@@ -105,7 +105,7 @@ def load_model(robot: Robot) -> mujoco.MjSpec:
 @cache
 def _warn_once(message: str) -> None:
     """Warn in the first of the places where a program loads a model."""
-    warnings.warn(message, stacklevel=3)
+    warnings.warn(message, Notice, stacklevel=3)
 
 
 def _check_parts(spec: mujoco.MjSpec, robot: Robot) -> None:

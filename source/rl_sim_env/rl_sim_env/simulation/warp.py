@@ -23,6 +23,7 @@ from rl_sim_env.compat.mujoco_warp import OverflowType
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.grid_broadphase import use_grid_broadphase
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
+from rl_sim_env.simulation.kernels import load_side_by_side
 
 _CHOICES = {"hfield_contacts": ("surface", "convex"), "static_broadphase": ("grid", "pairs")}
 
@@ -63,6 +64,7 @@ class WarpSimulation(Simulation):
     """
 
     defers_inverse_weights = False
+    _are_kernels_loaded = False
 
     def _finish_init(self) -> None:
         if isinstance(self.cfg, SimulationCfg):
@@ -86,6 +88,10 @@ class WarpSimulation(Simulation):
 
     def create_graph(self) -> None:
         """Capture mjlab's graphs anew, and forget our own."""
+        if self.use_cuda_graph and not self._are_kernels_loaded:
+            with _suspend_gc():
+                load_side_by_side(self.launch_all, self.wp_device)
+            self._are_kernels_loaded = True
         super().create_graph()
         self._graphs: dict[Callable[..., None], wp.Graph] = {}
 
@@ -97,6 +103,14 @@ class WarpSimulation(Simulation):
         torch.maximum(self._peak_constraints, self._num_constraints, out=self._peak_constraints)
         for count in self._num_contacts:
             torch.maximum(self._peak_contacts, count, out=self._peak_contacts)
+
+    def launch_all(self) -> None:
+        """Launch every kernel of physics: for compiling them, not for what they compute."""
+        model, data = self._wp_model, self._wp_data
+        mujoco_warp.step(model, data)
+        mujoco_warp.reset_data(model, data, reset=self._reset_mask_wp)
+        mujoco_warp.set_const(model, data)
+        _refresh(model, data)
 
     def recompute_constants(self, level: RecomputeLevel) -> None:
         """Recompute the constants derived from masses, frames and default positions.
