@@ -89,7 +89,7 @@ class WarpSimulation(Simulation):
     def create_graph(self) -> None:
         """Capture mjlab's graphs anew, and forget our own."""
         if self.use_cuda_graph and not self._are_kernels_loaded:
-            with _suspend_gc():
+            with suspend_gc():
                 load_side_by_side(self.launch_all, self.wp_device)
             self._are_kernels_loaded = True
         super().create_graph()
