@@ -31,6 +31,7 @@ MEMBERS: dict[str, dict[str, str]] = {
         "_sensor_context": "set: without one, sense() does nothing",
         "_expanded_fields": "set: viewers copy these fields for the robot in view",
         "_reset_mask": "read: resets write it, on a stream of its own unless that is set",
+        "_reset_mask_wp": "read: resets are launched with it, so that their kernels are compiled",
     },
     "mjlab.sim.sim_data.WarpBridge": {
         "_wrapped_cache": "read: which arrays were handed out, each with a stream of its own",

@@ -106,7 +106,7 @@ class WarpSimulation(Simulation):
 
     def launch_all(self) -> None:
         """Launch every kernel of physics: for compiling them, not for what they compute."""
-        model, data = self._wp_model, self._wp_data
+        model, data = self.wp_model, self.wp_data
         mujoco_warp.step(model, data)
         mujoco_warp.reset_data(model, data, reset=self._reset_mask_wp)
         mujoco_warp.set_const(model, data)
