@@ -40,6 +40,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "3 solver iterations": ("env.sim.mujoco.iterations=3",),
     "5 solver iterations": ("env.sim.mujoco.iterations=5",),
     "20 solver iterations": ("env.sim.mujoco.iterations=20",),
+    "2 steps of 10 ms": ("env.sim.mujoco.timestep=0.01", "env.decimation=2"),
+    "3 steps of 6.7 ms": (f"env.sim.mujoco.timestep={0.02 / 3}", "env.decimation=3"),
+    "4 steps of 5 ms": ("env.sim.mujoco.timestep=0.005", "env.decimation=4"),
+    "10 steps of 2 ms": ("env.sim.mujoco.timestep=0.002", "env.decimation=10"),
     "10 steps of line search": ("env.sim.mujoco.ls_iterations=10",),
     "elliptic cone": ("env.sim.mujoco.cone=elliptic",),
     "50 iterations of convex collision": ("env.sim.mujoco.ccd_iterations=50",),
@@ -136,6 +140,7 @@ def _measure(
     vec_env, _ = build(name, lambda: build_vec_env(setup), device, gauge)
     arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
     env = arena.env
+    squared_errors: dict[str, torch.Tensor] = {}
     gait = GaitMeter(env)
     buried = BuriedFeet(env)
     sums = torch.zeros(7, dtype=torch.double, device=device)
@@ -156,6 +161,9 @@ def _measure(
             buried().float().mean(),
         )
         sums += torch.stack(of_step)
+        for target, truth in step.truth.items():
+            squared = (step.estimate[target] - truth).square().sum(dim=-1).mean()
+            squared_errors[target] = squared_errors.get(target, 0.0) + squared
         if number >= timed_from and number % state_period == 0:
             times.append(time_physics(env)[0])
     vec_env.close()
@@ -170,6 +178,10 @@ def _measure(
         "depth_mm": MILLIMETRES * depth / stance,
         "stuck_feet_per_minute": 60.0 * stuck / (steps * arena.step_dt),
         "duty_factor": stance / foot_seconds,
+        **{
+            f"{target}_rms": (squared.item() / steps) ** 0.5
+            for target, squared in squared_errors.items()
+        },
         "settings": " ".join(VARIANTS[name]),
     }
 
