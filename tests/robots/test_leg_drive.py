@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mjlab.actuator.actuator import ActuatorCmd
 
 from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.robots.go1 import GO1
@@ -75,19 +76,33 @@ def test_torques_follow_the_gains_of_each_joint(make_env, place):
         assert torque == pytest.approx(offset * STIFFNESS[name], rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("delay", "timestep", "steps"),
-    [(0.015, 0.005, 3), (0.015, 0.0025, 6), (0.0, 0.005, 0), (0.001, 0.005, 0)],
-)
-def test_delays_are_counted_in_physics_steps(make_env, delay, timestep, steps):
+@pytest.mark.parametrize("decimation", [3, 4, 8])
+def test_targets_are_late_in_seconds_whatever_the_time_step(make_env, decimation):
     def edit(cfg) -> None:
-        cfg.decimation = round(0.02 / timestep)
-        cfg.sim.mujoco.timestep = timestep
+        cfg.decimation = decimation
+        cfg.sim.mujoco.timestep = 0.02 / decimation
 
+    delays = torch.tensor([0.0, 0.004, 0.01, 0.015])
+    env = make_env(len(delays), walking=GO1_WALKING, edit=edit)
+    drive, step = env.leg_drive, env.physics_dt
+    drive.reset()
+    drive.set_delays(delays)
+    empty = torch.empty(len(delays), 12)
+    for number in range(2 * decimation):
+        now = torch.full((len(delays), 12), number * step)
+        late = drive.apply_delay(ActuatorCmd(now, *[empty] * 4)).position_target
+    torch.testing.assert_close(now - late, delays[:, None].expand_as(now), atol=1e-6, rtol=0.0)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.015])
+def test_delays_are_drawn_up_to_the_longest(make_env, delay):
     robot = replace(UNEVEN, max_command_delay=delay)
-    env = make_env(32, walking=replace(GO1_WALKING, robot=robot), edit=edit)
-    assert env.leg_drive.max_lag == steps
-    obs, *_ = env.step(torch.zeros(32, 12))
+    env = make_env(64, walking=replace(GO1_WALKING, robot=robot))
+    drive = env.leg_drive
+    if delay:
+        mean_age = (drive._weights * drive._age).sum(dim=0) * env.physics_dt
+        assert mean_age.min() < 0.2 * delay and 0.8 * delay < mean_age.max() <= delay
+    obs, *_ = env.step(torch.zeros(64, 12))
     assert obs["actor_obs"].isfinite().all()
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from grq20 import LEG_JOINT_NAMES, MJCF_PATH, amp_vae_env_cfg
+from rl_sim_env.conventions import PHYSICS_DT
 from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.robots import Robot, load_model
@@ -155,7 +156,7 @@ def test_an_environment_tells_once_what_it_leaves_out_and_drives_no_joint_twice(
     model = env.sim.mj_model
     driven = model.actuator_trnid[:, 0].tolist()
     assert len(driven) == len({*driven}) == 14
-    assert (model.opt.timestep, model.opt.gravity.tolist()) == (0.005, [0.0, 0.0, -9.81])
+    assert (model.opt.timestep, model.opt.gravity.tolist()) == (PHYSICS_DT, [0.0, 0.0, -9.81])
 
 
 def test_missing_parts_are_listed_all_at_once(edited):

@@ -72,7 +72,7 @@ def envs(make_env):
         walking = replace(GRQ20_V2D3_WALKING, robot=robot)
         env = make_env(NUM_ENVS, walking=walking, edit=edit)
         env.velocity_command.set_constant((0.5, 0.1, 0.3))
-        env.leg_drive.set_lags(torch.tensor([1, 3]))
+        env.leg_drive.set_delays(torch.tensor([0.005, 0.015]))
         return env
 
     return make(ROBOT), make(OTHER)

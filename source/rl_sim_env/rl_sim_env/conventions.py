@@ -2,7 +2,7 @@
 
 import math
 
-PHYSICS_DT = 0.005
+PHYSICS_DT = 0.02 / 3.0
 """Physics time step of the tasks, and of the replay of motion clips [s]."""
 
 FALL_ANGLE = math.radians(75.0)

@@ -145,9 +145,10 @@ def randomize_leg_gains(
 
 
 def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
-    """Draw the delay of the joint targets, in physics steps, for the whole episode."""
-    lags = torch.randint(0, env.leg_drive.max_lag + 1, (len(env_ids),), device=env.device)
-    env.leg_drive.set_lags(lags, env_ids)
+    """Draw the delay of the joint targets for the whole episode."""
+    drive = env.leg_drive
+    delays = _uniform((0.0, drive.cfg.max_delay), len(env_ids), device=env.device)
+    drive.set_delays(delays, env_ids)
 
 
 def reset_base(

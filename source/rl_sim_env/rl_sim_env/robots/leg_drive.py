@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ from rl_sim_env.robots.robot import Drive
 if TYPE_CHECKING:
     import mujoco_warp as mjwarp
     from mjlab.entity import Entity
+
+_ROUNDING = 1e-6
+"""What a delay may be longer than so many physics steps without asking for one more."""
 
 
 @dataclass(kw_only=True)
@@ -41,8 +45,9 @@ class LegDrive(DcMotorActuator):
     control step cannot repeat; it also draws new lags in every physics step. Here targets move
     through a line of fixed tensors.
 
-    Attributes:
-        max_lag: Longest delay [physics steps].
+    A delay is a real number of seconds. Where it is no multiple of the physics step, a target
+    takes over within a step, which a PD drive feels as the mean of the old and the new one,
+    weighted by time: the linear interpolation of the two.
     """
 
     cfg: LegDriveCfg  # type: ignore[assignment]
@@ -79,7 +84,7 @@ class LegDrive(DcMotorActuator):
                 f"delay_max_lag {self.cfg.delay_max_lag} of a LegDriveCfg: its delay is max_delay, "
                 f"in seconds; one physics step takes {mj_model.opt.timestep:g} s"
             )
-        self.max_lag = round(self.cfg.max_delay / mj_model.opt.timestep)
+        self._period = mj_model.opt.timestep
         # Not mjlab's own: it gives all joints of an actuator the same gains.
         Actuator.initialize(self, mj_model, model, data, device)
 
@@ -102,10 +107,11 @@ class LegDrive(DcMotorActuator):
         return super().compute(cmd)
 
     def _init_delay_buffer(self, num_envs: int, device: str) -> None:
-        # Newest target first.
-        shape = (self.max_lag + 1, num_envs, len(self.target_names))
-        self._line = torch.zeros(shape, device=device)
-        self._lags = torch.zeros(num_envs, dtype=torch.long, device=device)
+        # Newest target first, one for each physics step.
+        depth = math.ceil(self.cfg.max_delay / self._period - _ROUNDING) + 1
+        self._line = torch.zeros(depth, num_envs, len(self.target_names), device=device)
+        self._age = torch.arange(depth, device=device)[:, None]
+        self._weights = (self._age == 0).float().repeat(1, num_envs)
         self._just_reset = torch.ones(num_envs, dtype=torch.bool, device=device)
 
     def apply_delay(self, cmd: ActuatorCmd) -> ActuatorCmd:
@@ -118,17 +124,18 @@ class LegDrive(DcMotorActuator):
         # An episode starts with its first target in every place.
         self._line.copy_(torch.where(self._just_reset[:, None], newest, older))
         self._just_reset.fill_(False)
-        at = self._lags[None, :, None].expand(1, *newest.shape)
-        return replace(cmd, position_target=self._line.gather(0, at)[0])
+        late = (self._weights[:, :, None] * self._line).sum(dim=0)
+        return replace(cmd, position_target=late)
 
-    def set_lags(self, lags: torch.Tensor, env_ids: torch.Tensor | slice | None = None) -> None:
+    def set_delays(self, delays: torch.Tensor, env_ids: torch.Tensor | slice | None = None) -> None:
         """Set the delay of some environments.
 
         Args:
-            lags: Physics steps, 0 to ``max_lag``. Shape (number of environments,).
+            delays: 0 to ``cfg.max_delay`` [s]. Shape (number of environments,).
             env_ids: The environments; None for all.
         """
-        self._lags[slice(None) if env_ids is None else env_ids] = lags
+        weights = (1.0 - (delays / self._period - self._age).abs()).clamp(min=0.0)
+        self._weights[:, slice(None) if env_ids is None else env_ids] = weights
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> None:
         """Forget the targets of some environments, or all."""
