@@ -3,11 +3,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Which robot: grq20, or go1.
+# Which robot: each with a policy here says what its tasks are called.
 ROBOT ?= grq20
-FAMILY_grq20 := Rl-Sim-Env-AmpVae-Grq20-V2d3
-FAMILY_go1 := Rl-Sim-Env-AmpVae-Go1
+include $(wildcard policies/*/robot.mk)
 TASK := $(FAMILY_$(ROBOT))
+ifeq ($(TASK),)
+$(error ROBOT=$(ROBOT): there are $(patsubst FAMILY_%,%,$(filter FAMILY_%,$(.VARIABLES))))
+endif
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
 
 .PHONY: setup train play evaluate test lint format clean

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rl_sim_env
-from pages import DOCS
+from pages import DOCS, ROOT
 
 _PACKAGE = Path(rl_sim_env.__file__).parent
 _MOST_LINES = 500
@@ -95,3 +95,12 @@ def test_no_constructor_or_function_asks_for_too_much():
                 greedy.append(f"{file.relative_to(_PACKAGE)}: {node.name}")
 
     assert not greedy
+
+
+def test_the_second_robot_is_in_files_of_its_own():
+    own = {_PACKAGE / "robots" / "go1", _PACKAGE / "tasks" / "go1.py"}
+    files = [*_PACKAGE.rglob("*.py"), *(ROOT / "scripts").rglob("*.py"), ROOT / "Makefile"]
+    others = [path for path in files if not own & {path, *path.parents}]
+    assert len(others) < len(files)
+    named = [path for path in others if re.search(r"go1(?!\d)", path.read_text(), re.IGNORECASE)]
+    assert named == []

@@ -1,0 +1,1 @@
+FAMILY_go1 := Rl-Sim-Env-AmpVae-Go1
