@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.envs.episode_log import EpisodeLog
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
-from rl_sim_env.recording import HostReads
 
 NUM_ROBOTS = 4
 

@@ -1,4 +1,4 @@
-"""What lets a GPU record the update: no host reads, and tensors that stay where they are."""
+"""What lets a GPU capture the update: no host reads, and tensors that stay where they are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from parts import estimator_of, ppo_of
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
+from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.joint_step import MiniBatch
-from rl_sim_env.recording import HostReads
 
 
 def rollout(algorithm: Algorithm, env: ToyEnv) -> None:
@@ -72,7 +72,7 @@ def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
         step = algorithm.joint_step._step
 
         def step_reseeded(mini_batch: MiniBatch) -> torch.Tensor:
-            # A recording does not use up random numbers as the running code does.
+            # A replay does not use up random numbers as the running code does.
             torch.manual_seed(next(seeds))
             return step(mini_batch)
 

@@ -18,6 +18,7 @@ from mjlab.managers.metrics_manager import MetricsManager, NullMetricsManager
 from mjlab.managers.recorder_manager import NullRecorderManager, RecorderManager
 from mjlab.sensor import ContactSensor
 
+from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
 from rl_sim_env.envs.breakdowns import BreakdownRecord
 from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import EpisodeLog, Totals
@@ -31,7 +32,6 @@ from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
-from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.robots import RobotIndex
 from rl_sim_env.robots.leg_drive import LegDrive
 from rl_sim_env.simulation import WarpSimulation
@@ -94,11 +94,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             # Some robot is reset in nearly every step, and would have all of them computed.
             self.sim.defers_inverse_weights = True
             if cfg.capture_step:
-                self._run_step = RecordedFunction(
+                self._run_step = GraphedCallable(
                     self._step,
                     what="the control step",
                     setting="env.capture_step",
-                    around=self._recording,
+                    around=self._capturing,
                 )
         # What is saved beside a run is what was asked for.
         cfg.seed = with_spare.seed
@@ -218,9 +218,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         return returned
 
     @contextmanager
-    def _recording(self) -> Iterator[None]:
+    def _capturing(self) -> Iterator[None]:
         assert isinstance(self.sim, WarpSimulation)
-        with self.sim.recording(), overlapping() if self.cfg.overlap else nullcontext():
+        with self.sim.capturing(), overlapping() if self.cfg.overlap else nullcontext():
             yield
 
     def _step(self, action: torch.Tensor) -> VecEnvStepReturn:
@@ -249,7 +249,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         for remaining in reversed(range(self.cfg.decimation)):
             self.sim.step()
             if remaining:
-                side_by_side(self._update_sensors, self._write_controls)
+                fork_join(self._update_sensors, self._write_controls)
             else:
                 self._update_sensors()
         self.episode_length_buf += 1
@@ -268,7 +268,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
         is_sound = self.is_sound()
-        reward, _ = side_by_side(
+        reward, _ = fork_join(
             lambda: self.reward_manager.compute(dt=self.step_dt),
             lambda: self._report_transition(is_sound),
         )

@@ -62,10 +62,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     in events at intervals. Others wait for the next step, and are counted."""
 
     capture_step: bool = False
-    """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
+    """Whether a GPU captures a control step of fixed shapes as a CUDA graph and replays it."""
 
     overlap: bool = False
-    """Whether what is recorded holds parts of a step that do not depend on each other side by side,
+    """Whether what is captured holds parts of a step that do not depend on each other side by side,
     so that a GPU does them at the same time."""
 
     inverse_weight_interval: int = 25

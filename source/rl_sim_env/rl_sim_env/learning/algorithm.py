@@ -261,7 +261,7 @@ class Algorithm:
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
         # Of an average without updates the first one would take the place.
         self._average.n_averaged.fill_(1)
-        self.joint_step.record_anew()
+        self.joint_step.recapture()
 
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""

@@ -356,7 +356,7 @@ class AmpVaeRunnerCfg:
     arXiv:1803.05407)."""
 
     capture_update: bool = True
-    """Whether a GPU records training on a mini-batch as a CUDA graph and replays it."""
+    """Whether a GPU captures training on a mini-batch as a CUDA graph and replays it."""
 
     learners: dict[str, LearnerCfg | None] = field(default_factory=_amp_vae_learners)
     """Who learns from the rollouts, by name, in the order in which they act and see a complete

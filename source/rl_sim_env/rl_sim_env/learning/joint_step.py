@@ -1,4 +1,4 @@
-"""One step of all learners on a mini-batch, which a GPU records and replays."""
+"""One step of all learners on a mini-batch, which a GPU captures and replays."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import torch
 
+from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import average_over_ranks
 from rl_sim_env.learning.learner import Learner, LearnerLoss, Tree
 from rl_sim_env.learning.rollout import Picks, Rollout
-from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 
 
 class MiniBatch(NamedTuple):
@@ -36,7 +36,7 @@ class JointStep:
     Args:
         learners: The learners.
         rollout: Rollout that mini-batches are picked from.
-        capture: Whether a GPU records the step and replays it.
+        capture: Whether a GPU captures the step and replays it.
         device: Where all of them live.
 
     Raises:
@@ -54,10 +54,10 @@ class JointStep:
                 "two learners train the same parameter, so that neither knows its own gradient; "
                 "have one of them own the network, and the other read it under torch.no_grad()"
             )
-        # A recording holds the processes' exchange of gradients, too.
-        self._recorded: RecordedFunction | None = None
+        # A graph holds the processes' exchange of gradients, too.
+        self._graphed: GraphedCallable | None = None
         if capture and torch.device(device).type == "cuda":
-            self._recorded = RecordedFunction(
+            self._graphed = GraphedCallable(
                 self._run,
                 what="training on a mini-batch",
                 setting="agent.capture_update",
@@ -65,30 +65,30 @@ class JointStep:
                 around=overlapping,
                 own_stream=True,
             )
-        self._step: Callable[[MiniBatch], torch.Tensor] = self._recorded or self._run
+        self._step: Callable[[MiniBatch], torch.Tensor] = self._graphed or self._run
         self._names: tuple[str, ...] = ()
-        self.record_anew()
+        self.recapture()
 
     def __call__(self, mini_batch: MiniBatch) -> dict[str, torch.Tensor]:
         """Take the step; returns the losses by the name they are logged under, scalars."""
         losses = self._step(mini_batch)
         return dict(zip(self._names, losses.unbind(), strict=True))
 
-    def record_anew(self) -> None:
-        """Forget a recording; steps that follow are recorded once more.
+    def recapture(self) -> None:
+        """Give up the CUDA graph; one of the steps that follow is captured anew.
 
-        It writes to the optimisers' state of its time, and keeps the group of processes that it
-        exchanges gradients with from ending.
+        A graph writes to the tensors that were the optimisers' state when it was captured, and the
+        process group that it exchanges gradients in cannot end before it.
         """
-        if self._recorded is not None:
-            self._recorded.forget()
+        if self._graphed is not None:
+            self._graphed.forget()
         for learner in self._learners:
             for group in learner.optimizer.param_groups:
-                group["capturable"] = self._recorded is not None
+                group["capturable"] = self._graphed is not None
 
     def _run(self, mini_batch: MiniBatch) -> torch.Tensor:
-        """Losses in the order of their names: one tensor, for a recording's results are copied."""
-        losses: list[LearnerLoss] = side_by_side(
+        """Losses in the order of their names: one tensor, for a graph's results are copied."""
+        losses: list[LearnerLoss] = fork_join(
             *(
                 partial(learner.loss, self._rollout, mini_batch.picks, own)
                 for learner, own in zip(self._learners, mini_batch.own, strict=True)
@@ -105,7 +105,7 @@ class JointStep:
         with torch.no_grad():
             for learner, averaged in zip(self._learners, steering, strict=True):
                 learner.adapt(*averaged)
-        side_by_side(*(learner.step for learner in self._learners))
+        fork_join(*(learner.step for learner in self._learners))
         scalars = {name: value for loss in losses for name, value in loss.scalars.items()}
         if len(scalars) < sum(len(loss.scalars) for loss in losses):
             names = Counter(chain.from_iterable(loss.scalars for loss in losses))

@@ -132,7 +132,7 @@ class Learner(ABC):
     A derived class sets the attributes in its constructor, which takes a :class:`LearnerContext`,
     and overrides what it has to say. Gradients are recorded in :meth:`loss` alone. Whatever runs in
     a step, and the loss, reads nothing on the host; and rates that change are tensors, written in
-    place: a GPU replays a recording of the update.
+    place: a GPU replays a CUDA graph of the update.
 
     Attributes:
         modules: Networks by the name that a checkpoint keeps them under; the gradient of each is

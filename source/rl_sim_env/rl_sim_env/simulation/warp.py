@@ -153,12 +153,12 @@ class WarpSimulation(Simulation):
             wp.capture_launch(self._graphs[function])
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Launch kernels one by one on torch's current stream, which is being recorded.
+    def capturing(self) -> Iterator[None]:
+        """Launch kernels one by one on torch's current stream, which is being captured.
 
         A graph of a whole control step holds the kernels of physics, not graphs of its own.
         """
-        # Otherwise writes to a field go to Warp's own stream, which is not recorded.
+        # Otherwise writes to a field go to Warp's own stream, which is not captured.
         arrays = [self._reset_mask]
         for bridge in (self._model_bridge, self._data_bridge):
             arrays += [a for a in bridge._wrapped_cache.values() if isinstance(a, TorchArray)]

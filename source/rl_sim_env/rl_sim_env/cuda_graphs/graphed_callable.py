@@ -1,4 +1,4 @@
-"""A function on the device, recorded once as a CUDA graph and replayed ever after."""
+"""A function on the device, captured once as a CUDA graph and replayed ever after."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from rl_sim_env.compat.torch import pytree
+from rl_sim_env.cuda_graphs.host_reads import HostReads
 from rl_sim_env.errors import UserError
-from rl_sim_env.recording.host_reads import HostReads
 
 _logger = logging.getLogger(__name__)
 
 _WARM_UP_CALLS = 3
-"""Calls that run as they are before one is recorded: first calls allocate and compile."""
+"""Calls that run as they are before one is captured: first calls allocate and compile."""
 
 Tree = Any
 """Tensors in nested containers; what is no tensor must be the same in every call."""
 
 
-class RecordedFunction:
-    """Runs a function of tensors: at first as it is, then from its recording.
+class GraphedCallable:
+    """Runs a function of tensors: at first as it is, then from its CUDA graph.
 
-    A function that waits for the host, or copies from it, cannot be recorded. It goes on running as
+    Named after :func:`torch.cuda.make_graphed_callables`, which serves modules alone.
+
+    A function that waits for the host, or copies from it, cannot be captured. It goes on running as
     it is, and a warning names the lines.
 
     Args:
         body: The function. Tensors have the same shapes in every call, and everything it keeps from
             call to call lives in tensors that it writes in place.
         what: What it does, for messages: "the control step".
-        setting: Setting that turns the recording off, for messages.
-        around: Makes the context that a recording needs besides torch's own.
-        own_stream: Whether the first calls run on the stream of the recording. Gradients need that:
+        setting: Setting that turns the capture off, for messages.
+        around: Makes the context that a capture needs besides torch's own.
+        own_stream: Whether the first calls run on the stream of the capture. Gradients need that:
             torch adds them up on the stream where it first met their parameters.
 
     Raises:
-        UserError: The recording failed in a way that the look for such places did not foresee.
+        UserError: The capture failed in a way that the look for such places did not foresee.
     """
 
     def __init__(
@@ -74,13 +76,13 @@ class RecordedFunction:
                 return self._body(inputs)
         if self._calls == _WARM_UP_CALLS:
             return self._check(inputs)
-        self._record(inputs)
+        self._capture(inputs)
         return self._replay(inputs)
 
     def forget(self) -> None:
-        """Give up what is recorded, and its memory; the next calls begin anew.
+        """Give up what is captured, and its memory; the next calls begin anew.
 
-        A group of processes cannot end before: NCCL waits for recordings that hold an exchange of
+        A group of processes cannot end before: NCCL waits for graphs that hold an exchange of
         its own, for ever if they are left to the garbage collector.
         """
         if self._graph is not None:
@@ -89,20 +91,20 @@ class RecordedFunction:
         self._calls = 0
 
     def _check(self, inputs: Tree) -> Tree:
-        """Run it and look for what a recording could not hold."""
+        """Run it and look for what a graph could not hold."""
         with self._warm_up(), HostReads() as reads:
             results = self._body(inputs)
         self._places = reads.places
         if self._places:
             _logger.warning(
-                "%s is not recorded as a CUDA graph and runs several times slower, because it "
+                "%s is not captured as a CUDA graph and runs several times slower, because it "
                 "waits for the host here: %s. Write these lines without such reads.",
                 self._what,
                 "; ".join(sorted(self._places)),
             )
         return results
 
-    def _record(self, inputs: Tree) -> None:
+    def _capture(self, inputs: Tree) -> None:
         self._inputs = pytree.tree_map_only(torch.Tensor, torch.clone, inputs)
         graph, stream = torch.cuda.CUDAGraph(), self._get_stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -111,7 +113,7 @@ class RecordedFunction:
                 self._results = self._body(self._inputs)
         except RuntimeError as error:
             raise UserError(
-                f"{self._what} cannot be recorded as a CUDA graph: {_first_cause(error)}; write "
+                f"{self._what} cannot be captured as a CUDA graph: {_first_cause(error)}; write "
                 f"that line without copies between host and device, or set {self._setting}=False"
             ) from error
         self._graph = graph
@@ -141,7 +143,7 @@ class RecordedFunction:
 class NumbersOnDevice(TorchFunctionMode):
     """While active, ``tensor[ids] = number`` takes the number from the tensor's own device.
 
-    Torch would copy it from the host, which a recording cannot hold.
+    Torch would copy it from the host, which a graph cannot hold.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -155,7 +157,7 @@ class NumbersOnDevice(TorchFunctionMode):
 def _first_cause(error: BaseException) -> str:
     """What went wrong first, and in which line outside torch.
 
-    A recording that breaks off fails once more when it is closed.
+    A capture that breaks off fails once more when it is closed.
     """
     while error.__context__ is not None:
         error = error.__context__

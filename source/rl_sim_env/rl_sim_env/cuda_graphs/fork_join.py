@@ -1,4 +1,4 @@
-"""Works that do not depend on each other, at the same time on a GPU."""
+"""Fork and join of CUDA streams: tasks that do not depend on each other run at the same time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 _streams: ContextVar[list[torch.cuda.Stream] | None] = ContextVar("_streams", default=None)
-"""Streams beside the one that is being recorded; None: nothing is, or works follow each other."""
+"""Streams beside the one that is captured; None: nothing is, or the tasks run one after another."""
 
 
 @contextmanager
 def overlapping() -> Iterator[None]:
-    """While a recording is made in this context, it holds works side by side."""
+    """A graph captured in this context runs the tasks of :func:`fork_join` at the same time."""
     token = _streams.set([])
     try:
         yield
@@ -23,27 +23,27 @@ def overlapping() -> Iterator[None]:
         _streams.reset(token)
 
 
-def side_by_side(*works: Callable[[], Any]) -> list[Any]:
-    """Do works of which none needs what another writes; return their results in order.
+def fork_join(*tasks: Callable[[], Any]) -> list[Any]:
+    """Run tasks of which none needs what another writes; return their results in order.
 
-    Most kernels of a control step are too small to fill a GPU: a recorded step takes as long as its
-    longest chain of kernels. Anywhere but in a recording under :func:`overlapping`, the works
-    follow each other.
+    Most kernels of a control step are too small to fill a GPU: a captured step takes as long as its
+    longest chain of kernels. Anywhere but in a capture under :func:`overlapping`, the tasks run one
+    after another.
     """
     streams = _streams.get()
     if streams is None:
-        return [work() for work in works]
+        return [task() for task in tasks]
     mine = torch.cuda.current_stream()
-    first, *others = works
+    first, *others = tasks
     while len(streams) < len(others):
         streams.append(torch.cuda.Stream())
     beside = streams[: len(others)]
     for stream in beside:
         stream.wait_stream(mine)
     results = [first()]
-    for stream, work in zip(beside, others, strict=True):
+    for stream, task in zip(beside, others, strict=True):
         with torch.cuda.stream(stream):
-            results.append(work())
+            results.append(task())
     for stream in beside:
         mine.wait_stream(stream)
     return results
