@@ -19,9 +19,9 @@ from mjlab.managers.recorder_manager import NullRecorderManager, RecorderManager
 from mjlab.sensor import ContactSensor
 
 from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
-from rl_sim_env.envs.breakdowns import BreakdownRecord
 from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import EpisodeLog, Totals
+from rl_sim_env.envs.failure_dump import FailureDump
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
     DeviceEventManager,
@@ -148,7 +148,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             device=self.device,
         )
         self._load_managers()
-        self._breakdowns = BreakdownRecord(self)
+        self._failures = FailureDump(self)
         self._episode_log = EpisodeLog()
         self._waited = torch.zeros((), dtype=torch.long, device=self.device)
         style = self.cfg.style.terrain_scale
@@ -228,7 +228,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         A subclass that needs more extends one of the phases.
         """
-        self._breakdowns.begin_step()
+        self._failures.begin_step()
         self._advance_physics(action)
         reset_ids = self._judge()
         self._apply_events()
@@ -267,15 +267,15 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
-        is_sound = self.is_sound()
+        state_is_valid = self.state_is_valid()
         reward, _ = fork_join(
             lambda: self.reward_manager.compute(dt=self.step_dt),
-            lambda: self._report_transition(is_sound),
+            lambda: self._report_transition(state_is_valid),
         )
-        self.reward_buf = torch.where(is_sound, reward, 0.0)
+        self.reward_buf = torch.where(state_is_valid, reward, 0.0)
         self.metrics_manager.compute()
         if len(reset_ids) > 0:
-            self._breakdowns.end_step(~is_sound & self.reset_buf)
+            self._failures.end_step(~state_is_valid & self.reset_buf)
         return reset_ids
 
     def _apply_events(self) -> None:
@@ -402,22 +402,22 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.scene.write_data_to_sim()
         self.sim.data.ctrl[:] = torch.where(self.reset_buf[:, None], self.sim.data.ctrl[:], last)
 
-    def _report_transition(self, is_sound: torch.Tensor) -> None:
+    def _report_transition(self, state_is_valid: torch.Tensor) -> None:
         # A broken state must not reach the networks; its environment starts anew in this step.
         self.extras["terminal_obs"] = {
             group: torch.where(
-                is_sound[:, None], self.observation_manager.compute_group(group), 0.0
+                state_is_valid[:, None], self.observation_manager.compute_group(group), 0.0
             )
             for group in self.cfg.terminal_groups
         }
         for name, term in self.transition_terms.items():
-            self.extras[name] = torch.where(is_sound[:, None], term(self), 0.0)
+            self.extras[name] = torch.where(state_is_valid[:, None], term(self), 0.0)
         moving = self.velocity_command.is_moving
         self.extras["style_scale"] = (
-            moving * is_sound * self._style_scale_of_family[self.terrain_types.ids]
+            moving * state_is_valid * self._style_scale_of_family[self.terrain_types.ids]
         )
 
-    def is_sound(self) -> torch.Tensor:
+    def state_is_valid(self) -> torch.Tensor:
         """Whether the physics state is finite and no velocity is absurd. Shape (num_envs,)."""
         data = self.sim.data
         # NaN compares as False.
@@ -437,7 +437,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             UserError: Contacts or constraints did not fit into the simulation's buffers.
         """
         self.sim.check_overflow()
-        return self._breakdowns.count()
+        return self._failures.count()
 
     def read_log(self) -> Totals:
         """What was logged since the last call: sum and number of samples by name.
@@ -455,8 +455,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         return totals
 
     def dump_state(self, path: Path) -> None:
-        """Write what reproduces the present state; see :meth:`BreakdownRecord.dump`."""
-        self._breakdowns.dump(path)
+        """Write what reproduces the present state; see :meth:`FailureDump.dump`."""
+        self._failures.dump(path)
 
     def training_state(self) -> dict[str, Any]:
         """Curricula and counters that a resumed run continues from."""

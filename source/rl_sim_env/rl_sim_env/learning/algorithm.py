@@ -16,7 +16,6 @@ from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
 from rl_sim_env.learning.figure import Figure
-from rl_sim_env.learning.joint_step import JointStep, MiniBatch
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Step
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.mirror import Mirror
@@ -24,6 +23,7 @@ from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
 from rl_sim_env.learning.training_env import TrainingEnv
+from rl_sim_env.learning.update_step import MiniBatch, UpdateStep
 
 
 class Algorithm:
@@ -50,7 +50,7 @@ class Algorithm:
     Attributes:
         learners: The learners by name, in order.
         rollout: What they recorded.
-        joint_step: Trains them on a mini-batch.
+        update_step: Trains them on a mini-batch.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Algorithm:
         self.device = device
         self.learners = _build_learners(env, cfg, expert, device)
         self.rollout = Rollout(env.num_envs, cfg.num_steps_per_env, device)
-        self.joint_step = JointStep(
+        self.update_step = UpdateStep(
             tuple(self.learners.values()), self.rollout, capture=cfg.capture_update, device=device
         )
         self._acting = _acting_learner(self.learners)
@@ -190,7 +190,7 @@ class Algorithm:
         own = zip(*(learner.batches(count) for learner in self.learners.values()), strict=True)
         picks = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
         for picked, brought in zip(picks, own, strict=True):
-            self._meter.add(self.joint_step(MiniBatch(picked, brought)))
+            self._meter.add(self.update_step(MiniBatch(picked, brought)))
         self.rollout.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()
@@ -261,7 +261,7 @@ class Algorithm:
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
         # Of an average without updates the first one would take the place.
         self._average.n_averaged.fill_(1)
-        self.joint_step.recapture()
+        self.update_step.recapture()
 
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""

@@ -211,7 +211,7 @@ class AmpVaeRunner:
         try:
             yield
         finally:
-            self.alg.joint_step.recapture()
+            self.alg.update_step.recapture()
 
     def save(self, path: Path) -> None:
         """Write a checkpoint. All processes call it; rank 0 writes.

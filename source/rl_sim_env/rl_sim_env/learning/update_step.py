@@ -28,7 +28,7 @@ class MiniBatch(NamedTuple):
     """What each learner brings along."""
 
 
-class JointStep:
+class UpdateStep:
     """Trains learners side by side, each with its own optimiser and clip.
 
     Nothing in it reads from the device: rates and weights that schedules move are tensors.

@@ -11,7 +11,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.learning.algorithm import Algorithm
-from rl_sim_env.learning.joint_step import MiniBatch
+from rl_sim_env.learning.update_step import MiniBatch
 
 
 def rollout(algorithm: Algorithm, env: ToyEnv) -> None:
@@ -40,7 +40,7 @@ def test_training_on_a_mini_batch_reads_nothing_back_from_the_device() -> None:
     reads = HostReads()
     for picks, brought in zip(algorithm.rollout.draw(2, 2), own, strict=True):
         with reads:
-            algorithm.joint_step(MiniBatch(picks, brought))
+            algorithm.update_step(MiniBatch(picks, brought))
     assert reads.places == set()
 
 
@@ -69,14 +69,14 @@ def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
         cfg = toy_cfg(capture_update=capture)
         cfg.algorithm.mirror_loss_coef = 0.5
         algorithm = Algorithm(env, cfg, ToyExpert("cuda"), "cuda")
-        step = algorithm.joint_step._step
+        step = algorithm.update_step._step
 
         def step_reseeded(mini_batch: MiniBatch) -> torch.Tensor:
             # A replay does not use up random numbers as the running code does.
             torch.manual_seed(next(seeds))
             return step(mini_batch)
 
-        algorithm.joint_step._step = step_reseeded
+        algorithm.update_step._step = step_reseeded
         for _ in range(4):
             torch.manual_seed(next(seeds))
             metrics = iterate(algorithm, env)

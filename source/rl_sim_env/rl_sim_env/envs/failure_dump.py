@@ -1,4 +1,7 @@
-"""A record of the last breakdown of physics, kept on the device until somebody asks."""
+"""The last failure of physics, kept on the device until somebody asks for a dump.
+
+mjlab's ``NanGuard`` (``sim.nan_guard``) waits for the device in every step; this one only when it is asked.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ if TYPE_CHECKING:
     from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
 
 _STATE = ("qpos", "qvel", "ctrl")
-"""Fields of the physics state that a record holds."""
+"""Fields of the physics state that a dump holds."""
 
-_MAX_RECORDED = 16
-"""Robots of one breakdown that are recorded."""
+_MAX_DUMPED = 16
+"""Robots of one failure that are dumped."""
 
 Snapshot = dict[str, torch.Tensor]
 
 
-class BreakdownRecord:
+class FailureDump:
     """What robots were like in the step that broke them: enough to repeat it.
 
     Args:
@@ -45,7 +48,7 @@ class BreakdownRecord:
             is_broken: Shape (num_envs,).
         """
         self._resets += is_broken.sum()
-        ids, count = padded_ids(is_broken, min(_MAX_RECORDED, len(is_broken)), fill=0)
+        ids, count = padded_ids(is_broken, min(_MAX_DUMPED, len(is_broken)), fill=0)
         new = {"env_ids": ids, "count": count, **self._snapshot(ids, self._before)}
         if not self._last:
             self._last = new
@@ -59,7 +62,7 @@ class BreakdownRecord:
         return count
 
     def dump(self, path: Path) -> None:
-        """Write the present state and the last breakdown.
+        """Write the present state and the last failure.
 
         The file holds two dictionaries of tensors, ``present`` (all environments) and ``broken``
         (the environments ``env_ids`` that broke down last, as they were before that control step;
