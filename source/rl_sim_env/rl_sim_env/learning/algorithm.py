@@ -18,10 +18,10 @@ from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Step
 from rl_sim_env.learning.metrics import LossMeter
-from rl_sim_env.learning.mirror import Mirror
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
+from rl_sim_env.learning.symmetry import Symmetry
 from rl_sim_env.learning.training_env import TrainingEnv
 from rl_sim_env.learning.update_step import MiniBatch, UpdateStep
 
@@ -297,9 +297,9 @@ def _build_learners(
     env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
 ) -> dict[str, Learner]:
     layout = env.observation_layout
-    mirror = None
+    symmetry = None
     if cfg.algorithm.mirror_loss_coef > 0.0:
-        mirror = Mirror(layout, env.mirror_images())
+        symmetry = Symmetry(layout, env.reflections())
     context = LearnerContext(
         cfg=cfg,
         settings={},
@@ -309,7 +309,7 @@ def _build_learners(
         num_actions=env.num_actions,
         step_dt=env.step_dt,
         expert=expert,
-        mirror=mirror,
+        symmetry=symmetry,
         device=device,
     )
     learners: dict[str, Learner] = {}

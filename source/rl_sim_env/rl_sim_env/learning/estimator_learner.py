@@ -15,10 +15,9 @@ from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.frames import FrameRecord
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Step, Tree
 from rl_sim_env.learning.metrics import SpikeAlarm
-from rl_sim_env.learning.mirror import MIRRORED, Mirror
-from rl_sim_env.learning.mirror_image import MirrorImage
 from rl_sim_env.learning.policy import build_estimator
 from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
 _P = "Adaboot/adaboot_p"
 
@@ -27,7 +26,7 @@ class EstimatorLearner(Learner):
     """The estimator (:class:`~rl_sim_env.learning.estimator.Estimator`).
 
     It provides ``estimate``, which is the truth where AdaBoot says so, and ``latent``; where there
-    is a mirror, also those of the robots' mirror images.
+    is a symmetry, also those of the robots' mirror images.
 
     Raises:
         LayoutError: The layout lacks a group or term.
@@ -55,8 +54,10 @@ class EstimatorLearner(Learner):
         self._rate = torch.tensor(cfg.learning_rate, device=device)
         self.optimizer = torch.optim.Adam(self.estimator.parameters(), lr=self._rate, fused=True)
         self.adaboot = AdaBoot(context.num_envs, context.cfg.adaboot, device)
-        self._images = None if context.mirror is None else _Images(context.mirror, self)
-        copies = 1 if self._images is None else 2
+        self._mirrored = (
+            None if context.symmetry is None else _MirrorSamples(context.symmetry, self)
+        )
+        copies = 1 if self._mirrored is None else 2
         self.first_memory = self.estimator.initial_memory(copies * context.num_envs)
         self._memory = torch.zeros_like(self.first_memory)
         self.frames = {}
@@ -97,16 +98,16 @@ class EstimatorLearner(Learner):
         read = {group: observations[group] for group in self.estimator.groups}
         truth = self.estimator.targets.truth(observations)
         uses_estimate = self.adaboot.uses_estimate.unsqueeze(1)
-        if self._images is not None:
+        if self._mirrored is not None:
             # Behind the robots stand their mirror images, each with a memory of its own.
-            read = {group: self._images.groups[group].behind(of) for group, of in read.items()}
-            truth = self._images.code.behind(truth)
+            read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
+            truth = self._mirrored.code.augment(truth)
             uses_estimate = uses_estimate.repeat(2, 1)
         estimate, latent, self._memory = self.estimator(
             read, self._memory, deterministic=not self.estimator.training
         )
         provided = {ESTIMATE: torch.where(uses_estimate, estimate, truth), LATENT: latent}
-        if self._images is None:
+        if self._mirrored is None:
             return provided
         halves = {name: of.split(self._num_envs) for name, of in provided.items()}
         return {
@@ -157,9 +158,9 @@ class EstimatorLearner(Learner):
     def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
         """Loss of the estimator over the whole time of some environments."""
         batch = self.sequences(rollout, picks.envs)
-        if self._images is not None:
+        if self._mirrored is not None:
             in_the_mirror = self.first_memory[self._num_envs + picks.envs]
-            batch = self._images.put_by_half(batch, in_the_mirror)
+            batch = self._mirrored.put_by_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
 
     def adapt(self, *steering: torch.Tensor) -> None:
@@ -202,19 +203,19 @@ class EstimatorLearner(Learner):
             self._memory.copy_(state["memory"])
 
 
-class _Images:
+class _MirrorSamples:
     """Mirror images of what the estimator learns from.
 
     Args:
-        mirror: The mirror.
+        symmetry: Reflections of its terms.
         learner: Whose observations and targets they are.
     """
 
-    def __init__(self, mirror: Mirror, learner: EstimatorLearner) -> None:
+    def __init__(self, symmetry: Symmetry, learner: EstimatorLearner) -> None:
         estimator = learner.estimator
-        self.groups = {group: mirror.group(group) for group in estimator.groups}
-        self.code = mirror.terms(each.term for each in estimator.targets.declared.values())
-        self._proprioception = mirror.terms(learner.cfg.reconstructed_terms)
+        self.groups = {group: symmetry.group(group) for group in estimator.groups}
+        self.code = symmetry.terms(each.term for each in estimator.targets.declared.values())
+        self._proprioception = symmetry.terms(learner.cfg.reconstructed_terms)
 
     def put_by_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
         """Put every other environment of a mini-batch, by chance, into the mirror.
@@ -227,8 +228,8 @@ class _Images:
         memory = batch.memory
         chosen = torch.rand(len(memory), 1, device=memory.device) < 0.5
 
-        def mirrored(values: torch.Tensor, image: MirrorImage) -> torch.Tensor:
-            return torch.where(chosen, image.of(values), values)
+        def mirrored(values: torch.Tensor, reflection: Reflection) -> torch.Tensor:
+            return torch.where(chosen, reflection.apply(values), values)
 
         return batch._replace(
             observations={

@@ -23,9 +23,9 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.mirror import Mirror
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.symmetry import Symmetry
 
 Tree = Any
 """Tensors in nested containers, the same ones in every mini-batch; None for nothing."""
@@ -79,7 +79,7 @@ class LearnerContext:
     expert: PairSource | None
     """Source of expert motions; None for none."""
 
-    mirror: Mirror | None
+    symmetry: Symmetry | None
     """Exchanges left and right; None where nothing is learned in the mirror."""
 
     device: str

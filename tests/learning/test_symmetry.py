@@ -9,9 +9,8 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.config import AmpCfg
-from rl_sim_env.learning.mirror import MIRRORED, Mirror
-from rl_sim_env.learning.mirror_image import MirrorImage
 from rl_sim_env.learning.rollout import Picks
+from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
 STEPS = 8
 GROUPS = ("actor_obs", "vae_obs", "critic_obs")
@@ -34,10 +33,10 @@ def construct(env: ToyEnv, mirror_loss_coef: float = 0.5, **settings) -> Algorit
 
 
 def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
-    images = env.mirror_images()
-    terms = [images[name] for name in toy_layout().names(group)]
+    reflections = env.reflections()
+    terms = [reflections[name] for name in toy_layout().names(group)]
     history = toy_layout().groups[group].history
-    return MirrorImage.join(terms * history).of(values)
+    return Reflection.join(terms * history).apply(values)
 
 
 def rollout(algorithm: Algorithm, env: ToyEnv) -> None:
@@ -95,8 +94,8 @@ def test_estimators_learn_from_mirror_images_by_half(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(found.observations["vae_obs"], expected)
     code = plain.true_code * torch.tensor((1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 1.0))
     torch.testing.assert_close(found.true_code, torch.where(chosen, code, plain.true_code))
-    images = [env.mirror_images()[name] for name in algorithm.cfg.vae.reconstructed_terms]
-    body = MirrorImage.join(images).of(plain.next_proprioception)
+    reflections = [env.reflections()[name] for name in algorithm.cfg.vae.reconstructed_terms]
+    body = Reflection.join(reflections).apply(plain.next_proprioception)
     torch.testing.assert_close(
         found.next_proprioception, torch.where(chosen, body, plain.next_proprioception)
     )
@@ -130,7 +129,7 @@ def test_a_mirror_loss_over_no_part_of_a_mini_batch_is_refused(share: float) -> 
 
 def test_terms_without_a_mirror_image_are_named() -> None:
     env = ToyEnv()
-    images = env.mirror_images()
-    del images["joint_vel"]
+    reflections = env.reflections()
+    del reflections["joint_vel"]
     with pytest.raises(UserError, match=r"joint_vel.*mirror_loss_coef=0"):
-        Mirror(toy_layout(), images).group("actor_obs")
+        Symmetry(toy_layout(), reflections).group("actor_obs")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.mirror_image import ACTIONS, MirrorImage
-from rl_sim_env.mdp.mirroring import mirror_images
+from rl_sim_env.learning.symmetry import ACTIONS, Reflection
+from rl_sim_env.mdp.reflections import reflections
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.tasks.go1 import GO1_WALKING
@@ -29,9 +29,9 @@ class Ramp:
         return self.slope * xy[..., 1] + 0.1 * xy[..., 0]
 
 
-def test_physics_agrees_with_the_mirror_images(make_env, place):
+def test_physics_agrees_with_the_reflections(make_env, place):
     env = make_env(2, play=True, edit=_commands_are_rates)
-    images = mirror_images(env)
+    reflected = reflections(env)
     layout = env.observation_layout
     torch.manual_seed(0)
     joints = env.default_leg_joint_pos + 0.2 * torch.randn(12)
@@ -43,8 +43,8 @@ def test_physics_agrees_with_the_mirror_images(make_env, place):
         env.height_map = Ramp(0.2 * side)
         legs, acted = joints, actions
         if side < 0.0:
-            rel = images[ACTIONS].of(joints - env.default_leg_joint_pos)
-            legs, acted = env.default_leg_joint_pos + rel, images[ACTIONS].of(actions)
+            rel = reflected[ACTIONS].apply(joints - env.default_leg_joint_pos)
+            legs, acted = env.default_leg_joint_pos + rel, reflected[ACTIONS].apply(actions)
         place(
             env,
             roll=0.1 * side,
@@ -64,7 +64,7 @@ def test_physics_agrees_with_the_mirror_images(make_env, place):
     for group in straight:
         for name in layout.names(group):
             column = layout.slice(group, name)
-            image = images[name].of(straight[group][:, column])
+            image = reflected[name].apply(straight[group][:, column])
             torch.testing.assert_close(mirrored[group][:, column], image, atol=2e-3, rtol=1e-3)
             # Nothing would be shown by a term that is zero, or has no side.
             assert straight[group][:, column].abs().max() > 1e-3
@@ -72,25 +72,25 @@ def test_physics_agrees_with_the_mirror_images(make_env, place):
 
 
 def test_a_mirror_image_of_a_mirror_image_is_the_thing_itself(make_env):
-    for image in mirror_images(make_env(1)).values():
+    for image in reflections(make_env(1)).values():
         values = torch.randn(3, len(image.sign))
-        torch.testing.assert_close(image.of(image.of(values)), values)
+        torch.testing.assert_close(image.apply(image.apply(values)), values)
 
 
 def test_mirrored_joints_put_the_feet_of_the_go1_where_those_of_the_other_side_were(make_env):
-    image = mirror_images(make_env(1, walking=GO1_WALKING))[ACTIONS]
+    image = reflections(make_env(1, walking=GO1_WALKING))[ACTIONS]
     legs, default = LegKinematics.from_robot(GO1), GO1.default_joint_pos
     offset = 0.3 * torch.randn(8, 12, dtype=torch.double)
     feet = legs.forward(default + offset.numpy())
-    mirrored = legs.forward(default + image.of(offset).numpy())
+    mirrored = legs.forward(default + image.apply(offset).numpy())
     np.testing.assert_allclose(mirrored[:, GO1.mirror_legs] * [1.0, -1.0, 1.0], feet, atol=1e-6)
 
 
-def test_vectors_one_after_the_other_have_joined_images():
-    first = MirrorImage.make((1, 0), (-1.0, -1.0), "cpu")
-    second = MirrorImage.make((0,), (-1.0,), "cpu")
-    joined = MirrorImage.join((first, second))
-    assert joined.of(torch.tensor((1.0, 2.0, 3.0))).tolist() == [-2.0, -1.0, -3.0]
+def test_vectors_one_after_the_other_have_joined_reflections():
+    first = Reflection.make((1, 0), (-1.0, -1.0), "cpu")
+    second = Reflection.make((0,), (-1.0,), "cpu")
+    joined = Reflection.join((first, second))
+    assert joined.apply(torch.tensor((1.0, 2.0, 3.0))).tolist() == [-2.0, -1.0, -3.0]
 
 
 def test_joints_that_are_no_mirror_images_are_named(make_env):
@@ -100,7 +100,7 @@ def test_joints_that_are_no_mirror_images_are_named(make_env):
     mixed_up = dataclasses.replace(first, hip_joint=first.thigh_joint, thigh_joint=first.hip_joint)
     env.cfg.robot = dataclasses.replace(robot, legs=(mixed_up, *others))
     with pytest.raises(UserError, match=r"FL_hip_joint and FR_thigh_joint.*mirror_loss_coef=0"):
-        mirror_images(env)
+        reflections(env)
 
 
 def _commands_are_rates(cfg):

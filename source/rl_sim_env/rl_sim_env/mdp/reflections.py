@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.mirror_image import ACTIONS, MIRROR_SETTING, MirrorImage
+from rl_sim_env.learning.symmetry import ACTIONS, MIRROR_SETTING, Reflection
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -32,7 +32,7 @@ _JOINTS = ("joint_pos", "joint_vel", "joint_torques", "last_action", ACTIONS)
 _SCAN = "height_scan"
 
 
-def mirror_images(env: AmpVaeEnv) -> dict[str, MirrorImage]:
+def reflections(env: AmpVaeEnv) -> dict[str, Reflection]:
     """Mirror images of the actions and of the terms of ``actor_obs`` and ``critic_obs`` by name.
 
     Args:
@@ -44,7 +44,7 @@ def mirror_images(env: AmpVaeEnv) -> dict[str, MirrorImage]:
     legs = _leg_joints(env)
     return {
         **{
-            name: MirrorImage.make(range(len(signs)), signs, env.device)
+            name: Reflection.make(range(len(signs)), signs, env.device)
             for name, signs in _VECTORS.items()
         },
         **dict.fromkeys(_JOINTS, legs),
@@ -52,7 +52,7 @@ def mirror_images(env: AmpVaeEnv) -> dict[str, MirrorImage]:
     }
 
 
-def _leg_joints(env: AmpVaeEnv) -> MirrorImage:
+def _leg_joints(env: AmpVaeEnv) -> Reflection:
     """Each joint takes the place of its counterpart; the signs follow from the joints' axes."""
     names, source = env.cfg.robot.leg_joints, env.cfg.robot.mirror_joints
     model = env.sim.mj_model
@@ -70,11 +70,11 @@ def _leg_joints(env: AmpVaeEnv) -> MirrorImage:
                 f"{MIRROR_SETTING}=0"
             )
         signs.append(round(sign))
-    return MirrorImage.make(source, signs, env.device)
+    return Reflection.make(source, signs, env.device)
 
 
-def _height_scan(env: AmpVaeEnv) -> MirrorImage:
+def _height_scan(env: AmpVaeEnv) -> Reflection:
     params = env.cfg.observations["critic_obs"].terms[_SCAN].params
     points_x, points_y = (round(side / params["resolution"]) + 1 for side in params["size"])
     rows = np.arange(points_y * points_x).reshape(points_y, points_x)
-    return MirrorImage.make(rows[::-1].flatten().tolist(), [1.0] * rows.size, env.device)
+    return Reflection.make(rows[::-1].flatten().tolist(), [1.0] * rows.size, env.device)
