@@ -22,7 +22,7 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
-from rl_sim_env.evaluation.gait import GaitMeter
+from rl_sim_env.evaluation.gait_metrics import GaitMeter
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device

@@ -8,7 +8,7 @@ from grq20 import MJCF_PATH
 from rl_sim_env.cli import play
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.deploy import DeployedPolicy
-from rl_sim_env.deploy.export import POLICY_FILE
+from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.deploy.sim_to_sim import walk
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import evaluate_walking

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rl_sim_env.cli import evaluate
-from rl_sim_env.deploy.export import export_policy
+from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial
 from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Series, Table

@@ -14,8 +14,8 @@ from mjlab.actuator.dc_actuator import DcMotorActuator
 
 from grq20 import MJCF_PATH, STANDING_HEIGHT
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.deploy.mujoco_robot import GROUND_AHEAD, MujocoRobot, World, drive_torque
+from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import observations
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from grq20 import MJCF_PATH
-from rl_sim_env.deploy.export import POLICY_FILE
+from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.deploy.sim_to_sim import SensorNoise, walk
 
 SILENCE = SensorNoise(

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from rl_sim_env.deploy.export import export_policy
+from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.deploy.sim_to_sim import walk
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import robustness
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
-from rl_sim_env.evaluation.estimation import estimation
+from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.grid import LOAD, grid_axes, grid_loads, walk_grid
-from rl_sim_env.evaluation.motion import gait, violations
+from rl_sim_env.evaluation.locomotion import gait, violations
 from rl_sim_env.evaluation.protocols import outside_protocol
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import load_limits

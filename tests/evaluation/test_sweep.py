@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.optimize import isotonic_regression
 
+from rl_sim_env.evaluation.grouped_sums import SEED, Sums
 from rl_sim_env.evaluation.groups import spread_evenly
-from rl_sim_env.evaluation.sums import SEED, Sums
 from rl_sim_env.evaluation.sweep import (
     SEVERITY,
     Sweep,

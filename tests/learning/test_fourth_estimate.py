@@ -14,11 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from grq20 import amp_vae_runner_cfg
 from rl_sim_env.cli.curves import panels_of
 from rl_sim_env.deploy import DeployedPolicy, SensorReading, open_session
-from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE, export_policy
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.evaluator import Evaluator
-from rl_sim_env.evaluation.subject import OnnxSubject, exported_targets
+from rl_sim_env.evaluation.inference_policy import OnnxSubject, exported_targets
 from rl_sim_env.learning.config import AmpVaePpoCfg, ContextVaeCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.learning.runner import AmpVaeRunner

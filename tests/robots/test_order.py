@@ -13,7 +13,7 @@ import torch
 
 from reordered import reordered
 from rl_sim_env.evaluation.constraints import ConstraintMeter
-from rl_sim_env.evaluation.gait import GaitMeter
+from rl_sim_env.evaluation.gait_metrics import GaitMeter
 from rl_sim_env.learning.symmetry import ACTIONS
 from rl_sim_env.mdp import observations
 from rl_sim_env.mdp.reflections import reflections

@@ -28,11 +28,12 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import NETWORK_FILE, export_policy, require_same_environment
-from rl_sim_env.deploy.policy import OUTPUTS
+from rl_sim_env.deploy.deployed_policy import OUTPUTS
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
+from rl_sim_env.evaluation.inference_policy import OnnxSubject, Subject, exported_targets
 from rl_sim_env.evaluation.protocols import (
     OUTSIDE,
     PROTOCOLS,
@@ -48,7 +49,6 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
-from rl_sim_env.evaluation.subject import OnnxSubject, Subject, exported_targets
 from rl_sim_env.experiment import (
     EnvOptions,
     EnvSetup,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rl_sim_env.conventions import COMMAND_PERIOD
+from rl_sim_env.deploy.deployed_policy import DeployedPolicy, PolicyStep, SensorReading
 from rl_sim_env.deploy.mujoco_robot import Model, MujocoRobot, Vector, World
-from rl_sim_env.deploy.policy import DeployedPolicy, PolicyStep, SensorReading
 
 Command = tuple[float, float, float]
 

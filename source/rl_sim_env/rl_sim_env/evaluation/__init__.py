@@ -1,7 +1,7 @@
 """Evaluation of trained policies."""
 
 from rl_sim_env.evaluation.evaluator import Evaluator, Step
-from rl_sim_env.evaluation.walking import (
+from rl_sim_env.evaluation.walking_metrics import (
     WalkingMeter,
     WalkingReport,
     evaluate_walking,

@@ -26,8 +26,8 @@ from mjlab.utils.random import seed_rng
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.evaluator import Evaluator, Step
-from rl_sim_env.evaluation.subject import Subject
-from rl_sim_env.evaluation.walking import evaluation_env_cfg
+from rl_sim_env.evaluation.inference_policy import Subject
+from rl_sim_env.evaluation.walking_metrics import evaluation_env_cfg
 from rl_sim_env.mdp import events
 from rl_sim_env.mdp.commands import (
     TerrainCommandRanges,

@@ -18,7 +18,7 @@ from rl_sim_env.mdp import observations
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-    from rl_sim_env.evaluation.subject import Subject
+    from rl_sim_env.evaluation.inference_policy import Subject
 
 _REACHED = {"base_lin_vel": observations.base_lin_vel, "base_ang_vel": observations.base_ang_vel}
 """What a step led to, before resets; the environment is asked to report it."""

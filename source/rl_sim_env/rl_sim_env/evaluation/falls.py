@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.evaluation.grouped_sums import SEED, Index, Sums, figure
 from rl_sim_env.evaluation.report import Column, Row, Table
-from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
 from rl_sim_env.mdp import events
 
 if TYPE_CHECKING:

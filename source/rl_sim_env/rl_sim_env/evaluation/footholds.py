@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.gait import FeetWatch
+from rl_sim_env.evaluation.gait_metrics import FeetWatch
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv

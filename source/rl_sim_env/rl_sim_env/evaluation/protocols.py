@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_sim_env.errors import UserError, known_names
-from rl_sim_env.evaluation import settling
+from rl_sim_env.evaluation import step_response
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-from rl_sim_env.evaluation.estimation import estimation
+from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.grid import grid_loads
-from rl_sim_env.evaluation.motion import footholds, gait, violations
+from rl_sim_env.evaluation.locomotion import footholds, gait, violations
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import (
     LOAD_WALK,
@@ -20,7 +20,7 @@ from rl_sim_env.evaluation.robustness import (
     pushes,
     survival,
 )
-from rl_sim_env.evaluation.sim_to_sim import sim_to_sim
+from rl_sim_env.evaluation.sim_to_sim_section import sim_to_sim
 from rl_sim_env.evaluation.tracking import tracking
 
 
@@ -46,7 +46,7 @@ def _repeated_trials(cfg: EvaluationCfg) -> float:
 PROTOCOLS: dict[str, Protocol] = {
     "tracking": Protocol(run=tracking, seconds=lambda cfg: 2.0 * cfg.seconds),
     "estimation": Protocol(
-        run=estimation, seconds=lambda cfg: cfg.seconds + settling.BEFORE + settling.AFTER
+        run=estimation, seconds=lambda cfg: cfg.seconds + step_response.BEFORE + step_response.AFTER
     ),
     "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),
     "pushes": Protocol(run=pushes, seconds=_repeated_trials),

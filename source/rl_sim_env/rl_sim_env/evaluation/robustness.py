@@ -10,9 +10,9 @@ import torch
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
 from rl_sim_env.evaluation.falls import FallWatch
 from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
+from rl_sim_env.evaluation.grouped_sums import SEED, Index, Sums, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
-from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
 from rl_sim_env.evaluation.sweep import SEVERITY, Sweep, count_trials
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import torch
 
+from rl_sim_env.evaluation.grouped_sums import Index, Sums
 from rl_sim_env.evaluation.report import Figure, Row, Series
-from rl_sim_env.evaluation.sums import Index, Sums
 
 SEVERITY = "severity"
 """Axis of how much was asked of a robot."""

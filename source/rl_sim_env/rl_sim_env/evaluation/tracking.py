@@ -18,9 +18,9 @@ from rl_sim_env.evaluation.grid import (
     report_terrains,
     walk_grid,
 )
+from rl_sim_env.evaluation.grouped_sums import Index, Sums, figure
+from rl_sim_env.evaluation.inference_policy import accepts_truth
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
-from rl_sim_env.evaluation.subject import accepts_truth
-from rl_sim_env.evaluation.sums import Index, Sums, figure
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg

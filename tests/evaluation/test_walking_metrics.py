@@ -11,7 +11,7 @@ from offset_believer import OffsetBeliever
 from grq20 import amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import Evaluator, evaluate_walking, evaluation_env_cfg, print_reports
-from rl_sim_env.evaluation.walking import WalkingMeter
+from rl_sim_env.evaluation.walking_metrics import WalkingMeter
 from rl_sim_env.learning.estimation import Estimate
 from small_policy import small_policy
 

@@ -12,11 +12,11 @@ import torch
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
 from rl_sim_env.evaluation.constraints import AT_LIMIT, ConstraintMeter
 from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
-from rl_sim_env.evaluation.gait import GaitMeter, left_right_asymmetry
+from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
 from rl_sim_env.evaluation.grid import LOAD, TERRAIN, report_terrains
+from rl_sim_env.evaluation.grouped_sums import SEED, Index, Sums, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
-from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:

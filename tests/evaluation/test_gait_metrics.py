@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rl_sim_env.evaluation.gait import FeetWatch, GaitMeter, left_right_asymmetry
+from rl_sim_env.evaluation.gait_metrics import FeetWatch, GaitMeter, left_right_asymmetry
 from rl_sim_env.mdp import events
 
 ROBOTS = 2

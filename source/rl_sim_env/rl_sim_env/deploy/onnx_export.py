@@ -15,8 +15,15 @@ from mjlab.utils.string import resolve_field
 from torch import nn
 
 from rl_sim_env.configuration import in_todays_form
+from rl_sim_env.deploy.deployed_policy import (
+    ESTIMATES,
+    HISTORY,
+    LAST_ACTION,
+    MEMORY,
+    OUTPUTS,
+    SENSORS,
+)
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
-from rl_sim_env.deploy.policy import ESTIMATES, HISTORY, LAST_ACTION, MEMORY, OUTPUTS, SENSORS
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.estimate_cfg import EstimateCfg

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.evaluation.sums import SEED, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import SEED, Sums, figure
 
 AXES = {SEED: 2, "terrain": 3}
 

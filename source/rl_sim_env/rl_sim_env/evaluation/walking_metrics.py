@@ -11,14 +11,14 @@ from rich.table import Table
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.evaluation.evaluator import Evaluator
-from rl_sim_env.evaluation.gait import FeetWatch
-from rl_sim_env.evaluation.sums import Sums
+from rl_sim_env.evaluation.gait_metrics import FeetWatch
+from rl_sim_env.evaluation.grouped_sums import Sums
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
     from rl_sim_env.evaluation.evaluator import Step
-    from rl_sim_env.evaluation.subject import Subject
+    from rl_sim_env.evaluation.inference_policy import Subject
     from rl_sim_env.learning.estimation import Estimate
 
 MAX_FORWARD_SPEED = 1.0

@@ -18,16 +18,16 @@ from rl_sim_env.evaluation.grid import (
     report_terrains,
     walk_grid,
 )
+from rl_sim_env.evaluation.grouped_sums import Index, Sums, figure
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
-from rl_sim_env.evaluation.settling import (
+from rl_sim_env.evaluation.step_response import (
     AFTER,
     COMMAND,
     TOLERANCE,
     StepResponse,
     load_step,
 )
-from rl_sim_env.evaluation.sums import Index, Sums, figure
 from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     No figures of this kind have been published for a learned estimator of mass and centre of mass.
     RMSEs are over robots and time; that of the velocity is the root mean square over its three
     axes too. See :mod:`~rl_sim_env.evaluation.regression` for the baselines and
-    :mod:`~rl_sim_env.evaluation.settling` for the step of the load.
+    :mod:`~rl_sim_env.evaluation.step_response` for the step of the load.
 
     Args:
         arena: Where to walk; the policy is fed its own estimates.

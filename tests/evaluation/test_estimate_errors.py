@@ -9,9 +9,9 @@ from offset_believer import OffsetBeliever
 from grq20 import MAX_LOAD
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
-from rl_sim_env.evaluation.estimation import estimation
+from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.report import Section, Table
-from rl_sim_env.evaluation.settling import AFTER
+from rl_sim_env.evaluation.step_response import AFTER
 
 ROBOTS = 24
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.4)

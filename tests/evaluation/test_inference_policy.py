@@ -10,10 +10,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import POLICY_FILE
+from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.subject import OnnxSubject, accepts_truth, exported_targets
+from rl_sim_env.evaluation.inference_policy import OnnxSubject, accepts_truth, exported_targets
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from small_policy import small_policy
 

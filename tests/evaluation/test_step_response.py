@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.evaluation.settling import StepResponse
+from rl_sim_env.evaluation.step_response import StepResponse
 
 DT = 0.02
 

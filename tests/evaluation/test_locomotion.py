@@ -8,7 +8,7 @@ from offset_believer import OffsetBeliever
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
-from rl_sim_env.evaluation.motion import GAIT_FIGURES, footholds, gait, violations
+from rl_sim_env.evaluation.locomotion import GAIT_FIGURES, footholds, gait, violations
 from rl_sim_env.evaluation.report import Table
 
 ROBOTS = 14
