@@ -25,15 +25,15 @@ def vec_env(make_env) -> AmpVaeVecEnv:
 
 
 def evaluate(vec_env: AmpVaeVecEnv) -> Section:
-    """What is found about a subject that is wrong by constants."""
-    subject = OffsetBeliever(
+    """What is found about a policy that is wrong by constants."""
+    policy = OffsetBeliever(
         vec_env.observation_layout,
         vec_env.num_actions,
         velocity=VELOCITY_OFFSET,
         mass=MASS_OFFSET,
         com=COM_OFFSET,
     )
-    return estimation(Arena(vec_env, subject), CFG)
+    return estimation(Arena(vec_env, policy), CFG)
 
 
 @pytest.fixture(scope="module")

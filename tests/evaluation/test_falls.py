@@ -11,7 +11,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import falls
 from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
 from rl_sim_env.evaluation.evaluator import Step
-from rl_sim_env.evaluation.falls import SITUATIONS, FallWatch
+from rl_sim_env.evaluation.falls import SITUATIONS, FallMeter
 from rl_sim_env.evaluation.report import Table
 from small_policy import small_policy
 
@@ -47,7 +47,7 @@ def cells(table: Table, label: str) -> list[float | None]:
 
 
 def test_falls_belong_to_the_first_thing_that_came_shortly_before(arena, step):
-    watch = FallWatch(arena, num_seeds=1)
+    watch = FallMeter(arena, num_seeds=1)
     watch.begin(0)
     told = replace(step, command=step.command + 1.0)
     for now in (step, step, step, step, told):
@@ -67,7 +67,7 @@ def test_falls_belong_to_the_first_thing_that_came_shortly_before(arena, step):
 
 
 def test_falls_belong_to_the_load_that_the_robot_carried(arena, step):
-    watch = FallWatch(arena, num_seeds=1)
+    watch = FallMeter(arena, num_seeds=1)
     watch.begin(0)
     for now in (step, falling(step, 1, 2), falling(step, 2)):
         watch.add(now)
@@ -78,7 +78,7 @@ def test_falls_belong_to_the_load_that_the_robot_carried(arena, step):
 
 
 def test_walks_without_falls_have_no_shares_of_them(arena, step):
-    watch = FallWatch(arena, num_seeds=1)
+    watch = FallMeter(arena, num_seeds=1)
     watch.begin(0)
     watch.add(step)
     assert cells(watch.table(), "all") == [100.0, 0.0, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rl_sim_env.evaluation.gait_metrics import FeetWatch, GaitMeter, left_right_asymmetry
+from rl_sim_env.evaluation.gait_metrics import FeetMeter, GaitMeter, left_right_asymmetry
 from rl_sim_env.mdp import events
 
 ROBOTS = 2
@@ -78,7 +78,7 @@ def test_only_robots_that_are_told_to_move_count(env):
 
 def test_swing_height_is_the_highest_gap_before_touchdown(env, place):
     env.reset()
-    watch = FeetWatch(env)
+    watch = FeetMeter(env)
     for _ in range(25):
         stand(env, 1)
         feet = watch.observe()

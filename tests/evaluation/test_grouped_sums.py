@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.evaluation.grouped_sums import SEED, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, figure
 
 AXES = {SEED: 2, "terrain": 3}
 
 
 @pytest.fixture
-def sums() -> Sums:
-    sums = Sums(AXES, num_robots=4, device="cpu")
+def sums() -> GroupedSums:
+    sums = GroupedSums(AXES, num_robots=4, device="cpu")
     for seed in range(2):
         for _ in range(2):
             sums.add(

@@ -13,7 +13,11 @@ from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.inference_policy import OnnxSubject, accepts_truth, exported_targets
+from rl_sim_env.evaluation.inference_policy import (
+    OnnxInferencePolicy,
+    accepts_truth,
+    exported_targets,
+)
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from small_policy import small_policy
 
@@ -57,11 +61,11 @@ def linear_model(
 
 def test_an_exported_policy_acts_and_believes(vec_env):
     layout = vec_env.observation_layout
-    subject = OnnxSubject(linear_model(layout), layout, velocity_mass_com())
+    exported = OnnxInferencePolicy(linear_model(layout), layout, velocity_mass_com())
     obs = {group: torch.randn(5, layout.width(group)) for group in ("actor_obs", "vae_obs")}
-    assert torch.equal(subject.initial_memory(5), torch.zeros(5, MEMORY))
+    assert torch.equal(exported.initial_memory(5), torch.zeros(5, MEMORY))
     memory = torch.randn(5, MEMORY)
-    actions, estimate, next_memory = subject(obs, memory)
+    actions, estimate, next_memory = exported(obs, memory)
     assert torch.allclose(actions, obs["actor_obs"][:, :ACTIONS])
     assert torch.allclose(estimate.joined(), obs["vae_obs"][:, :ESTIMATES])
     widths = {name: part.shape[-1] for name, part in estimate.items()}
@@ -71,11 +75,11 @@ def test_an_exported_policy_acts_and_believes(vec_env):
 
 def test_an_exported_policy_cannot_be_fed_the_truth(vec_env):
     layout = vec_env.observation_layout
-    subject = OnnxSubject(linear_model(layout), layout, velocity_mass_com())
+    exported = OnnxInferencePolicy(linear_model(layout), layout, velocity_mass_com())
     obs = {group: torch.zeros(1, layout.width(group)) for group in ("actor_obs", "vae_obs")}
     with pytest.raises(UserError, match="checkpoint"):
-        subject(obs, subject.initial_memory(1), p_boot=0.0)
-    assert not accepts_truth(subject)
+        exported(obs, exported.initial_memory(1), p_boot=0.0)
+    assert not accepts_truth(exported)
     assert accepts_truth(small_policy(vec_env))
 
 
@@ -83,15 +87,15 @@ def test_files_of_another_kind_are_refused(vec_env):
     layout = vec_env.observation_layout
     wrong = linear_model(layout, inputs=("joint_pos", "joint_vel", "memory"))
     with pytest.raises(UserError, match=r"joint_pos, joint_vel, memory -> .* without history"):
-        OnnxSubject(wrong, layout, velocity_mass_com())
+        OnnxInferencePolicy(wrong, layout, velocity_mass_com())
 
 
 def test_truth_is_in_si_units_whatever_the_network_was_scaled_by(vec_env):
     layout = vec_env.observation_layout
-    subject = OnnxSubject(linear_model(layout), layout, velocity_mass_com())
+    exported = OnnxInferencePolicy(linear_model(layout), layout, velocity_mass_com())
     obs = vec_env.get_observations()
     policy = small_policy(vec_env)
-    truth, same = (one.targets.to_si(one.targets.truth(obs)) for one in (subject, policy))
+    truth, same = (one.targets.to_si(one.targets.truth(obs)) for one in (exported, policy))
     for name, part in truth.items():
         assert torch.allclose(part, same[name], atol=1e-6)
 

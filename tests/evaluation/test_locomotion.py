@@ -21,8 +21,8 @@ def make_arena(make_env, terrain: str, *, fixed_shapes: bool = False) -> Arena:
         arena_env_cfg(cfg)
 
     vec_env = AmpVaeVecEnv(make_env(ROBOTS, terrain=terrain, edit=edit))
-    subject = OffsetBeliever(vec_env.observation_layout, vec_env.num_actions)
-    return Arena(vec_env, subject)
+    policy = OffsetBeliever(vec_env.observation_layout, vec_env.num_actions)
+    return Arena(vec_env, policy)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from offset_believer import OffsetBeliever
 
 from grq20 import amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation import Evaluator, evaluate_walking, evaluation_env_cfg, print_reports
+from rl_sim_env.evaluation import Evaluator, evaluate_walking, evaluation_env_cfg, print_metrics
 from rl_sim_env.evaluation.walking_metrics import WalkingMeter
 from rl_sim_env.learning.estimation import Estimate
 from small_policy import small_policy
@@ -40,7 +40,7 @@ def measured(vec_env, **changes):
     evaluator = Evaluator(vec_env, OffsetBeliever(vec_env.observation_layout, vec_env.num_actions))
     nothing = {"command": FORWARD, "truth": belief(), "estimate": belief()}
     meter.add(replace(evaluator.advance(), **(nothing | changes)))
-    return meter.reports()["all"]
+    return meter.metrics()["all"]
 
 
 def test_tracking_error_is_the_distance_to_the_command(vec_env):
@@ -131,23 +131,23 @@ def test_player_believes_and_acts_by_its_policy(vec_env):
 
 
 def test_evaluation_lasts_as_long_as_asked(vec_env):
-    reports = evaluate_walking(vec_env, small_policy(vec_env), seconds=0.1)
-    assert reports["all"].robot_seconds == pytest.approx(0.1 * ROBOTS)
-    assert reports["plane_run"] == reports["all"]
+    metrics = evaluate_walking(vec_env, small_policy(vec_env), seconds=0.1)
+    assert metrics["all"].robot_seconds == pytest.approx(0.1 * ROBOTS)
+    assert metrics["plane_run"] == metrics["all"]
 
 
 def test_families_without_robots_are_not_reported(make_env):
     env = make_env(1, terrain="rough", play=True)
     vec_env = AmpVaeVecEnv(env)
-    reports = evaluate_walking(vec_env, small_policy(vec_env), seconds=vec_env.step_dt)
+    metrics = evaluate_walking(vec_env, small_policy(vec_env), seconds=vec_env.step_dt)
     home = env.terrain_types.names[int(env.terrain_types.ids[0])]
-    assert set(reports) == {home, "all"}
+    assert set(metrics) == {home, "all"}
 
 
 def test_nothing_walked_means_nothing_printed(vec_env, capsys):
-    reports = WalkingMeter(vec_env).reports()
-    assert reports == {}
-    print_reports(reports)
+    metrics = WalkingMeter(vec_env).metrics()
+    assert metrics == {}
+    print_metrics(metrics)
     assert capsys.readouterr().out == ""
 
 

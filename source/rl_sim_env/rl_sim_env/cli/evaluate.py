@@ -33,7 +33,11 @@ from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_s
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
-from rl_sim_env.evaluation.inference_policy import OnnxSubject, Subject, exported_targets
+from rl_sim_env.evaluation.inference_policy import (
+    InferencePolicy,
+    OnnxInferencePolicy,
+    exported_targets,
+)
 from rl_sim_env.evaluation.protocols import (
     OUTSIDE,
     PROTOCOLS,
@@ -146,15 +150,15 @@ def evaluate(options: EvaluateOptions) -> None:
     # What is measured outlives an end before the last protocol, and an earlier report outlives it.
     unfinished = Path(f"{output.resolve()}{UNFINISHED_SUFFIX}")
     check_writable(unfinished)
-    policy = _open_policy(path, options.task)
-    setup = _configure(options, cfg, device, policy.training)
-    policy.check(setup)
+    saved = _open_policy(path, options.task)
+    setup = _configure(options, cfg, device, saved.training)
+    saved.check(setup)
     tell_differences(setup.differences)
     with quiet():
         vec_env = build_vec_env(setup)
-    subject = policy.build(vec_env)
+    policy = saved.build(vec_env)
     facts = {
-        **policy.facts,
+        **saved.facts,
         "Evaluated on": options.task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
@@ -171,7 +175,7 @@ def evaluate(options: EvaluateOptions) -> None:
         if OUTSIDE in names:
             exported, _ = export_policy(path, Path(folder))
             protocols[OUTSIDE] = outside_protocol(exported)
-        for section in _run({name: protocols[name] for name in names}, vec_env, subject, cfg):
+        for section in _run({name: protocols[name] for name in names}, vec_env, policy, cfg):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
             write_report(report, unfinished if len(sections) < len(names) else output)
@@ -194,7 +198,7 @@ class _SavedPolicy:
     check: Callable[[EnvSetup], None]
     """Refuses an environment that is not that of the training."""
 
-    build: Callable[[AmpVaeVecEnv], Subject]
+    build: Callable[[AmpVaeVecEnv], InferencePolicy]
     """Makes it fit an environment."""
 
 
@@ -236,7 +240,7 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
     def check(setup: EnvSetup) -> None:
         require_same_environment(metadata, to_plain(setup.cfg), path)
 
-    def build(vec_env: AmpVaeVecEnv) -> Subject:
+    def build(vec_env: AmpVaeVecEnv) -> InferencePolicy:
         layout = vec_env.observation_layout
         require_fit(
             path,
@@ -246,7 +250,7 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             present=layout,
         )
         trained = ObservationLayout.from_dict(metadata.layout)
-        return OnnxSubject(session, trained, exported_targets(metadata))
+        return OnnxInferencePolicy(session, trained, exported_targets(metadata))
 
     return _SavedPolicy(facts=facts, training=None, check=check, build=build)
 
@@ -276,7 +280,10 @@ def _configure(
 
 
 def _run(
-    protocols: Mapping[str, Protocol], vec_env: AmpVaeVecEnv, subject: Subject, cfg: EvaluationCfg
+    protocols: Mapping[str, Protocol],
+    vec_env: AmpVaeVecEnv,
+    policy: InferencePolicy,
+    cfg: EvaluationCfg,
 ) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
     expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
@@ -290,7 +297,7 @@ def _run(
         speed_estimate_period=SPEED_WINDOW,
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
-        arena = Arena(vec_env, subject, on_step=lambda _: progress.advance(bar))
+        arena = Arena(vec_env, policy, on_step=lambda _: progress.advance(bar))
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()

@@ -20,7 +20,7 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_reports
+from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
@@ -125,7 +125,7 @@ def _play_policy(options: PlayOptions) -> None:
             f"{MEASURABLE_TIME:g} s or more"
         )
     else:
-        print_reports(meter.reports())
+        print_metrics(meter.metrics())
     vec_env.close()
 
 

@@ -3,18 +3,18 @@
 from rl_sim_env.evaluation.evaluator import Evaluator, Step
 from rl_sim_env.evaluation.walking_metrics import (
     WalkingMeter,
-    WalkingReport,
+    WalkingMetrics,
     evaluate_walking,
     evaluation_env_cfg,
-    print_reports,
+    print_metrics,
 )
 
 __all__ = [
     "Evaluator",
     "Step",
     "WalkingMeter",
-    "WalkingReport",
+    "WalkingMetrics",
     "evaluate_walking",
     "evaluation_env_cfg",
-    "print_reports",
+    "print_metrics",
 ]

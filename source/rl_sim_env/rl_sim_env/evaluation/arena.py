@@ -26,7 +26,7 @@ from mjlab.utils.random import seed_rng
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.evaluator import Evaluator, Step
-from rl_sim_env.evaluation.inference_policy import Subject
+from rl_sim_env.evaluation.inference_policy import InferencePolicy
 from rl_sim_env.evaluation.walking_metrics import evaluation_env_cfg
 from rl_sim_env.mdp import events
 from rl_sim_env.mdp.commands import (
@@ -127,7 +127,7 @@ class Arena(Evaluator):
     def __init__(
         self,
         vec_env: AmpVaeVecEnv,
-        policy: Subject,
+        policy: InferencePolicy,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
         super().__init__(vec_env, policy, on_step=on_step)

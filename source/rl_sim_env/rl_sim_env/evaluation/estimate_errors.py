@@ -18,7 +18,7 @@ from rl_sim_env.evaluation.grid import (
     report_terrains,
     walk_grid,
 )
-from rl_sim_env.evaluation.grouped_sums import Index, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.step_response import (
@@ -162,7 +162,7 @@ class _ErrorMeter:
 
     def __init__(self, arena: Arena, cfg: EvaluationCfg) -> None:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
-        self._sums = Sums(axes, arena.num_robots, arena.device)
+        self._sums = GroupedSums(axes, arena.num_robots, arena.device)
         self._loads = grid_loads(arena)
         self._columns = _ErrorColumns(arena.policy.targets)
         self._step_dt = arena.step_dt

@@ -18,7 +18,7 @@ from rl_sim_env.mdp import observations
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-    from rl_sim_env.evaluation.inference_policy import Subject
+    from rl_sim_env.evaluation.inference_policy import InferencePolicy
 
 _REACHED = {"base_lin_vel": observations.base_lin_vel, "base_ang_vel": observations.base_ang_vel}
 """What a step led to, before resets; the environment is asked to report it."""
@@ -93,7 +93,7 @@ class Evaluator:
     def __init__(
         self,
         vec_env: AmpVaeVecEnv,
-        policy: Subject,
+        policy: InferencePolicy,
         p_boot: float = 1.0,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.grouped_sums import SEED, Index, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.report import Column, Row, Table
 from rl_sim_env.mdp import events
 
@@ -33,7 +33,7 @@ FRICTION_EDGES = (0.4, 0.8)
 _WHEN, _LOAD, _FRICTION = "when", "load", "friction"
 
 
-class FallWatch:
+class FallMeter:
     """Sorts the time of walking robots, and their falls, by what may have caused them.
 
     Args:
@@ -49,7 +49,7 @@ class FallWatch:
             _LOAD: len(LOAD_EDGES) + 1,
             _FRICTION: len(FRICTION_EDGES) + 1,
         }
-        self._sums = Sums(axes, arena.num_robots, arena.device)
+        self._sums = GroupedSums(axes, arena.num_robots, arena.device)
         self._load_edges, self._friction_edges = (
             torch.tensor(edges, device=arena.device) for edges in (LOAD_EDGES, FRICTION_EDGES)
         )

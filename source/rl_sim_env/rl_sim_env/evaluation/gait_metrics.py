@@ -33,7 +33,7 @@ class FeetStep(NamedTuple):
     not land. Shape (num_robots, num_feet)."""
 
 
-class FeetWatch:
+class FeetMeter:
     """Follows the feet of all robots from swing to touchdown, as seen once in each control step.
 
     Args:
@@ -73,7 +73,7 @@ class GaitMeter:
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
-        self._feet = FeetWatch(env)
+        self._feet = FeetMeter(env)
         self._diagonal = list(env.cfg.robot.diagonal_legs)
         self._mirror = list(env.cfg.robot.mirror_legs)
         self._gravity = float(np.linalg.norm(env.sim.mj_model.opt.gravity))

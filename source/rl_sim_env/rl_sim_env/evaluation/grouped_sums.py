@@ -16,7 +16,7 @@ SEED = "seed"
 """Name of the axis over which figures spread."""
 
 
-class Sums:
+class GroupedSums:
     """Running sums on a grid of named axes, say seed, terrain and load.
 
     Args:

@@ -20,7 +20,7 @@ _MEMORY = "memory"
 _OUTPUTS = ("actions", "estimates", "next_memory")
 
 
-class Subject(Protocol):
+class InferencePolicy(Protocol):
     """A policy under evaluation; :class:`~rl_sim_env.learning.policy.AmpVaePolicy` is one."""
 
     @property
@@ -39,7 +39,7 @@ class Subject(Protocol):
         ...
 
 
-class OnnxSubject:
+class OnnxInferencePolicy:
     """A policy exported without its history: observations and memory to actions and estimates.
 
     It runs on the CPU, wherever the environment is.
@@ -113,9 +113,9 @@ def exported_targets(metadata: PolicyMetadata) -> dict[str, EstimateCfg]:
     }
 
 
-def accepts_truth(subject: Subject) -> bool:
+def accepts_truth(policy: InferencePolicy) -> bool:
     """Whether the policy can be fed the truth in place of its estimates."""
-    return not isinstance(subject, OnnxSubject)
+    return not isinstance(policy, OnnxInferencePolicy)
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:

@@ -14,7 +14,7 @@ from rl_sim_env.evaluation.constraints import AT_LIMIT, ConstraintMeter
 from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
 from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
 from rl_sim_env.evaluation.grid import LOAD, TERRAIN, report_terrains
-from rl_sim_env.evaluation.grouped_sums import SEED, Index, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
@@ -236,7 +236,7 @@ def _walk(
     cfg: EvaluationCfg,
     sample: Callable[[Step], dict[str, torch.Tensor]],
     families: Sequence[int] | None = None,
-) -> Sums:
+) -> GroupedSums:
     """Let robots walk with and without load on some terrains, or all, and add up what is seen."""
     num_families = len(arena.env.terrain_types.names)
     families = families or range(num_families)
@@ -250,7 +250,7 @@ def _walk(
         load=torch.tensor(loads, device=arena.device)[at[LOAD]],
     )
     speeds = torch.tensor(COMMANDED_SPEEDS, device=arena.device)
-    sums = Sums(
+    sums = GroupedSums(
         {
             SEED: len(cfg.seeds),
             TERRAIN: num_families,
@@ -267,7 +267,9 @@ def _walk(
     return sums
 
 
-def _row(sums: Sums, figures: Sequence[tuple[Column, Figures]], label: str, **where: Index) -> Row:
+def _row(
+    sums: GroupedSums, figures: Sequence[tuple[Column, Figures]], label: str, **where: Index
+) -> Row:
     of = {name: sums.total(name, **where) for name in sums.names}
     robots = sums.robots(**where)
     return Row(label=label, cells=tuple(figure(value(of), robots=robots) for _, value in figures))

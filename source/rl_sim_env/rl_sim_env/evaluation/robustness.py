@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
-from rl_sim_env.evaluation.falls import FallWatch
+from rl_sim_env.evaluation.falls import FallMeter
 from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
-from rl_sim_env.evaluation.grouped_sums import SEED, Index, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.sweep import SEVERITY, Sweep, count_trials
@@ -67,9 +67,9 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     """
     names = arena.env.terrain_types.names
     family, trial = _everywhere(arena, cfg)
-    sums = Sums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
+    sums = GroupedSums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
     steps_per_second = round(1.0 / arena.step_dt)
-    watch = FallWatch(arena, len(cfg.seeds))
+    watch = FallMeter(arena, len(cfg.seeds))
     curves = []
     for index, seed in enumerate(cfg.seeds):
         place = {SEED: index, TERRAIN: family}
@@ -163,7 +163,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
     """
     names = arena.env.terrain_types.names
     family, trial = _everywhere(arena, cfg)
-    sums = Sums(
+    sums = GroupedSums(
         {SEED: len(cfg.seeds), TERRAIN: len(names), SEVERITY: len(PUSH_SWEEP)},
         arena.num_robots,
         arena.device,
@@ -265,7 +265,7 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
     kind = (severity >= len(sweep)).long()
     place = {KIND: kind, SEVERITY: severity - kind * len(sweep)}
-    sums = Sums(
+    sums = GroupedSums(
         {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(sweep)}, arena.num_robots, arena.device
     )
     walk_steps, rounds = arena.num_steps(LOAD_WALK), _rounds(LOAD_WALK, cfg)

@@ -18,7 +18,7 @@ from rl_sim_env.evaluation.grid import (
     report_terrains,
     walk_grid,
 )
-from rl_sim_env.evaluation.grouped_sums import Index, Sums, figure
+from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.inference_policy import accepts_truth
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
 
@@ -63,7 +63,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     columns = tuple(measure.column for measure in measures)
     believed = _walk(arena, cfg, p_boot=1.0)
 
-    def by_terrain(title: str, sums: Sums, minus: Sums | None = None) -> Table:
+    def by_terrain(title: str, sums: GroupedSums, minus: GroupedSums | None = None) -> Table:
         rows = tuple(
             Row(
                 label=label,
@@ -153,8 +153,8 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
     )
 
 
-def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
-    sums = Sums(grid_axes(arena, cfg), arena.num_robots, arena.device)
+def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> GroupedSums:
+    sums = GroupedSums(grid_axes(arena, cfg), arena.num_robots, arena.device)
     told = torch.zeros(arena.num_robots, 3, device=arena.device)
     held_for = torch.zeros(arena.num_robots, device=arena.device)
     for _, place, step, begins in walk_grid(arena, cfg, p_boot=p_boot):
@@ -176,7 +176,7 @@ def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
 
 
 def _cell(
-    measure: _Measure, sums: Sums, minus: Sums | None = None, **where: Index
+    measure: _Measure, sums: GroupedSums, minus: GroupedSums | None = None, **where: Index
 ) -> Figure | None:
     where = where | {TOLD: measure.told}
     value = _mean(measure, sums, where)
@@ -185,7 +185,7 @@ def _cell(
     return figure(value, robots=sums.robots(**where))
 
 
-def _mean(measure: _Measure, sums: Sums, where: dict[str, Index]) -> torch.Tensor:
+def _mean(measure: _Measure, sums: GroupedSums, where: dict[str, Index]) -> torch.Tensor:
     """Shape (num_seeds,); NaN where no robot walked."""
     total, steps = (sums.total(name, **where) for name in (measure.total, measure.steps))
     return measure.per_step * total / steps

@@ -11,14 +11,14 @@ from rich.table import Table
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.evaluation.evaluator import Evaluator
-from rl_sim_env.evaluation.gait_metrics import FeetWatch
-from rl_sim_env.evaluation.grouped_sums import Sums
+from rl_sim_env.evaluation.gait_metrics import FeetMeter
+from rl_sim_env.evaluation.grouped_sums import GroupedSums
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
     from rl_sim_env.evaluation.evaluator import Step
-    from rl_sim_env.evaluation.inference_policy import Subject
+    from rl_sim_env.evaluation.inference_policy import InferencePolicy
     from rl_sim_env.learning.estimation import Estimate
 
 MAX_FORWARD_SPEED = 1.0
@@ -69,7 +69,7 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
 
 
 @dataclass(kw_only=True)
-class WalkingReport:
+class WalkingMetrics:
     """Figures of one group of robots; means over robots and time unless said otherwise."""
 
     robot_seconds: float
@@ -110,8 +110,8 @@ class WalkingMeter:
         self._env = env
         self._names = env.terrain_types.names
         self._at = {_TERRAIN: env.terrain_types.ids[: env.num_robots].clone()}
-        self._sums = Sums({_TERRAIN: len(self._names)}, env.num_robots, env.device)
-        self._feet = FeetWatch(env)
+        self._sums = GroupedSums({_TERRAIN: len(self._names)}, env.num_robots, env.device)
+        self._feet = FeetMeter(env)
         self._num_steps = 0
 
     @property
@@ -132,12 +132,12 @@ class WalkingMeter:
         )
         self._add_gait(step.command, step.dones)
 
-    def reports(self) -> dict[str, WalkingReport]:
+    def metrics(self) -> dict[str, WalkingMetrics]:
         """Reports by terrain family, where robots walked, and of all robots under ``all``."""
         step_dt = self._env.step_dt
         sums = {name: self._totals(i) for i, name in enumerate(self._names)}
         sums["all"] = self._totals(range(len(self._names)))
-        return {name: _report(of, step_dt) for name, of in sums.items() if of.get("steps")}
+        return {name: _metrics(of, step_dt) for name, of in sums.items() if of.get("steps")}
 
     def _totals(self, terrain: int | range) -> dict[str, float]:
         return {name: float(self._sums.total(name, terrain=terrain)) for name in self._sums.names}
@@ -171,11 +171,11 @@ class WalkingMeter:
 
 def evaluate_walking(
     vec_env: AmpVaeVecEnv,
-    policy: Subject,
+    policy: InferencePolicy,
     *,
     seconds: float,
     p_boot: float = 1.0,
-) -> dict[str, WalkingReport]:
+) -> dict[str, WalkingMetrics]:
     """Let the policy walk and measure.
 
     Args:
@@ -191,15 +191,15 @@ def evaluate_walking(
     evaluator = Evaluator(vec_env, policy, p_boot, on_step=meter.add)
     for _ in range(evaluator.num_steps(seconds)):
         evaluator.advance()
-    return meter.reports()
+    return meter.metrics()
 
 
-def _report(sums: dict[str, float], step_dt: float) -> WalkingReport:
+def _metrics(sums: dict[str, float], step_dt: float) -> WalkingMetrics:
     steps = max(sums["steps"], 1.0)
     moving = max(sums["moving_feet"], 1.0)
     mean = {name: value / steps for name, value in sums.items()}
     com_variance = mean["com_sq"] - mean["com_x"] ** 2 - mean["com_y"] ** 2
-    return WalkingReport(
+    return WalkingMetrics(
         robot_seconds=steps * step_dt,
         velocity_error=mean["velocity_error"],
         yaw_rate_error=mean["yaw_rate_error"],
@@ -227,21 +227,21 @@ _COLUMNS: tuple[tuple[str, str, float, int], ...] = (
 )
 
 
-def print_reports(reports: dict[str, WalkingReport], console: Console | None = None) -> None:
-    """Print one line per terrain family; fits 80 columns. Without reports it prints nothing."""
-    if not reports:
+def print_metrics(metrics: dict[str, WalkingMetrics], console: Console | None = None) -> None:
+    """Print one line per terrain family; fits 80 columns. Without metrics it prints nothing."""
+    if not metrics:
         return
     table = Table(title="Evaluation", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("terrain", no_wrap=True)
     for _, heading, _, _ in _COLUMNS:
         table.add_column(heading, justify="right")
-    shown = {"all": reports["all"]} if len(reports) == 2 else reports
-    for name, report in shown.items():
-        values = asdict(report)
+    shown = {"all": metrics["all"]} if len(metrics) == 2 else metrics
+    for name, each in shown.items():
+        values = asdict(each)
         table.add_row(name, *(f"{values[key] * k:.{d}f}" for key, _, k, d in _COLUMNS))
     console = console or Console()
     console.print(table)
-    total = reports["all"]
+    total = metrics["all"]
     console.print(
         f"{total.robot_seconds:.0f} robot-seconds; velocity estimate off by "
         f"{total.velocity_rmse:.3f} m/s RMS; guessing the mean would be off by "
