@@ -21,7 +21,7 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.errors import UserError, known_names
-from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
+from rl_sim_env.evaluation.arena import Arena, Scenario, arena_env_cfg
 from rl_sim_env.evaluation.gait_metrics import GaitMeter
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
@@ -147,7 +147,9 @@ def _measure(
     times = []
     state_period = arena.num_steps(STATE_PERIOD)
     timed_from = arena.num_steps(options.seconds) - TIMED_STATES * state_period
-    for number, step in enumerate(arena.walk(Trial(), seconds=options.seconds, seed=options.seed)):
+    for number, step in enumerate(
+        arena.rollout(Scenario(), seconds=options.seconds, seed=options.seed)
+    ):
         seen = gait.sample(step.command)
         # Wrong by up to the height of an edge within a cell of the height map, as in all variants.
         depth = (-observations.foot_clearance(env)[: arena.num_robots]).clamp(min=0.0)

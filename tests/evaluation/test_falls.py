@@ -9,8 +9,8 @@ import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import falls
-from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
-from rl_sim_env.evaluation.evaluator import Step
+from rl_sim_env.evaluation.arena import Arena, Scenario, arena_env_cfg
+from rl_sim_env.evaluation.evaluator import EvaluationStep
 from rl_sim_env.evaluation.falls import SITUATIONS, FallMeter
 from rl_sim_env.evaluation.report import Table
 from small_policy import small_policy
@@ -26,16 +26,16 @@ def arena(make_env) -> Arena:
 
 
 @pytest.fixture
-def step(arena, monkeypatch) -> Step:
+def step(arena, monkeypatch) -> EvaluationStep:
     """A step after which nothing has happened; what happened two steps ago counts."""
     monkeypatch.setattr(falls, "BEFORE", 2.5 * arena.step_dt)
     load = torch.tensor([0.0, 1.0, 3.0, 6.0])
-    step = next(arena.walk(Trial(load=load), seconds=1.0, seed=0))
+    step = next(arena.rollout(Scenario(load=load), seconds=1.0, seed=0))
     nobody = torch.zeros(ROBOTS, dtype=torch.bool)
     return replace(step, dones=nobody, time_outs=nobody)
 
 
-def falling(step: Step, *robots: int) -> Step:
+def falling(step: EvaluationStep, *robots: int) -> EvaluationStep:
     fell = torch.zeros(ROBOTS, dtype=torch.bool)
     fell[list(robots)] = True
     return replace(step, dones=fell)

@@ -17,7 +17,7 @@ from rl_sim_env.evaluation.grid import (
     TOLD_VELOCITY,
     TOLD_YAW_RATE,
     report_terrains,
-    walk_grid,
+    rollout_grid,
 )
 from small_policy import small_policy
 
@@ -38,7 +38,7 @@ def test_robots_are_where_the_grid_says(arena):
     body = env.index.payload_body_global
     carrier = env.sim.get_default_field("body_mass")[body]
     seen, begins = torch.zeros(7, 3, 4), []
-    for at in walk_grid(arena, CFG):
+    for at in rollout_grid(arena, CFG):
         family, told, load = (at.place[axis] for axis in (TERRAIN, TOLD, LOAD))
         assert torch.equal(env.terrain_types.ids, family)
         levels, counts = env.scene.terrain.terrain_levels.unique(return_counts=True)

@@ -1,6 +1,6 @@
 """Evaluation of trained policies."""
 
-from rl_sim_env.evaluation.evaluator import Evaluator, Step
+from rl_sim_env.evaluation.evaluator import EvaluationStep, Evaluator
 from rl_sim_env.evaluation.walking_metrics import (
     WalkingMeter,
     WalkingMetrics,
@@ -11,7 +11,7 @@ from rl_sim_env.evaluation.walking_metrics import (
 
 __all__ = [
     "Evaluator",
-    "Step",
+    "EvaluationStep",
     "WalkingMeter",
     "WalkingMetrics",
     "evaluate_walking",

@@ -16,7 +16,7 @@ from rl_sim_env.evaluation.grid import (
     grid_axes,
     grid_loads,
     report_terrains,
-    walk_grid,
+    rollout_grid,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
@@ -83,7 +83,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     errors = _ErrorMeter(arena, cfg)
     baselines = _BaselineMeter(arena, len(cfg.seeds))
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
-    for number, at in enumerate(walk_grid(arena, cfg)):
+    for number, at in enumerate(rollout_grid(arena, cfg)):
         errors.add(at)
         if number % SAMPLING_STEPS == 0:
             truth, estimate = at.step.truth.joined(), at.step.estimate.joined()

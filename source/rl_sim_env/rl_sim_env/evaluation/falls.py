@@ -11,7 +11,7 @@ from rl_sim_env.evaluation.report import Column, Row, Table
 from rl_sim_env.mdp import events
 
 if TYPE_CHECKING:
-    from rl_sim_env.evaluation.arena import Arena, Step
+    from rl_sim_env.evaluation.arena import Arena, EvaluationStep
 
 BEFORE = 3.0
 """How long ago something is that may have made a robot fall [s]."""
@@ -38,7 +38,7 @@ class FallMeter:
 
     Args:
         arena: Where they walk.
-        num_seeds: Number of walks.
+        num_seeds: Number of rollouts.
     """
 
     def __init__(self, arena: Arena, num_seeds: int) -> None:
@@ -55,14 +55,14 @@ class FallMeter:
         )
 
     def begin(self, seed: int) -> None:
-        """Begin a walk, by the index of its seed."""
+        """Begin a rollout, by the index of its seed."""
         self._seed = seed
         # Time since the push, the start and the command, in the order of the situations [s].
         self._ages = torch.full((3, self._arena.num_robots), torch.inf, device=self._arena.device)
         self._ages[1] = 0.0
         self._command: torch.Tensor | None = None
 
-    def add(self, step: Step) -> None:
+    def add(self, step: EvaluationStep) -> None:
         """Take in a control step."""
         _, since_begin, since_command = self._ages
         if self._command is None:

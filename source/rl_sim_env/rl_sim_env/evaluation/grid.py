@@ -1,4 +1,4 @@
-"""Walks over all terrains, loads and kinds of commands, which several protocols watch."""
+"""Rollouts over all terrains, loads and kinds of commands, which several protocols watch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Trial
+from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Scenario
 from rl_sim_env.evaluation.grouped_sums import SEED
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
-    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
 
 TERRAIN = "terrain"
 LOAD = "load"
@@ -50,11 +50,11 @@ class GridStep(NamedTuple):
     place: dict[str, torch.Tensor | int]
     """Index on each axis: shape (num_robots,), or one for all."""
 
-    step: Step
+    step: EvaluationStep
     """What the step showed."""
 
     begins: bool
-    """Whether it is the first of its walk."""
+    """Whether it is the first of its rollout."""
 
 
 def report_terrains(families: tuple[str, ...]) -> dict[str, list[int]]:
@@ -84,8 +84,8 @@ def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
     }
 
 
-def walk_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Iterator[GridStep]:
-    """One walk for each seed, robots spread evenly over the grid.
+def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Iterator[GridStep]:
+    """One rollout for each seed, robots spread evenly over the grid.
 
     Args:
         arena: Where to walk.
@@ -107,19 +107,19 @@ def walk_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Itera
         place = {name: which[cell] for name, which in cells.items()}
         draw = torch.Generator().manual_seed(seed)
         level = torch.randperm(arena.num_robots, generator=draw).to(device) % len(levels)
-        trial = Trial(
+        scenario = Scenario(
             family=place[TERRAIN],
             row=levels[level],
             load=torch.tensor(grid_loads(arena), device=device)[place[LOAD]],
             command=torch.tensor(_TOLD_COMPONENTS, device=device)[place[TOLD]],
         )
-        walk = arena.walk(trial, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
-        for number, step in enumerate(walk):
+        rollout = arena.rollout(scenario, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
+        for number, step in enumerate(rollout):
             yield GridStep(index, {SEED: index, **place}, step, begins=number == 0)
 
 
 def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
-    """What :func:`walk_grid` does, in words."""
+    """What :func:`rollout_grid` does, in words."""
     families = arena.env.terrain_types.names
     ground = (
         f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares; robots begin in the "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
+from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
 from rl_sim_env.evaluation.constraints import AT_LIMIT, ConstraintMeter
 from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
 from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
@@ -20,7 +20,7 @@ from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Tab
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
-    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
 
 EDGY_TERRAINS = ("stairs up", "stairs down", "discrete obstacles")
 """Where footholds are judged."""
@@ -109,7 +109,7 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seconds`` and ``levels`` count.
     """
     meter = ConstraintMeter(arena.env)
-    sums = _walk(arena, cfg, lambda step: meter.sample())
+    sums = _rollout(arena, cfg, lambda step: meter.sample())
     rows = [
         _row(sums, VIOLATION_FIGURES, f"{label}, {load:g} kg", **{TERRAIN: families, LOAD: place})
         for label, families in report_terrains(arena.env.terrain_types.names).items()
@@ -120,7 +120,7 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
         title="Constraint violations",
         method=(
             "Share of control steps in which any leg joint or part exceeds its limit; "
-            f"{_describe_walk(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive can "
+            f"{_describe_rollout(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive can "
             "give at the joint's speed. Trunk and load contact end an episode. Judged once in each "
             "control step, at its end: what lasts for a part of it is met in that share of the "
             "steps."
@@ -139,7 +139,7 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     terrains = report_terrains(arena.env.terrain_types.names)
     edgy = {label: families for label, families in terrains.items() if label in EDGY_TERRAINS}
     method = (
-        f"Touchdowns on stairs and obstacles; {_describe_walk(arena)}. At an edge: the ground "
+        f"Touchdowns on stairs and obstacles; {_describe_rollout(arena)}. At an edge: the ground "
         f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
         f"{100 * EDGE_HEIGHT:g} cm in height. Random: the same touchdowns displaced by up to "
         f"{100 * JITTER:g} cm in x and y. The robot is blind."
@@ -151,7 +151,7 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
             method=f"{method} This task has neither stairs nor obstacles.",
         )
     meter = FootholdMeter(arena.env)
-    sums = _walk(arena, cfg, lambda step: meter.sample(), sorted(set(chain(*edgy.values()))))
+    sums = _rollout(arena, cfg, lambda step: meter.sample(), sorted(set(chain(*edgy.values()))))
     rows = [
         _row(sums, FOOTHOLD_FIGURES, label, **{TERRAIN: families})
         for label, families in edgy.items()
@@ -172,7 +172,7 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seconds`` and ``levels`` count.
     """
     meter = GaitMeter(arena.env)
-    sums = _walk(arena, cfg, lambda step: meter.sample(step.command))
+    sums = _rollout(arena, cfg, lambda step: meter.sample(step.command))
     names = arena.env.terrain_types.names
     flat = {TERRAIN: names.index(PLANE_FAMILY)}
     loads = _loads(arena)
@@ -195,7 +195,7 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
         name="gait",
         title="Gait and energy",
         method=(
-            f"While told to move; {_describe_walk(arena)}. Cost of transport: the sum of "
+            f"While told to move; {_describe_rollout(arena)}. Cost of transport: the sum of "
             "|torque x speed| of the leg joints over the weight of robot and load times the "
             "distance; positive work leaves out what joints absorb. Duty factor: share of time in "
             "which a foot carries. Foot clearance: highest gap to the ground in a swing. "
@@ -226,15 +226,15 @@ def _loads(arena: Arena) -> tuple[float, ...]:
     return (0.0, heaviest) if heaviest else (0.0,)
 
 
-def _describe_walk(arena: Arena) -> str:
+def _describe_rollout(arena: Arena) -> str:
     loads = " and ".join(f"{load:g}" for load in _loads(arena))
     return f"{DRAWN_COMMANDS}, loads of {loads} kg"
 
 
-def _walk(
+def _rollout(
     arena: Arena,
     cfg: EvaluationCfg,
-    sample: Callable[[Step], dict[str, torch.Tensor]],
+    sample: Callable[[EvaluationStep], dict[str, torch.Tensor]],
     families: Sequence[int] | None = None,
 ) -> GroupedSums:
     """Let robots walk with and without load on some terrains, or all, and add up what is seen."""
@@ -244,7 +244,7 @@ def _walk(
     axes = {TERRAIN: len(families), LOAD: len(loads), LEVEL: len(cfg.levels)}
     at = spread_evenly(arena.num_robots, axes, arena.device)
     at[TERRAIN] = torch.tensor(families, device=arena.device)[at[TERRAIN]]
-    trial = Trial(
+    scenario = Scenario(
         family=at[TERRAIN],
         row=torch.tensor(cfg.levels, device=arena.device)[at.pop(LEVEL)],
         load=torch.tensor(loads, device=arena.device)[at[LOAD]],
@@ -261,7 +261,7 @@ def _walk(
         arena.device,
     )
     for index, seed in enumerate(cfg.seeds):
-        for step in arena.walk(trial, seconds=cfg.seconds, seed=seed):
+        for step in arena.rollout(scenario, seconds=cfg.seconds, seed=seed):
             speed = torch.bucketize(step.command[:, :2].norm(dim=-1), speeds)
             sums.add({SEED: index, **at, SPEED: speed}, **sample(step))
     return sums

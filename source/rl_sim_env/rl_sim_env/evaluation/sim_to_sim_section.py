@@ -17,7 +17,7 @@ from rl_sim_env.deploy.sim_to_sim import (
     FRICTION,
     Command,
     SimToSimResult,
-    walk,
+    rollout,
 )
 from rl_sim_env.errors import Notice
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
@@ -27,12 +27,12 @@ CLIMB: Command = (0.5, 0.0, 0.0)
 """Command on slope and stairs [m/s, m/s, rad/s]."""
 
 _FIGURES: tuple[tuple[Column, Callable[[SimToSimResult], float]], ...] = (
-    (Column(title="velocity error", unit="m/s", decimals=3), lambda walk: walk.velocity_error),
-    (Column(title="yaw rate error", unit="rad/s", decimals=3), lambda walk: walk.yaw_rate_error),
-    (Column(title="falls", unit="%", decimals=0), lambda walk: 100.0 * walk.fell),
-    (Column(title="velocity RMSE", unit="m/s", decimals=3), lambda walk: walk.velocity_rmse),
-    (Column(title="mass RMSE", unit="kg"), lambda walk: walk.mass_rmse),
-    (Column(title="CoM RMSE", unit="cm"), lambda walk: 100.0 * walk.com_rmse),
+    (Column(title="velocity error", unit="m/s", decimals=3), lambda of: of.velocity_error),
+    (Column(title="yaw rate error", unit="rad/s", decimals=3), lambda of: of.yaw_rate_error),
+    (Column(title="falls", unit="%", decimals=0), lambda of: 100.0 * of.fell),
+    (Column(title="velocity RMSE", unit="m/s", decimals=3), lambda of: of.velocity_rmse),
+    (Column(title="mass RMSE", unit="kg"), lambda of: of.mass_rmse),
+    (Column(title="CoM RMSE", unit="cm"), lambda of: 100.0 * of.com_rmse),
 )
 
 
@@ -55,7 +55,7 @@ def sim_to_sim(
         robot: The robot that it drives.
         seeds: Seeds; the spread of every figure is over them.
         robots: Walks of each seed on each ground with each load.
-        seconds: Length of a walk [s].
+        seconds: Length of a rollout [s].
         loads: Loads that it carries [kg].
         grounds: Names in :data:`rl_sim_env.deploy.mujoco_robot.GROUNDS`.
 
@@ -81,9 +81,9 @@ def sim_to_sim(
         initargs=("ignore", Notice),
     ) as pool:
 
-        def begin(ground: str, load: float, seed: int, walker: int) -> Future[SimToSimResult]:
+        def begin(ground: str, load: float, seed: int, robot_number: int) -> Future[SimToSimResult]:
             return pool.submit(
-                walk,
+                rollout,
                 policy_path,
                 model=partial(load_model, robot),
                 ground=ground,
@@ -91,18 +91,19 @@ def sim_to_sim(
                 boom_length=boom.default_length if boom else 0.0,
                 command=None if ground == "flat" else CLIMB,
                 seconds=seconds,
-                seed=(seed, walker),
+                seed=(seed, robot_number),
             )
 
         # All begin before anybody waits for one.
         begun = {
             f"{ground}, {load:g} kg": [
-                [begin(ground, load, seed, walker) for walker in range(robots)] for seed in seeds
+                [begin(ground, load, seed, robot_number) for robot_number in range(robots)]
+                for seed in seeds
             ]
             for ground, load in itertools.product(grounds, loads)
         }
         rows = tuple(
-            _row(label, [[each.result() for each in walks] for walks in by_seed])
+            _row(label, [[each.result() for each in rollouts] for rollouts in by_seed])
             for label, by_seed in begun.items()
         )
     table = Table(
@@ -115,10 +116,11 @@ def sim_to_sim(
 
 
 def _row(label: str, by_seed: Sequence[Sequence[SimToSimResult]]) -> Row:
-    """Means over the walks of each seed, with their spread over seeds."""
+    """Means over the rollouts of each seed, with their spread over seeds."""
     cells = (
         Figure.over_seeds(
-            (sum(map(read, walks)) / len(walks) for walks in by_seed), robots=len(by_seed[0])
+            (sum(map(read, rollouts)) / len(rollouts) for rollouts in by_seed),
+            robots=len(by_seed[0]),
         )
         for _, read in _FIGURES
     )

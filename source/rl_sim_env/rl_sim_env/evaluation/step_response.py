@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.arena import Trial
+from rl_sim_env.evaluation.arena import Scenario
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
 
     Args:
         arena: Where to walk; on level ground.
-        seeds: One walk each.
+        seeds: One rollout each.
     """
     names, device = arena.env.terrain_types.names, arena.device
 
     def everywhere(value: float) -> torch.Tensor:
         return torch.full((arena.num_robots,), value, device=device)
 
-    trial = Trial(
+    scenario = Scenario(
         family=everywhere(names.index(PLANE_FAMILY)).long(),
         row=everywhere(0.0).long(),
         load=everywhere(0.0),
@@ -91,8 +91,8 @@ def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
     )
     before, after = arena.num_steps(BEFORE), arena.num_steps(AFTER)
     heaviest = everywhere(arena.env.cfg.robot.max_load)
-    walks = [_watch(arena, trial, seed, before, heaviest) for seed in seeds]
-    truth, means, spread, robots = zip(*walks, strict=True)
+    rollouts = [_rollout(arena, scenario, seed, before, heaviest) for seed in seeds]
+    truth, means, spread, robots = zip(*rollouts, strict=True)
     return StepResponse(
         time=torch.arange(-before, after) * arena.step_dt,
         truth=torch.stack(truth),
@@ -102,14 +102,14 @@ def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
     )
 
 
-def _watch(
-    arena: Arena, trial: Trial, seed: int, before: int, load: torch.Tensor
+def _rollout(
+    arena: Arena, scenario: Scenario, seed: int, before: int, load: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
-    """One walk with a step of the load: see :class:`StepResponse`, without seeds."""
+    """One rollout with a step of the load: see :class:`StepResponse`, without seeds."""
     stays = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
     truths, estimates = [], []
-    walk = arena.walk(trial, seconds=BEFORE + AFTER, seed=seed)
-    for number, step in enumerate(walk, start=1):
+    rollout = arena.rollout(scenario, seconds=BEFORE + AFTER, seed=seed)
+    for number, step in enumerate(rollout, start=1):
         truths.append(step.truth.mass.squeeze(-1))
         estimates.append(step.estimate.mass.squeeze(-1))
         stays = stays & ~step.dones

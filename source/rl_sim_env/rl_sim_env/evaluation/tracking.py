@@ -16,7 +16,7 @@ from rl_sim_env.evaluation.grid import (
     grid_axes,
     grid_loads,
     report_terrains,
-    walk_grid,
+    rollout_grid,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.inference_policy import accepts_truth
@@ -61,7 +61,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     loads = grid_loads(arena)
     velocity, _, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
     columns = tuple(measure.column for measure in measures)
-    believed = _walk(arena, cfg, p_boot=1.0)
+    believed = _rollout(arena, cfg, p_boot=1.0)
 
     def by_terrain(title: str, sums: GroupedSums, minus: GroupedSums | None = None) -> Table:
         rows = tuple(
@@ -97,7 +97,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         *(by_load(measure) for measure in (velocity, yaw_rate, falls)),
     ]
     if accepts_truth(arena.policy):
-        told = _walk(arena, cfg, p_boot=0.0)
+        told = _rollout(arena, cfg, p_boot=0.0)
         tables += [
             by_terrain("Upper bound: the policy is fed the truth", told),
             by_terrain("Gap: on estimates minus on the truth", believed, minus=told),
@@ -153,11 +153,11 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
     )
 
 
-def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> GroupedSums:
+def _rollout(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> GroupedSums:
     sums = GroupedSums(grid_axes(arena, cfg), arena.num_robots, arena.device)
     told = torch.zeros(arena.num_robots, 3, device=arena.device)
     held_for = torch.zeros(arena.num_robots, device=arena.device)
-    for _, place, step, begins in walk_grid(arena, cfg, p_boot=p_boot):
+    for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot):
         is_new = (step.command != told).any(dim=-1) | begins
         held_for = torch.where(is_new, 0.0, held_for + arena.step_dt)
         told = step.command

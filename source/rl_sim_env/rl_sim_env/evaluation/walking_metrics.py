@@ -17,7 +17,7 @@ from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommand
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
-    from rl_sim_env.evaluation.evaluator import Step
+    from rl_sim_env.evaluation.evaluator import EvaluationStep
     from rl_sim_env.evaluation.inference_policy import InferencePolicy
     from rl_sim_env.learning.estimation import Estimate
 
@@ -119,7 +119,7 @@ class WalkingMeter:
         """How long each robot was watched [s]."""
         return self._num_steps * self._env.step_dt
 
-    def add(self, step: Step) -> None:
+    def add(self, step: EvaluationStep) -> None:
         """Take in one control step."""
         self._num_steps += 1
         self._add_estimation(step.truth, step.estimate)

@@ -16,7 +16,7 @@ from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
 from rl_sim_env.learning.figure import Figure
-from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Step
+from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
@@ -136,7 +136,7 @@ class Algorithm:
         """
         assert self._read is not None, "act() comes before process_env_step()"
         extras = Named("extras of the environment's step", extras)
-        step = Step(
+        step = Transition(
             index=self.rollout.step,
             observations=self._read,
             next_observations=Named('extras["terminal_obs"]', extras["terminal_obs"]),

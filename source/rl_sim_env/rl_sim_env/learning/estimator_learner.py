@@ -13,7 +13,7 @@ from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.estimator import DECODE_LOSS, ESTIMATE, LATENT, Sequences
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.frames import FrameRecord
-from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Step, Tree
+from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.metrics import SpikeAlarm
 from rl_sim_env.learning.policy import build_estimator
 from rl_sim_env.learning.rollout import Picks, Rollout
@@ -115,7 +115,7 @@ class EstimatorLearner(Learner):
             **{MIRRORED + name: in_the_mirror for name, (_, in_the_mirror) in halves.items()},
         }
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Keep frames and targets; forget where an episode ended, and draw anew who is fed what."""
         for group, frames in self.frames.items():
             frames.add(step.index, self._layout.frames(group, step.observations[group]))

@@ -87,8 +87,8 @@ class LearnerContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One control step of all N environments."""
+class Transition:
+    """One control step of all N environments, s_t to s_t+1."""
 
     index: int
     """Its place in the rollout, from 0."""
@@ -172,7 +172,7 @@ class Learner(ABC):
         """
         return {}
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Fields of the rollout, shape (N, ...) each; the first step declares them.
 
         Running state, such as memories, follows the step here.

@@ -11,7 +11,7 @@ import torch
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import standardize_over_ranks
-from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Step, Tree
+from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_actor, build_critic
 from rl_sim_env.learning.returns import generalized_returns
 from rl_sim_env.learning.rollout import Picks, Rollout
@@ -97,7 +97,7 @@ class PpoLearner(ActingLearner):
         self._acted |= distribution
         return actions
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """What the networks read, what they said, and the state that a time-out ended in."""
         assert self._acted, "act() comes before record()"
         acted, self._acted = self._acted, {}
