@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.envs.episode_log import EpisodeLog
+from rl_sim_env.envs.episode_meter import EpisodeMeter
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 
@@ -191,12 +191,12 @@ def test_the_log_counts_the_episodes_that_ended(vec_env):
 
 
 def test_values_of_running_episodes_do_not_matter():
-    log = EpisodeLog()
+    meter = EpisodeMeter()
     ended = torch.tensor((True, False, True))
-    log.add({"a": torch.tensor((1.0, math.nan, 4.0)), "b": torch.ones(3)}, ended)
-    log.add({"b": torch.zeros(3), "a": torch.ones(3)}, ~ended)
-    assert log.read() == {"a": (6.0, 3), "b": (2.0, 3)}
-    assert log.read() == {}
+    meter.add({"a": torch.tensor((1.0, math.nan, 4.0)), "b": torch.ones(3)}, ended)
+    meter.add({"b": torch.zeros(3), "a": torch.ones(3)}, ~ended)
+    assert meter.read() == {"a": (6.0, 3), "b": (2.0, 3)}
+    assert meter.read() == {}
 
 
 @pytest.mark.parametrize("share", (0.0, 1.5))

@@ -78,17 +78,17 @@ def test_only_robots_that_are_told_to_move_count(env):
 
 def test_swing_height_is_the_highest_gap_before_touchdown(env, place):
     env.reset()
-    watch = FeetMeter(env)
+    meter = FeetMeter(env)
     for _ in range(25):
         stand(env, 1)
-        feet = watch.observe()
+        feet = meter.observe()
         # The drop after the reset is no step, nor is the play of a foot that hardly carries.
         assert not feet.landed.any()
     place(env, height=0.46)
     gaps, heights, landed = [], [], []
     for _ in range(15):
         stand(env, 1)
-        feet = watch.observe()
+        feet = meter.observe()
         position = env.robot.data.site_pos_w[:, env.index.foot_sites, 2]
         gaps.append((position - env.index.foot_radius) * ~feet.contact)
         heights.append(feet.swing_height)

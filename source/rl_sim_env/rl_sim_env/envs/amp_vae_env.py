@@ -20,7 +20,7 @@ from mjlab.sensor import ContactSensor
 
 from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
 from rl_sim_env.envs.config import AmpVaeEnvCfg
-from rl_sim_env.envs.episode_log import EpisodeLog, Totals
+from rl_sim_env.envs.episode_meter import EpisodeMeter, Totals
 from rl_sim_env.envs.failure_dump import FailureDump
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
@@ -149,7 +149,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         )
         self._load_managers()
         self._failures = FailureDump(self)
-        self._episode_log = EpisodeLog()
+        self._episode_meter = EpisodeMeter()
         self._waited = torch.zeros((), dtype=torch.long, device=self.device)
         style = self.cfg.style.terrain_scale
         self._style_scale_of_family = torch.tensor(
@@ -367,7 +367,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             values[f"Episode_Termination/{name}"] = self.termination_manager.get_term(name)
         for name, total in command.metrics.items():
             values[f"Metrics/{self.cfg.command_name}/{name}"] = total / command.steps.clamp(min=1.0)
-        self._episode_log.add(values, self.reset_buf)
+        self._episode_meter.add(values, self.reset_buf)
 
     def _reset_idx(self, env_ids: torch.Tensor | None = None) -> None:
         """Begin new episodes, in mjlab's order."""
@@ -446,7 +446,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         share of the episodes that ended so; ``Metrics/*``: means over episodes; ``Curriculum/*``:
         what the curricula reported last; ``Perf/waiting_resets``: resets that found no room.
         """
-        totals = self._episode_log.read()
+        totals = self._episode_meter.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
         if self._room is not None:

@@ -12,7 +12,7 @@ from tensordict import TensorDict
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
 from rl_sim_env.envs.config import AmpVaeEnvCfg
-from rl_sim_env.envs.episode_log import Totals
+from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.symmetry import Reflection
 from rl_sim_env.mdp.reflections import reflections

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 TERRAIN = "terrain"
 LOAD = "load"
-TOLD = "told"
+COMMAND_MODE = "command_mode"
 """Axes of the grid, beside the seeds."""
 
 LOAD_STEPS = 4
 """Loads of the grid: from none to the heaviest of training in equal steps."""
 
-TOLD_VELOCITY, TOLD_YAW_RATE, TOLD_BOTH = range(3)
-_TOLD_COMPONENTS = ((nan, nan, 0.0), (0.0, 0.0, nan), (nan, nan, nan))
-"""What robots are told: the components that are drawn (NaN), the others being zero."""
+VELOCITY_MODE, YAW_RATE_MODE, BOTH_MODE = range(3)
+_MODE_COMPONENTS = ((nan, nan, 0.0), (0.0, 0.0, nan), (nan, nan, nan))
+"""Components of a command that a mode draws (NaN); the others are zero."""
 
 TERRAINS = {
     "flat": (PLANE_FAMILY,),
@@ -75,11 +75,11 @@ def grid_loads(arena: Arena) -> tuple[float, ...]:
 
 
 def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
-    """Lengths of the axes: seeds, families of terrain, loads, what robots are told."""
+    """Lengths of the axes: seeds, families of terrain, loads, command modes."""
     return {
         SEED: len(cfg.seeds),
         TERRAIN: len(arena.env.terrain_types.names),
-        TOLD: len(_TOLD_COMPONENTS),
+        COMMAND_MODE: len(_MODE_COMPONENTS),
         LOAD: len(grid_loads(arena)),
     }
 
@@ -111,7 +111,7 @@ def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> It
             family=place[TERRAIN],
             row=levels[level],
             load=torch.tensor(grid_loads(arena), device=device)[place[LOAD]],
-            command=torch.tensor(_TOLD_COMPONENTS, device=device)[place[TOLD]],
+            command=torch.tensor(_MODE_COMPONENTS, device=device)[place[COMMAND_MODE]],
         )
         rollout = arena.rollout(scenario, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
         for number, step in enumerate(rollout):

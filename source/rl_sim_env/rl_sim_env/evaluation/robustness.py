@@ -69,7 +69,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     family, scenario = _everywhere(arena, cfg)
     sums = GroupedSums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
     steps_per_second = round(1.0 / arena.step_dt)
-    watch = FallMeter(arena, len(cfg.seeds))
+    meter = FallMeter(arena, len(cfg.seeds))
     curves = []
     for index, seed in enumerate(cfg.seeds):
         place = {SEED: index, TERRAIN: family}
@@ -77,10 +77,10 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         curve = [alive.float().mean()]
         draw = torch.Generator(arena.device).manual_seed(seed)
         until_push = _between_pushes(arena, draw)
-        watch.begin(index)
+        meter.begin(index)
         rollout = arena.rollout(scenario, seconds=cfg.survival_seconds, seed=seed)
         for number, step in enumerate(rollout, start=1):
-            watch.add(step)
+            meter.add(step)
             alive = alive & ~step.fell
             sums.add(place, falls=step.fell, seconds=torch.full_like(until_push, arena.step_dt))
             if number % steps_per_second == 0:
@@ -89,7 +89,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             due = until_push <= 0.0
             share = torch.rand(len(due), 2, device=arena.device, generator=draw)
             arena.push(PUSH_SPEED * (2.0 * share - 1.0) * due[:, None])
-            watch.pushed(due)
+            meter.pushed(due)
             until_push = torch.where(due, _between_pushes(arena, draw), until_push)
         sums.add(place, survivors=alive, robots=torch.ones_like(alive))
         curves.append(torch.stack(curve))
@@ -128,7 +128,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
                 ),
                 rows=tuple(rows),
             ),
-            watch.table(),
+            meter.table(),
         ),
         plots=(
             Plot(

@@ -14,7 +14,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.class_names import resolve_class
 from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
+from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
@@ -70,7 +70,7 @@ class Algorithm:
             multi_avg_fn=get_ema_multi_avg_fn(1.0 - 1.0 / cfg.policy_memory),
         )
         self._read: Named | None = None
-        self._episodes = EpisodeTracker(env.num_envs, device)
+        self._episodes = ReturnMeter(env.num_envs, device)
         self._finished = EpisodeSums()
         self._meter = LossMeter()
 

@@ -14,7 +14,7 @@ from rl_sim_env.learning.estimator import DECODE_LOSS, ESTIMATE, LATENT, Sequenc
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.frames import FrameRecord
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
-from rl_sim_env.learning.metrics import SpikeAlarm
+from rl_sim_env.learning.metrics import SpikeDetector
 from rl_sim_env.learning.policy import build_estimator
 from rl_sim_env.learning.rollout import Picks, Rollout
 from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
@@ -70,7 +70,7 @@ class EstimatorLearner(Learner):
                 stack.frame_width,
                 device,
             )
-        self._spike_alarm = SpikeAlarm(
+        self._spike_detector = SpikeDetector(
             "reconstruction loss of the VAE", cfg.spike_factor, cfg.spike_window
         )
 
@@ -174,7 +174,7 @@ class EstimatorLearner(Learner):
     def observe(self, metrics: Mapping[str, float], finished: EpisodeSums) -> dict[str, float]:
         """Look for spikes, and measure how often estimates are fed from now on."""
         if DECODE_LOSS in metrics:
-            self._spike_alarm.watch(metrics[DECODE_LOSS])
+            self._spike_detector.watch(metrics[DECODE_LOSS])
         self.adaboot.observe(finished)
         return {_P: self.adaboot.p}
 

@@ -10,7 +10,7 @@ Totals = dict[str, tuple[float, int]]
 """Sum and number of samples by name."""
 
 
-class EpisodeLog:
+class EpisodeMeter:
     """Sums of named values over ended episodes."""
 
     def __init__(self) -> None:
