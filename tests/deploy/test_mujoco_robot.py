@@ -108,7 +108,7 @@ def test_inertia_of_the_load_grows_with_it(make_robot):
         robot = make_robot(load=load)
         return robot.model.body("arm_load_link").inertia
 
-    # The carrier weighs 0.1 kg.
+    # The empty end of the boom weighs 0.1 kg.
     np.testing.assert_allclose(inertia(0.4), 5.0 * inertia(0.0))
 
 

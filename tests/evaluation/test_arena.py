@@ -131,9 +131,9 @@ def test_a_push_adds_to_the_velocity_in_the_world(arena):
     next(rollout)
     qvel, xy = arena.env.sim.data.qvel, arena.env.robot.indexing.free_joint_v_adr[:2]
     before = qvel[:, xy].clone()
-    kick = torch.tensor([[0.5, 0.0], [0.0, 0.0], [0.0, -1.0], [0.3, 0.3]])
-    arena.push(kick)
-    assert torch.allclose((qvel[:, xy] - before)[:ROBOTS], kick, atol=1e-6)
+    velocity = torch.tensor([[0.5, 0.0], [0.0, 0.0], [0.0, -1.0], [0.3, 0.3]])
+    arena.push(velocity)
+    assert torch.allclose((qvel[:, xy] - before)[:ROBOTS], velocity, atol=1e-6)
 
 
 def test_no_time_limit_ends_an_episode(arena):

@@ -36,14 +36,14 @@ def arena(make_env) -> Arena:
 def test_robots_are_where_the_grid_says(arena):
     env = arena.env
     body = env.index.payload_body_global
-    carrier = env.sim.get_default_field("body_mass")[body]
+    empty = env.sim.get_default_field("body_mass")[body]
     seen, begins = torch.zeros(7, 3, 4), []
     for at in rollout_grid(arena, CFG):
         family, mode, load = (at.place[axis] for axis in (TERRAIN, COMMAND_MODE, LOAD))
         assert torch.equal(env.terrain_types.ids, family)
         levels, counts = env.scene.terrain.terrain_levels.unique(return_counts=True)
         assert (levels.tolist(), counts.tolist()) == ([2, 5], [ROBOTS // 2, ROBOTS // 2])
-        carried = env.sim.model.body_mass[:, body] - carrier
+        carried = env.sim.model.body_mass[:, body] - empty
         assert torch.allclose(carried, torch.tensor(LOADS)[load], atol=1e-5)
         command = at.step.command
         assert (command[mode == VELOCITY_MODE][:, 2] == 0.0).all()

@@ -96,12 +96,12 @@ def test_survival_pushes_as_often_and_as_hard_as_it_says(standing, monkeypatch):
     given = []
     monkeypatch.setattr(standing, "push", given.append)
     survival(standing, CFG)
-    kicks = torch.stack(given)
-    pushed = kicks.any(dim=-1)
+    pushes = torch.stack(given)
+    pushed = pushes.any(dim=-1)
     steps = round(period / standing.step_dt)
     assert pushed.nonzero()[:, 0].unique().tolist() == [steps * k - 1 for k in (1, 2, 3, 4)]
     assert pushed[steps - 1].all()
-    assert 0.8 < float(kicks.abs().max()) <= robustness.PUSH_SPEED
+    assert 0.8 < float(pushes.abs().max()) <= robustness.PUSH_SPEED
 
 
 def test_the_same_seed_gives_the_same_pushes(standing, monkeypatch):
@@ -138,8 +138,8 @@ def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
 
     def watched(scenario, **kwargs):
         for step in rollout(scenario, **kwargs):
-            carrier = env.sim.get_default_field("body_mass")[env.index.payload_body_global]
-            load = env.sim.model.body_mass[:, env.index.payload_body_global] - carrier
+            empty = env.sim.get_default_field("body_mass")[env.index.payload_body_global]
+            load = env.sim.model.body_mass[:, env.index.payload_body_global] - empty
             asked.append((load, env.robot.data.joint_pos[:, env.index.boom_joints[1]].clone()))
             yield step
 

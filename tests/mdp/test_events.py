@@ -138,9 +138,9 @@ def test_push_changes_the_horizontal_velocity_of_the_base_alone(make_env):
     env = make_env(4, edit=push_soon)
     before = env.sim.data.qvel.clone()
     env.event_manager.apply(mode="interval", dt=env.step_dt)
-    kick = env.sim.data.qvel - before
-    assert (kick[:, :2].abs() <= 1.0).all() and (kick[:, :2] != 0.0).all()
-    assert (kick[:, 2:] == 0.0).all()
+    change = env.sim.data.qvel - before
+    assert (change[:, :2].abs() <= 1.0).all() and (change[:, :2] != 0.0).all()
+    assert (change[:, 2:] == 0.0).all()
 
 
 def test_loads_change_in_mid_walk(make_env):

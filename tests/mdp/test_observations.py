@@ -63,7 +63,7 @@ def test_system_mass_delta_is_load_plus_trunk_draw(env):
 def test_nominal_mass_is_that_of_the_model_without_load(env):
     model = mujoco.MjModel.from_xml_path(str(MJCF_PATH))
     assert env.nominal_mass == pytest.approx(model.body_mass.sum())
-    assert model.body("arm_load_link").mass[0] == pytest.approx(0.1), "the carrier alone"
+    assert model.body("arm_load_link").mass[0] == pytest.approx(0.1), "the end of the boom alone"
 
 
 def test_base_velocity_is_that_of_the_link_in_its_own_frame(env, place):

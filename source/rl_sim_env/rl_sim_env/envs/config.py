@@ -72,7 +72,7 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU, at
     least 1. They follow the randomised masses and say how soft contacts and joint limits are."""
 
-    def suit(self, device: str) -> None:
+    def configure_for_device(self, device: str) -> None:
         """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
         self.fixed_shapes = self.capture_step = self.overlap = device != "cpu"
 

@@ -7,7 +7,7 @@ a rollout::
         for step in arena.rollout(Scenario(load=load), seconds=cfg.seconds, seed=seed):
             sums.add(..., error=step.velocity_error)
 
-Between two steps it may change the world: hang another load on, push. Nothing in a rollout is read
+Between two steps it may change the world: change a load, push. Nothing in a rollout is read
 from the device.
 """
 
@@ -102,7 +102,7 @@ class Scenario:
     plane."""
 
     load: torch.Tensor | None = None
-    """Load on the carrier [kg]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
+    """Load of each robot [kg]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
 
     boom_length: torch.Tensor | None = None
     """Length of the boom [m]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
@@ -173,16 +173,16 @@ class Arena(Evaluator):
         """Change loads, in mid-rollout and for all episodes that follow in it.
 
         Args:
-            load: Loads on the carrier [kg]. Shape (len(robots),).
+            load: Loads [kg]. Shape (len(robots),).
             robots: Their indices; None for all.
         """
         ids = self._all if robots is None else robots
         self._load[ids] = load
-        events.change_load(self.env, ids, load)
+        events.set_load(self.env, ids, load, recompute=True)
 
     def push(self, velocity_xy: torch.Tensor) -> None:
         """Add to the velocity of the bases, world frame [m/s]. Shape (num_robots, 2)."""
-        events.kick(self.env, self._all, velocity_xy)
+        events.push_by_velocity(self.env, self._all, velocity_xy)
 
     @property
     def _all(self) -> torch.Tensor:

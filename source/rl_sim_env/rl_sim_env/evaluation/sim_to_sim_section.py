@@ -63,11 +63,11 @@ def sim_to_sim(
         UserError: The policy or the model cannot be read or do not fit each other.
     """
     boom = robot.payload if isinstance(robot.payload, Boom) else None
-    carrier = f"a rigid boom of {boom.default_length:g} m, " if boom else ""
+    mounting = f"a rigid boom of {boom.default_length:g} m, " if boom else ""
     method = (
         f"The exported file {policy_path.name} drives the robot in plain MuJoCo, outside the "
         f"trainer: time step {TIME_STEP * 1000:g} ms, implicitfast, elliptic cone, "
-        f"{SOLVER_ITERATIONS} solver iterations, {carrier}drives "
+        f"{SOLVER_ITERATIONS} solver iterations, {mounting}drives "
         f"written anew, Gaussian sensor noise, friction {FRICTION[0]:g} to {FRICTION[1]:g}. On the "
         f"plane commands are drawn every {COMMAND_PERIOD:g} s within +-{COMMAND_RANGE:g} (m/s, "
         "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "

@@ -150,10 +150,10 @@ def torque_limits(
 
 @dataclass(kw_only=True, frozen=True)
 class Boom:
-    """A swivelling boom with a carrier at its end, on which a load hangs."""
+    """A swivelling boom, from whose end a load hangs."""
 
     body: str
-    """Body at the boom's end: the carrier, whose mass grows by the load."""
+    """Body at the end of the boom, whose mass grows by the load."""
 
     max_load: float
     """Heaviest load in training [kg]; > 0."""
