@@ -32,7 +32,7 @@ def flat(make_env) -> Arena:
 
 @pytest.fixture(scope="module")
 def rough(make_env) -> Arena:
-    # As on a GPU, with a spare environment that must not count.
+    # As on a GPU, with a padding environment that must not count.
     return make_arena(make_env, "rough", fixed_shapes=True)
 
 

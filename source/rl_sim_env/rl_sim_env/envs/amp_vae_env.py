@@ -64,7 +64,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         leg_drive: The actuators of the leg joints.
         leg_speed_limits: No-load speeds of leg joints [rad/s]. Shape (num_envs, num_leg_joints).
         foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
-        num_robots: Number of environments that count: all but the spare of fixed shapes.
+        num_robots: Number of environments that count: all but the padding of fixed shapes.
         transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
             functions of the environment, shape (num_envs, width) each, 0 where the state is broken.
             To be filled before the first step.
@@ -82,13 +82,13 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         cfg.check()
         self.num_robots = cfg.scene.num_envs
         self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
-        self._room: int | None = None
-        with_spare = cfg
+        self._reset_capacity: int | None = None
+        padded_cfg = cfg
         if cfg.fixed_shapes:
-            self._room = math.ceil(cfg.reset_share * self.num_robots)
-            with_spare = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
+            self._reset_capacity = math.ceil(cfg.reset_share * self.num_robots)
+            padded_cfg = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
         with use_simulation(simulation_class(device)):
-            super().__init__(with_spare, device, render_mode, **kwargs)
+            super().__init__(padded_cfg, device, render_mode, **kwargs)
         self._run_step = self._step
         if cfg.fixed_shapes and isinstance(self.sim, WarpSimulation):
             # Some robot is reset in nearly every step, and would have all of them computed.
@@ -101,7 +101,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                     around=self._capturing,
                 )
         # What is saved beside a run is what was asked for.
-        cfg.seed = with_spare.seed
+        cfg.seed = padded_cfg.seed
         self.cfg = cfg
 
     # What the terms read.
@@ -210,7 +210,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         ):
             self.sim.recompute_inverse_weights()
         self.common_step_counter += 1
-        returned = self._run_step(self._with_spare(action.to(self.device)))
+        returned = self._run_step(self._pad_action(action.to(self.device)))
         if self._run_step != self._step:
             # What a replay has computed anew is not what the sensors remember.
             for sensor in self.scene.sensors.values():
@@ -326,18 +326,18 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def select(self, mask: torch.Tensor) -> torch.Tensor:
         """Indices of the environments of a mask.
 
-        With fixed shapes there are always equally many: the spare environment fills the list, and
+        With fixed shapes there are always equally many: the padding environment fills the list, and
         what finds no place is left out, without a read from the device.
 
         Args:
             mask: Shape (num_envs,).
         """
-        if self._room is None:
+        if self._reset_capacity is None:
             return mask.nonzero().squeeze(-1)
-        return padded_ids(mask, self._room, fill=self.num_robots)[0]
+        return padded_ids(mask, self._reset_capacity, fill=self.num_robots)[0]
 
-    def _with_spare(self, action: torch.Tensor) -> torch.Tensor:
-        """Actions of all environments: the spare's are zero."""
+    def _pad_action(self, action: torch.Tensor) -> torch.Tensor:
+        """Actions of all environments: the padding environment's are zero."""
         return torch.nn.functional.pad(action, (0, 0, 0, self.num_envs - len(action)))
 
     def _defer_the_rest(self, due: torch.Tensor, reset_ids: torch.Tensor) -> torch.Tensor:
@@ -346,7 +346,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         Returns:
             Whose episode ends now. Shape (num_envs,).
         """
-        if self._room is None:
+        if self._reset_capacity is None:
             return due
         ends = torch.zeros_like(due)
         ends[reset_ids] = True
@@ -449,7 +449,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         totals = self._episode_meter.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
-        if self._room is not None:
+        if self._reset_capacity is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()
         return totals

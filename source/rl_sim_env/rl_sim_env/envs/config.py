@@ -54,7 +54,7 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
 
     fixed_shapes: bool = False
     """Whether every step runs the same operations on tensors of the same shapes and reads nothing
-    from the device, as GPUs want it. One spare environment is added, the last, which stands in
+    from the device, as GPUs want it. One padding environment is added, the last, which stands in
     where fewer robots are due than there is room for; :class:`AmpVaeVecEnv` hides it."""
 
     reset_share: float = 1.0 / 16.0

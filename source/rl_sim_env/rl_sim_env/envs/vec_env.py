@@ -21,7 +21,7 @@ from rl_sim_env.mdp.reflections import reflections
 class AmpVaeVecEnv(VecEnv):
     """Adapter from :class:`AmpVaeEnv` to rsl_rl's vectorised environment.
 
-    It shows the robots that count: the spare environment of fixed shapes stays hidden.
+    It shows the robots that count: the padding environment of fixed shapes stays hidden.
 
     Args:
         env: The environment; it is reset.

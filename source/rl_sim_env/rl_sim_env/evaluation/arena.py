@@ -136,7 +136,7 @@ class Arena(Evaluator):
         if not isinstance(command, _ScenarioCommand):
             raise UserError("the arena needs an environment that arena_env_cfg has configured")
         self._command = command
-        # Of all environments, with the spare one that fixed shapes bring along.
+        # Of all environments, with the padding one that fixed shapes bring along.
         self._load, self._boom_length = torch.full(
             (2, self.env.num_envs), torch.nan, device=self.device
         )
