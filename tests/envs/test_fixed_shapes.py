@@ -127,7 +127,7 @@ def test_a_step_keeps_its_state_in_the_same_tensors(vec_env):
     assert {path for path in before | after if before.get(path) != after.get(path)} == set()
 
 
-def test_the_spare_environment_is_hidden(vec_env):
+def test_the_padding_environment_is_hidden(vec_env):
     assert vec_env.num_envs == NUM_ROBOTS and vec_env.unwrapped.num_envs == NUM_ROBOTS + 1
     obs, reward, dones, extras = vec_env.step(torch.zeros(NUM_ROBOTS, 12))
     assert obs.batch_size == extras["terminal_obs"].batch_size == (NUM_ROBOTS,)

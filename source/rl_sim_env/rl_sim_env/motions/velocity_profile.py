@@ -53,12 +53,12 @@ class ClipCfg:
     gait: Gait
     """How it steps."""
 
-    course: tuple[Velocity, ...]
-    """Velocities to go through. A single one is held for ever and gives a cyclic clip. Otherwise
-    the course starts and ends at standstill, without steps, and moves all the time in between."""
+    velocities: tuple[Velocity, ...]
+    """Velocity profile: what to go through. A single one is held for ever and gives a cyclic clip.
+    Otherwise they start and end at standstill, without steps, and move all the time in between."""
 
     hold: float = 0.5
-    """How long each velocity of the course is held [s]; at the end, time enough to settle."""
+    """How long each velocity is held [s]; at the end, time enough to settle."""
 
     blend: float = 0.8
     """How long a change of velocity takes, along a minimum-jerk curve [s]."""
@@ -70,10 +70,10 @@ class ClipCfg:
     """How often the clip is sampled, relative to the others."""
 
     def __post_init__(self) -> None:
-        ends = {self.course[0], self.course[-1]}
-        if len(self.course) > 1 and (ends != {STANDSTILL} or set(self.course) == ends):
+        ends = {self.velocities[0], self.velocities[-1]}
+        if len(self.velocities) > 1 and (ends != {STANDSTILL} or set(self.velocities) == ends):
             raise UserError(
-                f"motion clip {self.name}: its course must be a single velocity, or start and end "
+                f"motion clip {self.name}: its velocities must be a single one, or start and end "
                 "at standstill and move in between"
             )
 
@@ -130,16 +130,18 @@ def plan_timeline(cfg: ClipCfg, turning_radius: float) -> Timeline:
         turning_radius: Distance of the feet from the trunk's centre [m]; with the turning rate it
             says how fast the ground passes under the feet of a robot that turns.
     """
-    return _loop(cfg, turning_radius) if len(cfg.course) == 1 else _passage(cfg, turning_radius)
+    return (
+        _loop(cfg, turning_radius) if len(cfg.velocities) == 1 else _transient(cfg, turning_radius)
+    )
 
 
 def _loop(cfg: ClipCfg, turning_radius: float) -> Timeline:
-    fraction = _speed_fraction(cfg, _course_velocity(cfg, np.zeros(1)), turning_radius)
+    fraction = _speed_fraction(cfg, _velocity_at(cfg, np.zeros(1)), turning_radius)
     # A whole number of frames to the stride closes the loop exactly.
     stride_frames = round(FPS / cfg.gait.frequency.at(fraction)[0])
     padding = PADDING_STRIDES * stride_frames
     time, frames = _grid(cfg.strides * stride_frames, padding)
-    velocity = _course_velocity(cfg, time)
+    velocity = _velocity_at(cfg, time)
     path, acceleration = _integrate_path(time, velocity)
     moves = fraction[0] > 0.0
     return Timeline(
@@ -156,8 +158,8 @@ def _loop(cfg: ClipCfg, turning_radius: float) -> Timeline:
     )
 
 
-def _passage(cfg: ClipCfg, turning_radius: float) -> Timeline:
-    changes = len(cfg.course) - 1
+def _transient(cfg: ClipCfg, turning_radius: float) -> Timeline:
+    changes = len(cfg.velocities) - 1
     duration = (changes + 1) * cfg.hold + changes * cfg.blend
     settling = SETTLE_STRIDES / cfg.gait.frequency.slow
     if cfg.hold < settling:
@@ -166,7 +168,7 @@ def _passage(cfg: ClipCfg, turning_radius: float) -> Timeline:
             f"{settling:.2f} s to settle; set hold to no less"
         )
     time, frames = _grid(round(duration * FPS) + 1, 1)
-    velocity = _course_velocity(cfg, time)
+    velocity = _velocity_at(cfg, time)
     path, acceleration = _integrate_path(time, velocity)
     fraction = _speed_fraction(cfg, velocity, turning_radius)
     frequency = cfg.gait.frequency.at(fraction)
@@ -205,15 +207,15 @@ def _grid(num_frames: int, padding: int) -> tuple[np.ndarray, slice]:
     return time, slice(first, first + (num_frames + 1) * SUBSTEPS + 1, SUBSTEPS)
 
 
-def _course_velocity(cfg: ClipCfg, time: np.ndarray) -> np.ndarray:
+def _velocity_at(cfg: ClipCfg, time: np.ndarray) -> np.ndarray:
     """Commanded velocity (T, 3) at the times (T,)."""
-    course = np.array([(v.x, v.y, v.yaw) for v in cfg.course])
+    velocities = np.array([(v.x, v.y, v.yaw) for v in cfg.velocities])
     period = cfg.hold + cfg.blend
-    station = np.clip(time // period, 0, len(course) - 1).astype(int)
-    following = np.minimum(station + 1, len(course) - 1)
-    progress = minimum_jerk((time - station * period - cfg.hold) / cfg.blend)[:, None]
+    segment = np.clip(time // period, 0, len(velocities) - 1).astype(int)
+    following = np.minimum(segment + 1, len(velocities) - 1)
+    progress = minimum_jerk((time - segment * period - cfg.hold) / cfg.blend)[:, None]
     # This form is exact at both ends, so that standstill is exactly zero.
-    return (1.0 - progress) * course[station] + progress * course[following]
+    return (1.0 - progress) * velocities[segment] + progress * velocities[following]
 
 
 def _speed_fraction(cfg: ClipCfg, velocity: np.ndarray, turning_radius: float) -> np.ndarray:
