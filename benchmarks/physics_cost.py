@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from cases import build
 from env_step import MILLISECONDS, time_physics
-from gauges import MemoryGauge
+from profilers import MemoryMeter
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.options import (
     ExperimentOptions,
@@ -29,7 +30,6 @@ from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
 from rl_sim_env.mdp.buried_feet import BuriedFeet
 from rl_sim_env.tasks import make_env_cfg
-from subjects import build
 
 AS_IT_IS = "as it is"
 
@@ -136,8 +136,8 @@ def _measure(
         )
     )
     tell_differences(setup.differences)
-    gauge = MemoryGauge(device)
-    vec_env, _ = build(name, lambda: build_vec_env(setup), device, gauge)
+    memory = MemoryMeter(device)
+    vec_env, _ = build(name, lambda: build_vec_env(setup), device, memory)
     arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
     env = arena.env
     squared_errors: dict[str, torch.Tensor] = {}
@@ -173,7 +173,7 @@ def _measure(
     error, falls, slip, stance, depth, foot_seconds, stuck = sums.tolist()
     return {
         "physics_ms": MILLISECONDS * statistics.median(times),
-        "memory_gib": gauge.gib,
+        "memory_gib": memory.gib,
         "velocity_error": error / steps,
         "falls_per_100_s": 100.0 * falls / (steps * arena.step_dt),
         "slip_m_per_s": slip / stance,

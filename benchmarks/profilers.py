@@ -1,4 +1,4 @@
-"""Gauges: the time that parts of a step take, device memory, waits of the host for the device."""
+"""Profilers: the time that parts of a step take, device memory, waits of the host for the device."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-class MemoryGauge:
-    """Device memory taken while the gauge is active, over all the times it is.
+class MemoryMeter:
+    """Device memory taken while the meter is active, over all the times it is.
 
     Args:
         device: Torch device; of a CPU nothing is measured.
@@ -43,7 +43,7 @@ class MemoryGauge:
         """Memory taken so far [GiB]; None on a CPU."""
         return None if self._device == "cpu" else self._taken / GIB
 
-    def __enter__(self) -> MemoryGauge:
+    def __enter__(self) -> MemoryMeter:
         self._free = self._read_free()
         return self
 

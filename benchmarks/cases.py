@@ -12,7 +12,7 @@ import mjlab.tasks  # noqa: F401 (makes mjlab's tasks known)
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
 from mjlab.tasks.registry import list_tasks, load_env_cfg
 
-from gauges import MemoryGauge, Part, synchronize
+from profilers import MemoryMeter, Part, synchronize
 from rl_sim_env.cli.options import TaskOptions
 from rl_sim_env.cli.program import quiet
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
@@ -39,11 +39,11 @@ Built = TypeVar("Built")
 
 
 @dataclass(kw_only=True)
-class SubjectOptions(TaskOptions):
+class CaseOptions(TaskOptions):
     """What is measured, and where."""
 
     stock: str | None = None
-    """Id of mjlab's task to measure in turns with it, or none; default: its Go1 on the same kind of
+    """Id of mjlab's task to measure interleaved with it, or none; default: its Go1 on the same kind of
     ground on a GPU, none on a CPU, where Warp takes minutes."""
 
     num_envs: int | None = None
@@ -53,7 +53,7 @@ class SubjectOptions(TaskOptions):
     """Seed of all random numbers."""
 
 
-def our_setup(options: SubjectOptions, device: str) -> tuple[EnvSetup, AmpVaeRunnerCfg]:
+def our_setup(options: CaseOptions, device: str) -> tuple[EnvSetup, AmpVaeRunnerCfg]:
     """Environment and trainer of the task, configured as training does.
 
     Raises:
@@ -75,7 +75,7 @@ def our_setup(options: SubjectOptions, device: str) -> tuple[EnvSetup, AmpVaeRun
     return setup, runner_cfg
 
 
-def stock_task(options: SubjectOptions, env_cfg: AmpVaeEnvCfg, device: str) -> str | None:
+def stock_task(options: CaseOptions, env_cfg: AmpVaeEnvCfg, device: str) -> str | None:
     """Id of mjlab's task to measure beside the task; None for no such.
 
     Raises:
@@ -100,7 +100,7 @@ def stock_env_cfg(task_id: str, ours: AmpVaeEnvCfg) -> ManagerBasedRlEnvCfg:
 
 
 def build(
-    name: str, make: Callable[[], Built], device: str, memory: MemoryGauge
+    name: str, make: Callable[[], Built], device: str, memory: MemoryMeter
 ) -> tuple[Built, float]:
     """Build something, and say so.
 
@@ -141,17 +141,17 @@ def step_parts(env: ManagerBasedRlEnv) -> tuple[Part, ...]:
 
 @contextmanager
 def as_written(env: ManagerBasedRlEnv) -> Iterator[None]:
-    """Let a step run as it is written, not from a recording, which has no parts."""
+    """Let a step run as it is written, not from its CUDA graph, which has no parts."""
     if not isinstance(env, AmpVaeEnv):
         yield
         return
-    recorded, env._run_step = env._run_step, env._step
+    graphed, env._run_step = env._run_step, env._step
     yield
-    env._run_step = recorded
+    env._run_step = graphed
 
 
-def in_turns(turns: int, what: str) -> Iterator[int]:
-    """Count the turns in which all that is built is measured, and say so."""
-    for turn in range(turns):
-        print(f"{what} {turn + 1} of {turns}", flush=True)
-        yield turn
+def interleaved_rounds(rounds: int, what: str) -> Iterator[int]:
+    """Count the rounds in each of which all cases are measured, one after another, and say so."""
+    for number in range(rounds):
+        print(f"{what} {number + 1} of {rounds}", flush=True)
+        yield number
