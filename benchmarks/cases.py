@@ -43,8 +43,8 @@ class CaseOptions(TaskOptions):
     """What is measured, and where."""
 
     stock: str | None = None
-    """Id of mjlab's task to measure interleaved with it, or none; default: its Go1 on the same kind of
-    ground on a GPU, none on a CPU, where Warp takes minutes."""
+    """Id of mjlab's task to measure interleaved with it, or none; default: its Go1 on the same kind
+    of ground on a GPU, none on a CPU, where Warp takes minutes."""
 
     num_envs: int | None = None
     """Robots, the same number for both; default: the task's own."""

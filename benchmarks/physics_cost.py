@@ -152,7 +152,7 @@ def _measure(
     ):
         seen = gait.sample(step.command)
         # Wrong by up to the height of an edge within a cell of the height map, as in all variants.
-        depth = (-observations.foot_clearance(env)[: arena.num_robots]).clamp(min=0.0)
+        depth = (-observations.foot_height(env)[: arena.num_robots]).clamp(min=0.0)
         of_step = (
             step.velocity_error.mean(),
             step.fell.float().mean(),

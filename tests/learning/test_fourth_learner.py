@@ -19,7 +19,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg, LearnerCfg
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition
 from rl_sim_env.learning.returns import generalized_returns
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.runner import AmpVaeRunner
 
 NAME = f"{__name__}:CostCritic"
@@ -59,8 +59,8 @@ class CostCritic(Learner):
         rollout["advantages"].sub_(self.weight * standardize_over_ranks(returns - values))
         return {"Train/cost": rollout["cost"].mean()}
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Any) -> LearnerLoss:
-        batch = rollout.pick(("critic_obs", "cost_returns"), picks.samples)
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Any) -> LearnerLoss:
+        batch = rollout.pick(("critic_obs", "cost_returns"), indices.samples)
         error = self.value(batch["critic_obs"]).squeeze(-1) - batch["cost_returns"]
         return LearnerLoss(error.square().mean(), {"Loss/cost_value": error.square().mean()})
 

@@ -9,7 +9,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.config import AmpCfg
-from rl_sim_env.learning.rollout import Picks
+from rl_sim_env.learning.rollout import BatchIndices
 from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
 STEPS = 8
@@ -83,7 +83,7 @@ def test_estimators_learn_from_mirror_images_by_half(monkeypatch: pytest.MonkeyP
     plain = learner.sequences(algorithm.rollout, envs)
     read = []
     monkeypatch.setattr(learner.estimator, "loss", read.append)
-    learner.loss(algorithm.rollout, Picks(envs, envs), None)
+    learner.loss(algorithm.rollout, BatchIndices(envs, envs), None)
     (found,) = read
     chosen = found.memory == 1.0
     assert chosen.any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.15)

@@ -38,9 +38,9 @@ def test_training_on_a_mini_batch_reads_nothing_back_from_the_device() -> None:
     rollout(algorithm, env)
     own = zip(*(each.batches(4) for each in algorithm.learners.values()), strict=True)
     reads = HostReads()
-    for picks, brought in zip(algorithm.rollout.draw(2, 2), own, strict=True):
+    for indices, brought in zip(algorithm.rollout.draw(2, 2), own, strict=True):
         with reads:
-            algorithm.update_step(MiniBatch(picks, brought))
+            algorithm.update_step(MiniBatch(indices, brought))
     assert reads.places == set()
 
 

@@ -181,7 +181,7 @@ def test_play_varies_only_load_and_boom(make_env):
 
 def test_episodes_that_begin_in_a_motion_stand_on_their_feet_and_move(make_env):
     env = make_env(NUM_ENVS, reference_start=1.0)
-    foot_gap = observations.foot_clearance(env)
+    foot_gap = observations.foot_height(env)
     assert foot_gap.amin(dim=-1).abs().max() < 0.02, "a foot carries"
     speed = env.robot.data.root_link_lin_vel_b[:, 0]
     assert speed.max() > 0.3 and speed.std() > 0.1

@@ -91,10 +91,10 @@ def test_foot_positions_in_base_frame_and_canonical_order(env, place):
     torch.testing.assert_close(feet[..., 2], height, atol=1e-3, rtol=0.0)
 
 
-def test_foot_clearance_is_the_gap_below_the_sphere(env, place):
+def test_foot_height_is_the_gap_below_the_sphere(env, place):
     place(env, height=STANDING_HEIGHT + 0.1)
     gap = torch.full((3, 4), 0.1)
-    torch.testing.assert_close(obs.foot_clearance(env), gap, atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(obs.foot_height(env), gap, atol=1e-3, rtol=0.0)
 
 
 def test_height_scan_reads_the_ground_ahead_in_the_robots_heading(make_env, place):

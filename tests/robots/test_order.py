@@ -159,7 +159,7 @@ def test_clearance_is_that_of_the_leg_that_is_lifted(envs, place):
     clearance = []
     for env, order in zip(envs, (list(range(12)), JOINTS), strict=True):
         place(env, height=0.6, joint_pos=lifted[:, order])
-        clearance.append(observations.foot_clearance(env)[0])
+        clearance.append(observations.foot_height(env)[0])
     ours, theirs = clearance
     torch.testing.assert_close(theirs, ours[LEGS])
     assert OTHER.legs[int(theirs.argmax())].name == "RL"

@@ -59,7 +59,7 @@ class FeetMeter:
         landed = contact & swung & (self._swing_peak > MIN_LIFT)
         swing_height = self._swing_peak * landed
         self._contact, self._swings = contact, (was_down | swung) & ~contact
-        peak = self._swing_peak.maximum(observations.foot_clearance(env)[robots])
+        peak = self._swing_peak.maximum(observations.foot_height(env)[robots])
         self._swing_peak = torch.where(self._swings, peak, 0.0)
         return FeetStep(contact, landed, swing_height)
 

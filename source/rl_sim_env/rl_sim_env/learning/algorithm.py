@@ -188,9 +188,9 @@ class Algorithm:
         ppo = self.cfg.algorithm
         count = ppo.num_mini_batches * ppo.num_learning_epochs
         own = zip(*(learner.batches(count) for learner in self.learners.values()), strict=True)
-        picks = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
-        for picked, brought in zip(picks, own, strict=True):
-            self._meter.add(self.update_step(MiniBatch(picked, brought)))
+        drawn = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
+        for indices, brought in zip(drawn, own, strict=True):
+            self._meter.add(self.update_step(MiniBatch(indices, brought)))
         self.rollout.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()

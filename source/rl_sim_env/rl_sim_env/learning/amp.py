@@ -13,7 +13,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 
 _STATE = "amp_obs"
 _NEXT_STATE = "next_amp_obs"
@@ -92,7 +92,7 @@ class DiscriminatorLearner(Learner):
         self.discriminator.update_normalizer(*pairs)
         return zip(*(self.discriminator.normalize(of).split(size) for of in pairs), strict=True)
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Least-squares loss and gradient penalty."""
         policy_pairs, expert_pairs = own
         return self.discriminator.loss(policy_pairs, expert_pairs)

@@ -16,7 +16,7 @@ from rl_sim_env.learning.frames import FrameRecord
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.metrics import SpikeDetector
 from rl_sim_env.learning.policy import build_estimator
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
 _P = "Adaboot/adaboot_p"
@@ -155,11 +155,11 @@ class EstimatorLearner(Learner):
             valid=valid,
         )
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Loss of the estimator over the whole time of some environments."""
-        batch = self.sequences(rollout, picks.envs)
+        batch = self.sequences(rollout, indices.envs)
         if self._mirrored is not None:
-            in_the_mirror = self.first_memory[self._num_envs + picks.envs]
+            in_the_mirror = self.first_memory[self._num_envs + indices.envs]
             batch = self._mirrored.put_by_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
 

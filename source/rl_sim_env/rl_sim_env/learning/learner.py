@@ -24,7 +24,7 @@ from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.motion_pairs import PairSource
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.symmetry import Symmetry
 
 Tree = Any
@@ -213,12 +213,12 @@ class Learner(ABC):
         return iter([None] * count)
 
     @abstractmethod
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Loss of a mini-batch.
 
         Args:
             rollout: The rollout.
-            picks: Which steps, or environments, of it.
+            indices: Which steps, or environments, of it.
             own: One of :meth:`batches`.
         """
 

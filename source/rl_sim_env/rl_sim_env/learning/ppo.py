@@ -14,7 +14,7 @@ from rl_sim_env.learning.collectives import standardize_over_ranks
 from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_actor, build_critic
 from rl_sim_env.learning.returns import generalized_returns
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.symmetry import MIRROR_SETTING, MIRRORED
 
 _LR_STEP = 1.5
@@ -130,12 +130,12 @@ class PpoLearner(ActingLearner):
         rollout.put("advantages", standardize_over_ranks(returns - rollout["values"]))
         return {}
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Clipped surrogate, value error, entropy bonus and mirror loss."""
         cfg = self.cfg
         distribution = self._distribution
         names = (*self._read, *_ACTED, *distribution, "returns", "advantages")
-        batch = rollout.pick(names, picks.samples)
+        batch = rollout.pick(names, indices.samples)
         self.actor(batch, stochastic_output=True)
         log_prob = self.actor.get_output_log_prob(batch["actions"])
         with torch.no_grad():

@@ -15,13 +15,13 @@ from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import average_over_ranks
 from rl_sim_env.learning.learner import Learner, LearnerLoss, Tree
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 
 
 class MiniBatch(NamedTuple):
     """What all learners train on in one step."""
 
-    picks: Picks
+    indices: BatchIndices
     """Which part of the rollout."""
 
     own: tuple[Tree, ...]
@@ -90,7 +90,7 @@ class UpdateStep:
         """Losses in the order of their names: one tensor, for a graph's results are copied."""
         losses: list[LearnerLoss] = fork_join(
             *(
-                partial(learner.loss, self._rollout, mini_batch.picks, own)
+                partial(learner.loss, self._rollout, mini_batch.indices, own)
                 for learner, own in zip(self._learners, mini_batch.own, strict=True)
             )
         )

@@ -155,7 +155,7 @@ class HeightScan:
         return position[:, 2:3] - ground - offset
 
 
-def foot_clearance(env: AmpVaeEnv) -> torch.Tensor:
+def foot_height(env: AmpVaeEnv) -> torch.Tensor:
     """Gap between each foot's sphere and the ground below [m]. Shape (num_envs, num_feet)."""
     position = env.robot.data.site_pos_w[:, env.index.foot_sites]
     return position[..., 2] - env.height_map.heights(position[..., :2]) - env.index.foot_radius
