@@ -140,14 +140,15 @@ def evaluate(options: EvaluateOptions) -> None:
     cfg = _sizes(options, device)
     path = find_checkpoint(options, options.task)
     is_checkpoint = path.suffix != ONNX_SUFFIX
-    # A file without history has nothing to walk with outside.
+    # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it.
     names = choose_protocols(
         options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
     )
     beside = Path() if path.parent.parent == POLICIES else path.parent
     output = beside / "report" if options.output is None else options.output
     check_writable(output)
-    # What is measured outlives an end before the last protocol, and an earlier report outlives it.
+    # An unfinished report has a folder of its own: nothing measured is lost if the program ends
+    # early, and an earlier report is replaced by a complete one only.
     unfinished = Path(f"{output.resolve()}{UNFINISHED_SUFFIX}")
     check_writable(unfinished)
     saved = _open_policy(path, options.task)

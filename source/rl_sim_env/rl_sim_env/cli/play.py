@@ -141,7 +141,7 @@ def _make_env(
     options: PlayOptions, num_envs: int | None, training: Training | None
 ) -> AmpVaeVecEnv:
     def adapt(cfg: AmpVaeEnvCfg) -> None:
-        # Whoever falls begins anew at once: fixed shapes must not let some lie.
+        # Robots that fall are reset at once: none may lie on the ground waiting for capacity.
         cfg.reset_share = 1.0
         cfg.scene.spec_fn = daylight
         cfg.viewer.max_extra_envs = (num_envs or cfg.scene.num_envs) - 1

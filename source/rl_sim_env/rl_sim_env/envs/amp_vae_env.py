@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
 
 class AmpVaeEnv(ManagerBasedRlEnv):
-    """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
+    """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp), for any learner.
 
+    It is named after the algorithm that it was made for: saved runs and task ids carry the name.
     Differs from mjlab's environment in one thing that learning depends on: the state s_{t+1} is
     made current *before* rewards, terminations and resets, so that rewards judge it and not the
     state one physics step earlier, and so that the true terminal observation exists. It is reported
@@ -91,7 +92,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             super().__init__(padded_cfg, device, render_mode, **kwargs)
         self._run_step = self._step
         if cfg.fixed_shapes and isinstance(self.sim, WarpSimulation):
-            # Some robot is reset in nearly every step, and would have all of them computed.
+            # Some robot is reset in nearly every step, which would compute the weights of all each time.
             self.sim.defers_inverse_weights = True
             if cfg.capture_step:
                 self._run_step = GraphedCallable(
@@ -100,7 +101,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
                     setting="env.capture_step",
                     around=self._capturing,
                 )
-        # What is saved beside a run is what was asked for.
+        # A run saves the configuration that was asked for, without the padding environment.
         cfg.seed = padded_cfg.seed
         self.cfg = cfg
 
@@ -212,7 +213,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.common_step_counter += 1
         returned = self._run_step(self._pad_action(action.to(self.device)))
         if self._run_step != self._step:
-            # What a replay has computed anew is not what the sensors remember.
+            # A replay computes new sensor data behind the back of the sensors' caches.
             for sensor in self.scene.sensors.values():
                 sensor._invalidate_cache()
         return returned

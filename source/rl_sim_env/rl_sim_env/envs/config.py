@@ -21,7 +21,7 @@ class StyleCfg:
 
 @dataclass(kw_only=True)
 class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
-    """Configuration of :class:`AmpVaeEnv`."""
+    """Configuration of :class:`AmpVaeEnv`, which serves any learner; saved runs carry the name."""
 
     robot: Robot
     """Which robot it is: its parts by name, and what it carries."""

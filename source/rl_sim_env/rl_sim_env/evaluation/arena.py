@@ -219,7 +219,7 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         cfg: A task's configuration; it is changed.
     """
     cfg = evaluation_env_cfg(cfg)
-    # Whoever falls begins anew at once: fixed shapes must not let some lie.
+    # Robots that fall are reset at once: none may lie on the ground waiting for capacity.
     cfg.reset_share = 1.0
     cfg.terminations.pop("time_out", None)
     if cfg.terminations.pop("left_terrain", None) is not None:

@@ -91,7 +91,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             curves.add(truth, estimate)
     declared = arena.policy.targets.declared
     load = arena.env.cfg.robot.max_load
-    # Only of a mass is a step of the load an answer.
+    # The response to a step of the load says something about an estimated mass alone.
     response = load_step(arena, cfg.seeds) if load and "mass" in declared else None
     about_the_step = (
         f" Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s and "

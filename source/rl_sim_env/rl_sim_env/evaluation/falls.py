@@ -82,7 +82,7 @@ class FallMeter:
         self._ages.masked_fill_(step.dones, torch.inf)
         since_begin.masked_fill_(step.dones, 0.0)
         self._command = step.command
-        # Whoever fell is another robot by now.
+        # A robot that fell was reset just now, and with it its load and friction were drawn anew.
         self._place = self._robots_now()
 
     def pushed(self, robots: torch.Tensor) -> None:

@@ -97,11 +97,11 @@ def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> It
     device = arena.device
     num_cells = prod(axes.values())
     cells = spread_evenly(num_cells, axes, device)
-    # In mixed order, so that few robots, too, are of all kinds.
+    # Cells are shuffled, so that a number of robots below that of cells is spread over all axes.
     order = torch.randperm(num_cells, generator=torch.Generator().manual_seed(0)).to(device)
     levels = torch.tensor(cfg.levels, device=device)
     for index, seed in enumerate(cfg.seeds):
-        # Where one seed's robots end the next one's go on: all groups are equal in the end.
+        # Each seed goes on with the cell after the last one's: over all seeds, cells get equal shares.
         robots = torch.arange(arena.num_robots, device=device) + index * arena.num_robots
         cell = order[robots % num_cells]
         place = {name: which[cell] for name, which in cells.items()}

@@ -259,7 +259,7 @@ class Algorithm:
         for name, learner in self.learners.items():
             learner.load_state_dict(state["learners"][name])
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
-        # Of an average without updates the first one would take the place.
+        # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)
         self.update_step.recapture()
 

@@ -99,7 +99,7 @@ class EstimatorLearner(Learner):
         truth = self.estimator.targets.truth(observations)
         uses_estimate = self.adaboot.uses_estimate.unsqueeze(1)
         if self._mirrored is not None:
-            # Behind the robots stand their mirror images, each with a memory of its own.
+            # Rows N to 2 N are the mirror images of rows 0 to N, each with a memory of its own.
             read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
             truth = self._mirrored.code.augment(truth)
             uses_estimate = uses_estimate.repeat(2, 1)

@@ -303,6 +303,6 @@ def _load_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) ->
     own_groups = optimizer.state_dict()["param_groups"]
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**state, "param_groups": own_groups})
-    # Loading copied them, and a schedule writes to the very tensors.
+    # load_state_dict() made copies, but schedules write to the original tensors.
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate

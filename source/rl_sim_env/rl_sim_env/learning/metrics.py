@@ -19,7 +19,7 @@ class LossMeter:
     """Sums named scalars on the device; one host read at the end of an update gives the means."""
 
     def __init__(self) -> None:
-        # Those that were added together are one tensor, under their names.
+        # Scalars that are added together are one tensor, under the tuple of their names.
         self._sums: dict[tuple[str, ...], torch.Tensor] = {}
         self._counts: dict[tuple[str, ...], int] = {}
 

@@ -205,7 +205,7 @@ class PpoLearner(ActingLearner):
     def _mirror_loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Squared distance between the mirror image of the mean and the mean in the mirror."""
         assert self._symmetry is not None
-        # Mini-batches are shuffled: any part is as good as another.
+        # Mini-batches are shuffled, so that their first part is a random sample.
         part = math.ceil(self.cfg.mirror_loss_share * len(batch["advantages"]))
         mean = self.actor.output_mean[:part]
         mirrored = {
