@@ -24,7 +24,7 @@ class LeakyMemory(nn.Module):
     """Running means of learned features, each at a rate that the present step decides.
 
     m_t = (1 - r_t) m_{t-1} + r_t c_t, where rate r_t and candidate c_t depend on the features of
-    step t alone: the minimal gated unit of Feng et al. (arXiv:2410.01201). No matrix product waits
+    step t alone: the minGRU of Feng et al. (arXiv:2410.01201). No matrix product waits
     for the step before, so that a sequence costs little more than its steps one by one.
 
     Args:
