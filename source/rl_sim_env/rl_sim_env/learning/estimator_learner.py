@@ -160,7 +160,7 @@ class EstimatorLearner(Learner):
         batch = self.sequences(rollout, indices.envs)
         if self._mirrored is not None:
             in_the_mirror = self.first_memory[self._num_envs + indices.envs]
-            batch = self._mirrored.put_by_half(batch, in_the_mirror)
+            batch = self._mirrored.reflect_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
 
     def adapt(self, *steering: torch.Tensor) -> None:
@@ -217,7 +217,7 @@ class _MirrorSamples:
         self.code = symmetry.terms(each.term for each in estimator.targets.declared.values())
         self._proprioception = symmetry.terms(learner.cfg.reconstructed_terms)
 
-    def put_by_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
+    def reflect_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
         """Put every other environment of a mini-batch, by chance, into the mirror.
 
         Args:

@@ -17,7 +17,7 @@ from rl_sim_env.errors import UserError
 
 Side = Literal["left", "right"]
 End = Literal["front", "rear"]
-ArmMode = Literal["locked", "viscous"]
+BoomMode = Literal["locked", "viscous"]
 """How a boom is held: where it was drawn, or only damped."""
 
 JOINT_KINDS = ("hip", "thigh", "calf")
@@ -179,7 +179,7 @@ class Boom:
     viscous_damping: float
     """Damping of a viscous boom, which nothing holds in place [N m s/rad, N s/m]."""
 
-    mode: ArmMode = "locked"
+    mode: BoomMode = "locked"
     """``locked`` holds the boom where it was drawn; ``viscous`` only damps it, so that it drifts
     under gravity."""
 
@@ -378,7 +378,7 @@ class Robot:
         """The same robot from another model file, which has the same parts."""
         return replace(self, mjcf_path=Path(mjcf_path))
 
-    def with_arm(self, mode: ArmMode) -> Robot:
+    def with_boom_mode(self, mode: BoomMode) -> Robot:
         """The same robot with its boom held in another way.
 
         Raises:
