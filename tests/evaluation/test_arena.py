@@ -146,11 +146,11 @@ def test_no_time_limit_ends_an_episode(arena):
 def test_truth_and_estimate_are_of_the_moment_when_the_policy_acted(arena):
     memory = arena.policy.initial_memory(arena.num_robots)
     for step in arena.rollout(Scenario(), seconds=0.06, seed=0):
-        code = arena.policy.targets.truth(step.obs)
+        targets = arena.policy.targets.truth(step.obs)
         expected = arena.policy(step.obs, memory)
         memory = expected.memory
         assert torch.equal(step.estimate.mass, expected.estimate.mass)
-        truth = arena.policy.targets.to_si(code)
+        truth = arena.policy.targets.to_si(targets)
         torch.testing.assert_close(step.truth.joined(), truth.joined())
         last_action = arena.env.action_manager.action[:ROBOTS]
         assert torch.allclose(last_action, expected.actions)

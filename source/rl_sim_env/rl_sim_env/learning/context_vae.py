@@ -172,7 +172,7 @@ class ContextVae(Estimator):
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch; the gradient reaches back to the first step of the sequences."""
         estimate, mean, logvar = self.encode(batch.observations, batch.memory, batch.begins)
-        squared_error = (estimate - batch.true_code).square().mean(dim=(0, 1))
+        squared_error = (estimate - batch.estimate_targets).square().mean(dim=(0, 1))
         errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}
         decoded = self.decoder(torch.cat((estimate, _sample(mean, logvar)), dim=-1))
         # Invalid targets may hold anything, not-a-number included, which no factor would mask.

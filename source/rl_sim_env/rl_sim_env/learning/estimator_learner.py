@@ -101,7 +101,7 @@ class EstimatorLearner(Learner):
         if self._mirrored is not None:
             # Rows N to 2 N are the mirror images of rows 0 to N, each with a memory of its own.
             read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
-            truth = self._mirrored.code.augment(truth)
+            truth = self._mirrored.targets.augment(truth)
             uses_estimate = uses_estimate.repeat(2, 1)
         estimate, latent, self._memory = self.estimator(
             read, self._memory, deterministic=not self.estimator.training
@@ -120,7 +120,7 @@ class EstimatorLearner(Learner):
         for group, frames in self.frames.items():
             frames.add(step.index, self._layout.frames(group, step.observations[group]))
         fields = {
-            "true_code": self.estimator.targets.truth(step.observations),
+            "estimate_targets": self.estimator.targets.truth(step.observations),
             "next_proprioception": self._layout.gather(
                 "critic_obs", self.cfg.reconstructed_terms, step.next_observations["critic_obs"]
             ),
@@ -150,7 +150,7 @@ class EstimatorLearner(Learner):
             observations={name: of.stacks(begins, envs) for name, of in self.frames.items()},
             memory=self.first_memory[envs],
             begins=begins,
-            true_code=rollout["true_code"][:, envs],
+            estimate_targets=rollout["estimate_targets"][:, envs],
             next_proprioception=rollout["next_proprioception"][:, envs],
             valid=valid,
         )
@@ -214,7 +214,7 @@ class _MirrorSamples:
     def __init__(self, symmetry: Symmetry, learner: EstimatorLearner) -> None:
         estimator = learner.estimator
         self.groups = {group: symmetry.group(group) for group in estimator.groups}
-        self.code = symmetry.terms(each.term for each in estimator.targets.declared.values())
+        self.targets = symmetry.terms(each.term for each in estimator.targets.declared.values())
         self._proprioception = symmetry.terms(learner.cfg.reconstructed_terms)
 
     def reflect_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
@@ -237,6 +237,6 @@ class _MirrorSamples:
                 for group, values in batch.observations.items()
             },
             memory=torch.where(chosen, mirrored_memory, memory),
-            true_code=mirrored(batch.true_code, self.code),
+            estimate_targets=mirrored(batch.estimate_targets, self.targets),
             next_proprioception=mirrored(batch.next_proprioception, self._proprioception),
         )
