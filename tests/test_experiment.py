@@ -111,7 +111,7 @@ def test_what_the_command_line_changes_counts_and_is_told(alone, built, capsys):
 
 
 def test_evaluated_in_the_environment_of_its_training(alone, built, tmp_path, monkeypatch):
-    monkeypatch.setattr(Arena, "walk", lambda self, *_, **__: iter(()))
+    monkeypatch.setattr(Arena, "rollout", lambda self, *_, **__: iter(()))
     monkeypatch.setattr(evaluate, "PROTOCOLS", {})
     monkeypatch.setattr(evaluate, "_run", lambda *_: iter(()))
     brief = ("--task", FLAT, "--quick", "--robots", "2", "--device", "cpu", "--output")
