@@ -1,4 +1,4 @@
-"""Profilers: the time that parts of a step take, device memory, waits of the host for the device."""
+"""Profilers: time that parts of a step take, device memory, waits of the host for the device."""
 
 from __future__ import annotations
 

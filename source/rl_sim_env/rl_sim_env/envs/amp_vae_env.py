@@ -92,7 +92,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             super().__init__(padded_cfg, device, render_mode, **kwargs)
         self._run_step = self._step
         if cfg.fixed_shapes and isinstance(self.sim, WarpSimulation):
-            # Some robot is reset in nearly every step, which would compute the weights of all each time.
+            # Some robot is reset in nearly every step, which would compute the weights of all anew.
             self.sim.defers_inverse_weights = True
             if cfg.capture_step:
                 self._run_step = GraphedCallable(

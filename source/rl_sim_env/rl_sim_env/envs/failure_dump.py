@@ -1,6 +1,7 @@
 """The last failure of physics, kept on the device until somebody asks for a dump.
 
-mjlab's ``NanGuard`` (``sim.nan_guard``) waits for the device in every step; this one only when it is asked.
+mjlab's ``NanGuard`` (``sim.nan_guard``) waits for the device in every step; this one only when it
+is asked.
 """
 
 from __future__ import annotations

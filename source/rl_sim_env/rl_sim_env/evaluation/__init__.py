@@ -10,8 +10,8 @@ from rl_sim_env.evaluation.walking_metrics import (
 )
 
 __all__ = [
-    "Evaluator",
     "EvaluationStep",
+    "Evaluator",
     "WalkingMeter",
     "WalkingMetrics",
     "evaluate_walking",

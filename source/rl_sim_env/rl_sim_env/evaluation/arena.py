@@ -1,7 +1,7 @@
 """The arena: one environment in which every protocol lets a policy walk under its own conditions.
 
-A protocol describes a :class:`Scenario`, what is fixed robot by robot, and iterates over the steps of
-a rollout::
+A protocol describes a :class:`Scenario`, what is fixed robot by robot, and iterates over the steps
+of a rollout::
 
     for seed in cfg.seeds:
         for step in arena.rollout(Scenario(load=load), seconds=cfg.seconds, seed=seed):
@@ -150,7 +150,8 @@ class Arena(Evaluator):
     ) -> Iterator[EvaluationStep]:
         """Begin anew everywhere and run the policy.
 
-        The same scenario and seed give the same rollout on the CPU; MuJoCo Warp is not deterministic.
+        The same scenario and seed give the same rollout on the CPU; MuJoCo Warp is not
+        deterministic.
 
         Args:
             scenario: What is fixed.
@@ -211,9 +212,9 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into the arena's.
 
     Robots, sensor noise and delays vary as in training. Episodes begin from standing, on the
-    terrain that the scenario says, and end by a fall or where a robot leaves its tile of the terrain,
-    which counts as a time-out; there are no pushes, no changes of load, no curricula and no limit
-    of time.
+    terrain that the scenario says, and end by a fall or where a robot leaves its tile of the
+    terrain, which counts as a time-out; there are no pushes, no changes of load, no curricula and
+    no limit of time.
 
     Args:
         cfg: A task's configuration; it is changed.

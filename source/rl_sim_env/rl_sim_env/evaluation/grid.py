@@ -101,7 +101,7 @@ def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> It
     order = torch.randperm(num_cells, generator=torch.Generator().manual_seed(0)).to(device)
     levels = torch.tensor(cfg.levels, device=device)
     for index, seed in enumerate(cfg.seeds):
-        # Each seed goes on with the cell after the last one's: over all seeds, cells get equal shares.
+        # Each seed goes on with the cell after the last one's, so that all cells get equal shares.
         robots = torch.arange(arena.num_robots, device=device) + index * arena.num_robots
         cell = order[robots % num_cells]
         place = {name: which[cell] for name, which in cells.items()}

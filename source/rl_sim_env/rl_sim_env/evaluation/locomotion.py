@@ -120,10 +120,10 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
         title="Constraint violations",
         method=(
             "Share of control steps in which any leg joint or part exceeds its limit; "
-            f"{_describe_rollout(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive can "
-            "give at the joint's speed. Trunk and load contact end an episode. Judged once in each "
-            "control step, at its end: what lasts for a part of it is met in that share of the "
-            "steps."
+            f"{_describe_rollout(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive "
+            "can give at the joint's speed. Trunk and load contact end an episode. Judged once in "
+            "each control step, at its end: what lasts for a part of it is met in that share of "
+            "the steps."
         ),
         tables=(_table("Violations", "terrain, load", VIOLATION_FIGURES, rows),),
     )

@@ -286,8 +286,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
         name="load_limits",
         title="Load limits",
         method=(
-            f"{LOAD_ROLLOUT:g} s of walking on flat ground ({DRAWN_COMMANDS}), {rounds} times by each "
-            f"robot in each seed, without a fall. {carried}. The limit is where the "
+            f"{LOAD_ROLLOUT:g} s of walking on flat ground ({DRAWN_COMMANDS}), {rounds} times by "
+            f"each robot in each seed, without a fall. {carried}. The limit is where the "
             f"curve, made to fall by pooling, crosses {100 * LOAD_SURVIVAL:g} %, interpolated."
         ),
         tables=tuple(table for table, _ in parts),

@@ -31,7 +31,7 @@ SETTLING_TIME = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class _Measure:
-    """A column: the mean of one total over the steps of robots of one command mode, or of several."""
+    """A column: the mean of one total over the steps of robots in one or several command modes."""
 
     column: Column
     total: str

@@ -131,8 +131,8 @@ class ContextVaeCfg:
     """Width of each encoder layer; at least two."""
 
     memory_cell: Literal["leaky", "gru"] = "leaky"
-    """How the memory, its hidden state, is updated: ``leaky`` means, a minGRU, are cheap on a CPU; a
-    ``gru`` estimates better."""
+    """How the memory, its hidden state, is updated: ``leaky`` means, a minGRU, are cheap on a CPU,
+    a ``gru`` estimates better."""
 
     memory_dim: int = 256
     """Width of the memory; >= 0, and 0, with ``leaky``, leaves five frames to tell all."""

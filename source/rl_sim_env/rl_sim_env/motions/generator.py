@@ -2,8 +2,9 @@
 
 A foot stands where it is under its hip, as in the standing pose, at mid-stance: the symmetric foot
 placement of Raibert, "Legged robots that balance" (1986). In between it moves from foothold to
-foothold along a minimum-jerk curve. The trunk follows the velocity profile and oscillates with the stride;
-the legs follow by inverse kinematics. Nothing is random: a configuration gives one clip.
+foothold along a minimum-jerk curve. The trunk follows the velocity profile and oscillates with
+the stride; the legs follow by inverse kinematics. Nothing is random: a configuration gives one
+clip.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from rl_sim_env.robots.model import load_model
 from rl_sim_env.robots.robot import Boom, BoomMode, Drive, Leg, Payload, Robot, TrunkBox
 
 __all__ = [
-    "BoomMode",
     "Boom",
+    "BoomMode",
     "Drive",
     "Leg",
     "Payload",
