@@ -13,21 +13,21 @@ from typing import Any
 import torch
 from mjlab.envs import ManagerBasedRlEnv
 
-from gauges import MemoryGauge, PartTimer, host_syncs, synchronize
-from record import Figures, make_record, prepare_output, print_record, write_record
-from rl_sim_env.cli.program import check_counts, quiet, run_program
-from rl_sim_env.experiment import build_env
-from rl_sim_env.learning.distributed import resolve_device
-from subjects import (
-    SubjectOptions,
+from cases import (
+    CaseOptions,
     as_written,
     build,
-    in_turns,
+    interleaved_rounds,
     our_setup,
     step_parts,
     stock_env_cfg,
     stock_task,
 )
+from profilers import MemoryMeter, PartTimer, host_syncs, synchronize
+from record import Figures, make_record, prepare_output, print_record, write_record
+from rl_sim_env.cli.program import check_counts, quiet, run_program
+from rl_sim_env.experiment import build_env
+from rl_sim_env.learning.distributed import resolve_device
 
 ACTION_STD = 0.5
 """Standard deviation of the random actions: enough for robots to move and to fall."""
@@ -42,7 +42,7 @@ MILLISECONDS = 1e3
 
 
 @dataclass(kw_only=True)
-class EnvStepOptions(SubjectOptions):
+class EnvStepOptions(CaseOptions):
     """Measure an environment step, its parts, and physics alone from the same states."""
 
     steps: int = 100
@@ -52,7 +52,7 @@ class EnvStepOptions(SubjectOptions):
     """Repeats that count; one more before them warms up."""
 
     against: tuple[str, ...] = ()
-    """Settings under which a second environment of the task is measured in turns with it, as
+    """Settings under which a second environment of the task is measured interleaved with it, as
     env.path=value, besides those of both."""
 
     output: Path = Path("env_step.json")
@@ -81,7 +81,7 @@ class Repeat:
         return sum(self.parts_ms.values())
 
 
-class Subject:
+class EnvStepCase:
     """An environment under random actions.
 
     Args:
@@ -102,7 +102,7 @@ class Subject:
         steps: int,
     ) -> None:
         self._device = device
-        self._memory = MemoryGauge(device)
+        self._memory = MemoryMeter(device)
         self._env, self._build_s = build(name, make, device, self._memory)
         with quiet(), self._memory:
             self._env.reset()
@@ -238,11 +238,11 @@ def benchmark(options: EnvStepOptions) -> None:
     if stock is not None:
         make[stock] = partial(ManagerBasedRlEnv, stock_env_cfg(stock, setup.cfg), device)
     sizes = {"num_envs": setup.cfg.scene.num_envs, "steps": options.steps}
-    subjects = {name: Subject(name, of, device, **sizes) for name, of in make.items()}
-    for _ in in_turns(1 + options.repeats, "repeat"):
-        for subject in subjects.values():
-            subject.repeat()
-    figures = {name: subject.figures() for name, subject in subjects.items()}
+    cases = {name: EnvStepCase(name, of, device, **sizes) for name, of in make.items()}
+    for _ in interleaved_rounds(1 + options.repeats, "repeat"):
+        for case in cases.values():
+            case.repeat()
+    figures = {name: case.figures() for name, case in cases.items()}
     record = make_record(asdict(options), device, figures)
     print_record("Environment step", record)
     write_record(record, options.output)

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from cases import build
 from env_step import MILLISECONDS, time_physics
-from gauges import MemoryGauge
+from profilers import MemoryMeter
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.options import (
     ExperimentOptions,
@@ -21,15 +22,14 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.errors import UserError, known_names
-from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
-from rl_sim_env.evaluation.gait import GaitMeter
+from rl_sim_env.evaluation.arena import Arena, Scenario, arena_env_cfg
+from rl_sim_env.evaluation.gait_metrics import GaitMeter
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
 from rl_sim_env.mdp.buried_feet import BuriedFeet
 from rl_sim_env.tasks import make_env_cfg
-from subjects import build
 
 AS_IT_IS = "as it is"
 
@@ -136,8 +136,8 @@ def _measure(
         )
     )
     tell_differences(setup.differences)
-    gauge = MemoryGauge(device)
-    vec_env, _ = build(name, lambda: build_vec_env(setup), device, gauge)
+    memory = MemoryMeter(device)
+    vec_env, _ = build(name, lambda: build_vec_env(setup), device, memory)
     arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
     env = arena.env
     squared_errors: dict[str, torch.Tensor] = {}
@@ -147,10 +147,12 @@ def _measure(
     times = []
     state_period = arena.num_steps(STATE_PERIOD)
     timed_from = arena.num_steps(options.seconds) - TIMED_STATES * state_period
-    for number, step in enumerate(arena.walk(Trial(), seconds=options.seconds, seed=options.seed)):
+    for number, step in enumerate(
+        arena.rollout(Scenario(), seconds=options.seconds, seed=options.seed)
+    ):
         seen = gait.sample(step.command)
         # Wrong by up to the height of an edge within a cell of the height map, as in all variants.
-        depth = (-observations.foot_clearance(env)[: arena.num_robots]).clamp(min=0.0)
+        depth = (-observations.foot_height(env)[: arena.num_robots]).clamp(min=0.0)
         of_step = (
             step.velocity_error.mean(),
             step.fell.float().mean(),
@@ -171,7 +173,7 @@ def _measure(
     error, falls, slip, stance, depth, foot_seconds, stuck = sums.tolist()
     return {
         "physics_ms": MILLISECONDS * statistics.median(times),
-        "memory_gib": gauge.gib,
+        "memory_gib": memory.gib,
         "velocity_error": error / steps,
         "falls_per_100_s": 100.0 * falls / (steps * arena.step_dt),
         "slip_m_per_s": slip / stance,

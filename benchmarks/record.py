@@ -21,7 +21,7 @@ from rl_sim_env.learning.checkpoint import package_versions
 from rl_sim_env.learning.run_files import code_commit
 
 Figures = Mapping[str, Any]
-"""What was measured of one subject: numbers, groups of numbers, repeats; None: not available."""
+"""What was measured of one case: numbers, groups of numbers, repeats; None: not available."""
 
 NOT_RECORDED = "not recorded"
 NO_FIGURE = "-"
@@ -45,15 +45,13 @@ def prepare_output(path: Path) -> None:
         ) from error
 
 
-def make_record(
-    options: Mapping[str, Any], device: str, subjects: Mapping[str, Figures]
-) -> Figures:
+def make_record(options: Mapping[str, Any], device: str, cases: Mapping[str, Figures]) -> Figures:
     """Put together what was measured, with what, where and when.
 
     Args:
         options: What was asked for.
         device: Torch device.
-        subjects: Figures by the name of what was measured.
+        cases: Figures by the name of what was measured.
     """
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -65,7 +63,7 @@ def make_record(
             name: value.name if isinstance(value, Path) else value
             for name, value in options.items()
         },
-        "subjects": subjects,
+        "subjects": cases,
     }
 
 
@@ -97,14 +95,14 @@ def write_record(record: Figures, path: Path) -> None:
 
 
 def print_record(title: str, record: Figures) -> None:
-    """Print the figures of a record, one column for each subject; repeats stay in the file."""
-    subjects = {name: _flatten(figures) for name, figures in record["subjects"].items()}
+    """Print the figures of a record, one column for each case; repeats stay in the file."""
+    cases = {name: _flatten(figures) for name, figures in record["subjects"].items()}
     table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
-    for name in subjects:
+    for name in cases:
         table.add_column(name, justify="right", overflow="fold")
-    for label in dict.fromkeys(label for figures in subjects.values() for label in figures):
-        table.add_row(label, *(_text(figures.get(label)) for figures in subjects.values()))
+    for label in dict.fromkeys(label for figures in cases.values() for label in figures):
+        table.add_row(label, *(_text(figures.get(label)) for figures in cases.values()))
     facts = record["hardware"]
     print(f"{facts.get('gpu', facts['cpu'])}, commit {record['commit']}, {record['date']}")
     Console().print(table)

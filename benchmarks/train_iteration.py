@@ -16,7 +16,15 @@ from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
 from mjlab.rl import MjlabOnPolicyRunner, RslRlVecEnvWrapper
 from mjlab.tasks.registry import load_rl_cfg, load_runner_cls
 
-from gauges import MemoryGauge
+from cases import (
+    CaseOptions,
+    build,
+    interleaved_rounds,
+    our_setup,
+    stock_env_cfg,
+    stock_task,
+)
+from profilers import MemoryMeter
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.experiment import EnvSetup, build_trainer, build_vec_env
@@ -24,14 +32,6 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.log_writer import RunLog
 from rl_sim_env.learning.runner import AmpVaeRunner
-from subjects import (
-    SubjectOptions,
-    build,
-    in_turns,
-    our_setup,
-    stock_env_cfg,
-    stock_task,
-)
 
 START_FIELD = 19
 """Place of the start time [clock ticks since boot] in /proc/self/stat, counted from behind the
@@ -39,7 +39,7 @@ process's name."""
 
 
 @dataclass(kw_only=True)
-class TrainIterationOptions(SubjectOptions):
+class TrainIterationOptions(CaseOptions):
     """Measure training iterations, and the time from the start to the first of them."""
 
     iterations: int = 5
@@ -123,7 +123,7 @@ def stock_training(task_id: str, env_cfg: ManagerBasedRlEnvCfg, device: str) -> 
     return training
 
 
-class Subject:
+class TrainIterationCase:
     """A training that runs iteration by iteration.
 
     Args:
@@ -133,7 +133,7 @@ class Subject:
     """
 
     def __init__(self, name: str, make: Callable[[], Training], device: str) -> None:
-        self._memory = MemoryGauge(device)
+        self._memory = MemoryMeter(device)
         self._training, self._build_s = build(name, make, device, self._memory)
         self.startup_s = seconds_since_start()
         """Time from the start of the process until the first iteration can begin [s]."""
@@ -193,12 +193,12 @@ def benchmark(options: TrainIterationOptions) -> None:
     make = {options.task: partial(our_training, setup, cfg)}
     if stock is not None:
         make[stock] = partial(stock_training, stock, stock_env_cfg(stock, setup.cfg), device)
-    subjects = {name: Subject(name, of, device) for name, of in make.items()}
-    for _ in in_turns(options.warm_up + options.iterations, "iteration"):
-        for subject in subjects.values():
-            subject.iterate()
-    figures = {name: subject.figures(options.warm_up) for name, subject in subjects.items()}
-    startup_s = subjects[options.task].startup_s
+    cases = {name: TrainIterationCase(name, of, device) for name, of in make.items()}
+    for _ in interleaved_rounds(options.warm_up + options.iterations, "iteration"):
+        for case in cases.values():
+            case.iterate()
+    figures = {name: case.figures(options.warm_up) for name, case in cases.items()}
+    startup_s = cases[options.task].startup_s
     figures[options.task] = {"startup_s": startup_s, **figures[options.task]}
     record = make_record(asdict(options), device, figures)
     print_record("Training iteration", record)

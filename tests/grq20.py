@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.robots import ArmMode
+from rl_sim_env.robots import BoomMode
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
 from rl_sim_env.tasks.payload_walking import (
@@ -46,12 +46,12 @@ def amp_vae_env_cfg(
     terrain: TerrainName = "rough",
     play: bool = False,
     mjcf_path: Path | None = None,
-    arm: ArmMode | None = None,
+    arm: BoomMode | None = None,
 ) -> AmpVaeEnvCfg:
     """Environment configuration of the robot's task, or of another robot's."""
     robot = walking.robot
     if arm is not None:
-        robot = robot.with_arm(arm)
+        robot = robot.with_boom_mode(arm)
     if mjcf_path is not None:
         robot = robot.with_model(mjcf_path)
     return walking_env_cfg(replace(walking, robot=robot), terrain=terrain, play=play)

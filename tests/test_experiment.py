@@ -15,7 +15,7 @@ from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.configuration.upgrading import MOVED_NAMES
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import POLICY_FILE, export_policy, require_same_environment
+from rl_sim_env.deploy.onnx_export import POLICY_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena
@@ -111,7 +111,7 @@ def test_what_the_command_line_changes_counts_and_is_told(alone, built, capsys):
 
 
 def test_evaluated_in_the_environment_of_its_training(alone, built, tmp_path, monkeypatch):
-    monkeypatch.setattr(Arena, "walk", lambda self, *_, **__: iter(()))
+    monkeypatch.setattr(Arena, "rollout", lambda self, *_, **__: iter(()))
     monkeypatch.setattr(evaluate, "PROTOCOLS", {})
     monkeypatch.setattr(evaluate, "_run", lambda *_: iter(()))
     brief = ("--task", FLAT, "--quick", "--robots", "2", "--device", "cpu", "--output")

@@ -67,7 +67,7 @@ def test_settings_that_pages_show_exist(page: Path):
 
 def test_the_exported_policy_walks_as_the_deployment_page_shows(monkeypatch, capsys):
     snippets = python_snippets(DOCS / "deployment.md")
-    (snippet,) = (snippet for snippet in snippets if "import walk" in snippet)
+    (snippet,) = (snippet for snippet in snippets if "import rollout" in snippet)
     monkeypatch.chdir(ROOT)
     exec(snippet, {})
     assert "SimToSimResult" in capsys.readouterr().out

@@ -8,8 +8,8 @@ from grq20 import MJCF_PATH
 from rl_sim_env.cli import play
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.deploy import DeployedPolicy
-from rl_sim_env.deploy.export import POLICY_FILE
-from rl_sim_env.deploy.sim_to_sim import walk
+from rl_sim_env.deploy.onnx_export import POLICY_FILE
+from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import evaluate_walking
 from rl_sim_env.evaluation.report import Report
@@ -45,7 +45,7 @@ def test_it_plays_at_once(tmp_path, monkeypatch, capsys):
 
 
 def test_the_exported_file_walks_in_plain_mujoco():
-    result = walk(
+    result = rollout(
         GRQ20_POLICY / POLICY_FILE,
         model=MJCF_PATH,
         ground="flat",

@@ -140,10 +140,10 @@ class Nested:
 
 
 def test_a_part_is_charged_for_its_own_time_only(load, monkeypatch):
-    gauges, nested = load("gauges"), Nested()
+    profilers, nested = load("profilers"), Nested()
     monkeypatch.setattr(time, "perf_counter", lambda: nested.now)
-    parts = (gauges.Part("whole", nested, "whole"), gauges.Part("part", nested, "part"))
-    timer = gauges.PartTimer(parts, "cpu")
+    parts = (profilers.Part("whole", nested, "whole"), profilers.Part("part", nested, "part"))
+    timer = profilers.PartTimer(parts, "cpu")
     for _ in range(2):
         with timer:
             nested.now += 0.5
@@ -161,11 +161,11 @@ def test_a_part_is_charged_for_its_own_time_only(load, monkeypatch):
     ],
 )
 def test_stock_task_walks_on_the_same_ground(load, device, task, stock):
-    subjects = load("subjects")
-    options = subjects.SubjectOptions(task=task)
-    setup, _ = subjects.our_setup(options, device)
+    cases = load("cases")
+    options = cases.CaseOptions(task=task)
+    setup, _ = cases.our_setup(options, device)
     assert setup.cfg.fixed_shapes == (device != "cpu")
-    assert subjects.stock_task(options, setup.cfg, device) == stock
+    assert cases.stock_task(options, setup.cfg, device) == stock
 
 
 @pytest.mark.parametrize(

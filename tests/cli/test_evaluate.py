@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rl_sim_env.cli import evaluate
-from rl_sim_env.deploy.export import export_policy
-from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial
+from rl_sim_env.deploy.onnx_export import export_policy
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario
 from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Series, Table
 from small_policy import TASK, save, small_checkpoint
@@ -18,11 +18,11 @@ SMALL = ("--task", TASK, "--quick", "--robots", "2", "--device", "cpu")
 def refuse(capsys, monkeypatch):
     """Runs the program, which must end with one line before any robot walks; returns the line."""
 
-    def walk(self, *args, **kwargs):
+    def rollout(self, *args, **kwargs):
         raise AssertionError("a robot walked")
 
     def run(*argv: str) -> str:
-        monkeypatch.setattr(Arena, "walk", walk)
+        monkeypatch.setattr(Arena, "rollout", rollout)
         with pytest.raises(SystemExit) as end:
             evaluate.main(argv)
         assert end.value.code == 2
@@ -37,7 +37,7 @@ def height(arena: Arena, cfg: EvaluationCfg) -> Section:
     """How high the base is after two steps."""
     heights = []
     for seed in cfg.seeds:
-        for _ in arena.walk(Trial(), seconds=2 * arena.step_dt, seed=seed):
+        for _ in arena.rollout(Scenario(), seconds=2 * arena.step_dt, seed=seed):
             pass
         heights.append(float(arena.env.robot.data.root_link_pos_w[:, 2].mean()))
     figure = Figure.over_seeds(heights, robots=arena.num_robots)
@@ -149,13 +149,13 @@ def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path)
 @pytest.mark.usefixtures("run_folder")
 def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, monkeypatch):
     walked = []
-    original = Arena.walk
+    original = Arena.rollout
 
-    def watched(self, trial, *, seconds, seed, p_boot=1.0):
+    def watched(self, scenario, *, seconds, seed, p_boot=1.0):
         walked.append(seconds)
-        return original(self, trial, seconds=seconds, seed=seed, p_boot=p_boot)
+        return original(self, scenario, seconds=seconds, seed=seed, p_boot=p_boot)
 
-    monkeypatch.setattr(Arena, "walk", watched)
+    monkeypatch.setattr(Arena, "rollout", watched)
     output = tmp_path / "report"
     evaluate.main(
         [*SMALL, "--robots", "8", "--seeds", "0", "--protocols", name, "--output", str(output)]

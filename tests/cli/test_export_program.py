@@ -7,7 +7,7 @@ import torch
 
 from rl_sim_env.cli import export, main, train
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.experiment import build_policy
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.policy import POLICY_STATE
@@ -76,7 +76,7 @@ def test_failing_export_warns_in_one_line_and_training_goes_on(run_folder, capsy
     def fail(*_):
         raise RuntimeError("no such operator\nand a long explanation")
 
-    monkeypatch.setattr("rl_sim_env.deploy.export.export_policy", fail)
+    monkeypatch.setattr("rl_sim_env.deploy.onnx_export.export_policy", fail)
     train._export_or_warn(run_folder / "model_3.pt")
     err = capsys.readouterr().err
     assert err == f"warning: {run_folder / 'model_3.pt'}: not exported: no such operator\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_sim_env.deploy.export import export_policy
+from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.policy import POLICY_STATE

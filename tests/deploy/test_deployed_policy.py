@@ -14,8 +14,8 @@ from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
-from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.deploy.metadata import METADATA_KEY
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.errors import UserError
 
 ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}

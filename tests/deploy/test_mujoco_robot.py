@@ -14,8 +14,8 @@ from mjlab.actuator.dc_actuator import DcMotorActuator
 
 from grq20 import MJCF_PATH, STANDING_HEIGHT
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import POLICY_FILE
 from rl_sim_env.deploy.mujoco_robot import GROUND_AHEAD, MujocoRobot, World, drive_torque
+from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import observations
 
@@ -108,7 +108,7 @@ def test_inertia_of_the_load_grows_with_it(make_robot):
         robot = make_robot(load=load)
         return robot.model.body("arm_load_link").inertia
 
-    # The carrier weighs 0.1 kg.
+    # The empty end of the boom weighs 0.1 kg.
     np.testing.assert_allclose(inertia(0.4), 5.0 * inertia(0.0))
 
 

@@ -23,8 +23,8 @@ from grq20 import (
 )
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
-from rl_sim_env.deploy.policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
+from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.mdp import observations

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rl_sim_env.deploy import PolicyMetadata, mujoco_robot, open_session
-from rl_sim_env.deploy.export import export_policy
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
+from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.mdp import observations

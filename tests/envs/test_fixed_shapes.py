@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.envs.episode_log import EpisodeLog
+from rl_sim_env.envs.episode_meter import EpisodeMeter
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
-from rl_sim_env.recording import HostReads
 
 NUM_ROBOTS = 4
 
@@ -127,7 +127,7 @@ def test_a_step_keeps_its_state_in_the_same_tensors(vec_env):
     assert {path for path in before | after if before.get(path) != after.get(path)} == set()
 
 
-def test_the_spare_environment_is_hidden(vec_env):
+def test_the_padding_environment_is_hidden(vec_env):
     assert vec_env.num_envs == NUM_ROBOTS and vec_env.unwrapped.num_envs == NUM_ROBOTS + 1
     obs, reward, dones, extras = vec_env.step(torch.zeros(NUM_ROBOTS, 12))
     assert obs.batch_size == extras["terminal_obs"].batch_size == (NUM_ROBOTS,)
@@ -191,12 +191,12 @@ def test_the_log_counts_the_episodes_that_ended(vec_env):
 
 
 def test_values_of_running_episodes_do_not_matter():
-    log = EpisodeLog()
+    meter = EpisodeMeter()
     ended = torch.tensor((True, False, True))
-    log.add({"a": torch.tensor((1.0, math.nan, 4.0)), "b": torch.ones(3)}, ended)
-    log.add({"b": torch.zeros(3), "a": torch.ones(3)}, ~ended)
-    assert log.read() == {"a": (6.0, 3), "b": (2.0, 3)}
-    assert log.read() == {}
+    meter.add({"a": torch.tensor((1.0, math.nan, 4.0)), "b": torch.ones(3)}, ended)
+    meter.add({"b": torch.zeros(3), "a": torch.ones(3)}, ~ended)
+    assert meter.read() == {"a": (6.0, 3), "b": (2.0, 3)}
+    assert meter.read() == {}
 
 
 @pytest.mark.parametrize("share", (0.0, 1.5))

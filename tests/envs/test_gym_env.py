@@ -90,7 +90,7 @@ def test_all_tasks_are_registered_and_none_is_registered_twice():
         register_task(TASK, find_task(TASK))
 
 
-def test_spare_environment_of_fixed_shapes_stays_hidden(make_env):
+def test_padding_environment_of_fixed_shapes_stays_hidden(make_env):
     env = AmpVaeGymEnv(make_env(3, edit=lambda cfg: setattr(cfg, "fixed_shapes", True)))
     obs, _ = env.reset(seed=1)
     assert env.num_envs == 3

@@ -39,7 +39,7 @@ def test_whatever_the_environment_reports_arrives(make_env):
 
     vec_env = AmpVaeVecEnv(make_env(2, edit=edit))
     extras = vec_env.step(torch.zeros(2, 12))[-1]
-    assert extras["cost"].tolist() == [0.0, 1.0], "without the spare robot"
+    assert extras["cost"].tolist() == [0.0, 1.0], "without the padding robot"
     assert extras["nested"]["limit"].tolist() == [1.0] * 2
     assert extras["nested"]["word"] == "as it is"
 

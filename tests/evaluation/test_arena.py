@@ -1,4 +1,4 @@
-"""The arena: what a trial fixes is so, also after a fall, and nothing else ends a walk."""
+"""The arena: what a scenario fixes is so, also after a fall, and nothing else ends a walk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation.arena import COMMAND_PERIOD, Arena, Trial, arena_env_cfg
+from rl_sim_env.evaluation.arena import COMMAND_PERIOD, Arena, Scenario, arena_env_cfg
 from small_policy import small_policy
 
 ROBOTS = 4
@@ -52,22 +52,22 @@ def turn_over(arena: Arena, robots: torch.Tensor) -> None:
     robot.write_root_state_to_sim(state, env_ids=robots)
 
 
-def test_a_trial_holds_from_the_first_step_and_after_a_fall(arena):
-    trial = Trial(
+def test_a_scenario_holds_from_the_first_step_and_after_a_fall(arena):
+    scenario = Scenario(
         load=torch.tensor([0.0, 2.0, 6.0, 12.0]),
         boom_length=torch.tensor([0.4, 0.5, 0.6, 0.8]),
         command=torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 0.3], [0.1, 0.2, 0.3]]),
     )
     fallen = torch.tensor([1, 3])
-    for number, step in enumerate(arena.walk(trial, seconds=0.1, seed=0)):
-        assert torch.allclose(loads(arena), trial.load, atol=1e-5)
-        assert torch.allclose(boom_lengths(arena), trial.boom_length, atol=0.01)
-        assert torch.equal(step.command, trial.command)
+    for number, step in enumerate(arena.rollout(scenario, seconds=0.1, seed=0)):
+        assert torch.allclose(loads(arena), scenario.load, atol=1e-5)
+        assert torch.allclose(boom_lengths(arena), scenario.boom_length, atol=0.01)
+        assert torch.equal(step.command, scenario.command)
         slots = arena.env.observation_layout.slice("actor_obs", "velocity_commands")
         scale = torch.tensor(
             arena.env.observation_layout.term("actor_obs", "velocity_commands").scales
         )
-        assert torch.allclose(step.obs["actor_obs"][:, slots], trial.command * scale)
+        assert torch.allclose(step.obs["actor_obs"][:, slots], scenario.command * scale)
         expected = torch.zeros(ROBOTS, dtype=torch.bool)
         if number == 2:
             expected[fallen] = True
@@ -76,25 +76,25 @@ def test_a_trial_holds_from_the_first_step_and_after_a_fall(arena):
             turn_over(arena, fallen)
 
 
-def test_what_a_trial_leaves_open_is_drawn(arena):
+def test_what_a_scenario_leaves_open_is_drawn(arena):
     fixed = torch.tensor([3.0, torch.nan, torch.nan, torch.nan])
-    next(arena.walk(Trial(load=fixed), seconds=0.02, seed=0))
+    next(arena.rollout(Scenario(load=fixed), seconds=0.02, seed=0))
     first = loads(arena)
     assert first[0] == pytest.approx(3.0, abs=1e-5)
     assert ((first > 0.0) & (first < 6.0)).all()
-    next(arena.walk(Trial(load=fixed), seconds=0.02, seed=1))
+    next(arena.rollout(Scenario(load=fixed), seconds=0.02, seed=1))
     assert not torch.isclose(first[1:], loads(arena)[1:]).any()
 
 
 def test_open_components_of_a_command_are_drawn_every_period(arena):
     nan = torch.nan
     command = torch.tensor([[nan, nan, 0.0], [0.0, 0.0, nan], [nan, nan, nan], [nan, 0.5, 0.0]])
-    walk = [*arena.walk(Trial(command=command), seconds=COMMAND_PERIOD + 0.2, seed=0)]
-    commands = torch.stack([step.command for step in walk])
+    rollout = [*arena.rollout(Scenario(command=command), seconds=COMMAND_PERIOD + 0.2, seed=0)]
+    commands = torch.stack([step.command for step in rollout])
     drawn = command.isnan()
     assert (commands[:, ~drawn] == command[~drawn]).all()
     # Who falls is told anew at once.
-    drawn &= ~torch.stack([step.dones for step in walk]).any(dim=0)[:, None]
+    drawn &= ~torch.stack([step.dones for step in rollout]).any(dim=0)[:, None]
     assert drawn.any()
     assert (commands[:, drawn].abs() <= 1.0).all()
     changes = (commands[1:, drawn] != commands[:-1, drawn]).all(dim=1).nonzero().flatten()
@@ -103,7 +103,9 @@ def test_open_components_of_a_command_are_drawn_every_period(arena):
 
 def test_the_same_seed_gives_the_same_walk_whatever_was_before(arena):
     def velocities(seed: int) -> torch.Tensor:
-        return torch.stack([step.velocity for step in arena.walk(Trial(), seconds=0.2, seed=seed)])
+        return torch.stack(
+            [step.velocity for step in arena.rollout(Scenario(), seconds=0.2, seed=seed)]
+        )
 
     first, other, again = velocities(5), velocities(6), velocities(5)
     assert torch.equal(first, again)
@@ -111,50 +113,50 @@ def test_the_same_seed_gives_the_same_walk_whatever_was_before(arena):
 
 
 def test_a_load_changed_in_mid_walk_is_true_and_lasts(arena):
-    walk = arena.walk(Trial(load=torch.zeros(ROBOTS)), seconds=0.12, seed=0)
-    before = next(walk).truth.mass
+    rollout = arena.rollout(Scenario(load=torch.zeros(ROBOTS)), seconds=0.12, seed=0)
+    before = next(rollout).truth.mass
     changed = torch.tensor([0, 2])
     arena.set_load(torch.tensor([6.0, 4.0]), changed)
     turn_over(arena, torch.tensor([2]))
-    next(walk)
+    next(rollout)
     assert loads(arena).tolist() == pytest.approx([6.0, 0.0, 4.0, 0.0], abs=1e-5)
-    rise = (next(walk).truth.mass - before).flatten()
+    rise = (next(rollout).truth.mass - before).flatten()
     assert rise[[0, 1, 3]].tolist() == pytest.approx([6.0, 0.0, 0.0], abs=1e-4)
     arena.set_load(torch.full((ROBOTS,), 1.0))
     assert loads(arena).tolist() == pytest.approx([1.0] * ROBOTS, abs=1e-5)
 
 
 def test_a_push_adds_to_the_velocity_in_the_world(arena):
-    walk = arena.walk(Trial(), seconds=0.1, seed=0)
-    next(walk)
+    rollout = arena.rollout(Scenario(), seconds=0.1, seed=0)
+    next(rollout)
     qvel, xy = arena.env.sim.data.qvel, arena.env.robot.indexing.free_joint_v_adr[:2]
     before = qvel[:, xy].clone()
-    kick = torch.tensor([[0.5, 0.0], [0.0, 0.0], [0.0, -1.0], [0.3, 0.3]])
-    arena.push(kick)
-    assert torch.allclose((qvel[:, xy] - before)[:ROBOTS], kick, atol=1e-6)
+    velocity = torch.tensor([[0.5, 0.0], [0.0, 0.0], [0.0, -1.0], [0.3, 0.3]])
+    arena.push(velocity)
+    assert torch.allclose((qvel[:, xy] - before)[:ROBOTS], velocity, atol=1e-6)
 
 
 def test_no_time_limit_ends_an_episode(arena):
-    walk = arena.walk(Trial(), seconds=0.1, seed=0)
-    next(walk)
+    rollout = arena.rollout(Scenario(), seconds=0.1, seed=0)
+    next(rollout)
     arena.env.episode_length_buf += 10 * arena.env.max_episode_length
-    assert not next(walk).dones.any()
+    assert not next(rollout).dones.any()
 
 
 def test_truth_and_estimate_are_of_the_moment_when_the_policy_acted(arena):
     memory = arena.policy.initial_memory(arena.num_robots)
-    for step in arena.walk(Trial(), seconds=0.06, seed=0):
-        code = arena.policy.targets.truth(step.obs)
+    for step in arena.rollout(Scenario(), seconds=0.06, seed=0):
+        targets = arena.policy.targets.truth(step.obs)
         expected = arena.policy(step.obs, memory)
         memory = expected.memory
         assert torch.equal(step.estimate.mass, expected.estimate.mass)
-        truth = arena.policy.targets.to_si(code)
+        truth = arena.policy.targets.to_si(targets)
         torch.testing.assert_close(step.truth.joined(), truth.joined())
         last_action = arena.env.action_manager.action[:ROBOTS]
         assert torch.allclose(last_action, expected.actions)
 
 
-def test_robots_stand_where_the_trial_says_and_return_there(rough_arena):
+def test_robots_stand_where_the_scenario_says_and_return_there(rough_arena):
     arena = rough_arena
     family = torch.arange(ROUGH_ROBOTS)
     row = torch.tensor([1, 2, 3, 4, 1, 2, 9])
@@ -165,7 +167,9 @@ def test_robots_stand_where_the_trial_says_and_return_there(rough_arena):
         return (position - origins[:, :2]).norm(dim=-1)
 
     fallen = torch.tensor([0, 4])
-    for number, step in enumerate(arena.walk(Trial(family=family, row=row), seconds=0.1, seed=3)):
+    for number, step in enumerate(
+        arena.rollout(Scenario(family=family, row=row), seconds=0.1, seed=3)
+    ):
         assert torch.equal(arena.env.terrain_types.ids, family)
         assert (distance() < 1.0).all()
         assert step.fell.any() == (number == 2)
@@ -176,17 +180,17 @@ def test_robots_stand_where_the_trial_says_and_return_there(rough_arena):
 def test_leaving_the_tile_is_no_fall(rough_arena):
     arena = rough_arena
     flat = arena.env.terrain_types.names.index("plane_run")
-    trial = Trial(
+    scenario = Scenario(
         family=torch.full((ROUGH_ROBOTS,), flat), row=torch.zeros(ROUGH_ROBOTS, dtype=torch.long)
     )
-    walk = arena.walk(trial, seconds=0.1, seed=0)
-    next(walk)
+    rollout = arena.rollout(scenario, seconds=0.1, seed=0)
+    next(rollout)
     x = arena.env.robot.indexing.free_joint_q_adr[0]
     half_tile = arena.env.cfg.scene.terrain.terrain_generator.size[0] / 2.0
     arena.env.sim.data.qpos[0, x] = arena.env.scene.env_origins[0, 0] + half_tile + 0.1
-    next(walk)  # its first two steps do not count
+    next(rollout)  # its first two steps do not count
     arena.env.sim.data.qpos[0, x] = arena.env.scene.env_origins[0, 0] + half_tile + 0.1
-    step = next(walk)
+    step = next(rollout)
     left = torch.zeros(ROUGH_ROBOTS, dtype=torch.bool)
     left[0] = True
     assert torch.equal(step.time_outs, left)
@@ -199,10 +203,10 @@ def test_without_a_row_any_level_is_drawn(rough_arena):
     shares = rough_arena.env.terrain_types.ids.clone()
     drawn = set()
     for seed in range(8):
-        next(rough_arena.walk(Trial(), seconds=0.02, seed=seed))
+        next(rough_arena.rollout(Scenario(), seconds=0.02, seed=seed))
         drawn |= set(terrain.terrain_levels.tolist())
     assert len(drawn) > 5
-    next(rough_arena.walk(Trial(family=torch.zeros_like(shares)), seconds=0.02, seed=0))
-    next(rough_arena.walk(Trial(), seconds=0.02, seed=0))
-    # The task's shares, not the last trial's terrain.
+    next(rough_arena.rollout(Scenario(family=torch.zeros_like(shares)), seconds=0.02, seed=0))
+    next(rough_arena.rollout(Scenario(), seconds=0.02, seed=0))
+    # The task's shares, not the last scenario's terrain.
     assert len(rough_arena.env.terrain_types.ids.unique()) == ROUGH_ROBOTS

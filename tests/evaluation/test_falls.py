@@ -9,9 +9,9 @@ import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import falls
-from rl_sim_env.evaluation.arena import Arena, Trial, arena_env_cfg
-from rl_sim_env.evaluation.evaluator import Step
-from rl_sim_env.evaluation.falls import SITUATIONS, FallWatch
+from rl_sim_env.evaluation.arena import Arena, Scenario, arena_env_cfg
+from rl_sim_env.evaluation.evaluator import EvaluationStep
+from rl_sim_env.evaluation.falls import SITUATIONS, FallMeter
 from rl_sim_env.evaluation.report import Table
 from small_policy import small_policy
 
@@ -26,16 +26,16 @@ def arena(make_env) -> Arena:
 
 
 @pytest.fixture
-def step(arena, monkeypatch) -> Step:
+def step(arena, monkeypatch) -> EvaluationStep:
     """A step after which nothing has happened; what happened two steps ago counts."""
     monkeypatch.setattr(falls, "BEFORE", 2.5 * arena.step_dt)
     load = torch.tensor([0.0, 1.0, 3.0, 6.0])
-    step = next(arena.walk(Trial(load=load), seconds=1.0, seed=0))
+    step = next(arena.rollout(Scenario(load=load), seconds=1.0, seed=0))
     nobody = torch.zeros(ROBOTS, dtype=torch.bool)
     return replace(step, dones=nobody, time_outs=nobody)
 
 
-def falling(step: Step, *robots: int) -> Step:
+def falling(step: EvaluationStep, *robots: int) -> EvaluationStep:
     fell = torch.zeros(ROBOTS, dtype=torch.bool)
     fell[list(robots)] = True
     return replace(step, dones=fell)
@@ -47,17 +47,17 @@ def cells(table: Table, label: str) -> list[float | None]:
 
 
 def test_falls_belong_to_the_first_thing_that_came_shortly_before(arena, step):
-    watch = FallWatch(arena, num_seeds=1)
-    watch.begin(0)
+    meter = FallMeter(arena, num_seeds=1)
+    meter.begin(0)
     told = replace(step, command=step.command + 1.0)
     for now in (step, step, step, step, told):
-        watch.add(now)
+        meter.add(now)
     # Robot 0 was told anew, robot 1 was pushed as well, robots 2 and 3 fall later.
-    watch.pushed(torch.tensor([False, True, False, False]))
-    watch.add(falling(told, 0, 1))
-    watch.add(told)
-    watch.add(falling(told, 0, 2))
-    table = watch.table()
+    meter.pushed(torch.tensor([False, True, False, False]))
+    meter.add(falling(told, 0, 1))
+    meter.add(told)
+    meter.add(falling(told, 0, 2))
+    table = meter.table()
     assert [cells(table, name)[2] for name in SITUATIONS] == pytest.approx([25, 25, 25, 25])
     time = [cells(table, name)[0] for name in SITUATIONS]
     assert sum(time) == pytest.approx(100.0)
@@ -67,19 +67,19 @@ def test_falls_belong_to_the_first_thing_that_came_shortly_before(arena, step):
 
 
 def test_falls_belong_to_the_load_that_the_robot_carried(arena, step):
-    watch = FallWatch(arena, num_seeds=1)
-    watch.begin(0)
+    meter = FallMeter(arena, num_seeds=1)
+    meter.begin(0)
     for now in (step, falling(step, 1, 2), falling(step, 2)):
-        watch.add(now)
+        meter.add(now)
     shares = [
-        cells(watch.table(), f"load {of}")[2] for of in ("below 2 kg", "2 to 4 kg", "from 4 kg")
+        cells(meter.table(), f"load {of}")[2] for of in ("below 2 kg", "2 to 4 kg", "from 4 kg")
     ]
     assert shares == pytest.approx([100.0 / 3.0, 200.0 / 3.0, 0.0])
 
 
 def test_walks_without_falls_have_no_shares_of_them(arena, step):
-    watch = FallWatch(arena, num_seeds=1)
-    watch.begin(0)
-    watch.add(step)
-    assert cells(watch.table(), "all") == [100.0, 0.0, None]
-    assert cells(watch.table(), PUSHED) == [None, None, None], "nobody was pushed"
+    meter = FallMeter(arena, num_seeds=1)
+    meter.begin(0)
+    meter.add(step)
+    assert cells(meter.table(), "all") == [100.0, 0.0, None]
+    assert cells(meter.table(), PUSHED) == [None, None, None], "nobody was pushed"

@@ -10,14 +10,14 @@ import torch
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.grid import (
+    BOTH_MODE,
+    COMMAND_MODE,
     LOAD,
     TERRAIN,
-    TOLD,
-    TOLD_BOTH,
-    TOLD_VELOCITY,
-    TOLD_YAW_RATE,
+    VELOCITY_MODE,
+    YAW_RATE_MODE,
     report_terrains,
-    walk_grid,
+    rollout_grid,
 )
 from small_policy import small_policy
 
@@ -36,24 +36,24 @@ def arena(make_env) -> Arena:
 def test_robots_are_where_the_grid_says(arena):
     env = arena.env
     body = env.index.payload_body_global
-    carrier = env.sim.get_default_field("body_mass")[body]
+    empty = env.sim.get_default_field("body_mass")[body]
     seen, begins = torch.zeros(7, 3, 4), []
-    for at in walk_grid(arena, CFG):
-        family, told, load = (at.place[axis] for axis in (TERRAIN, TOLD, LOAD))
+    for at in rollout_grid(arena, CFG):
+        family, mode, load = (at.place[axis] for axis in (TERRAIN, COMMAND_MODE, LOAD))
         assert torch.equal(env.terrain_types.ids, family)
         levels, counts = env.scene.terrain.terrain_levels.unique(return_counts=True)
         assert (levels.tolist(), counts.tolist()) == ([2, 5], [ROBOTS // 2, ROBOTS // 2])
-        carried = env.sim.model.body_mass[:, body] - carrier
+        carried = env.sim.model.body_mass[:, body] - empty
         assert torch.allclose(carried, torch.tensor(LOADS)[load], atol=1e-5)
         command = at.step.command
-        assert (command[told == TOLD_VELOCITY][:, 2] == 0.0).all()
-        assert (command[told == TOLD_VELOCITY][:, :2] != 0.0).all()
-        assert (command[told == TOLD_YAW_RATE][:, :2] == 0.0).all()
-        assert (command[told == TOLD_YAW_RATE][:, 2] != 0.0).all()
-        assert (command[told == TOLD_BOTH] != 0.0).all()
+        assert (command[mode == VELOCITY_MODE][:, 2] == 0.0).all()
+        assert (command[mode == VELOCITY_MODE][:, :2] != 0.0).all()
+        assert (command[mode == YAW_RATE_MODE][:, :2] == 0.0).all()
+        assert (command[mode == YAW_RATE_MODE][:, 2] != 0.0).all()
+        assert (command[mode == BOTH_MODE] != 0.0).all()
         begins.append((at.seed, at.begins))
         if at.begins:
-            seen.index_put_((family, told, load), torch.ones(ROBOTS), accumulate=True)
+            seen.index_put_((family, mode, load), torch.ones(ROBOTS), accumulate=True)
     assert begins == [(0, True), (0, False), (1, True), (1, False)]
     # Two seeds of 42 robots fill the 84 places once each.
     assert (seen == 1.0).all()

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from rl_sim_env.deploy.export import export_policy
-from rl_sim_env.deploy.sim_to_sim import walk
+from rl_sim_env.deploy.onnx_export import export_policy
+from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import robustness
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
-from rl_sim_env.evaluation.estimation import estimation
-from rl_sim_env.evaluation.grid import LOAD, grid_axes, grid_loads, walk_grid
-from rl_sim_env.evaluation.motion import gait, violations
+from rl_sim_env.evaluation.estimate_errors import estimation
+from rl_sim_env.evaluation.grid import LOAD, grid_axes, grid_loads, rollout_grid
+from rl_sim_env.evaluation.locomotion import gait, violations
 from rl_sim_env.evaluation.protocols import outside_protocol
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import load_limits
@@ -62,14 +62,14 @@ def labels(section: Section, table: int = 0) -> list[str]:
 def test_loads_of_the_grid_are_shares_of_the_heaviest(boxed):
     assert grid_loads(boxed) == pytest.approx((0.0, 4.0 / 3.0, 8.0 / 3.0, 4.0))
     loads = torch.tensor(grid_loads(boxed))
-    for at in walk_grid(boxed, replace(CFG, seconds=0.04)):
+    for at in rollout_grid(boxed, replace(CFG, seconds=0.04)):
         torch.testing.assert_close(
             events.get_load(boxed.env), loads[at.place[LOAD]], atol=1e-6, rtol=0.0
         )
 
 
 def test_limits_of_a_box_are_those_of_its_load_alone(boxed, monkeypatch):
-    monkeypatch.setattr(robustness, "LOAD_WALK", 0.2)
+    monkeypatch.setattr(robustness, "LOAD_ROLLOUT", 0.2)
     section = load_limits(boxed, CFG)
     assert [table.title.split(" that")[0] for table in section.tables] == ["Heaviest load"]
     (plot,) = section.plots
@@ -115,4 +115,4 @@ def test_both_walk_in_plain_mujoco(boxed, unladen, tmp_path):
         assert len(labels(section)) == 4 * loads
         assert "boom" not in section.method
     with pytest.raises(UserError, match="carries nothing"):
-        walk(path, model=partial(load_model, unladen.env.cfg.robot), load=1.0, seconds=0.1)
+        rollout(path, model=partial(load_model, unladen.env.cfg.robot), load=1.0, seconds=0.1)

@@ -96,12 +96,12 @@ def test_survival_pushes_as_often_and_as_hard_as_it_says(standing, monkeypatch):
     given = []
     monkeypatch.setattr(standing, "push", given.append)
     survival(standing, CFG)
-    kicks = torch.stack(given)
-    pushed = kicks.any(dim=-1)
+    pushes = torch.stack(given)
+    pushed = pushes.any(dim=-1)
     steps = round(period / standing.step_dt)
     assert pushed.nonzero()[:, 0].unique().tolist() == [steps * k - 1 for k in (1, 2, 3, 4)]
     assert pushed[steps - 1].all()
-    assert 0.8 < float(kicks.abs().max()) <= robustness.PUSH_SPEED
+    assert 0.8 < float(pushes.abs().max()) <= robustness.PUSH_SPEED
 
 
 def test_the_same_seed_gives_the_same_pushes(standing, monkeypatch):
@@ -131,19 +131,19 @@ def test_robots_that_do_not_stand_are_not_pushed(falling, monkeypatch):
 
 
 def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
-    monkeypatch.setattr(robustness, "LOAD_WALK", 1.0)
+    monkeypatch.setattr(robustness, "LOAD_ROLLOUT", 1.0)
     env = falling.env
     asked = []
-    walk = falling.walk
+    rollout = falling.rollout
 
-    def watched(trial, **kwargs):
-        for step in walk(trial, **kwargs):
-            carrier = env.sim.get_default_field("body_mass")[env.index.payload_body_global]
-            load = env.sim.model.body_mass[:, env.index.payload_body_global] - carrier
+    def watched(scenario, **kwargs):
+        for step in rollout(scenario, **kwargs):
+            empty = env.sim.get_default_field("body_mass")[env.index.payload_body_global]
+            load = env.sim.model.body_mass[:, env.index.payload_body_global] - empty
             asked.append((load, env.robot.data.joint_pos[:, env.index.boom_joints[1]].clone()))
             yield step
 
-    monkeypatch.setattr(falling, "walk", watched)
+    monkeypatch.setattr(falling, "rollout", watched)
     section = load_limits(falling, CFG)
     load, boom = asked[0]
     loads = [3.0 * step for step in range(8)]
@@ -156,7 +156,7 @@ def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
 
 
 def test_the_longest_boom_is_told_where_all_survive(standing, monkeypatch):
-    monkeypatch.setattr(robustness, "LOAD_WALK", 1.0)
+    monkeypatch.setattr(robustness, "LOAD_ROLLOUT", 1.0)
     robot = standing.env.cfg.robot
     unladen = replace(robot, payload=replace(robot.payload, max_load=1e-6))
     monkeypatch.setattr(standing.env.cfg, "robot", unladen)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from grq20 import MJCF_PATH
-from rl_sim_env.deploy.export import export_policy
-from rl_sim_env.deploy.sim_to_sim import walk
+from rl_sim_env.deploy.onnx_export import export_policy
+from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation.sim_to_sim import CLIMB, sim_to_sim
+from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, sim_to_sim
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from small_policy import save, small_checkpoint
 
@@ -39,7 +39,7 @@ def test_cells_are_means_over_walks_with_their_spread_over_seeds(policy_path):
     ]
     errors = [
         [
-            walk(
+            rollout(
                 policy_path,
                 model=MJCF_PATH,
                 ground="stairs 10 cm",

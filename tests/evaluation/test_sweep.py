@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.optimize import isotonic_regression
 
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums
 from rl_sim_env.evaluation.groups import spread_evenly
-from rl_sim_env.evaluation.sums import SEED, Sums
 from rl_sim_env.evaluation.sweep import (
     SEVERITY,
     Sweep,
@@ -23,7 +23,7 @@ ROBOTS = 30
 
 def sweep_of(*survivors_by_seed: tuple[int, ...]) -> Sweep:
     """Ten robots at each severity, of whom the first ones survive."""
-    sums = Sums({SEED: len(survivors_by_seed), SEVERITY: 3}, ROBOTS, "cpu")
+    sums = GroupedSums({SEED: len(survivors_by_seed), SEVERITY: 3}, ROBOTS, "cpu")
     severity = torch.arange(ROBOTS) % 3
     number = torch.arange(ROBOTS) // 3
     for seed, survivors in enumerate(survivors_by_seed):
@@ -77,7 +77,7 @@ def test_a_sweep_without_a_crossing_says_so():
 
 
 def test_trials_that_do_not_count_are_no_failures():
-    sums = Sums({SEED: 1, SEVERITY: 3}, 3, "cpu")
+    sums = GroupedSums({SEED: 1, SEVERITY: 3}, 3, "cpu")
     tried = torch.tensor([True, True, False])
     survived = torch.tensor([True, True, False])
     count_trials(sums, {SEED: 0, SEVERITY: torch.arange(3)}, tried, survived)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Trial, arena_env_cfg
-from rl_sim_env.evaluation.evaluator import Step
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario, arena_env_cfg
+from rl_sim_env.evaluation.evaluator import EvaluationStep
 from rl_sim_env.evaluation.report import Section, Table
 from rl_sim_env.evaluation.tracking import SETTLING_TIME, tracking
 from small_policy import small_policy
@@ -22,13 +22,13 @@ CFG = EvaluationCfg(seeds=(0, 1), robots=ROBOTS, seconds=0.1)
 class KnownErrors(Arena):
     """Robots that miss their commands by known amounts, half as much when fed the truth."""
 
-    def walk(
-        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
-    ) -> Iterator[Step]:
+    def rollout(
+        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float = 1.0
+    ) -> Iterator[EvaluationStep]:
         factor = 1.0 if p_boot == 1.0 else 0.5
-        kilograms = trial.load
-        walk = super().walk(trial, seconds=seconds, seed=seed, p_boot=p_boot)
-        for number, step in enumerate(walk):
+        kilograms = scenario.load
+        rollout = super().rollout(scenario, seconds=seconds, seed=seed, p_boot=p_boot)
+        for number, step in enumerate(rollout):
             miss = torch.tensor([0.3, -0.4]).expand(self.num_robots, 2)
             miss = factor * (1.0 + kilograms[:, None]) * miss
             yield replace(
@@ -68,11 +68,11 @@ def test_errors_are_distances_to_the_command(vec_env):
 class SlowToObey(Arena):
     """Robots that stand still until a second and a step after each change of the command."""
 
-    def walk(
-        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
-    ) -> Iterator[Step]:
+    def rollout(
+        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float = 1.0
+    ) -> Iterator[EvaluationStep]:
         for number, step in enumerate(
-            super().walk(trial, seconds=seconds, seed=seed, p_boot=p_boot)
+            super().rollout(scenario, seconds=seconds, seed=seed, p_boot=p_boot)
         ):
             obeys = number > round(SETTLING_TIME / self.step_dt)
             yield replace(step, velocity=step.command[:, :2] * obeys)

@@ -38,7 +38,7 @@ class FrameEstimator(Estimator):
         return EstimatorOutput(self._read(observations), memory.new_zeros(len(memory), 0), memory)
 
     def loss(self, batch: Sequences) -> LearnerLoss:
-        error = (self._read(batch.observations) - batch.true_code).square().mean(dim=(0, 1))
+        error = (self._read(batch.observations) - batch.estimate_targets).square().mean(dim=(0, 1))
         return LearnerLoss(error.sum(), {"Loss/frame_loss": error.sum(), **self.rmse(error)})
 
     def _read(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:

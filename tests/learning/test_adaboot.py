@@ -7,7 +7,7 @@ import torch
 
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.config import AdaBootCfg
-from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
+from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 
 
 def _adaboot(num_envs: int = 4, **settings: float) -> AdaBoot:
@@ -90,13 +90,13 @@ def test_everything_is_restored() -> None:
     assert restored.p == adaboot.p == pytest.approx(2.0 / 3.0)
 
 
-def test_tracker_sums_returns_and_lengths_of_finished_episodes() -> None:
-    tracker = EpisodeTracker(2, "cpu")
+def test_meter_sums_returns_and_lengths_of_finished_episodes() -> None:
+    meter = ReturnMeter(2, "cpu")
     rewards = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]])
     dones = torch.tensor([[0, 0], [0, 1], [1, 0], [0, 1]])
     # Episodes go on from one rollout to the next.
     for steps in (slice(0, 1), slice(1, 4)):
-        tracker.add(rewards[steps], dones[steps])
+        meter.add(rewards[steps], dones[steps])
     returns = torch.tensor([6.0, 30.0, 70.0])
     expected = EpisodeSums(3, returns.sum().item(), returns.square().sum().item(), 3 + 2 + 2)
-    assert EpisodeSums(*tracker.sums.tolist()) == expected
+    assert EpisodeSums(*meter.sums.tolist()) == expected

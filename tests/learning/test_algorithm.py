@@ -12,6 +12,7 @@ from parts import estimator_of, ppo_of, style_of
 from tensordict import TensorDict
 from toy_env import JOINTS, ToyEnv, ToyExpert, toy_layout
 
+from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.config import (
     ActorCfg,
@@ -24,7 +25,6 @@ from rl_sim_env.learning.config import (
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.policy import POLICY_STATE
-from rl_sim_env.recording import HostReads
 
 STEP_DT = 0.02
 NO_STYLE = AmpCfg(hidden_dims=(16, 16), batch_size=32, replay_size=500, style_weight=0.0)

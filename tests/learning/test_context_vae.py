@@ -24,7 +24,7 @@ def _batch(vae: ContextVae, steps: int = STEPS) -> Sequences:
         observations={"vae_obs": torch.randn(steps, BATCH, layout.width("vae_obs"))},
         memory=torch.randn(BATCH, vae.cfg.memory_dim),
         begins=torch.zeros(steps, BATCH, dtype=torch.bool),
-        true_code=torch.randn(steps, BATCH, vae.targets.width),
+        estimate_targets=torch.randn(steps, BATCH, vae.targets.width),
         next_proprioception=torch.randn(steps, BATCH, vae.decoder[-1].out_features),  # type: ignore[arg-type]
         valid=torch.ones(steps, BATCH, dtype=torch.bool),
     )
@@ -118,7 +118,7 @@ def test_what_was_seen_steps_ago_is_remembered(cell: str) -> None:
         history = batch.observations["vae_obs"]
         mass = history[0, :, :1]
         history[1:, :, 0] = 0.0
-        losses = vae.loss(batch._replace(true_code=mass.expand_as(batch.true_code)))
+        losses = vae.loss(batch._replace(estimate_targets=mass.expand_as(batch.estimate_targets)))
         optimizer.zero_grad()
         losses.total.backward()
         optimizer.step()

@@ -14,11 +14,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from grq20 import amp_vae_runner_cfg
 from rl_sim_env.cli.curves import panels_of
 from rl_sim_env.deploy import DeployedPolicy, SensorReading, open_session
-from rl_sim_env.deploy.export import NETWORK_FILE, POLICY_FILE, export_policy
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.evaluator import Evaluator
-from rl_sim_env.evaluation.subject import OnnxSubject, exported_targets
+from rl_sim_env.evaluation.inference_policy import OnnxInferencePolicy, exported_targets
 from rl_sim_env.learning.config import AmpVaePpoCfg, ContextVaeCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.learning.runner import AmpVaeRunner
@@ -93,12 +93,12 @@ def test_it_is_exported(run: AmpVaeRunner, vec_env: AmpVaeVecEnv, tmp_path: Path
     session, metadata = open_session(tmp_path / NETWORK_FILE)
     assert metadata.estimates[-1].name == "friction"
     assert exported_targets(metadata) == {**velocity_mass_com(), "friction": FRICTION}
-    subject = OnnxSubject(session, vec_env.observation_layout, exported_targets(metadata))
+    exported = OnnxInferencePolicy(session, vec_env.observation_layout, exported_targets(metadata))
     policy = run.alg.get_inference_policy().eval()
     obs, memory = vec_env.get_observations(), policy.initial_memory(ROBOTS)
     with torch.no_grad():
         expected = policy(obs, memory).estimate["friction"]
-    torch.testing.assert_close(subject(obs, memory).estimate["friction"], expected)
+    torch.testing.assert_close(exported(obs, memory).estimate["friction"], expected)
 
     deployed = DeployedPolicy(tmp_path / POLICY_FILE)
     joints = np.array(deployed.metadata.default_joint_pos)

@@ -17,9 +17,9 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import standardize_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, LearnerCfg
 from rl_sim_env.learning.figure import Figure
-from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Step
+from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition
 from rl_sim_env.learning.returns import generalized_returns
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.runner import AmpVaeRunner
 
 NAME = f"{__name__}:CostCritic"
@@ -40,7 +40,7 @@ class CostCritic(Learner):
     def figures(cls, cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
         return (Figure(label="cost", metric="Train/cost", unit="N"),)
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         seen = step.observations["critic_obs"]
         self.exceeded += step.extras["cost"] > 1.0
         return {
@@ -59,8 +59,8 @@ class CostCritic(Learner):
         rollout["advantages"].sub_(self.weight * standardize_over_ranks(returns - values))
         return {"Train/cost": rollout["cost"].mean()}
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Any) -> LearnerLoss:
-        batch = rollout.pick(("critic_obs", "cost_returns"), picks.samples)
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Any) -> LearnerLoss:
+        batch = rollout.pick(("critic_obs", "cost_returns"), indices.samples)
         error = self.value(batch["critic_obs"]).squeeze(-1) - batch["cost_returns"]
         return LearnerLoss(error.square().mean(), {"Loss/cost_value": error.square().mean()})
 
@@ -151,7 +151,7 @@ def test_a_checkpoint_of_other_learners_is_refused_by_name(tmp_path: Path) -> No
 
 
 def test_a_field_has_one_owner_and_a_scalar_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def record_again(self, step: Step) -> dict[str, torch.Tensor]:
+    def record_again(self, step: Transition) -> dict[str, torch.Tensor]:
         return {"rewards": step.rewards.clone()}
 
     with monkeypatch.context() as patch:

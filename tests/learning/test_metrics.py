@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from rl_sim_env.learning.metrics import LossMeter, SpikeAlarm
+from rl_sim_env.learning.metrics import LossMeter, SpikeDetector
 
 
 def test_meter_gives_means_and_starts_anew() -> None:
@@ -25,12 +25,12 @@ def test_meter_names_the_loss_that_is_not_finite() -> None:
 
 
 def test_spike_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    alarm = SpikeAlarm("decode loss", factor=10.0, window=5)
+    detector = SpikeDetector("decode loss", factor=10.0, window=5)
     with caplog.at_level(logging.WARNING):
         for value in (100.0, 1.0, 1.0, 1.0, 1.0, 9.0):
-            alarm.watch(value)
+            detector.watch(value)
         assert not caplog.records, "neither before the window is full nor below the factor"
-        alarm.watch(11.0)
-        alarm.watch(1000.0)
+        detector.watch(11.0)
+        detector.watch(1000.0)
     assert len(caplog.records) == 1
     assert "decode loss is 11" in caplog.text

@@ -23,7 +23,7 @@ from rl_sim_env.learning.config import (
     MlpCfg,
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
-from rl_sim_env.learning.mirror_image import ACTIONS, MirrorImage
+from rl_sim_env.learning.symmetry import ACTIONS, Reflection
 
 JOINTS = 2
 HISTORY = 3
@@ -93,7 +93,7 @@ class ToyEnv:
         self.log: defaultdict[str, list[float]] = defaultdict(list)
         self._reset(torch.ones(num_envs, dtype=torch.bool, device=device))
 
-    def mirror_images(self) -> dict[str, MirrorImage]:
+    def reflections(self) -> dict[str, Reflection]:
         """The joints change places; what has a side in space changes its sign."""
         polar, joints = ([0, 1, 2], [1.0, -1.0, 1.0]), ([1, 0], [1.0, 1.0])
         images = {
@@ -103,7 +103,7 @@ class ToyEnv:
             "base_ang_vel": ([0], [-1.0]),
             ACTIONS: joints,
         }
-        return {name: MirrorImage.make(*image, self.device) for name, image in images.items()}
+        return {name: Reflection.make(*image, self.device) for name, image in images.items()}
 
     def get_observations(self) -> TensorDict:
         return TensorDict(

@@ -138,9 +138,9 @@ def test_push_changes_the_horizontal_velocity_of_the_base_alone(make_env):
     env = make_env(4, edit=push_soon)
     before = env.sim.data.qvel.clone()
     env.event_manager.apply(mode="interval", dt=env.step_dt)
-    kick = env.sim.data.qvel - before
-    assert (kick[:, :2].abs() <= 1.0).all() and (kick[:, :2] != 0.0).all()
-    assert (kick[:, 2:] == 0.0).all()
+    change = env.sim.data.qvel - before
+    assert (change[:, :2].abs() <= 1.0).all() and (change[:, :2] != 0.0).all()
+    assert (change[:, 2:] == 0.0).all()
 
 
 def test_loads_change_in_mid_walk(make_env):
@@ -181,7 +181,7 @@ def test_play_varies_only_load_and_boom(make_env):
 
 def test_episodes_that_begin_in_a_motion_stand_on_their_feet_and_move(make_env):
     env = make_env(NUM_ENVS, reference_start=1.0)
-    foot_gap = observations.foot_clearance(env)
+    foot_gap = observations.foot_height(env)
     assert foot_gap.amin(dim=-1).abs().max() < 0.02, "a foot carries"
     speed = env.robot.data.root_link_lin_vel_b[:, 0]
     assert speed.max() > 0.3 and speed.std() > 0.1

@@ -63,7 +63,7 @@ def test_system_mass_delta_is_load_plus_trunk_draw(env):
 def test_nominal_mass_is_that_of_the_model_without_load(env):
     model = mujoco.MjModel.from_xml_path(str(MJCF_PATH))
     assert env.nominal_mass == pytest.approx(model.body_mass.sum())
-    assert model.body("arm_load_link").mass[0] == pytest.approx(0.1), "the carrier alone"
+    assert model.body("arm_load_link").mass[0] == pytest.approx(0.1), "the end of the boom alone"
 
 
 def test_base_velocity_is_that_of_the_link_in_its_own_frame(env, place):
@@ -91,10 +91,10 @@ def test_foot_positions_in_base_frame_and_canonical_order(env, place):
     torch.testing.assert_close(feet[..., 2], height, atol=1e-3, rtol=0.0)
 
 
-def test_foot_clearance_is_the_gap_below_the_sphere(env, place):
+def test_foot_height_is_the_gap_below_the_sphere(env, place):
     place(env, height=STANDING_HEIGHT + 0.1)
     gap = torch.full((3, 4), 0.1)
-    torch.testing.assert_close(obs.foot_clearance(env), gap, atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(obs.foot_height(env), gap, atol=1e-3, rtol=0.0)
 
 
 def test_height_scan_reads_the_ground_ahead_in_the_robots_heading(make_env, place):

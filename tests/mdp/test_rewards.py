@@ -105,7 +105,7 @@ def test_only_feet_that_carry_can_slide(env, place):
     # Right feet in the air: the force of a foot belongs to the speed of that foot.
     tilt = {"roll": -0.12, "ang_vel": (0.0, 0.0, 1.0)}
     place(env, height=1.0, **tilt)
-    left_clearance = float(observations.foot_clearance(env)[0, 0])
+    left_clearance = float(observations.foot_height(env)[0, 0])
     place(env, height=1.0 - left_clearance - 0.002, **tilt)
     force = env.scene["feet_contact"].data.force[:, env.foot_contact_order].norm(dim=-1)
     assert (force[0] > 1.0).tolist() == [True, False, True, False]

@@ -11,10 +11,10 @@ from grq20 import (
 )
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip_set import CLIP_SET
-from rl_sim_env.motions.course import FPS, STANDSTILL, ClipCfg, Velocity
 from rl_sim_env.motions.gait import TROT
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.rotations import quat_without_yaw
+from rl_sim_env.motions.velocity_profile import FPS, STANDSTILL, ClipCfg, Velocity
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
 ALL_CLIPS = pytest.mark.parametrize("name", [cfg.name for cfg in CLIP_SET])
@@ -116,11 +116,11 @@ def test_trot_moves_diagonals_and_pace_sides_together(clips):
     assert (trot[:, 0] != trot[:, 1]).mean() > 0.5
 
 
-PASSAGES = [cfg for cfg in CLIP_SET if len(cfg.course) > 1]
+TRANSIENTS = [cfg for cfg in CLIP_SET if len(cfg.velocities) > 1]
 
 
-@pytest.mark.parametrize("cfg", PASSAGES, ids=lambda cfg: cfg.name)
-def test_passage_starts_and_ends_at_rest(clips, cfg):
+@pytest.mark.parametrize("cfg", TRANSIENTS, ids=lambda cfg: cfg.name)
+def test_transient_starts_and_ends_at_rest(clips, cfg):
     clip = clips[cfg.name]
     for frame in (0, -1):
         assert clip.foot_contact[frame].all()
@@ -158,8 +158,8 @@ def test_frame_rate_is_a_multiple_of_the_control_rate():
 @pytest.mark.parametrize(
     ("cfg", "expected"),
     [
-        (ClipCfg(name="leap", gait=TROT, course=(Velocity(x=4.0),)), "out of reach"),
-        (ClipCfg(name="sprint", gait=TROT, course=(Velocity(x=2.0),)), "rad/s"),
+        (ClipCfg(name="leap", gait=TROT, velocities=(Velocity(x=4.0),)), "out of reach"),
+        (ClipCfg(name="sprint", gait=TROT, velocities=(Velocity(x=2.0),)), "rad/s"),
     ],
 )
 def test_what_the_robot_cannot_do_is_refused(legs, cfg, expected, message):
@@ -169,8 +169,8 @@ def test_what_the_robot_cannot_do_is_refused(legs, cfg, expected, message):
 
 
 @pytest.mark.parametrize(
-    "course", [(STANDSTILL, Velocity(x=1.0)), (STANDSTILL, STANDSTILL), (Velocity(x=1.0),) * 2]
+    "velocities", [(STANDSTILL, Velocity(x=1.0)), (STANDSTILL, STANDSTILL), (Velocity(x=1.0),) * 2]
 )
-def test_course_that_does_not_rest_at_its_ends_is_refused(course):
+def test_velocity_profile_that_does_not_rest_at_its_ends_is_refused(velocities):
     with pytest.raises(UserError, match="standstill"):
-        ClipCfg(name="rushed", gait=TROT, course=course)
+        ClipCfg(name="rushed", gait=TROT, velocities=velocities)

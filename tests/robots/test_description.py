@@ -163,11 +163,11 @@ def test_drives_give_less_the_faster_they_turn_and_brake_beyond_their_no_load_sp
 
 
 def test_only_a_boom_can_be_held_in_another_way():
-    assert GRQ20_V2D3.with_arm("viscous").payload.mode == "viscous"
+    assert GRQ20_V2D3.with_boom_mode("viscous").payload.mode == "viscous"
     assert GRQ20_V2D3.payload.mode == "locked", "the robot itself has not changed"
     for robot in (GO1, replace(GRQ20_V2D3, payload=None)):
         with pytest.raises(UserError, match=f"robot {robot.name} has no boom"):
-            robot.with_arm("viscous")
+            robot.with_boom_mode("viscous")
 
 
 def test_who_carries_nothing_falls_on_its_trunk_alone():

@@ -25,16 +25,16 @@ from grq20 import (
     amp_vae_env_cfg,
 )
 from rl_sim_env.errors import UserError
-from rl_sim_env.robots import ArmMode, entity_cfg
+from rl_sim_env.robots import BoomMode, entity_cfg
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
 LOAD = 6.0
 PITCH = math.radians(20.0)
 
 
-def fixed_trunk(arm: ArmMode) -> tuple[mujoco.MjModel, mujoco.MjData]:
+def fixed_trunk(arm: BoomMode) -> tuple[mujoco.MjModel, mujoco.MjData]:
     """The entity's model under full load, its trunk held nose-down at 20 degrees."""
-    spec = entity_cfg(GRQ20_V2D3.with_arm(arm)).build().spec
+    spec = entity_cfg(GRQ20_V2D3.with_boom_mode(arm)).build().spec
     for key in spec.keys:
         spec.delete(key)
     spec.delete(spec.joint("floating_base"))
@@ -132,4 +132,4 @@ def test_a_model_that_cannot_be_read_or_lacks_parts_is_refused(tmp_path: Path):
 
 def test_an_unknown_arm_mode_is_refused():
     with pytest.raises(UserError, match="locked, viscous"):
-        GRQ20_V2D3.with_arm("loose")  # type: ignore[arg-type]
+        GRQ20_V2D3.with_boom_mode("loose")  # type: ignore[arg-type]

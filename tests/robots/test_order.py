@@ -13,10 +13,10 @@ import torch
 
 from reordered import reordered
 from rl_sim_env.evaluation.constraints import ConstraintMeter
-from rl_sim_env.evaluation.gait import GaitMeter
-from rl_sim_env.learning.mirror_image import ACTIONS
+from rl_sim_env.evaluation.gait_metrics import GaitMeter
+from rl_sim_env.learning.symmetry import ACTIONS
 from rl_sim_env.mdp import observations
-from rl_sim_env.mdp.mirroring import mirror_images
+from rl_sim_env.mdp.reflections import reflections
 from rl_sim_env.robots import Robot
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
@@ -143,12 +143,12 @@ def test_gait_and_violations_are_the_same(envs, walked):
 
 
 def test_mirror_images_of_reordered_columns_are_reordered_mirror_images(envs):
-    ours, theirs = (mirror_images(env) for env in envs)
+    ours, theirs = (reflections(env) for env in envs)
     assert {"joint_pos", "joint_torques", ACTIONS} <= ours.keys() == theirs.keys()
     for name, image in ours.items():
         values = torch.randn(3, len(image.sign))
         torch.testing.assert_close(
-            theirs[name].of(rearranged(values, name)), rearranged(image.of(values), name)
+            theirs[name].apply(rearranged(values, name)), rearranged(image.apply(values), name)
         )
 
 
@@ -159,7 +159,7 @@ def test_clearance_is_that_of_the_leg_that_is_lifted(envs, place):
     clearance = []
     for env, order in zip(envs, (list(range(12)), JOINTS), strict=True):
         place(env, height=0.6, joint_pos=lifted[:, order])
-        clearance.append(observations.foot_clearance(env)[0])
+        clearance.append(observations.foot_height(env)[0])
     ours, theirs = clearance
     torch.testing.assert_close(theirs, ours[LEGS])
     assert OTHER.legs[int(theirs.argmax())].name == "RL"

@@ -8,7 +8,7 @@ import torch
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.mdp.observations import system_mass_delta
-from rl_sim_env.viewer.play_viewer import PlayViewer, hang_load
+from rl_sim_env.viewer.play_viewer import PlayViewer, set_load_of
 
 
 def test_another_load_hangs_on_one_robot_in_mid_walk(policy_player):
@@ -17,7 +17,7 @@ def test_another_load_hangs_on_one_robot_in_mid_walk(policy_player):
     policy_player.advance()
     mass, qpos = system_mass_delta(env).clone(), env.sim.data.qpos.clone()
     com_before = env.sim.data.subtree_com[:, env.index.base_body_global].clone()
-    hang_load(env, 1, 2.5)
+    set_load_of(env, 1, 2.5)
     after = system_mass_delta(env)
     com = env.sim.data.subtree_com[:, env.index.base_body_global]
     assert after[0] == mass[0]

@@ -18,7 +18,7 @@ from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.tasks.go1 import GO1_WALKING
 from rl_sim_env.viewer.clip_viewer import ClipPlayer
 from rl_sim_env.viewer.load_panel import LoadPanel
-from rl_sim_env.viewer.play_viewer import hang_load
+from rl_sim_env.viewer.play_viewer import set_load_of
 from small_policy import small_policy
 
 BOXED = GO1_WALKING
@@ -36,7 +36,7 @@ def player(make_env, request) -> Evaluator:
 
 @pytest.mark.parametrize("player", [BOXED], indirect=True)
 def test_the_slider_puts_another_load_into_the_box(player, server):
-    panel = LoadPanel(server, player, lambda load: hang_load(player.vec_env.unwrapped, 0, load))
+    panel = LoadPanel(server, player, lambda load: set_load_of(player.vec_env.unwrapped, 0, load))
     panel.update(0, 0)
     panel.load.value = 1.5
     assert get_load(player.vec_env.unwrapped)[0] == pytest.approx(1.5)

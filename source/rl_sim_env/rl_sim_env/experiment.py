@@ -217,7 +217,7 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     if options.num_envs is not None:
         cfg.scene.num_envs = options.num_envs
     cfg.seed = options.seed
-    cfg.suit(options.device)
+    cfg.configure_for_device(options.device)
     applied = apply_settings(options.settings, ENV, cfg, refused=REFUSED)
     _require_robot_and_ground(cfg)
     if training is not None:

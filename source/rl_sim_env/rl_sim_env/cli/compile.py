@@ -16,7 +16,7 @@ from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.simulation.kernels import compiled_modules, kernel_cache, use_kernel_cache
 
 NUM_STEPS = 5
-"""Control steps to run: some by themselves, the one that is recorded, and one of the recording."""
+"""Control steps to run: some by themselves, the one that is captured, and one replay."""
 
 
 @dataclass(kw_only=True)

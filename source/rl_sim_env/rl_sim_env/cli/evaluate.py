@@ -28,11 +28,16 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.export import NETWORK_FILE, export_policy, require_same_environment
-from rl_sim_env.deploy.policy import OUTPUTS
+from rl_sim_env.deploy.deployed_policy import OUTPUTS
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
+from rl_sim_env.evaluation.inference_policy import (
+    InferencePolicy,
+    OnnxInferencePolicy,
+    exported_targets,
+)
 from rl_sim_env.evaluation.protocols import (
     OUTSIDE,
     PROTOCOLS,
@@ -48,7 +53,6 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
-from rl_sim_env.evaluation.subject import OnnxSubject, Subject, exported_targets
 from rl_sim_env.experiment import (
     EnvOptions,
     EnvSetup,
@@ -136,25 +140,26 @@ def evaluate(options: EvaluateOptions) -> None:
     cfg = _sizes(options, device)
     path = find_checkpoint(options, options.task)
     is_checkpoint = path.suffix != ONNX_SUFFIX
-    # A file without history has nothing to walk with outside.
+    # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it.
     names = choose_protocols(
         options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
     )
     beside = Path() if path.parent.parent == POLICIES else path.parent
     output = beside / "report" if options.output is None else options.output
     check_writable(output)
-    # What is measured outlives an end before the last protocol, and an earlier report outlives it.
+    # An unfinished report has a folder of its own: nothing measured is lost if the program ends
+    # early, and an earlier report is replaced by a complete one only.
     unfinished = Path(f"{output.resolve()}{UNFINISHED_SUFFIX}")
     check_writable(unfinished)
-    policy = _open_policy(path, options.task)
-    setup = _configure(options, cfg, device, policy.training)
-    policy.check(setup)
+    saved = _open_policy(path, options.task)
+    setup = _configure(options, cfg, device, saved.training)
+    saved.check(setup)
     tell_differences(setup.differences)
     with quiet():
         vec_env = build_vec_env(setup)
-    subject = policy.build(vec_env)
+    policy = saved.build(vec_env)
     facts = {
-        **policy.facts,
+        **saved.facts,
         "Evaluated on": options.task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
@@ -171,7 +176,7 @@ def evaluate(options: EvaluateOptions) -> None:
         if OUTSIDE in names:
             exported, _ = export_policy(path, Path(folder))
             protocols[OUTSIDE] = outside_protocol(exported)
-        for section in _run({name: protocols[name] for name in names}, vec_env, subject, cfg):
+        for section in _run({name: protocols[name] for name in names}, vec_env, policy, cfg):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
             write_report(report, unfinished if len(sections) < len(names) else output)
@@ -194,7 +199,7 @@ class _SavedPolicy:
     check: Callable[[EnvSetup], None]
     """Refuses an environment that is not that of the training."""
 
-    build: Callable[[AmpVaeVecEnv], Subject]
+    build: Callable[[AmpVaeVecEnv], InferencePolicy]
     """Makes it fit an environment."""
 
 
@@ -236,7 +241,7 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
     def check(setup: EnvSetup) -> None:
         require_same_environment(metadata, to_plain(setup.cfg), path)
 
-    def build(vec_env: AmpVaeVecEnv) -> Subject:
+    def build(vec_env: AmpVaeVecEnv) -> InferencePolicy:
         layout = vec_env.observation_layout
         require_fit(
             path,
@@ -246,7 +251,7 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             present=layout,
         )
         trained = ObservationLayout.from_dict(metadata.layout)
-        return OnnxSubject(session, trained, exported_targets(metadata))
+        return OnnxInferencePolicy(session, trained, exported_targets(metadata))
 
     return _SavedPolicy(facts=facts, training=None, check=check, build=build)
 
@@ -276,7 +281,10 @@ def _configure(
 
 
 def _run(
-    protocols: Mapping[str, Protocol], vec_env: AmpVaeVecEnv, subject: Subject, cfg: EvaluationCfg
+    protocols: Mapping[str, Protocol],
+    vec_env: AmpVaeVecEnv,
+    policy: InferencePolicy,
+    cfg: EvaluationCfg,
 ) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
     expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
@@ -290,7 +298,7 @@ def _run(
         speed_estimate_period=SPEED_WINDOW,
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
-        arena = Arena(vec_env, subject, on_step=lambda _: progress.advance(bar))
+        arena = Arena(vec_env, policy, on_step=lambda _: progress.advance(bar))
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rl_sim_env.cli.options import DEFAULT_TASK, ExperimentOptions, find_checkpoint
 from rl_sim_env.cli.program import run_program
-from rl_sim_env.deploy.export import export_folder, export_policy
+from rl_sim_env.deploy.onnx_export import export_folder, export_policy
 from rl_sim_env.learning.checkpoint import Checkpoint
 
 

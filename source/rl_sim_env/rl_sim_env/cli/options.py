@@ -11,7 +11,7 @@ import tyro
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import resolve_checkpoint
-from rl_sim_env.robots import ArmMode
+from rl_sim_env.robots import BoomMode
 from rl_sim_env.tasks import find_task
 
 DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
@@ -48,7 +48,7 @@ class RobotOptions:
     mjcf: Path | None = None
     """The robot's model; default: the one in training, else the task's own."""
 
-    arm: ArmMode | None = None
+    arm: BoomMode | None = None
     """Whether the boom is locked where it was drawn, or viscous, so that it drifts; default: as in
     training, else locked."""
 

@@ -20,8 +20,8 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_reports
-from rl_sim_env.evaluation.walking import MEASURABLE_TIME
+from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
+from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
@@ -125,7 +125,7 @@ def _play_policy(options: PlayOptions) -> None:
             f"{MEASURABLE_TIME:g} s or more"
         )
     else:
-        print_reports(meter.reports())
+        print_metrics(meter.metrics())
     vec_env.close()
 
 
@@ -141,7 +141,7 @@ def _make_env(
     options: PlayOptions, num_envs: int | None, training: Training | None
 ) -> AmpVaeVecEnv:
     def adapt(cfg: AmpVaeEnvCfg) -> None:
-        # Whoever falls begins anew at once: fixed shapes must not let some lie.
+        # Robots that fall are reset at once: none may lie on the ground waiting for capacity.
         cfg.reset_share = 1.0
         cfg.scene.spec_fn = daylight
         cfg.viewer.max_extra_envs = (num_envs or cfg.scene.num_envs) - 1

@@ -23,7 +23,7 @@ from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
-from rl_sim_env.evaluation.walking import print_reports
+from rl_sim_env.evaluation.walking_metrics import print_metrics
 from rl_sim_env.experiment import (
     EnvOptions,
     EnvSetup,
@@ -172,7 +172,7 @@ def evaluate(runner: AmpVaeRunner, setup: EnvSetup) -> None:
     with quiet():
         env = build_vec_env(evaluation)
     policy = runner.alg.get_inference_policy()
-    print_reports(evaluate_walking(env, policy, seconds=EVALUATION_SECONDS))
+    print_metrics(evaluate_walking(env, policy, seconds=EVALUATION_SECONDS))
     env.close()
 
 
@@ -186,7 +186,7 @@ def _take_motions(env_cfg: AmpVaeEnvCfg, cfg: AmpVaeRunnerCfg) -> None:
 def _export_or_warn(checkpoint_path: Path) -> None:
     """Export a checkpoint; whatever the exporter trips over, training goes on."""
     # Only here: the exporter's libraries would make every training start later.
-    from rl_sim_env.deploy.export import export_folder, export_policy
+    from rl_sim_env.deploy.onnx_export import export_folder, export_policy
 
     try:
         export_policy(checkpoint_path, export_folder(checkpoint_path))

@@ -22,7 +22,7 @@ MEMBERS: dict[str, dict[str, str]] = {
     "mjlab.sim.sim.Simulation": {
         "_init_with_model": "overridden: native physics puts no model on a device",
         "_init_with_variants": "overridden: native physics refuses mesh variants",
-        "_finish_init": "overridden: between the model and the recording of the graphs is the only "
+        "_finish_init": "overridden: between the model and the capture of the graphs is the only "
         "moment to change the pairs of geoms; afterwards buffers exist to be watched",
         "_mj_model": "set: the properties and get_default_field() of the base class read it",
         "_mj_data": "set: the property mj_data reads it",
@@ -37,7 +37,7 @@ MEMBERS: dict[str, dict[str, str]] = {
         "_wrapped_cache": "read: which arrays were handed out, each with a stream of its own",
     },
     "mjlab.sim.sim_data.TorchArray": {
-        "_torch_stream": "set: writes must go to the stream that is being recorded",
+        "_torch_stream": "set: writes must go to the stream that is being captured",
     },
     "warp.mat33": {
         "_shape_": "read: there is no public name for the shape of a type",

@@ -1,17 +1,17 @@
 """A trained policy outside the trainer.
 
 What is imported here needs onnxruntime and numpy only: neither torch nor the simulator. Exporting a
-policy (``deploy.export``) and walking it in plain MuJoCo (``deploy.sim_to_sim``) need more.
+policy (``deploy.onnx_export``) and walking it in plain MuJoCo (``deploy.sim_to_sim``) need more.
 """
 
-from rl_sim_env.deploy.metadata import PolicyMetadata
-from rl_sim_env.deploy.policy import (
+from rl_sim_env.deploy.deployed_policy import (
     DeployedPolicy,
     PolicyStep,
     SensorReading,
     open_session,
     projected_gravity,
 )
+from rl_sim_env.deploy.metadata import PolicyMetadata
 
 __all__ = [
     "DeployedPolicy",

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl_sim_env.conventions import FALL_ANGLE
+from rl_sim_env.deploy.deployed_policy import projected_gravity
 from rl_sim_env.deploy.metadata import PolicyMetadata
-from rl_sim_env.deploy.policy import projected_gravity
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.mjcf import Needed, missing_parts, read_spec
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rl_sim_env.conventions import COMMAND_PERIOD
+from rl_sim_env.deploy.deployed_policy import DeployedPolicy, PolicyStep, SensorReading
 from rl_sim_env.deploy.mujoco_robot import Model, MujocoRobot, Vector, World
-from rl_sim_env.deploy.policy import DeployedPolicy, PolicyStep, SensorReading
 
 Command = tuple[float, float, float]
 
@@ -66,7 +66,7 @@ class SimToSimResult:
     """Estimated against true centre of mass, over x and y [m]."""
 
 
-def walk(
+def rollout(
     policy_path: Path,
     *,
     model: Model,
@@ -79,7 +79,7 @@ def walk(
     command_delay: float = 0.0,
     noise: SensorNoise | None = None,
 ) -> SimToSimResult:
-    """Let an exported policy walk from standing.
+    """Run an exported policy from standing.
 
     The seed decides heading, friction, direction of the boom, sensor noise, and drawn commands.
 
@@ -91,7 +91,7 @@ def walk(
         boom_length: Distance of the load from the boom's axis [m], where there is a boom.
         command: Velocity ahead and to the left [m/s] and yaw rate [rad/s]; None draws a new one
             every :data:`COMMAND_PERIOD`.
-        seconds: Time to walk [s].
+        seconds: Time to simulate [s].
         seed: Seed of all that is random: one number or several.
         command_delay: Time until the drives learn of new joint targets [s]; less than the control
             period.

@@ -18,9 +18,10 @@ from mjlab.managers.metrics_manager import MetricsManager, NullMetricsManager
 from mjlab.managers.recorder_manager import NullRecorderManager, RecorderManager
 from mjlab.sensor import ContactSensor
 
-from rl_sim_env.envs.breakdowns import BreakdownRecord
+from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
 from rl_sim_env.envs.config import AmpVaeEnvCfg
-from rl_sim_env.envs.episode_log import EpisodeLog, Totals
+from rl_sim_env.envs.episode_meter import EpisodeMeter, Totals
+from rl_sim_env.envs.failure_dump import FailureDump
 from rl_sim_env.envs.managers import (
     DeviceCurriculumManager,
     DeviceEventManager,
@@ -31,7 +32,6 @@ from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
-from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.robots import RobotIndex
 from rl_sim_env.robots.leg_drive import LegDrive
 from rl_sim_env.simulation import WarpSimulation
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
 
 class AmpVaeEnv(ManagerBasedRlEnv):
-    """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp).
+    """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp), for any learner.
 
+    It is named after the algorithm that it was made for: saved runs and task ids carry the name.
     Differs from mjlab's environment in one thing that learning depends on: the state s_{t+1} is
     made current *before* rewards, terminations and resets, so that rewards judge it and not the
     state one physics step earlier, and so that the true terminal observation exists. It is reported
@@ -64,7 +65,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         leg_drive: The actuators of the leg joints.
         leg_speed_limits: No-load speeds of leg joints [rad/s]. Shape (num_envs, num_leg_joints).
         foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
-        num_robots: Number of environments that count: all but the spare of fixed shapes.
+        num_robots: Number of environments that count: all but the padding of fixed shapes.
         transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
             functions of the environment, shape (num_envs, width) each, 0 where the state is broken.
             To be filled before the first step.
@@ -82,26 +83,26 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         cfg.check()
         self.num_robots = cfg.scene.num_envs
         self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
-        self._room: int | None = None
-        with_spare = cfg
+        self._reset_capacity: int | None = None
+        padded_cfg = cfg
         if cfg.fixed_shapes:
-            self._room = math.ceil(cfg.reset_share * self.num_robots)
-            with_spare = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
+            self._reset_capacity = math.ceil(cfg.reset_share * self.num_robots)
+            padded_cfg = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
         with use_simulation(simulation_class(device)):
-            super().__init__(with_spare, device, render_mode, **kwargs)
+            super().__init__(padded_cfg, device, render_mode, **kwargs)
         self._run_step = self._step
         if cfg.fixed_shapes and isinstance(self.sim, WarpSimulation):
-            # Some robot is reset in nearly every step, and would have all of them computed.
+            # Some robot is reset in nearly every step, which would compute the weights of all anew.
             self.sim.defers_inverse_weights = True
             if cfg.capture_step:
-                self._run_step = RecordedFunction(
+                self._run_step = GraphedCallable(
                     self._step,
                     what="the control step",
                     setting="env.capture_step",
-                    around=self._recording,
+                    around=self._capturing,
                 )
-        # What is saved beside a run is what was asked for.
-        cfg.seed = with_spare.seed
+        # A run saves the configuration that was asked for, without the padding environment.
+        cfg.seed = padded_cfg.seed
         self.cfg = cfg
 
     # What the terms read.
@@ -148,8 +149,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             device=self.device,
         )
         self._load_managers()
-        self._breakdowns = BreakdownRecord(self)
-        self._episode_log = EpisodeLog()
+        self._failures = FailureDump(self)
+        self._episode_meter = EpisodeMeter()
         self._waited = torch.zeros((), dtype=torch.long, device=self.device)
         style = self.cfg.style.terrain_scale
         self._style_scale_of_family = torch.tensor(
@@ -210,17 +211,17 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         ):
             self.sim.recompute_inverse_weights()
         self.common_step_counter += 1
-        returned = self._run_step(self._with_spare(action.to(self.device)))
+        returned = self._run_step(self._pad_action(action.to(self.device)))
         if self._run_step != self._step:
-            # What a replay has computed anew is not what the sensors remember.
+            # A replay computes new sensor data behind the back of the sensors' caches.
             for sensor in self.scene.sensors.values():
                 sensor._invalidate_cache()
         return returned
 
     @contextmanager
-    def _recording(self) -> Iterator[None]:
+    def _capturing(self) -> Iterator[None]:
         assert isinstance(self.sim, WarpSimulation)
-        with self.sim.recording(), overlapping() if self.cfg.overlap else nullcontext():
+        with self.sim.capturing(), overlapping() if self.cfg.overlap else nullcontext():
             yield
 
     def _step(self, action: torch.Tensor) -> VecEnvStepReturn:
@@ -228,7 +229,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         A subclass that needs more extends one of the phases.
         """
-        self._breakdowns.begin_step()
+        self._failures.begin_step()
         self._advance_physics(action)
         reset_ids = self._judge()
         self._apply_events()
@@ -249,7 +250,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         for remaining in reversed(range(self.cfg.decimation)):
             self.sim.step()
             if remaining:
-                side_by_side(self._update_sensors, self._write_controls)
+                fork_join(self._update_sensors, self._write_controls)
             else:
                 self._update_sensors()
         self.episode_length_buf += 1
@@ -267,15 +268,15 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
-        is_sound = self.is_sound()
-        reward, _ = side_by_side(
+        state_is_valid = self.state_is_valid()
+        reward, _ = fork_join(
             lambda: self.reward_manager.compute(dt=self.step_dt),
-            lambda: self._report_transition(is_sound),
+            lambda: self._report_transition(state_is_valid),
         )
-        self.reward_buf = torch.where(is_sound, reward, 0.0)
+        self.reward_buf = torch.where(state_is_valid, reward, 0.0)
         self.metrics_manager.compute()
         if len(reset_ids) > 0:
-            self._breakdowns.end_step(~is_sound & self.reset_buf)
+            self._failures.end_step(~state_is_valid & self.reset_buf)
         return reset_ids
 
     def _apply_events(self) -> None:
@@ -326,18 +327,18 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def select(self, mask: torch.Tensor) -> torch.Tensor:
         """Indices of the environments of a mask.
 
-        With fixed shapes there are always equally many: the spare environment fills the list, and
+        With fixed shapes there are always equally many: the padding environment fills the list, and
         what finds no place is left out, without a read from the device.
 
         Args:
             mask: Shape (num_envs,).
         """
-        if self._room is None:
+        if self._reset_capacity is None:
             return mask.nonzero().squeeze(-1)
-        return padded_ids(mask, self._room, fill=self.num_robots)[0]
+        return padded_ids(mask, self._reset_capacity, fill=self.num_robots)[0]
 
-    def _with_spare(self, action: torch.Tensor) -> torch.Tensor:
-        """Actions of all environments: the spare's are zero."""
+    def _pad_action(self, action: torch.Tensor) -> torch.Tensor:
+        """Actions of all environments: the padding environment's are zero."""
         return torch.nn.functional.pad(action, (0, 0, 0, self.num_envs - len(action)))
 
     def _defer_the_rest(self, due: torch.Tensor, reset_ids: torch.Tensor) -> torch.Tensor:
@@ -346,7 +347,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         Returns:
             Whose episode ends now. Shape (num_envs,).
         """
-        if self._room is None:
+        if self._reset_capacity is None:
             return due
         ends = torch.zeros_like(due)
         ends[reset_ids] = True
@@ -367,7 +368,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             values[f"Episode_Termination/{name}"] = self.termination_manager.get_term(name)
         for name, total in command.metrics.items():
             values[f"Metrics/{self.cfg.command_name}/{name}"] = total / command.steps.clamp(min=1.0)
-        self._episode_log.add(values, self.reset_buf)
+        self._episode_meter.add(values, self.reset_buf)
 
     def _reset_idx(self, env_ids: torch.Tensor | None = None) -> None:
         """Begin new episodes, in mjlab's order."""
@@ -402,22 +403,22 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.scene.write_data_to_sim()
         self.sim.data.ctrl[:] = torch.where(self.reset_buf[:, None], self.sim.data.ctrl[:], last)
 
-    def _report_transition(self, is_sound: torch.Tensor) -> None:
+    def _report_transition(self, state_is_valid: torch.Tensor) -> None:
         # A broken state must not reach the networks; its environment starts anew in this step.
         self.extras["terminal_obs"] = {
             group: torch.where(
-                is_sound[:, None], self.observation_manager.compute_group(group), 0.0
+                state_is_valid[:, None], self.observation_manager.compute_group(group), 0.0
             )
             for group in self.cfg.terminal_groups
         }
         for name, term in self.transition_terms.items():
-            self.extras[name] = torch.where(is_sound[:, None], term(self), 0.0)
+            self.extras[name] = torch.where(state_is_valid[:, None], term(self), 0.0)
         moving = self.velocity_command.is_moving
         self.extras["style_scale"] = (
-            moving * is_sound * self._style_scale_of_family[self.terrain_types.ids]
+            moving * state_is_valid * self._style_scale_of_family[self.terrain_types.ids]
         )
 
-    def is_sound(self) -> torch.Tensor:
+    def state_is_valid(self) -> torch.Tensor:
         """Whether the physics state is finite and no velocity is absurd. Shape (num_envs,)."""
         data = self.sim.data
         # NaN compares as False.
@@ -437,7 +438,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             UserError: Contacts or constraints did not fit into the simulation's buffers.
         """
         self.sim.check_overflow()
-        return self._breakdowns.count()
+        return self._failures.count()
 
     def read_log(self) -> Totals:
         """What was logged since the last call: sum and number of samples by name.
@@ -446,17 +447,17 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         share of the episodes that ended so; ``Metrics/*``: means over episodes; ``Curriculum/*``:
         what the curricula reported last; ``Perf/waiting_resets``: resets that found no room.
         """
-        totals = self._episode_log.read()
+        totals = self._episode_meter.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
-        if self._room is not None:
+        if self._reset_capacity is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()
         return totals
 
     def dump_state(self, path: Path) -> None:
-        """Write what reproduces the present state; see :meth:`BreakdownRecord.dump`."""
-        self._breakdowns.dump(path)
+        """Write what reproduces the present state; see :meth:`FailureDump.dump`."""
+        self._failures.dump(path)
 
     def training_state(self) -> dict[str, Any]:
         """Curricula and counters that a resumed run continues from."""

@@ -21,7 +21,7 @@ class StyleCfg:
 
 @dataclass(kw_only=True)
 class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
-    """Configuration of :class:`AmpVaeEnv`."""
+    """Configuration of :class:`AmpVaeEnv`, which serves any learner; saved runs carry the name."""
 
     robot: Robot
     """Which robot it is: its parts by name, and what it carries."""
@@ -54,7 +54,7 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
 
     fixed_shapes: bool = False
     """Whether every step runs the same operations on tensors of the same shapes and reads nothing
-    from the device, as GPUs want it. One spare environment is added, the last, which stands in
+    from the device, as GPUs want it. One padding environment is added, the last, which stands in
     where fewer robots are due than there is room for; :class:`AmpVaeVecEnv` hides it."""
 
     reset_share: float = 1.0 / 16.0
@@ -62,17 +62,17 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     in events at intervals. Others wait for the next step, and are counted."""
 
     capture_step: bool = False
-    """Whether a GPU records a control step of fixed shapes as a CUDA graph and replays it."""
+    """Whether a GPU captures a control step of fixed shapes as a CUDA graph and replays it."""
 
     overlap: bool = False
-    """Whether what is recorded holds parts of a step that do not depend on each other side by side,
+    """Whether what is captured holds parts of a step that do not depend on each other side by side,
     so that a GPU does them at the same time."""
 
     inverse_weight_interval: int = 25
     """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU, at
     least 1. They follow the randomised masses and say how soft contacts and joint limits are."""
 
-    def suit(self, device: str) -> None:
+    def configure_for_device(self, device: str) -> None:
         """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
         self.fixed_shapes = self.capture_step = self.overlap = device != "cpu"
 

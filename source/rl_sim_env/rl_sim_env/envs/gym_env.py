@@ -21,7 +21,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
     """Adapter from :class:`AmpVaeEnv` to gymnasium's vectorised environment.
 
     Values stay torch tensors on the environment's device. A robot whose episode ends is reset in
-    the same step. The spare environment of fixed shapes stays hidden.
+    the same step. The padding environment of fixed shapes stays hidden.
 
     Args:
         env: The environment; it is not reset before :meth:`reset`.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from mjlab.managers.observation_manager import ObservationGroupCfg, ObservationManager
 
+from rl_sim_env.cuda_graphs import fork_join
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
-from rl_sim_env.recording import side_by_side
 
 if TYPE_CHECKING:
     from mjlab.envs import ManagerBasedRlEnv
@@ -101,7 +101,7 @@ class StackedObservationManager(ObservationManager):
             return {n: self.compute_group(n, update_history, env_ids) for n in names}
 
         sources = [name for name in self._group_obs_term_names if name not in self._stacks]
-        groups = ChainMap(*side_by_side(*(partial(family, name) for name in sources)))
+        groups = ChainMap(*fork_join(*(partial(family, name) for name in sources)))
         self._obs_buffer = {name: groups[name] for name in self._group_obs_term_names}
         return self._obs_buffer
 

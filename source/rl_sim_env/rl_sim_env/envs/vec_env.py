@@ -12,16 +12,16 @@ from tensordict import TensorDict
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
 from rl_sim_env.envs.config import AmpVaeEnvCfg
-from rl_sim_env.envs.episode_log import Totals
+from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.mirror_image import MirrorImage
-from rl_sim_env.mdp.mirroring import mirror_images
+from rl_sim_env.learning.symmetry import Reflection
+from rl_sim_env.mdp.reflections import reflections
 
 
 class AmpVaeVecEnv(VecEnv):
     """Adapter from :class:`AmpVaeEnv` to rsl_rl's vectorised environment.
 
-    It shows the robots that count: the spare environment of fixed shapes stays hidden.
+    It shows the robots that count: the padding environment of fixed shapes stays hidden.
 
     Args:
         env: The environment; it is reset.
@@ -55,9 +55,9 @@ class AmpVaeVecEnv(VecEnv):
         """Names, widths and scales of all observation terms."""
         return self.env.observation_layout
 
-    def mirror_images(self) -> dict[str, MirrorImage]:
-        """See :func:`rl_sim_env.mdp.mirroring.mirror_images`."""
-        return mirror_images(self.env)
+    def reflections(self) -> dict[str, Reflection]:
+        """See :func:`rl_sim_env.mdp.reflections.reflections`."""
+        return reflections(self.env)
 
     @property
     def episode_length_buf(self) -> torch.Tensor:  # type: ignore[override]

@@ -1,20 +1,20 @@
 """Evaluation of trained policies."""
 
-from rl_sim_env.evaluation.evaluator import Evaluator, Step
-from rl_sim_env.evaluation.walking import (
+from rl_sim_env.evaluation.evaluator import EvaluationStep, Evaluator
+from rl_sim_env.evaluation.walking_metrics import (
     WalkingMeter,
-    WalkingReport,
+    WalkingMetrics,
     evaluate_walking,
     evaluation_env_cfg,
-    print_reports,
+    print_metrics,
 )
 
 __all__ = [
+    "EvaluationStep",
     "Evaluator",
-    "Step",
     "WalkingMeter",
-    "WalkingReport",
+    "WalkingMetrics",
     "evaluate_walking",
     "evaluation_env_cfg",
-    "print_reports",
+    "print_metrics",
 ]

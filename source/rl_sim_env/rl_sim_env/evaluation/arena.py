@@ -1,13 +1,13 @@
 """The arena: one environment in which every protocol lets a policy walk under its own conditions.
 
-A protocol describes a :class:`Trial`, what is fixed robot by robot, and iterates over the steps of
-a walk::
+A protocol describes a :class:`Scenario`, what is fixed robot by robot, and iterates over the steps
+of a rollout::
 
     for seed in cfg.seeds:
-        for step in arena.walk(Trial(load=load), seconds=cfg.seconds, seed=seed):
+        for step in arena.rollout(Scenario(load=load), seconds=cfg.seconds, seed=seed):
             sums.add(..., error=step.velocity_error)
 
-Between two steps it may change the world: hang another load on, push. Nothing in a walk is read
+Between two steps it may change the world: change a load, push. Nothing in a rollout is read
 from the device.
 """
 
@@ -25,9 +25,9 @@ from mjlab.utils.random import seed_rng
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.evaluator import Evaluator, Step
-from rl_sim_env.evaluation.subject import Subject
-from rl_sim_env.evaluation.walking import evaluation_env_cfg
+from rl_sim_env.evaluation.evaluator import EvaluationStep, Evaluator
+from rl_sim_env.evaluation.inference_policy import InferencePolicy
+from rl_sim_env.evaluation.walking_metrics import evaluation_env_cfg
 from rl_sim_env.mdp import events
 from rl_sim_env.mdp.commands import (
     TerrainCommandRanges,
@@ -45,9 +45,9 @@ DRAWN_COMMANDS = (
     f"commands drawn every {COMMAND_PERIOD:g} s up to {MAX_COMMAND[0]:g} m/s forward and sideways "
     f"and {MAX_COMMAND[2]:g} rad/s"
 )
-"""What robots are told where a trial fixes nothing, in words."""
+"""What robots are told where a scenario fixes nothing, in words."""
 
-_TRIAL = "trial"
+_SCENARIO = "scenario"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +55,16 @@ class EvaluationCfg:
     """Size of an evaluation."""
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Seeds of the walks; the spread of every figure is over them."""
+    """Seeds of the rollouts; the spread of every figure is over them."""
 
     robots: int = 2048
-    """Robots in each walk; at least 1."""
+    """Robots in each rollout; at least 1."""
 
     seconds: float = 20.0
-    """Length of a walk [s]."""
+    """Length of a rollout [s]."""
 
     survival_seconds: float = 600.0
-    """Length of a survival walk [s]."""
+    """Length of a survival rollout [s]."""
 
     outside_walks: int = 4
     """Walks of each seed in plain MuJoCo, on each ground with each load."""
@@ -87,7 +87,7 @@ class EvaluationCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class Scenario:
     """What is fixed robot by robot; all else varies as in training.
 
     A robot that falls begins anew under the same conditions.
@@ -102,7 +102,7 @@ class Trial:
     plane."""
 
     load: torch.Tensor | None = None
-    """Load on the carrier [kg]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
+    """Load of each robot [kg]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
 
     boom_length: torch.Tensor | None = None
     """Length of the boom [m]. Shape (num_robots,). NaN, or None for all: drawn as in training."""
@@ -127,33 +127,34 @@ class Arena(Evaluator):
     def __init__(
         self,
         vec_env: AmpVaeVecEnv,
-        policy: Subject,
-        on_step: Callable[[Step], None] | None = None,
+        policy: InferencePolicy,
+        on_step: Callable[[EvaluationStep], None] | None = None,
     ) -> None:
         super().__init__(vec_env, policy, on_step=on_step)
         self._families = self.env.terrain_types.ids[: self.num_robots].clone()
         command = self.env.velocity_command
-        if not isinstance(command, _TrialCommand):
+        if not isinstance(command, _ScenarioCommand):
             raise UserError("the arena needs an environment that arena_env_cfg has configured")
         self._command = command
-        # Of all environments, with the spare one that fixed shapes bring along.
+        # Of all environments, with the padding one that fixed shapes bring along.
         self._load, self._boom_length = torch.full(
             (2, self.env.num_envs), torch.nan, device=self.device
         )
-        self.env.event_manager.get_term_cfg(_TRIAL).params |= {
+        self.env.event_manager.get_term_cfg(_SCENARIO).params |= {
             "load": self._load,
             "boom_length": self._boom_length,
         }
 
-    def walk(
-        self, trial: Trial, *, seconds: float, seed: int, p_boot: float = 1.0
-    ) -> Iterator[Step]:
-        """Begin anew everywhere and walk.
+    def rollout(
+        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float = 1.0
+    ) -> Iterator[EvaluationStep]:
+        """Begin anew everywhere and run the policy.
 
-        The same trial and seed give the same walk on the CPU; MuJoCo Warp is not deterministic.
+        The same scenario and seed give the same rollout on the CPU; MuJoCo Warp is not
+        deterministic.
 
         Args:
-            trial: What is fixed.
+            scenario: What is fixed.
             seconds: Simulated time [s].
             seed: Seed of all that is drawn.
             p_boot: 1 feeds the policy its own estimates, 0 the truth.
@@ -163,46 +164,46 @@ class Arena(Evaluator):
             is seen by it. Observations show it one step later, as a sensor would.
         """
         seed_rng(seed)
-        self._apply(trial)
+        self._apply(scenario)
         self.p_boot = p_boot
         self.reset()
         for _ in range(self.num_steps(seconds)):
             yield self.advance()
 
     def set_load(self, load: torch.Tensor, robots: torch.Tensor | None = None) -> None:
-        """Change loads, in mid-walk and for all episodes that follow in it.
+        """Change loads, in mid-rollout and for all episodes that follow in it.
 
         Args:
-            load: Loads on the carrier [kg]. Shape (len(robots),).
+            load: Loads [kg]. Shape (len(robots),).
             robots: Their indices; None for all.
         """
         ids = self._all if robots is None else robots
         self._load[ids] = load
-        events.change_load(self.env, ids, load)
+        events.set_load(self.env, ids, load, recompute=True)
 
     def push(self, velocity_xy: torch.Tensor) -> None:
         """Add to the velocity of the bases, world frame [m/s]. Shape (num_robots, 2)."""
-        events.kick(self.env, self._all, velocity_xy)
+        events.push_by_velocity(self.env, self._all, velocity_xy)
 
     @property
     def _all(self) -> torch.Tensor:
         return torch.arange(self.num_robots, device=self.device)
 
-    def _apply(self, trial: Trial) -> None:
+    def _apply(self, scenario: Scenario) -> None:
         terrain = self.env.scene.terrain
         assert terrain is not None
         if terrain.terrain_origins is not None:
             num_rows = terrain.terrain_origins.shape[0]
             drawn = torch.randint(num_rows, (self.num_robots,), device=self.device)
-            family = self._families if trial.family is None else trial.family
-            row = drawn if trial.row is None else trial.row
+            family = self._families if scenario.family is None else scenario.family
+            row = drawn if scenario.row is None else scenario.row
             terrain.terrain_types[: self.num_robots] = family
             terrain.terrain_levels[: self.num_robots] = row
             terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, family]
         for wanted, fixed in (
-            (trial.load, self._load),
-            (trial.boom_length, self._boom_length),
-            (trial.command, self._command.fixed),
+            (scenario.load, self._load),
+            (scenario.boom_length, self._boom_length),
+            (scenario.command, self._command.fixed),
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
 
@@ -211,15 +212,15 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into the arena's.
 
     Robots, sensor noise and delays vary as in training. Episodes begin from standing, on the
-    terrain that the trial says, and end by a fall or where a robot leaves its tile of the terrain,
-    which counts as a time-out; there are no pushes, no changes of load, no curricula and no limit
-    of time.
+    terrain that the scenario says, and end by a fall or where a robot leaves its tile of the
+    terrain, which counts as a time-out; there are no pushes, no changes of load, no curricula and
+    no limit of time.
 
     Args:
         cfg: A task's configuration; it is changed.
     """
     cfg = evaluation_env_cfg(cfg)
-    # Whoever falls begins anew at once: fixed shapes must not let some lie.
+    # Robots that fall are reset at once: none may lie on the ground waiting for capacity.
     cfg.reset_share = 1.0
     cfg.terminations.pop("time_out", None)
     if cfg.terminations.pop("left_terrain", None) is not None:
@@ -227,13 +228,13 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
             func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
         )
     # Last, so that it overrules what the task has drawn.
-    cfg.events[_TRIAL] = EventTermCfg(
+    cfg.events[_SCENARIO] = EventTermCfg(
         func=_apply_conditions, mode="reset", params={"load": None, "boom_length": None}
     )
     command = cfg.commands[cfg.command_name]
     assert isinstance(command, TerrainVelocityCommandCfg)
     span = TerrainCommandRanges.constant(*((-limit, limit) for limit in MAX_COMMAND))
-    cfg.commands[cfg.command_name] = _TrialCommandCfg(
+    cfg.commands[cfg.command_name] = _ScenarioCommandCfg(
         terrains=dict.fromkeys(command.terrains, span),
         heading_prob=0.0,
         yaw_only_prob=0.0,
@@ -253,7 +254,7 @@ def _apply_conditions(
     load: torch.Tensor | None,
     boom_length: torch.Tensor | None,
 ) -> None:
-    """Put the trial's load [kg] and boom [m] in place of those that were drawn.
+    """Put the scenario's load [kg] and boom [m] in place of those that were drawn.
 
     Args:
         env: The environment.
@@ -276,16 +277,16 @@ def _apply_conditions(
 
 
 @dataclass(kw_only=True)
-class _TrialCommandCfg(TerrainVelocityCommandCfg):
-    """Commands of a trial."""
+class _ScenarioCommandCfg(TerrainVelocityCommandCfg):
+    """Commands of a scenario."""
 
-    def build(self, env: AmpVaeEnv) -> _TrialCommand:  # type: ignore[override]
+    def build(self, env: AmpVaeEnv) -> _ScenarioCommand:  # type: ignore[override]
         """Build the term."""
-        return _TrialCommand(self, env)
+        return _ScenarioCommand(self, env)
 
 
-class _TrialCommand(TerrainVelocityCommand):
-    """Holds the components that the trial fixes; the others are as drawn.
+class _ScenarioCommand(TerrainVelocityCommand):
+    """Holds the components that the scenario fixes; the others are as drawn.
 
     Attributes:
         fixed: (vx, vy, yaw rate) [m/s, m/s, rad/s]; NaN: drawn. Shape (num_envs, 3).

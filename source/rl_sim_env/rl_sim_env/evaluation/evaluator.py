@@ -18,14 +18,14 @@ from rl_sim_env.mdp import observations
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-    from rl_sim_env.evaluation.subject import Subject
+    from rl_sim_env.evaluation.inference_policy import InferencePolicy
 
 _REACHED = {"base_lin_vel": observations.base_lin_vel, "base_ang_vel": observations.base_ang_vel}
 """What a step led to, before resets; the environment is asked to report it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class EvaluationStep:
     """What one control step showed."""
 
     obs: TensorDict
@@ -70,7 +70,7 @@ class Step:
 
 
 class Evaluator:
-    """Walks a policy in an environment.
+    """Runs a policy in an environment.
 
     Args:
         vec_env: The environment; it is reset.
@@ -93,9 +93,9 @@ class Evaluator:
     def __init__(
         self,
         vec_env: AmpVaeVecEnv,
-        policy: Subject,
+        policy: InferencePolicy,
         p_boot: float = 1.0,
-        on_step: Callable[[Step], None] | None = None,
+        on_step: Callable[[EvaluationStep], None] | None = None,
     ) -> None:
         self.vec_env = vec_env
         self.policy = policy
@@ -135,7 +135,7 @@ class Evaluator:
         self._act()
 
     @torch.no_grad()
-    def advance(self) -> Step:
+    def advance(self) -> EvaluationStep:
         """Run one control step.
 
         What was changed since the step before counts in it; observations, and the truth of the
@@ -146,7 +146,7 @@ class Evaluator:
         command = self.env.velocity_command.command[: self.num_robots].clone()
         next_obs, _, dones, extras = self.vec_env.step(actions)
         done = dones.bool()
-        step = Step(
+        step = EvaluationStep(
             obs=obs,
             command=command,
             truth=self.truth,

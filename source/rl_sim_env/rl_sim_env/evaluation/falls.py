@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.report import Column, Row, Table
-from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
 from rl_sim_env.mdp import events
 
 if TYPE_CHECKING:
-    from rl_sim_env.evaluation.arena import Arena, Step
+    from rl_sim_env.evaluation.arena import Arena, EvaluationStep
 
 BEFORE = 3.0
 """How long ago something is that may have made a robot fall [s]."""
@@ -33,12 +33,12 @@ FRICTION_EDGES = (0.4, 0.8)
 _WHEN, _LOAD, _FRICTION = "when", "load", "friction"
 
 
-class FallWatch:
+class FallMeter:
     """Sorts the time of walking robots, and their falls, by what may have caused them.
 
     Args:
         arena: Where they walk.
-        num_seeds: Number of walks.
+        num_seeds: Number of rollouts.
     """
 
     def __init__(self, arena: Arena, num_seeds: int) -> None:
@@ -49,20 +49,20 @@ class FallWatch:
             _LOAD: len(LOAD_EDGES) + 1,
             _FRICTION: len(FRICTION_EDGES) + 1,
         }
-        self._sums = Sums(axes, arena.num_robots, arena.device)
+        self._sums = GroupedSums(axes, arena.num_robots, arena.device)
         self._load_edges, self._friction_edges = (
             torch.tensor(edges, device=arena.device) for edges in (LOAD_EDGES, FRICTION_EDGES)
         )
 
     def begin(self, seed: int) -> None:
-        """Begin a walk, by the index of its seed."""
+        """Begin a rollout, by the index of its seed."""
         self._seed = seed
         # Time since the push, the start and the command, in the order of the situations [s].
         self._ages = torch.full((3, self._arena.num_robots), torch.inf, device=self._arena.device)
         self._ages[1] = 0.0
         self._command: torch.Tensor | None = None
 
-    def add(self, step: Step) -> None:
+    def add(self, step: EvaluationStep) -> None:
         """Take in a control step."""
         _, since_begin, since_command = self._ages
         if self._command is None:
@@ -82,7 +82,7 @@ class FallWatch:
         self._ages.masked_fill_(step.dones, torch.inf)
         since_begin.masked_fill_(step.dones, 0.0)
         self._command = step.command
-        # Whoever fell is another robot by now.
+        # A robot that fell was reset just now, and with it its load and friction were drawn anew.
         self._place = self._robots_now()
 
     def pushed(self, robots: torch.Tensor) -> None:

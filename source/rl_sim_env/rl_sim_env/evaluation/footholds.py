@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.gait import FeetWatch
+from rl_sim_env.evaluation.gait_metrics import FeetMeter
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -71,7 +71,7 @@ class FootholdMeter:
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
-        self._feet = FeetWatch(env)
+        self._feet = FeetMeter(env)
 
     def sample(self) -> dict[str, torch.Tensor]:
         """Sums of one control step over the feet that touched down, each of shape (num_robots,).

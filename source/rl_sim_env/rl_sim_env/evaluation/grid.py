@@ -1,4 +1,4 @@
-"""Walks over all terrains, loads and kinds of commands, which several protocols watch."""
+"""Rollouts over all terrains, loads and kinds of commands, which several protocols watch."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Trial
+from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Scenario
+from rl_sim_env.evaluation.grouped_sums import SEED
 from rl_sim_env.evaluation.groups import spread_evenly
-from rl_sim_env.evaluation.sums import SEED
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
-    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Step
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
 
 TERRAIN = "terrain"
 LOAD = "load"
-TOLD = "told"
+COMMAND_MODE = "command_mode"
 """Axes of the grid, beside the seeds."""
 
 LOAD_STEPS = 4
 """Loads of the grid: from none to the heaviest of training in equal steps."""
 
-TOLD_VELOCITY, TOLD_YAW_RATE, TOLD_BOTH = range(3)
-_TOLD_COMPONENTS = ((nan, nan, 0.0), (0.0, 0.0, nan), (nan, nan, nan))
-"""What robots are told: the components that are drawn (NaN), the others being zero."""
+VELOCITY_MODE, YAW_RATE_MODE, BOTH_MODE = range(3)
+_MODE_COMPONENTS = ((nan, nan, 0.0), (0.0, 0.0, nan), (nan, nan, nan))
+"""Components of a command that a mode draws (NaN); the others are zero."""
 
 TERRAINS = {
     "flat": (PLANE_FAMILY,),
@@ -50,11 +50,11 @@ class GridStep(NamedTuple):
     place: dict[str, torch.Tensor | int]
     """Index on each axis: shape (num_robots,), or one for all."""
 
-    step: Step
+    step: EvaluationStep
     """What the step showed."""
 
     begins: bool
-    """Whether it is the first of its walk."""
+    """Whether it is the first of its rollout."""
 
 
 def report_terrains(families: tuple[str, ...]) -> dict[str, list[int]]:
@@ -75,17 +75,17 @@ def grid_loads(arena: Arena) -> tuple[float, ...]:
 
 
 def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
-    """Lengths of the axes: seeds, families of terrain, loads, what robots are told."""
+    """Lengths of the axes: seeds, families of terrain, loads, command modes."""
     return {
         SEED: len(cfg.seeds),
         TERRAIN: len(arena.env.terrain_types.names),
-        TOLD: len(_TOLD_COMPONENTS),
+        COMMAND_MODE: len(_MODE_COMPONENTS),
         LOAD: len(grid_loads(arena)),
     }
 
 
-def walk_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Iterator[GridStep]:
-    """One walk for each seed, robots spread evenly over the grid.
+def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Iterator[GridStep]:
+    """One rollout for each seed, robots spread evenly over the grid.
 
     Args:
         arena: Where to walk.
@@ -97,29 +97,29 @@ def walk_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Itera
     device = arena.device
     num_cells = prod(axes.values())
     cells = spread_evenly(num_cells, axes, device)
-    # In mixed order, so that few robots, too, are of all kinds.
+    # Cells are shuffled, so that a number of robots below that of cells is spread over all axes.
     order = torch.randperm(num_cells, generator=torch.Generator().manual_seed(0)).to(device)
     levels = torch.tensor(cfg.levels, device=device)
     for index, seed in enumerate(cfg.seeds):
-        # Where one seed's robots end the next one's go on: all groups are equal in the end.
+        # Each seed goes on with the cell after the last one's, so that all cells get equal shares.
         robots = torch.arange(arena.num_robots, device=device) + index * arena.num_robots
         cell = order[robots % num_cells]
         place = {name: which[cell] for name, which in cells.items()}
         draw = torch.Generator().manual_seed(seed)
         level = torch.randperm(arena.num_robots, generator=draw).to(device) % len(levels)
-        trial = Trial(
+        scenario = Scenario(
             family=place[TERRAIN],
             row=levels[level],
             load=torch.tensor(grid_loads(arena), device=device)[place[LOAD]],
-            command=torch.tensor(_TOLD_COMPONENTS, device=device)[place[TOLD]],
+            command=torch.tensor(_MODE_COMPONENTS, device=device)[place[COMMAND_MODE]],
         )
-        walk = arena.walk(trial, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
-        for number, step in enumerate(walk):
+        rollout = arena.rollout(scenario, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
+        for number, step in enumerate(rollout):
             yield GridStep(index, {SEED: index, **place}, step, begins=number == 0)
 
 
 def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
-    """What :func:`walk_grid` does, in words."""
+    """What :func:`rollout_grid` does, in words."""
     families = arena.env.terrain_types.names
     ground = (
         f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares; robots begin in the "

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_sim_env.errors import UserError, known_names
-from rl_sim_env.evaluation import settling
+from rl_sim_env.evaluation import step_response
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-from rl_sim_env.evaluation.estimation import estimation
+from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.grid import grid_loads
-from rl_sim_env.evaluation.motion import footholds, gait, violations
+from rl_sim_env.evaluation.locomotion import footholds, gait, violations
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import (
-    LOAD_WALK,
+    LOAD_ROLLOUT,
     TRIALS_TIME,
     load_limits,
     pushes,
     survival,
 )
-from rl_sim_env.evaluation.sim_to_sim import sim_to_sim
+from rl_sim_env.evaluation.sim_to_sim_section import sim_to_sim
 from rl_sim_env.evaluation.tracking import tracking
 
 
@@ -35,7 +35,7 @@ class Protocol:
     """About how much time each seed simulates [s], to estimate the time left."""
 
 
-def _one_walk(cfg: EvaluationCfg) -> float:
+def _one_rollout(cfg: EvaluationCfg) -> float:
     return cfg.seconds
 
 
@@ -46,16 +46,16 @@ def _repeated_trials(cfg: EvaluationCfg) -> float:
 PROTOCOLS: dict[str, Protocol] = {
     "tracking": Protocol(run=tracking, seconds=lambda cfg: 2.0 * cfg.seconds),
     "estimation": Protocol(
-        run=estimation, seconds=lambda cfg: cfg.seconds + settling.BEFORE + settling.AFTER
+        run=estimation, seconds=lambda cfg: cfg.seconds + step_response.BEFORE + step_response.AFTER
     ),
     "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),
     "pushes": Protocol(run=pushes, seconds=_repeated_trials),
     "load_limits": Protocol(
-        run=load_limits, seconds=lambda cfg: max(_repeated_trials(cfg), LOAD_WALK)
+        run=load_limits, seconds=lambda cfg: max(_repeated_trials(cfg), LOAD_ROLLOUT)
     ),
-    "violations": Protocol(run=violations, seconds=_one_walk),
-    "footholds": Protocol(run=footholds, seconds=_one_walk),
-    "gait": Protocol(run=gait, seconds=_one_walk),
+    "violations": Protocol(run=violations, seconds=_one_rollout),
+    "footholds": Protocol(run=footholds, seconds=_one_rollout),
+    "gait": Protocol(run=gait, seconds=_one_rollout),
 }
 """In the order of the report."""
 
@@ -80,7 +80,7 @@ def outside_protocol(policy_path: Path) -> Protocol:
             loads=grid_loads(arena),
         )
 
-    return Protocol(run=run, seconds=_one_walk)
+    return Protocol(run=run, seconds=_one_rollout)
 
 
 def choose_protocols(names: Sequence[str], available: Collection[str]) -> list[str]:

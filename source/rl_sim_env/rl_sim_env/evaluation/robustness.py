@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Trial
-from rl_sim_env.evaluation.falls import FallWatch
+from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
+from rl_sim_env.evaluation.falls import FallMeter
 from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
+from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
-from rl_sim_env.evaluation.sums import SEED, Index, Sums, figure
 from rl_sim_env.evaluation.sweep import SEVERITY, Sweep, count_trials
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
@@ -43,11 +43,11 @@ BOOM_LENGTHS = 5
 LOAD_SURVIVAL = 0.95
 """Share of robots that must survive a walk with a load."""
 
-LOAD_WALK = 20.0
-"""Length of that walk [s]."""
+LOAD_ROLLOUT = 20.0
+"""Length of that rollout [s]."""
 
 TRIALS_TIME = 3.0
-"""Repeated trials last about this many walks of :attr:`EvaluationCfg.seconds`."""
+"""Repeated trials last about this many rollouts of :attr:`EvaluationCfg.seconds`."""
 
 LEVEL = "level"
 KIND = "kind"
@@ -66,10 +66,10 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``survival_seconds`` and ``levels`` count.
     """
     names = arena.env.terrain_types.names
-    family, trial = _everywhere(arena, cfg)
-    sums = Sums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
+    family, scenario = _everywhere(arena, cfg)
+    sums = GroupedSums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
     steps_per_second = round(1.0 / arena.step_dt)
-    watch = FallWatch(arena, len(cfg.seeds))
+    meter = FallMeter(arena, len(cfg.seeds))
     curves = []
     for index, seed in enumerate(cfg.seeds):
         place = {SEED: index, TERRAIN: family}
@@ -77,10 +77,10 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         curve = [alive.float().mean()]
         draw = torch.Generator(arena.device).manual_seed(seed)
         until_push = _between_pushes(arena, draw)
-        watch.begin(index)
-        walk = arena.walk(trial, seconds=cfg.survival_seconds, seed=seed)
-        for number, step in enumerate(walk, start=1):
-            watch.add(step)
+        meter.begin(index)
+        rollout = arena.rollout(scenario, seconds=cfg.survival_seconds, seed=seed)
+        for number, step in enumerate(rollout, start=1):
+            meter.add(step)
             alive = alive & ~step.fell
             sums.add(place, falls=step.fell, seconds=torch.full_like(until_push, arena.step_dt))
             if number % steps_per_second == 0:
@@ -89,7 +89,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             due = until_push <= 0.0
             share = torch.rand(len(due), 2, device=arena.device, generator=draw)
             arena.push(PUSH_SPEED * (2.0 * share - 1.0) * due[:, None])
-            watch.pushed(due)
+            meter.pushed(due)
             until_push = torch.where(due, _between_pushes(arena, draw), until_push)
         sums.add(place, survivors=alive, robots=torch.ones_like(alive))
         curves.append(torch.stack(curve))
@@ -128,7 +128,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
                 ),
                 rows=tuple(rows),
             ),
-            watch.table(),
+            meter.table(),
         ),
         plots=(
             Plot(
@@ -162,8 +162,8 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seconds`` and ``levels`` count.
     """
     names = arena.env.terrain_types.names
-    family, trial = _everywhere(arena, cfg)
-    sums = Sums(
+    family, scenario = _everywhere(arena, cfg)
+    sums = GroupedSums(
         {SEED: len(cfg.seeds), TERRAIN: len(names), SEVERITY: len(PUSH_SWEEP)},
         arena.num_robots,
         arena.device,
@@ -178,8 +178,8 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         severity = severity % len(PUSH_SWEEP)
         age = torch.zeros(arena.num_robots, dtype=torch.long, device=arena.device)
         takes_part = survives = torch.zeros_like(age, dtype=torch.bool)
-        walk = arena.walk(trial, seconds=2.0 * STRIDE * rounds, seed=seed)
-        for number, step in enumerate(walk, start=1):
+        rollout = arena.rollout(scenario, seconds=2.0 * STRIDE * rounds, seed=seed)
+        for number, step in enumerate(rollout, start=1):
             age = torch.where(step.dones, 0, age + 1)
             survives = survives & ~step.fell
             takes_part = takes_part & ~(step.time_outs & survives)
@@ -257,7 +257,7 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{longest:g} m, which is the whole range of the boom's joint"
         )
     severity = spread_evenly(arena.num_robots, {SEVERITY: len(loads)}, arena.device)[SEVERITY]
-    trial = Trial(
+    scenario = Scenario(
         family=torch.full_like(severity, env.terrain_types.names.index(PLANE_FAMILY)),
         row=torch.zeros_like(severity),
         load=torch.tensor(loads, device=arena.device)[severity],
@@ -265,14 +265,14 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
     kind = (severity >= len(sweep)).long()
     place = {KIND: kind, SEVERITY: severity - kind * len(sweep)}
-    sums = Sums(
+    sums = GroupedSums(
         {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(sweep)}, arena.num_robots, arena.device
     )
-    walk_steps, rounds = arena.num_steps(LOAD_WALK), _rounds(LOAD_WALK, cfg)
+    walk_steps, rounds = arena.num_steps(LOAD_ROLLOUT), _rounds(LOAD_ROLLOUT, cfg)
     for index, seed in enumerate(cfg.seeds):
         survives = everyone = torch.ones_like(severity, dtype=torch.bool)
         for number, step in enumerate(
-            arena.walk(trial, seconds=rounds * LOAD_WALK, seed=seed), start=1
+            arena.rollout(scenario, seconds=rounds * LOAD_ROLLOUT, seed=seed), start=1
         ):
             survives = survives & ~step.fell
             if number % walk_steps == 0:
@@ -286,8 +286,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
         name="load_limits",
         title="Load limits",
         method=(
-            f"{LOAD_WALK:g} s of walking on flat ground ({DRAWN_COMMANDS}), {rounds} times by each "
-            f"robot in each seed, without a fall. {carried}. The limit is where the "
+            f"{LOAD_ROLLOUT:g} s of walking on flat ground ({DRAWN_COMMANDS}), {rounds} times by "
+            f"each robot in each seed, without a fall. {carried}. The limit is where the "
             f"curve, made to fall by pooling, crosses {100 * LOAD_SURVIVAL:g} %, interpolated."
         ),
         tables=tuple(table for table, _ in parts),
@@ -324,14 +324,14 @@ def _between_pushes(arena: Arena, draw: torch.Generator) -> torch.Tensor:
     return low + (high - low) * share
 
 
-def _everywhere(arena: Arena, cfg: EvaluationCfg) -> tuple[torch.Tensor, Trial]:
-    """Robots on all terrains and levels in equal shares: the family of each, and their trial."""
+def _everywhere(arena: Arena, cfg: EvaluationCfg) -> tuple[torch.Tensor, Scenario]:
+    """Robots on all terrains and levels in equal shares: the family of each, and their scenario."""
     axes = {TERRAIN: len(arena.env.terrain_types.names), LEVEL: len(cfg.levels)}
     at = spread_evenly(arena.num_robots, axes, arena.device)
     row = torch.tensor(cfg.levels, device=arena.device)[at[LEVEL]]
-    return at[TERRAIN], Trial(family=at[TERRAIN], row=row)
+    return at[TERRAIN], Scenario(family=at[TERRAIN], row=row)
 
 
 def _rounds(length: float, cfg: EvaluationCfg) -> int:
-    """How often a trial of some length [s] is repeated in a walk."""
+    """How often a trial of some length [s] is repeated in a rollout."""
     return max(round(TRIALS_TIME * cfg.seconds / length), 1)

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import torch
 
+from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index
 from rl_sim_env.evaluation.report import Figure, Row, Series
-from rl_sim_env.evaluation.sums import Index, Sums
 
 SEVERITY = "severity"
 """Axis of how much was asked of a robot."""
@@ -58,13 +58,16 @@ def crossing(severities: Sequence[float], shares: Sequence[float], level: float)
 
 
 def count_trials(
-    sums: Sums, at: Mapping[str, torch.Tensor | int], tried: torch.Tensor, survived: torch.Tensor
+    sums: GroupedSums,
+    at: Mapping[str, torch.Tensor | int],
+    tried: torch.Tensor,
+    survived: torch.Tensor,
 ) -> None:
     """Count one trial per robot.
 
     Args:
         sums: Where to count; one of its axes is :data:`SEVERITY`.
-        at: Where each robot stands on the axes of ``sums``, as for :meth:`Sums.add`.
+        at: Where each robot stands on the axes of ``sums``, as for :meth:`GroupedSums.add`.
         tried: Whether it took part. Shape (num_robots,).
         survived: Whether it would have survived. Shape (num_robots,).
     """
@@ -83,7 +86,7 @@ class Sweep:
         robots: Number of robots behind it in each seed.
     """
 
-    def __init__(self, sums: Sums, severities: Sequence[float], **where: Index) -> None:
+    def __init__(self, sums: GroupedSums, severities: Sequence[float], **where: Index) -> None:
         def by_severity(name: str) -> torch.Tensor:
             columns = (sums.total(name, **{SEVERITY: k}, **where) for k in range(len(severities)))
             return torch.stack(tuple(columns), dim=-1)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.grid import (
-    TOLD,
-    TOLD_BOTH,
-    TOLD_VELOCITY,
-    TOLD_YAW_RATE,
+    BOTH_MODE,
+    COMMAND_MODE,
+    VELOCITY_MODE,
+    YAW_RATE_MODE,
     describe_grid,
     grid_axes,
     grid_loads,
     report_terrains,
-    walk_grid,
+    rollout_grid,
 )
+from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
+from rl_sim_env.evaluation.inference_policy import accepts_truth
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
-from rl_sim_env.evaluation.subject import accepts_truth
-from rl_sim_env.evaluation.sums import Index, Sums, figure
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
@@ -31,11 +31,11 @@ SETTLING_TIME = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class _Measure:
-    """A column: the mean of one total over the steps of the robots that are told the same."""
+    """A column: the mean of one total over the steps of robots in one or several command modes."""
 
     column: Column
     total: str
-    told: int | tuple[int, ...]
+    command_mode: int | tuple[int, ...]
     steps: str = "steps"
     """Total that counts the steps of the mean."""
     per_step: float = 1.0
@@ -61,9 +61,9 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     loads = grid_loads(arena)
     velocity, _, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
     columns = tuple(measure.column for measure in measures)
-    believed = _walk(arena, cfg, p_boot=1.0)
+    believed = _rollout(arena, cfg, p_boot=1.0)
 
-    def by_terrain(title: str, sums: Sums, minus: Sums | None = None) -> Table:
+    def by_terrain(title: str, sums: GroupedSums, minus: GroupedSums | None = None) -> Table:
         rows = tuple(
             Row(
                 label=label,
@@ -97,10 +97,10 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         *(by_load(measure) for measure in (velocity, yaw_rate, falls)),
     ]
     if accepts_truth(arena.policy):
-        told = _walk(arena, cfg, p_boot=0.0)
+        fed = _rollout(arena, cfg, p_boot=0.0)
         tables += [
-            by_terrain("Upper bound: the policy is fed the truth", told),
-            by_terrain("Gap: on estimates minus on the truth", believed, minus=told),
+            by_terrain("Upper bound: the policy is fed the truth", fed),
+            by_terrain("Gap: on estimates minus on the truth", believed, minus=fed),
         ]
     return Section(
         name="tracking",
@@ -121,46 +121,46 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
         _Measure(
             column=Column(title="velocity error", unit="m/s", decimals=3),
             total="velocity_error",
-            told=TOLD_VELOCITY,
+            command_mode=VELOCITY_MODE,
         ),
         _Measure(
             column=Column(title="velocity error, held", unit="m/s", decimals=3),
             total="held_velocity_error",
-            told=TOLD_VELOCITY,
+            command_mode=VELOCITY_MODE,
             steps="held_steps",
         ),
         _Measure(
             column=Column(title="yaw rate error", unit="rad/s", decimals=3),
             total="yaw_rate_error",
-            told=TOLD_YAW_RATE,
+            command_mode=YAW_RATE_MODE,
         ),
         _Measure(
             column=Column(title="velocity error, both", unit="m/s", decimals=3),
             total="velocity_error",
-            told=TOLD_BOTH,
+            command_mode=BOTH_MODE,
         ),
         _Measure(
             column=Column(title="yaw rate error, both", unit="rad/s", decimals=3),
             total="yaw_rate_error",
-            told=TOLD_BOTH,
+            command_mode=BOTH_MODE,
         ),
         _Measure(
             column=Column(title="falls", unit="per 100 s", decimals=2),
             total="falls",
-            told=(TOLD_VELOCITY, TOLD_YAW_RATE, TOLD_BOTH),
+            command_mode=(VELOCITY_MODE, YAW_RATE_MODE, BOTH_MODE),
             per_step=100.0 / step_dt,
         ),
     )
 
 
-def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
-    sums = Sums(grid_axes(arena, cfg), arena.num_robots, arena.device)
-    told = torch.zeros(arena.num_robots, 3, device=arena.device)
+def _rollout(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> GroupedSums:
+    sums = GroupedSums(grid_axes(arena, cfg), arena.num_robots, arena.device)
+    last_command = torch.zeros(arena.num_robots, 3, device=arena.device)
     held_for = torch.zeros(arena.num_robots, device=arena.device)
-    for _, place, step, begins in walk_grid(arena, cfg, p_boot=p_boot):
-        is_new = (step.command != told).any(dim=-1) | begins
+    for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot):
+        is_new = (step.command != last_command).any(dim=-1) | begins
         held_for = torch.where(is_new, 0.0, held_for + arena.step_dt)
-        told = step.command
+        last_command = step.command
         velocity_error = step.velocity_error
         held = held_for > SETTLING_TIME
         sums.add(
@@ -176,16 +176,16 @@ def _walk(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> Sums:
 
 
 def _cell(
-    measure: _Measure, sums: Sums, minus: Sums | None = None, **where: Index
+    measure: _Measure, sums: GroupedSums, minus: GroupedSums | None = None, **where: Index
 ) -> Figure | None:
-    where = where | {TOLD: measure.told}
+    where = where | {COMMAND_MODE: measure.command_mode}
     value = _mean(measure, sums, where)
     if minus is not None:
         value = value - _mean(measure, minus, where)
     return figure(value, robots=sums.robots(**where))
 
 
-def _mean(measure: _Measure, sums: Sums, where: dict[str, Index]) -> torch.Tensor:
+def _mean(measure: _Measure, sums: GroupedSums, where: dict[str, Index]) -> torch.Tensor:
     """Shape (num_seeds,); NaN where no robot walked."""
     total, steps = (sums.total(name, **where) for name in (measure.total, measure.steps))
     return measure.per_step * total / steps

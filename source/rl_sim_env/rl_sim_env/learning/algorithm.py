@@ -14,16 +14,16 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.class_names import resolve_class
 from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.episodes import EpisodeSums, EpisodeTracker
+from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 from rl_sim_env.learning.figure import Figure
-from rl_sim_env.learning.joint_step import JointStep, MiniBatch
-from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Step
+from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
-from rl_sim_env.learning.mirror import Mirror
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
+from rl_sim_env.learning.symmetry import Symmetry
 from rl_sim_env.learning.training_env import TrainingEnv
+from rl_sim_env.learning.update_step import MiniBatch, UpdateStep
 
 
 class Algorithm:
@@ -50,7 +50,7 @@ class Algorithm:
     Attributes:
         learners: The learners by name, in order.
         rollout: What they recorded.
-        joint_step: Trains them on a mini-batch.
+        update_step: Trains them on a mini-batch.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Algorithm:
         self.device = device
         self.learners = _build_learners(env, cfg, expert, device)
         self.rollout = Rollout(env.num_envs, cfg.num_steps_per_env, device)
-        self.joint_step = JointStep(
+        self.update_step = UpdateStep(
             tuple(self.learners.values()), self.rollout, capture=cfg.capture_update, device=device
         )
         self._acting = _acting_learner(self.learners)
@@ -70,7 +70,7 @@ class Algorithm:
             multi_avg_fn=get_ema_multi_avg_fn(1.0 - 1.0 / cfg.policy_memory),
         )
         self._read: Named | None = None
-        self._episodes = EpisodeTracker(env.num_envs, device)
+        self._episodes = ReturnMeter(env.num_envs, device)
         self._finished = EpisodeSums()
         self._meter = LossMeter()
 
@@ -136,7 +136,7 @@ class Algorithm:
         """
         assert self._read is not None, "act() comes before process_env_step()"
         extras = Named("extras of the environment's step", extras)
-        step = Step(
+        step = Transition(
             index=self.rollout.step,
             observations=self._read,
             next_observations=Named('extras["terminal_obs"]', extras["terminal_obs"]),
@@ -188,9 +188,9 @@ class Algorithm:
         ppo = self.cfg.algorithm
         count = ppo.num_mini_batches * ppo.num_learning_epochs
         own = zip(*(learner.batches(count) for learner in self.learners.values()), strict=True)
-        picks = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
-        for picked, brought in zip(picks, own, strict=True):
-            self._meter.add(self.joint_step(MiniBatch(picked, brought)))
+        drawn = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
+        for indices, brought in zip(drawn, own, strict=True):
+            self._meter.add(self.update_step(MiniBatch(indices, brought)))
         self.rollout.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()
@@ -259,9 +259,9 @@ class Algorithm:
         for name, learner in self.learners.items():
             learner.load_state_dict(state["learners"][name])
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
-        # Of an average without updates the first one would take the place.
+        # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)
-        self.joint_step.record_anew()
+        self.update_step.recapture()
 
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""
@@ -297,9 +297,9 @@ def _build_learners(
     env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
 ) -> dict[str, Learner]:
     layout = env.observation_layout
-    mirror = None
+    symmetry = None
     if cfg.algorithm.mirror_loss_coef > 0.0:
-        mirror = Mirror(layout, env.mirror_images())
+        symmetry = Symmetry(layout, env.reflections())
     context = LearnerContext(
         cfg=cfg,
         settings={},
@@ -309,7 +309,7 @@ def _build_learners(
         num_actions=env.num_actions,
         step_dt=env.step_dt,
         expert=expert,
-        mirror=mirror,
+        symmetry=symmetry,
         device=device,
     )
     learners: dict[str, Learner] = {}

@@ -12,8 +12,8 @@ from rl_sim_env.learning.amp_buffer import AmpReplayBuffer
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.learning.figure import Figure
-from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Step, Tree
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
 
 _STATE = "amp_obs"
 _NEXT_STATE = "next_amp_obs"
@@ -59,7 +59,7 @@ class DiscriminatorLearner(Learner):
         """How much the motions look like the clips'."""
         return (Figure(label="style reward", metric=_REWARD),)
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Both states of the transition, and how much its style counts."""
         return {
             _STATE: step.observations[_STATE],
@@ -92,7 +92,7 @@ class DiscriminatorLearner(Learner):
         self.discriminator.update_normalizer(*pairs)
         return zip(*(self.discriminator.normalize(of).split(size) for of in pairs), strict=True)
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Least-squares loss and gradient penalty."""
         policy_pairs, expert_pairs = own
         return self.discriminator.loss(policy_pairs, expert_pairs)

@@ -131,13 +131,15 @@ class ContextVaeCfg:
     """Width of each encoder layer; at least two."""
 
     memory_cell: Literal["leaky", "gru"] = "leaky"
-    """How the memory is updated: ``leaky`` means are cheap on a CPU, a ``gru`` estimates better."""
+    """How the memory, its hidden state, is updated: ``leaky`` means, a minGRU, are cheap on a CPU,
+    a ``gru`` estimates better."""
 
     memory_dim: int = 256
     """Width of the memory; >= 0, and 0, with ``leaky``, leaves five frames to tell all."""
 
     memory_rate: float = 0.05
-    """Share of a step in the memory before training, in (0, 1): 0.05 forgets in 0.4 s."""
+    """Share of a step in the memory before training, in (0, 1), as a bias of the update gate: 0.05
+    forgets in 0.4 s."""
 
     decoder_dims: tuple[int, ...] = (64, 128)
     """Width of each hidden decoder layer; at least one."""
@@ -356,7 +358,7 @@ class AmpVaeRunnerCfg:
     arXiv:1803.05407)."""
 
     capture_update: bool = True
-    """Whether a GPU records training on a mini-batch as a CUDA graph and replays it."""
+    """Whether a GPU captures training on a mini-batch as a CUDA graph and replays it."""
 
     learners: dict[str, LearnerCfg | None] = field(default_factory=_amp_vae_learners)
     """Who learns from the rollouts, by name, in the order in which they act and see a complete

@@ -24,7 +24,7 @@ class LeakyMemory(nn.Module):
     """Running means of learned features, each at a rate that the present step decides.
 
     m_t = (1 - r_t) m_{t-1} + r_t c_t, where rate r_t and candidate c_t depend on the features of
-    step t alone: the minimal gated unit of Feng et al. (arXiv:2410.01201). No matrix product waits
+    step t alone: the minGRU of Feng et al. (arXiv:2410.01201). No matrix product waits
     for the step before, so that a sequence costs little more than its steps one by one.
 
     Args:
@@ -172,7 +172,7 @@ class ContextVae(Estimator):
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch; the gradient reaches back to the first step of the sequences."""
         estimate, mean, logvar = self.encode(batch.observations, batch.memory, batch.begins)
-        squared_error = (estimate - batch.true_code).square().mean(dim=(0, 1))
+        squared_error = (estimate - batch.estimate_targets).square().mean(dim=(0, 1))
         errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}
         decoded = self.decoder(torch.cat((estimate, _sample(mean, logvar)), dim=-1))
         # Invalid targets may hold anything, not-a-number included, which no factor would mask.

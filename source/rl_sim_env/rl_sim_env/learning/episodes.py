@@ -29,7 +29,7 @@ class EpisodeSums:
         return EpisodeSums(*map(add, astuple(self), astuple(other)))
 
 
-class EpisodeTracker:
+class ReturnMeter:
     """Follows the running episode of every environment.
 
     Args:

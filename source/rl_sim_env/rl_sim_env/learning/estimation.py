@@ -60,16 +60,16 @@ class Component(NamedTuple):
 
 
 class EstimationTargets(nn.Module):
-    """Turns privileged observations into normalised targets, and codes back into SI units.
+    """Turns privileged observations into normalised targets, and estimates back into SI units.
 
-    A *code* is the concatenation of all quantities, each the observation as it is, multiplied by
-    the quantity's own factor.
+    A *normalised* estimate or target is the concatenation of all quantities, each the observation
+    as it is, multiplied by the quantity's own factor.
 
     Nothing here is learned or saved; it is a module to move to a device with its network.
 
     Args:
         layout: What stands where in the observations.
-        declared: Quantities by name, in the order of a code.
+        declared: Quantities by name, in the order of an estimate.
 
     Raises:
         LayoutError: The layout lacks one of the privileged terms.
@@ -77,11 +77,11 @@ class EstimationTargets(nn.Module):
     Attributes:
         declared: As given.
         widths: Number of elements of each quantity.
-        width: Number of elements of a code.
+        width: Number of elements of an estimate.
     """
 
     _factors: torch.Tensor
-    _code_per_si: torch.Tensor
+    _normalized_per_si: torch.Tensor
 
     def __init__(self, layout: ObservationLayout, declared: Mapping[str, EstimateCfg]) -> None:
         super().__init__()
@@ -94,12 +94,12 @@ class EstimationTargets(nn.Module):
         scales = [scale for term in terms for scale in term.scales]
         self.register_buffer("_factors", torch.tensor(factors), persistent=False)
         self.register_buffer(
-            "_code_per_si", torch.tensor(factors) * torch.tensor(scales), persistent=False
+            "_normalized_per_si", torch.tensor(factors) * torch.tensor(scales), persistent=False
         )
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The numbers of a code, in order, as people read them."""
+        """The numbers of an estimate, in order, as people read them."""
         return tuple(
             Component(name, f"{each.label} {axis}".rstrip(), each.shown_unit, each.shown_per_si)
             for name, each in self.declared.items()
@@ -107,13 +107,13 @@ class EstimationTargets(nn.Module):
         )
 
     def truth(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The true code.
+        """The targets: what is true, normalised.
 
         Args:
             observations: The privileged groups, shape (..., width of the group) each.
 
         Returns:
-            Code, shape (..., width).
+            Shape (..., width).
 
         Raises:
             LayoutError: A group is missing.
@@ -129,25 +129,25 @@ class EstimationTargets(nn.Module):
             parts.append(observations[each.group][..., columns])
         return torch.cat(parts, dim=-1) * self._factors
 
-    def split(self, code: torch.Tensor) -> Estimate:
-        """The quantities of a code, still normalised. Shape (..., width)."""
-        parts = code.split(tuple(self.widths.values()), dim=-1)
+    def split(self, normalized: torch.Tensor) -> Estimate:
+        """The quantities by name, still normalised. Shape (..., width)."""
+        parts = normalized.split(tuple(self.widths.values()), dim=-1)
         return Estimate(dict(zip(self.declared, parts, strict=True)))
 
-    def to_si(self, code: torch.Tensor) -> Estimate:
-        """A code in SI units. Shape (..., width)."""
-        return self.split(code / self._code_per_si)
+    def to_si(self, normalized: torch.Tensor) -> Estimate:
+        """The quantities in SI units. Shape (..., width)."""
+        return self.split(normalized / self._normalized_per_si)
 
     def rmse(self, squared_error: torch.Tensor) -> Estimate:
         """Root mean square length of the error vectors.
 
         Args:
-            squared_error: Mean square error of each element of the code, shape (width,).
+            squared_error: Mean square error of each element, normalised, shape (width,).
 
         Returns:
             One error for each quantity, in its SI unit, shape ().
         """
-        parts = self.split(squared_error / self._code_per_si.square())
+        parts = self.split(squared_error / self._normalized_per_si.square())
         return Estimate({name: part.sum().sqrt() for name, part in parts.items()})
 
 

@@ -47,7 +47,7 @@ class Sequences(NamedTuple):
     begins: torch.Tensor
     """Whether a step is the first of its episode, shape (T, B), bool."""
 
-    true_code: torch.Tensor
+    estimate_targets: torch.Tensor
     """Targets of the estimate, shape (T, B, estimate width)."""
 
     next_proprioception: torch.Tensor
@@ -126,7 +126,7 @@ class Estimator(nn.Module, ABC):
         """Errors of all quantities in SI units, by the name that they are logged under.
 
         Args:
-            squared_error: Mean square error of each element of the code, shape (estimate width,).
+            squared_error: Mean square error of each element, normalised, shape (estimate width,).
         """
         errors = self.targets.rmse(squared_error.detach())
         return {f"Estimation/{name}_rmse": error for name, error in errors.items()}

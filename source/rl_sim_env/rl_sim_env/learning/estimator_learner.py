@@ -13,12 +13,11 @@ from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.estimator import DECODE_LOSS, ESTIMATE, LATENT, Sequences
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.frames import FrameRecord
-from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Step, Tree
-from rl_sim_env.learning.metrics import SpikeAlarm
-from rl_sim_env.learning.mirror import MIRRORED, Mirror
-from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
+from rl_sim_env.learning.metrics import SpikeDetector
 from rl_sim_env.learning.policy import build_estimator
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
+from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
 _P = "Adaboot/adaboot_p"
 
@@ -27,7 +26,7 @@ class EstimatorLearner(Learner):
     """The estimator (:class:`~rl_sim_env.learning.estimator.Estimator`).
 
     It provides ``estimate``, which is the truth where AdaBoot says so, and ``latent``; where there
-    is a mirror, also those of the robots' mirror images.
+    is a symmetry, also those of the robots' mirror images.
 
     Raises:
         LayoutError: The layout lacks a group or term.
@@ -55,8 +54,10 @@ class EstimatorLearner(Learner):
         self._rate = torch.tensor(cfg.learning_rate, device=device)
         self.optimizer = torch.optim.Adam(self.estimator.parameters(), lr=self._rate, fused=True)
         self.adaboot = AdaBoot(context.num_envs, context.cfg.adaboot, device)
-        self._images = None if context.mirror is None else _Images(context.mirror, self)
-        copies = 1 if self._images is None else 2
+        self._mirrored = (
+            None if context.symmetry is None else _MirrorSamples(context.symmetry, self)
+        )
+        copies = 1 if self._mirrored is None else 2
         self.first_memory = self.estimator.initial_memory(copies * context.num_envs)
         self._memory = torch.zeros_like(self.first_memory)
         self.frames = {}
@@ -69,7 +70,7 @@ class EstimatorLearner(Learner):
                 stack.frame_width,
                 device,
             )
-        self._spike_alarm = SpikeAlarm(
+        self._spike_detector = SpikeDetector(
             "reconstruction loss of the VAE", cfg.spike_factor, cfg.spike_window
         )
 
@@ -97,16 +98,16 @@ class EstimatorLearner(Learner):
         read = {group: observations[group] for group in self.estimator.groups}
         truth = self.estimator.targets.truth(observations)
         uses_estimate = self.adaboot.uses_estimate.unsqueeze(1)
-        if self._images is not None:
-            # Behind the robots stand their mirror images, each with a memory of its own.
-            read = {group: self._images.groups[group].behind(of) for group, of in read.items()}
-            truth = self._images.code.behind(truth)
+        if self._mirrored is not None:
+            # Rows N to 2 N are the mirror images of rows 0 to N, each with a memory of its own.
+            read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
+            truth = self._mirrored.targets.augment(truth)
             uses_estimate = uses_estimate.repeat(2, 1)
         estimate, latent, self._memory = self.estimator(
             read, self._memory, deterministic=not self.estimator.training
         )
         provided = {ESTIMATE: torch.where(uses_estimate, estimate, truth), LATENT: latent}
-        if self._images is None:
+        if self._mirrored is None:
             return provided
         halves = {name: of.split(self._num_envs) for name, of in provided.items()}
         return {
@@ -114,12 +115,12 @@ class EstimatorLearner(Learner):
             **{MIRRORED + name: in_the_mirror for name, (_, in_the_mirror) in halves.items()},
         }
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Keep frames and targets; forget where an episode ended, and draw anew who is fed what."""
         for group, frames in self.frames.items():
             frames.add(step.index, self._layout.frames(group, step.observations[group]))
         fields = {
-            "true_code": self.estimator.targets.truth(step.observations),
+            "estimate_targets": self.estimator.targets.truth(step.observations),
             "next_proprioception": self._layout.gather(
                 "critic_obs", self.cfg.reconstructed_terms, step.next_observations["critic_obs"]
             ),
@@ -149,17 +150,17 @@ class EstimatorLearner(Learner):
             observations={name: of.stacks(begins, envs) for name, of in self.frames.items()},
             memory=self.first_memory[envs],
             begins=begins,
-            true_code=rollout["true_code"][:, envs],
+            estimate_targets=rollout["estimate_targets"][:, envs],
             next_proprioception=rollout["next_proprioception"][:, envs],
             valid=valid,
         )
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Loss of the estimator over the whole time of some environments."""
-        batch = self.sequences(rollout, picks.envs)
-        if self._images is not None:
-            in_the_mirror = self.first_memory[self._num_envs + picks.envs]
-            batch = self._images.put_by_half(batch, in_the_mirror)
+        batch = self.sequences(rollout, indices.envs)
+        if self._mirrored is not None:
+            in_the_mirror = self.first_memory[self._num_envs + indices.envs]
+            batch = self._mirrored.reflect_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
 
     def adapt(self, *steering: torch.Tensor) -> None:
@@ -173,7 +174,7 @@ class EstimatorLearner(Learner):
     def observe(self, metrics: Mapping[str, float], finished: EpisodeSums) -> dict[str, float]:
         """Look for spikes, and measure how often estimates are fed from now on."""
         if DECODE_LOSS in metrics:
-            self._spike_alarm.watch(metrics[DECODE_LOSS])
+            self._spike_detector.watch(metrics[DECODE_LOSS])
         self.adaboot.observe(finished)
         return {_P: self.adaboot.p}
 
@@ -202,21 +203,21 @@ class EstimatorLearner(Learner):
             self._memory.copy_(state["memory"])
 
 
-class _Images:
+class _MirrorSamples:
     """Mirror images of what the estimator learns from.
 
     Args:
-        mirror: The mirror.
+        symmetry: Reflections of its terms.
         learner: Whose observations and targets they are.
     """
 
-    def __init__(self, mirror: Mirror, learner: EstimatorLearner) -> None:
+    def __init__(self, symmetry: Symmetry, learner: EstimatorLearner) -> None:
         estimator = learner.estimator
-        self.groups = {group: mirror.group(group) for group in estimator.groups}
-        self.code = mirror.terms(each.term for each in estimator.targets.declared.values())
-        self._proprioception = mirror.terms(learner.cfg.reconstructed_terms)
+        self.groups = {group: symmetry.group(group) for group in estimator.groups}
+        self.targets = symmetry.terms(each.term for each in estimator.targets.declared.values())
+        self._proprioception = symmetry.terms(learner.cfg.reconstructed_terms)
 
-    def put_by_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
+    def reflect_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
         """Put every other environment of a mini-batch, by chance, into the mirror.
 
         Args:
@@ -227,8 +228,8 @@ class _Images:
         memory = batch.memory
         chosen = torch.rand(len(memory), 1, device=memory.device) < 0.5
 
-        def mirrored(values: torch.Tensor, image: MirrorImage) -> torch.Tensor:
-            return torch.where(chosen, image.of(values), values)
+        def mirrored(values: torch.Tensor, reflection: Reflection) -> torch.Tensor:
+            return torch.where(chosen, reflection.apply(values), values)
 
         return batch._replace(
             observations={
@@ -236,6 +237,6 @@ class _Images:
                 for group, values in batch.observations.items()
             },
             memory=torch.where(chosen, mirrored_memory, memory),
-            true_code=mirrored(batch.true_code, self.code),
+            estimate_targets=mirrored(batch.estimate_targets, self.targets),
             next_proprioception=mirrored(batch.next_proprioception, self._proprioception),
         )

@@ -23,9 +23,9 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.mirror import Mirror
 from rl_sim_env.learning.motion_pairs import PairSource
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
+from rl_sim_env.learning.symmetry import Symmetry
 
 Tree = Any
 """Tensors in nested containers, the same ones in every mini-batch; None for nothing."""
@@ -79,7 +79,7 @@ class LearnerContext:
     expert: PairSource | None
     """Source of expert motions; None for none."""
 
-    mirror: Mirror | None
+    symmetry: Symmetry | None
     """Exchanges left and right; None where nothing is learned in the mirror."""
 
     device: str
@@ -87,8 +87,8 @@ class LearnerContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One control step of all N environments."""
+class Transition:
+    """One control step of all N environments, s_t to s_t+1."""
 
     index: int
     """Its place in the rollout, from 0."""
@@ -132,7 +132,7 @@ class Learner(ABC):
     A derived class sets the attributes in its constructor, which takes a :class:`LearnerContext`,
     and overrides what it has to say. Gradients are recorded in :meth:`loss` alone. Whatever runs in
     a step, and the loss, reads nothing on the host; and rates that change are tensors, written in
-    place: a GPU replays a recording of the update.
+    place: a GPU replays a CUDA graph of the update.
 
     Attributes:
         modules: Networks by the name that a checkpoint keeps them under; the gradient of each is
@@ -172,7 +172,7 @@ class Learner(ABC):
         """
         return {}
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Fields of the rollout, shape (N, ...) each; the first step declares them.
 
         Running state, such as memories, follows the step here.
@@ -213,12 +213,12 @@ class Learner(ABC):
         return iter([None] * count)
 
     @abstractmethod
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Loss of a mini-batch.
 
         Args:
             rollout: The rollout.
-            picks: Which steps, or environments, of it.
+            indices: Which steps, or environments, of it.
             own: One of :meth:`batches`.
         """
 
@@ -303,6 +303,6 @@ def _load_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) ->
     own_groups = optimizer.state_dict()["param_groups"]
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**state, "param_groups": own_groups})
-    # Loading copied them, and a schedule writes to the very tensors.
+    # load_state_dict() made copies, but schedules write to the original tensors.
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate

@@ -19,7 +19,7 @@ class LossMeter:
     """Sums named scalars on the device; one host read at the end of an update gives the means."""
 
     def __init__(self) -> None:
-        # Those that were added together are one tensor, under their names.
+        # Scalars that are added together are one tensor, under the tuple of their names.
         self._sums: dict[tuple[str, ...], torch.Tensor] = {}
         self._counts: dict[tuple[str, ...], int] = {}
 
@@ -57,13 +57,13 @@ class LossMeter:
         return means
 
 
-class SpikeAlarm:
+class SpikeDetector:
     """Warns, once, when a value jumps above its running median.
 
     Args:
         name: What the value is, for the message.
         factor: A value this many times the median is a spike.
-        window: Number of values in the median; there is no alarm before it is full.
+        window: Number of values in the median; no spike is found before it is full.
     """
 
     def __init__(self, name: str, factor: float, window: int) -> None:

@@ -78,7 +78,7 @@ def _build_model(
                 "it before the policy's in agent.learners"
             )
     model = resolve_class(cfg.class_name, MLPModel, f"agent.{role}.class_name")(
-        # One observation tells rsl_rl's models the widths.
+        # rsl_rl's models read the widths off an example observation.
         TensorDict({name: torch.zeros(1, of) for name, of in groups.items()}, batch_size=[1]),
         {role: list(cfg.obs_groups)},
         role,

@@ -11,12 +11,11 @@ import torch
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import standardize_over_ranks
-from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Step, Tree
-from rl_sim_env.learning.mirror import MIRRORED
-from rl_sim_env.learning.mirror_image import MIRROR_SETTING
+from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_actor, build_critic
 from rl_sim_env.learning.returns import generalized_returns
-from rl_sim_env.learning.rollout import Picks, Rollout
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
+from rl_sim_env.learning.symmetry import MIRROR_SETTING, MIRRORED
 
 _LR_STEP = 1.5
 """Factor by which the KL rule changes the learning rate."""
@@ -67,19 +66,19 @@ class PpoLearner(ActingLearner):
         )
         self._actor_groups = context.cfg.actor.obs_groups
         self._critic_groups = context.cfg.critic.obs_groups
-        self._mirror = context.mirror
-        # What learners provide they provide mirrored, too; the rest has a mirror image.
-        self._images = {
-            group: self._mirror.group(group)
+        self._symmetry = context.symmetry
+        # Learners provide the mirror images of what they provide; the rest is reflected here.
+        self._reflections = {
+            group: self._symmetry.group(group)
             for group in self._actor_groups
-            if self._mirror is not None and group in context.layout.groups
+            if self._symmetry is not None and group in context.layout.groups
         }
         # Groups that the loss reads; what learners provide also as the mirror images read it.
-        mirrored = () if self._mirror is None else self._actor_groups
+        mirrored = () if self._symmetry is None else self._actor_groups
         self._read = (
             *self._actor_groups,
             *self._critic_groups,
-            *(MIRRORED + group for group in mirrored if group not in self._images),
+            *(MIRRORED + group for group in mirrored if group not in self._reflections),
         )
         self._acted: dict[str, torch.Tensor] = {}
         self._distribution: tuple[str, ...] = ()
@@ -98,7 +97,7 @@ class PpoLearner(ActingLearner):
         self._acted |= distribution
         return actions
 
-    def record(self, step: Step) -> dict[str, torch.Tensor]:
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """What the networks read, what they said, and the state that a time-out ended in."""
         assert self._acted, "act() comes before record()"
         acted, self._acted = self._acted, {}
@@ -131,12 +130,12 @@ class PpoLearner(ActingLearner):
         rollout.put("advantages", standardize_over_ranks(returns - rollout["values"]))
         return {}
 
-    def loss(self, rollout: Rollout, picks: Picks, own: Tree) -> LearnerLoss:
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Clipped surrogate, value error, entropy bonus and mirror loss."""
         cfg = self.cfg
         distribution = self._distribution
         names = (*self._read, *_ACTED, *distribution, "returns", "advantages")
-        batch = rollout.pick(names, picks.samples)
+        batch = rollout.pick(names, indices.samples)
         self.actor(batch, stochastic_output=True)
         log_prob = self.actor.get_output_log_prob(batch["actions"])
         with torch.no_grad():
@@ -159,7 +158,7 @@ class PpoLearner(ActingLearner):
         entropy = self.actor.output_entropy.mean()
         total = surrogate + cfg.value_loss_coef * value - self._entropy_coef * entropy
         mirror_loss = torch.zeros_like(entropy)
-        if self._mirror is not None:
+        if self._symmetry is not None:
             mirror_loss = self._mirror_loss(batch)
             total = total + cfg.mirror_loss_coef * mirror_loss
         scalars = {
@@ -205,15 +204,15 @@ class PpoLearner(ActingLearner):
 
     def _mirror_loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Squared distance between the mirror image of the mean and the mean in the mirror."""
-        assert self._mirror is not None
-        # Mini-batches are shuffled: any part is as good as another.
+        assert self._symmetry is not None
+        # Mini-batches are shuffled, so that their first part is a random sample.
         part = math.ceil(self.cfg.mirror_loss_share * len(batch["advantages"]))
         mean = self.actor.output_mean[:part]
         mirrored = {
-            group: self._images[group].of(batch[group][:part])
-            if group in self._images
+            group: self._reflections[group].apply(batch[group][:part])
+            if group in self._reflections
             else batch[MIRRORED + group][:part]
             for group in self._actor_groups
         }
-        difference = self.actor(mirrored) - self._mirror.actions.of(mean)
+        difference = self.actor(mirrored) - self._symmetry.actions.apply(mean)
         return difference.square().sum(dim=-1).mean()

@@ -10,7 +10,7 @@ import torch
 from rl_sim_env.errors import UserError
 
 
-class Picks(NamedTuple):
+class BatchIndices(NamedTuple):
     """What a mini-batch is made of, as indices on the device."""
 
     samples: torch.Tensor
@@ -98,7 +98,7 @@ class Rollout:
         """
         return {name: self[name].flatten(0, 1)[samples] for name in names}
 
-    def draw(self, num_mini_batches: int, num_epochs: int) -> Iterator[Picks]:
+    def draw(self, num_mini_batches: int, num_epochs: int) -> Iterator[BatchIndices]:
         """Yield what mini-batches are made of, shuffled anew in every epoch.
 
         Args:
@@ -109,7 +109,7 @@ class Rollout:
         for _ in range(num_epochs):
             orders = [torch.randperm(count, device=self.device) for count in counts]
             for part in range(num_mini_batches):
-                yield Picks(*(_part(order, part, num_mini_batches) for order in orders))
+                yield BatchIndices(*(_part(order, part, num_mini_batches) for order in orders))
 
     def _declare(self, name: str, example: torch.Tensor) -> torch.Tensor:
         if name not in self._fields:

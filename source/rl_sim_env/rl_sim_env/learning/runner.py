@@ -185,7 +185,7 @@ class AmpVaeRunner:
                 self._require_finite(iteration, reports)
                 summary = self._advance(iteration, first, end, limit_s, reports)
                 log.record(summary, iteration)
-                self._require_room(reports)
+                self._require_capacity(reports)
                 stopped_by = next((each.signal for each in reports if each.signal), None)
                 if stopped_by is not None:
                     break
@@ -211,7 +211,7 @@ class AmpVaeRunner:
         try:
             yield
         finally:
-            self.alg.joint_step.record_anew()
+            self.alg.update_step.recapture()
 
     def save(self, path: Path) -> None:
         """Write a checkpoint. All processes call it; rank 0 writes.
@@ -313,7 +313,7 @@ class AmpVaeRunner:
             dump = self._dump(iteration, reason)
             raise UserError(f"{reason}. What reproduces it is in {dump}")
 
-    def _require_room(self, reports: list[_Report]) -> None:
+    def _require_capacity(self, reports: list[_Report]) -> None:
         """End training, after saving it, if physics had to drop contacts or constraints."""
         overflow = next((report.overflow for report in reports if report.overflow), None)
         if overflow:

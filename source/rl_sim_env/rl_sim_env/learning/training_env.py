@@ -10,7 +10,7 @@ import torch
 from tensordict import TensorDict
 
 from rl_sim_env.learning.layout import ObservationLayout
-from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.symmetry import Reflection
 
 
 class TrainingEnv(Protocol):
@@ -44,7 +44,7 @@ class TrainingEnv(Protocol):
         """Names, widths and scales of all observation terms."""
         ...
 
-    def mirror_images(self) -> Mapping[str, MirrorImage]:
+    def reflections(self) -> Mapping[str, Reflection]:
         """Mirror images of observation terms and actions by name, for the mirror loss."""
         ...
 

@@ -18,7 +18,7 @@ BURIED_TIME = 0.1
 class BuriedFeet:
     """Counts the times that a foot is stuck below the surface of a height field.
 
-    It reads nothing from the device, and keeps its state in place, so that a recorded control step
+    It reads nothing from the device, and keeps its state in place, so that a captured control step
     may hold it; to be called once after each.
 
     Args:

@@ -72,20 +72,23 @@ def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range) -> Non
     set_load(env, env_ids, _uniform(mass, len(env_ids), device=env.device))
 
 
-def set_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
+def set_load(
+    env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor, *, recompute: bool = False
+) -> None:
     """Have robots carry a load [kg], shape (len(env_ids),), on the boom or in the box.
 
-    For events; elsewhere see :func:`change_load`.
+    Args:
+        env: The environment.
+        env_ids: Whose loads change.
+        load: The loads [kg].
+        recompute: Whether what the simulation derives from masses follows at once; needed outside
+            of events, after which mjlab's event manager sees to it.
     """
     body = _payload_body(env)
-    carrier = env.sim.get_default_field("body_mass")[body]
-    _set_mass(env, env_ids, body, carrier + load)
-
-
-def change_load(env: AmpVaeEnv, env_ids: torch.Tensor, load: torch.Tensor) -> None:
-    """The same outside of an event: what the simulation derives from masses follows."""
-    set_load(env, env_ids, load)
-    env.sim.recompute_constants(RecomputeLevel.set_const)
+    empty = env.sim.get_default_field("body_mass")[body]
+    _set_mass(env, env_ids, body, empty + load)
+    if recompute:
+        env.sim.recompute_constants(RecomputeLevel.set_const)
 
 
 @requires_model_fields("body_ipos", recompute=RecomputeLevel.set_const)
@@ -215,10 +218,11 @@ def hold_joints(
 
 def push(env: AmpVaeEnv, env_ids: torch.Tensor, *, velocity: float) -> None:
     """Add up to ``velocity`` [m/s] to the base's world x and y velocity."""
-    kick(env, env_ids, _uniform((-velocity, velocity), len(env_ids), 2, device=env.device))
+    drawn = _uniform((-velocity, velocity), len(env_ids), 2, device=env.device)
+    push_by_velocity(env, env_ids, drawn)
 
 
-def kick(env: AmpVaeEnv, env_ids: torch.Tensor, velocity: torch.Tensor) -> None:
+def push_by_velocity(env: AmpVaeEnv, env_ids: torch.Tensor, velocity: torch.Tensor) -> None:
     """Add a velocity [m/s], shape (len(env_ids), 2), to the base's world x and y velocity."""
     qvel = env.robot.data.data.qvel
     xy = env.robot.indexing.free_joint_v_adr[:2]

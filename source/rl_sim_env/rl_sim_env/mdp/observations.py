@@ -105,14 +105,20 @@ def foot_positions(env: AmpVaeEnv) -> torch.Tensor:
 
 
 def system_com(env: AmpVaeEnv) -> torch.Tensor:
-    """Centre of mass of robot and load, base link frame [m]. Shape (num_envs, 3)."""
+    """Centre of mass of robot and load, base link frame [m]. Shape (num_envs, 3).
+
+    The task's term is called ``random_com``, as in saved layouts and exported policies.
+    """
     robot = env.robot.data
     com_w = env.sim.data.subtree_com[:, env.index.base_body_global]
     return quat_apply_inverse(robot.root_link_quat_w, com_w - robot.root_link_pos_w)
 
 
 def system_mass_delta(env: AmpVaeEnv) -> torch.Tensor:
-    """Mass of robot and load above the nominal robot without load [kg]. Shape (num_envs, 1)."""
+    """Mass of robot and load above the nominal robot without load [kg]. Shape (num_envs, 1).
+
+    The task's term is called ``random_mass``, as in saved layouts and exported policies.
+    """
     mass = env.sim.model.body_mass[:, env.index.bodies_global].sum(dim=-1, keepdim=True)
     return mass - env.nominal_mass
 
@@ -155,7 +161,7 @@ class HeightScan:
         return position[:, 2:3] - ground - offset
 
 
-def foot_clearance(env: AmpVaeEnv) -> torch.Tensor:
+def foot_height(env: AmpVaeEnv) -> torch.Tensor:
     """Gap between each foot's sphere and the ground below [m]. Shape (num_envs, num_feet)."""
     position = env.robot.data.site_pos_w[:, env.index.foot_sites]
     return position[..., 2] - env.height_map.heights(position[..., :2]) - env.index.foot_radius

@@ -121,7 +121,7 @@ def foot_clearance(env: AmpVaeEnv, *, target: float) -> torch.Tensor:
 
     Feet that move without being lifted cost; feet at rest do not, whatever their height.
     """
-    lack = (target - obs.foot_clearance(env)).clamp(min=0.0)
+    lack = (target - obs.foot_height(env)).clamp(min=0.0)
     speed = env.robot.data.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
     return (lack * speed).sum(dim=-1)
 

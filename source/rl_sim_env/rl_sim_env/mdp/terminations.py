@@ -18,4 +18,4 @@ def illegal_contact(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float)
 
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:
     """Physics has produced NaN or absurd velocities. Shape (num_envs,)."""
-    return ~env.is_sound()
+    return ~env.state_is_valid()

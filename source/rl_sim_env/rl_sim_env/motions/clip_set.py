@@ -7,14 +7,14 @@ reference motion near it. Trotting carries most of the weight: it is what these 
 
 from __future__ import annotations
 
-from rl_sim_env.motions.course import STANDSTILL, ClipCfg, Velocity
 from rl_sim_env.motions.gait import PACE, TROT, WALK, Gait
+from rl_sim_env.motions.velocity_profile import STANDSTILL, ClipCfg, Velocity
 
 
 def _steady(
     name: str, gait: Gait, *, x: float = 0.0, y: float = 0.0, yaw: float = 0.0, weight: float = 1.0
 ) -> ClipCfg:
-    return ClipCfg(name=name, gait=gait, course=(Velocity(x=x, y=y, yaw=yaw),), weight=weight)
+    return ClipCfg(name=name, gait=gait, velocities=(Velocity(x=x, y=y, yaw=yaw),), weight=weight)
 
 
 def _start_and_stop(
@@ -28,14 +28,16 @@ def _start_and_stop(
     blend: float = 0.8,
     weight: float = 0.5,
 ) -> ClipCfg:
-    course = (STANDSTILL, Velocity(x=x, y=y, yaw=yaw), STANDSTILL)
-    return ClipCfg(name=name, gait=gait, course=course, hold=hold, blend=blend, weight=weight)
+    velocities = (STANDSTILL, Velocity(x=x, y=y, yaw=yaw), STANDSTILL)
+    return ClipCfg(
+        name=name, gait=gait, velocities=velocities, hold=hold, blend=blend, weight=weight
+    )
 
 
-def _tour(name: str, gait: Gait, *stations: tuple[float, float, float], weight: float) -> ClipCfg:
-    between = (Velocity(x=x, y=y, yaw=yaw) for x, y, yaw in stations)
-    course = (STANDSTILL, *between, STANDSTILL)
-    return ClipCfg(name=name, gait=gait, course=course, hold=0.8, blend=1.2, weight=weight)
+def _tour(name: str, gait: Gait, *between: tuple[float, float, float], weight: float) -> ClipCfg:
+    moving = (Velocity(x=x, y=y, yaw=yaw) for x, y, yaw in between)
+    velocities = (STANDSTILL, *moving, STANDSTILL)
+    return ClipCfg(name=name, gait=gait, velocities=velocities, hold=0.8, blend=1.2, weight=weight)
 
 
 CLIP_SET: tuple[ClipCfg, ...] = (

@@ -2,8 +2,9 @@
 
 A foot stands where it is under its hip, as in the standing pose, at mid-stance: the symmetric foot
 placement of Raibert, "Legged robots that balance" (1986). In between it moves from foothold to
-foothold along a minimum-jerk curve. The trunk follows the course and oscillates with the stride;
-the legs follow by inverse kinematics. Nothing is random: a configuration gives one clip.
+foothold along a minimum-jerk curve. The trunk follows the velocity profile and oscillates with
+the stride; the legs follow by inverse kinematics. Nothing is random: a configuration gives one
+clip.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import numpy as np
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import MotionClip, PoseSequence
-from rl_sim_env.motions.course import FPS, ClipCfg, Timeline, minimum_jerk, plan_timeline
 from rl_sim_env.motions.gait import Gait
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.rotations import quat_conjugate, quat_from_euler, quat_rotate
+from rl_sim_env.motions.velocity_profile import FPS, ClipCfg, Timeline, minimum_jerk, plan_timeline
 from rl_sim_env.robots import Robot
 
 SOURCE = "gait generator"

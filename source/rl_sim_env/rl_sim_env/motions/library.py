@@ -14,12 +14,12 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.motions import (
     clip,
     clip_set,
-    course,
     gait,
     generator,
     kinematics,
     planar_legs,
     rotations,
+    velocity_profile,
 )
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
@@ -33,12 +33,12 @@ CACHE_VARIABLE = "RL_SIM_ENV_CACHE"
 _GENERATOR_MODULES = (
     clip,
     clip_set,
-    course,
     gait,
     generator,
     kinematics,
     planar_legs,
     rotations,
+    velocity_profile,
 )
 
 

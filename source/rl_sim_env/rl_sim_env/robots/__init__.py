@@ -3,11 +3,11 @@
 from rl_sim_env.robots.entity import entity_cfg
 from rl_sim_env.robots.index import RobotIndex
 from rl_sim_env.robots.model import load_model
-from rl_sim_env.robots.robot import ArmMode, Boom, Drive, Leg, Payload, Robot, TrunkBox
+from rl_sim_env.robots.robot import Boom, BoomMode, Drive, Leg, Payload, Robot, TrunkBox
 
 __all__ = [
-    "ArmMode",
     "Boom",
+    "BoomMode",
     "Drive",
     "Leg",
     "Payload",

@@ -41,7 +41,7 @@ class LegDriveCfg(ActuatorCfg):
 class LegDrive(DcMotorActuator):
     """DC motors that follow position targets, each environment with its own constant delay.
 
-    mjlab's delay buffer counts its place on the host and replaces its tensors, which a recorded
+    mjlab's delay buffer counts its place on the host and replaces its tensors, which a captured
     control step cannot repeat; it also draws new lags in every physics step. Here targets move
     through a line of fixed tensors.
 

@@ -17,7 +17,7 @@ from rl_sim_env.errors import UserError
 
 Side = Literal["left", "right"]
 End = Literal["front", "rear"]
-ArmMode = Literal["locked", "viscous"]
+BoomMode = Literal["locked", "viscous"]
 """How a boom is held: where it was drawn, or only damped."""
 
 JOINT_KINDS = ("hip", "thigh", "calf")
@@ -150,10 +150,10 @@ def torque_limits(
 
 @dataclass(kw_only=True, frozen=True)
 class Boom:
-    """A swivelling boom with a carrier at its end, on which a load hangs."""
+    """A swivelling boom, from whose end a load hangs."""
 
     body: str
-    """Body at the boom's end: the carrier, whose mass grows by the load."""
+    """Body at the end of the boom, whose mass grows by the load."""
 
     max_load: float
     """Heaviest load in training [kg]; > 0."""
@@ -179,7 +179,7 @@ class Boom:
     viscous_damping: float
     """Damping of a viscous boom, which nothing holds in place [N m s/rad, N s/m]."""
 
-    mode: ArmMode = "locked"
+    mode: BoomMode = "locked"
     """``locked`` holds the boom where it was drawn; ``viscous`` only damps it, so that it drifts
     under gravity."""
 
@@ -378,7 +378,7 @@ class Robot:
         """The same robot from another model file, which has the same parts."""
         return replace(self, mjcf_path=Path(mjcf_path))
 
-    def with_arm(self, mode: ArmMode) -> Robot:
+    def with_boom_mode(self, mode: BoomMode) -> Robot:
         """The same robot with its boom held in another way.
 
         Raises:

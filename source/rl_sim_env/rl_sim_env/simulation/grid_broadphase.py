@@ -123,7 +123,7 @@ def use_grid_broadphase(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> N
     Those of moving geoms may differ between worlds and change at any time.
 
     Args:
-        model: The model on the device, before any graph of it is recorded.
+        model: The model on the device, before any graph of it is captured.
         mj_model: What it was made from.
 
     Raises:

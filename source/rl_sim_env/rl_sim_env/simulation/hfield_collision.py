@@ -77,7 +77,7 @@ def use_surface_contacts(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> 
     below it falls.
 
     Args:
-        model: The model on the device, before any graph of it is recorded.
+        model: The model on the device, before any graph of it is captured.
         mj_model: What it was made from.
 
     Raises:

@@ -29,7 +29,7 @@ def load_side_by_side(launch: Callable[[], object], device: wp.Device) -> None:
 
     Warp by itself compiles a module when it is first launched, one after the other. Here the
     function is run with launches only noted; then threads compile, for the compiler itself is not
-    held by Python's lock. On a GPU what the function does beside launching is recorded into a graph
+    held by Python's lock. On a GPU what the function does beside launching is captured into a graph
     that nobody runs.
 
     Args:

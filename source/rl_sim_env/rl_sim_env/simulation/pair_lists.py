@@ -20,7 +20,7 @@ def drop_pairs(
     """Take pairs that are handled elsewhere off the lists that the broadphase goes through.
 
     Args:
-        model: The model on the device, before any graph of it is recorded.
+        model: The model on the device, before any graph of it is captured.
         mj_model: What it was made from.
         dropped: Which rows of ``model.nxn_geom_pair_filtered`` to drop, shape (num_pairs,).
         otherwise: The setting under which they would stay, for the message.

@@ -153,12 +153,12 @@ class WarpSimulation(Simulation):
             wp.capture_launch(self._graphs[function])
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Launch kernels one by one on torch's current stream, which is being recorded.
+    def capturing(self) -> Iterator[None]:
+        """Launch kernels one by one on torch's current stream, which is being captured.
 
         A graph of a whole control step holds the kernels of physics, not graphs of its own.
         """
-        # Otherwise writes to a field go to Warp's own stream, which is not recorded.
+        # Otherwise writes to a field go to Warp's own stream, which is not captured.
         arrays = [self._reset_mask]
         for bridge in (self._model_bridge, self._data_bridge):
             arrays += [a for a in bridge._wrapped_cache.values() if isinstance(a, TorchArray)]
@@ -185,15 +185,17 @@ class WarpSimulation(Simulation):
         """
         seen = OverflowType(int(np.bitwise_or.reduce(self._seen_overflow.cpu().numpy())))
         if seen & _CONSTRAINTS:
-            needed, room = int(self._peak_constraints.max()), self.wp_data.njmax
-            raise _overflow_error("constraints in a world", "sim.njmax", needed, room)
+            needed, capacity = int(self._peak_constraints.max()), self.wp_data.njmax
+            raise _overflow_error("constraints in a world", "sim.njmax", needed, capacity)
         if seen & _CONTACTS:
             needed = math.ceil(int(self._peak_contacts) / self.num_envs)
-            room = self.wp_data.naconmax // self.num_envs
-            raise _overflow_error("contacts per world", "sim.nconmax", needed, room)
+            capacity = self.wp_data.naconmax // self.num_envs
+            raise _overflow_error("contacts per world", "sim.nconmax", needed, capacity)
         if seen & _CONTACT_SENSORS:
-            room = self.cfg.contact_sensor_maxmatch
-            raise _overflow_error("contacts at a sensor", "sim.contact_sensor_maxmatch", room, room)
+            capacity = self.cfg.contact_sensor_maxmatch
+            raise _overflow_error(
+                "contacts at a sensor", "sim.contact_sensor_maxmatch", capacity, capacity
+            )
         if seen & _IMPRECISE_CONTACTS:
             warnings.warn(
                 f"MuJoCo Warp: {seen & _IMPRECISE_CONTACTS!r}: a geom covered more cells of a "
@@ -210,10 +212,10 @@ def _refresh(model: mujoco_warp.Model, data: mujoco_warp.Data) -> None:
     mujoco_warp.fwd_actuation(model, data)
 
 
-def _overflow_error(what: str, setting: str, needed: int, room: int) -> UserError:
+def _overflow_error(what: str, setting: str, needed: int, capacity: int) -> UserError:
     # Some buffers fill up before the count that is recorded here says so.
-    value = math.ceil(max(needed, room) * HEADROOM)
+    value = math.ceil(max(needed, capacity) * HEADROOM)
     return UserError(
-        f"physics dropped contacts: up to {needed} {what}, room for {room}; set {setting} to "
+        f"physics dropped contacts: up to {needed} {what}, room for {capacity}; set {setting} to "
         f"{value} or more"
     )

@@ -418,7 +418,7 @@ def walking_runner_cfg(
     # Without it robots come to limp. In a run of few minutes it is in the way of finding a trot: an
     # even policy does the same on both sides as long as nothing breaks the symmetry.
     cfg.algorithm.mirror_loss_coef = 0.1
-    # The larger part of the estimator is its memory.
+    # Most of the estimator's parameters are in its memory, so the encoder can be small.
     cfg.vae.encoder_dims = (256, 128)
     cfg.vae.memory_cell = "gru"
     if terrain == "flat":

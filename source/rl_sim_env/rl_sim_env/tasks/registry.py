@@ -13,7 +13,7 @@ import gymnasium
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.robots import ArmMode, Robot
+from rl_sim_env.robots import BoomMode, Robot
 from rl_sim_env.tasks.payload_walking import (
     PayloadWalkingCfg,
     TerrainName,
@@ -158,7 +158,7 @@ def family_ids(family: str) -> tuple[str, ...]:
 
 
 def make_env_cfg(
-    task_id: str, *, mjcf_path: Path | str | None = None, arm: ArmMode | None = None
+    task_id: str, *, mjcf_path: Path | str | None = None, arm: BoomMode | None = None
 ) -> AmpVaeEnvCfg:
     """Environment configuration of a task.
 
@@ -175,5 +175,5 @@ def make_env_cfg(
     if mjcf_path is not None:
         robot = robot.with_model(mjcf_path)
     if arm is not None:
-        robot = robot.with_arm(arm)
+        robot = robot.with_boom_mode(arm)
     return task.env_cfg(robot)

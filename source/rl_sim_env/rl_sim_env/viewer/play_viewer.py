@@ -47,12 +47,12 @@ class PlayViewer(PlayerViewer[Evaluator]):
         if not isinstance(payload, OtherLoad):
             return super()._handle_custom_action(action, payload)
         with self._sim_lock:
-            hang_load(self.player.vec_env.unwrapped, self._scene.env_idx, payload.load)
+            set_load_of(self.player.vec_env.unwrapped, self._scene.env_idx, payload.load)
         return True
 
 
-def hang_load(env: AmpVaeEnv, env_id: int, load: float) -> None:
-    """Hang another load [kg] on one robot while it walks."""
+def set_load_of(env: AmpVaeEnv, env_id: int, load: float) -> None:
+    """Have one robot carry another load [kg] while it walks."""
     robot = torch.tensor([env_id], device=env.device)
-    events.change_load(env, robot, torch.tensor([load], device=env.device))
+    events.set_load(env, robot, torch.tensor([load], device=env.device), recompute=True)
     env.sim.forward()

@@ -1,0 +1,398 @@
+"""Does the policy know its velocity, what it carries and where?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
+
+import torch
+
+from rl_sim_env.evaluation.grid import (
+    LOAD,
+    TERRAIN,
+    GridStep,
+    describe_grid,
+    grid_axes,
+    grid_loads,
+    report_terrains,
+    rollout_grid,
+)
+from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
+from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
+from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
+from rl_sim_env.evaluation.step_response import (
+    AFTER,
+    COMMAND,
+    TOLERANCE,
+    StepResponse,
+    load_step,
+)
+from rl_sim_env.learning.estimation import EstimationTargets
+
+if TYPE_CHECKING:
+    from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+
+SPEED = "speed"
+SPEED_LIMITS = (0.3, 0.7)
+"""Actual horizontal speeds at which slow ends and fast begins [m/s]."""
+
+SPEED_NAMES = (
+    f"slow, below {SPEED_LIMITS[0]:g} m/s",
+    "medium",
+    f"fast, {SPEED_LIMITS[1]:g} m/s and above",
+)
+
+AGE = "age"
+AGE_LIMITS = (0.2, 1.0, 3.0)
+"""Times since an episode began at which estimates are told apart [s]: the policy gathers what it
+knows of a robot."""
+
+AGE_NAMES = (
+    *(f"{begin:g} to {end:g} s" for begin, end in pairwise((0.0, *AGE_LIMITS))),
+    f"after {AGE_LIMITS[-1]:g} s",
+)
+
+SAMPLING_STEPS = 5
+"""The baselines and the calibration see every so many control steps: neighbours are alike."""
+
+FIT, CHOOSE, JUDGE = range(3)
+_QUARTERS = (1, 1, 2)
+"""Parts of the robots [quarters]: the regression is fitted on one, its penalty chosen on another,
+and all predictions are judged on the rest."""
+
+CALIBRATION_BINS = 32
+"""Bins of the calibration plots, over the range that each quantity is shown in."""
+
+_LEAST_SHARE = 1e-3
+"""Bins with a smaller share of the samples are left out of the plots."""
+
+
+def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
+    """Errors of the estimates, baselines, calibration, and the answer to a change of the load.
+
+    No figures of this kind have been published for a learned estimator of mass and centre of mass.
+    RMSEs are over robots and time; that of the velocity is the root mean square over its three
+    axes too. See :mod:`~rl_sim_env.evaluation.regression` for the baselines and
+    :mod:`~rl_sim_env.evaluation.step_response` for the step of the load.
+
+    Args:
+        arena: Where to walk; the policy is fed its own estimates.
+        cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
+    """
+    errors = _ErrorMeter(arena, cfg)
+    baselines = _BaselineMeter(arena, len(cfg.seeds))
+    curves = _CalibrationCurves(arena.policy.targets, arena.device)
+    for number, at in enumerate(rollout_grid(arena, cfg)):
+        errors.add(at)
+        if number % SAMPLING_STEPS == 0:
+            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
+            baselines.add(at, truth, estimate)
+            curves.add(truth, estimate)
+    declared = arena.policy.targets.declared
+    load = arena.env.cfg.robot.max_load
+    # The response to a step of the load says something about an estimated mass alone.
+    response = load_step(arena, cfg.seeds) if load and "mass" in declared else None
+    about_the_step = (
+        f" Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s and "
+        f"{COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots that stays "
+        f"within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later."
+    )
+    return Section(
+        name="estimation",
+        title=f"Estimates of {', '.join(each.label for each in declared.values())}",
+        method=(
+            "Root mean square errors over robots and time, those of vectors that stand in one "
+            "column also over their axes. Mass is that of the whole robot above nominal, centre of "
+            "mass (CoM) that of robot and load in the trunk's frame. "
+            f"{describe_grid(arena, cfg)} Baselines: "
+            "predicting the mean, and a linear (ridge) regression that sees what the critic sees "
+            "but for the estimated terms themselves (true motion, heights of the ground) beside "
+            "the estimator's own input; fitted on half of the robots, the penalty chosen within "
+            "that half; all rows of that table are of the other half. A robot's mass is one "
+            "sample however long it walks, so few robots make that regression look worse than it "
+            f"is.{about_the_step if response else ''}"
+        ),
+        tables=(
+            *errors.tables(),
+            baselines.table(),
+            *([] if response is None else [_step_table(response, load)]),
+            baselines.calibration_table(),
+        ),
+        plots=(*curves.plots(), *([] if response is None else [_response_plot(response, load)])),
+    )
+
+
+class _ErrorColumns:
+    """Columns of a table of errors: one for each number of an estimate, or for a whole vector.
+
+    Args:
+        targets: What is estimated.
+    """
+
+    def __init__(self, targets: EstimationTargets) -> None:
+        columns, self._parts = [], []
+        start = 0
+        for name, each in targets.declared.items():
+            stop = start + targets.widths[name]
+            labels = [part.label for part in targets.components[start:stop]]
+            whole = ([each.label], [slice(start, stop)])
+            apart = (labels, [slice(place, place + 1) for place in range(start, stop)])
+            for label, part in zip(*(apart if each.by_axis else whole), strict=True):
+                columns.append(Column(title=label, unit=each.shown_unit, decimals=each.decimals))
+                self._parts.append(part)
+            start = stop
+        self.columns = tuple(columns)
+        self._per_si = torch.tensor([part.per_si for part in targets.components])
+
+    def cells(self, squared_error: torch.Tensor, robots: int) -> tuple[Figure | None, ...]:
+        """The cells of a row.
+
+        Args:
+            squared_error: Mean square errors in SI units, shape (num_seeds, width of an estimate).
+            robots: Robots behind them.
+        """
+        mean_squares = squared_error * self._per_si.to(squared_error.dtype).square()
+        rmse = (mean_squares[:, part].mean(dim=1).sqrt() for part in self._parts)
+        return tuple(figure(column, robots=robots) for column in rmse)
+
+
+class _ErrorMeter:
+    """Squared errors by terrain, load, speed and age of the episode."""
+
+    def __init__(self, arena: Arena, cfg: EvaluationCfg) -> None:
+        axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
+        self._sums = GroupedSums(axes, arena.num_robots, arena.device)
+        self._loads = grid_loads(arena)
+        self._columns = _ErrorColumns(arena.policy.targets)
+        self._step_dt = arena.step_dt
+        self._age = torch.zeros(arena.num_robots, device=arena.device)
+        self._speeds = torch.tensor(SPEED_LIMITS, device=arena.device)
+        self._ages = torch.tensor(AGE_LIMITS, device=arena.device)
+        self._terrains = report_terrains(arena.env.terrain_types.names)
+
+    def add(self, at: GridStep) -> None:
+        """Take in a control step."""
+        step = at.step
+        if at.begins:
+            self._age.zero_()
+        speed = torch.bucketize(step.velocity.norm(dim=-1), self._speeds, right=True)
+        age = torch.bucketize(self._age, self._ages, right=True)
+        self._sums.add(
+            at.place | {SPEED: speed, AGE: age},
+            steps=torch.ones_like(step.yaw_rate),
+            squared_error=(step.estimate.joined() - step.truth.joined()).square(),
+        )
+        self._age = torch.where(step.dones, 0.0, self._age + self._step_dt)
+
+    def tables(self) -> tuple[Table, ...]:
+        """Errors by terrain, by load, by speed and by age."""
+        loads = {f"{load:g} kg": {LOAD: index} for index, load in enumerate(self._loads)}
+        terrains = {label: {TERRAIN: families} for label, families in self._terrains.items()}
+        speeds = {label: {SPEED: index} for index, label in enumerate(SPEED_NAMES)}
+        ages = {label: {AGE: index} for index, label in enumerate(AGE_NAMES)}
+        return tuple(
+            Table(
+                title=f"RMSE of the estimates by {axis}",
+                rows_title=axis,
+                columns=self._columns.columns,
+                rows=tuple(
+                    Row(label=label, cells=self._cells(**where)) for label, where in places.items()
+                ),
+            )
+            for axis, places in (
+                ("terrain", terrains),
+                ("load", loads),
+                ("actual speed", speeds),
+                ("time since the episode began", ages),
+            )
+        )
+
+    def _cells(self, **where: Index) -> tuple[Figure | None, ...]:
+        mean = self._sums.total("squared_error", **where) / self._count(**where)
+        return self._columns.cells(mean, self._sums.robots(**where))
+
+    def _count(self, **where: Index) -> torch.Tensor:
+        return self._sums.total("steps", **where)[:, None]
+
+
+class _BaselineMeter:
+    """Second moments of inputs, estimates and truth: enough for all baselines."""
+
+    def __init__(self, arena: Arena, num_seeds: int) -> None:
+        layout = arena.vec_env.observation_layout
+        self._layout = layout
+        targets = arena.policy.targets
+        self._columns = _ErrorColumns(targets)
+        self._components = targets.components
+        estimated = {(each.group, each.term) for each in targets.declared.values()}
+        self._seen_by_critic = tuple(
+            name for name in layout.names("critic_obs") if ("critic_obs", name) not in estimated
+        )
+        num_inputs = layout.width("vae_obs") + sum(
+            layout.term("critic_obs", name).width for name in self._seen_by_critic
+        )
+        # Column 0 is the constant; then what predicts, what is predicted, what is true.
+        width = targets.width
+        self._inputs = range(1, 1 + num_inputs)
+        self._estimates = range(self._inputs.stop, self._inputs.stop + width)
+        self._truths = range(self._estimates.stop, self._estimates.stop + width)
+        groups = (len(_QUARTERS), num_seeds)
+        self._moments = Moments(groups, self._truths.stop, arena.device)
+        order = torch.randperm(arena.num_robots, generator=torch.Generator().manual_seed(0))
+        ends = [arena.num_robots * end // sum(_QUARTERS) for end in accumulate(_QUARTERS)]
+        parts = order.to(arena.device).tensor_split(ends[:-1])
+        self._robots = dict(enumerate(parts))
+
+    def add(self, at: GridStep, truth: torch.Tensor, estimate: torch.Tensor) -> None:
+        """Take in a control step."""
+        obs = at.step.obs
+        critic = self._layout.gather("critic_obs", self._seen_by_critic, obs["critic_obs"])
+        constant = torch.ones_like(truth[:, :1])
+        columns = torch.cat((constant, critic, obs["vae_obs"], estimate, truth), dim=-1)
+        for part, robots in self._robots.items():
+            self._moments.add((part, at.seed), columns[robots])
+
+    def table(self) -> Table:
+        """Errors of the estimator and of the baselines, on the robots that judge."""
+        pooled, judge = self._moments.sums.sum(dim=1), self._moments.sums[JUDGE]
+        predictions = {
+            "the policy's estimator": selection(judge, self._estimates),
+            "predicting the mean": fit(pooled[FIT] + pooled[CHOOSE], [], self._truths),
+            "regression on the privileged state": fit_best(
+                pooled[FIT], pooled[CHOOSE], self._inputs, self._truths
+            ),
+        }
+        robots = len(self._robots[JUDGE])
+        return Table(
+            title="RMSE of the estimates beside baselines",
+            rows_title="prediction",
+            columns=self._columns.columns,
+            rows=tuple(
+                Row(
+                    label=label,
+                    cells=self._columns.cells(
+                        mean_squared_error(judge, weights, self._truths).cpu(), robots
+                    ),
+                )
+                for label, weights in predictions.items()
+            ),
+        )
+
+    def calibration_table(self) -> Table:
+        """Truth as a straight line over the estimate."""
+        by_seed = self._moments.sums.sum(dim=0)
+        robots = sum(map(len, self._robots.values()))
+        rows = []
+        for (_, name, unit, per_si), estimate, truth in zip(
+            self._components, self._estimates, self._truths, strict=True
+        ):
+            lines = torch.stack([fit(of_seed, [estimate], [truth]) for of_seed in by_seed]).cpu()
+            slope, offset = lines[:, estimate, 0], per_si * lines[:, 0, 0]
+            cells = (figure(slope, robots=robots), figure(offset, robots=robots))
+            rows.append(Row(label=f"{name} [{unit}]", cells=cells))
+        return Table(
+            title="Calibration: truth = slope x estimate + offset",
+            rows_title="quantity",
+            columns=(Column(title="slope", decimals=2), Column(title="offset", decimals=2)),
+            rows=tuple(rows),
+        )
+
+
+class _CalibrationCurves:
+    """Mean estimate over the truth, in bins."""
+
+    def __init__(self, targets: EstimationTargets, device: str) -> None:
+        self._targets = targets
+        components = targets.components
+        ranges = [targets.declared[each.target].shown_range for each in components]
+        units = [each.per_si for each in components]
+        self._low, self._high = torch.tensor(ranges, device=device).unbind(dim=1)
+        self._units = torch.tensor(units, device=device)
+        self._first = CALIBRATION_BINS * torch.arange(len(components), device=device)
+        # One row a bin: number of samples, sums of truth, of estimate and of its square.
+        rows = CALIBRATION_BINS * len(components)
+        self._sums = torch.zeros(rows, 4, dtype=torch.double, device=device)
+
+    def add(self, truth: torch.Tensor, estimate: torch.Tensor) -> None:
+        """Take in samples in SI units, shape (num_robots, width of an estimate)."""
+        truth, estimate = truth * self._units, estimate * self._units
+        share = (truth - self._low) / (self._high - self._low)
+        inside = (share >= 0.0) & (share < 1.0)
+        cell = self._first + (share * inside * CALIBRATION_BINS).long()
+        values = torch.stack((torch.ones_like(truth), truth, estimate, estimate.square()), dim=-1)
+        values = (values * inside[..., None]).double()
+        self._sums.index_add_(0, cell.flatten(), values.flatten(0, 1))
+
+    def plots(self) -> tuple[Plot, ...]:
+        """One plot for each quantity."""
+        series: dict[str, list[Series]] = {}
+        parts = self._sums.cpu().split(CALIBRATION_BINS)
+        for component, sums in zip(self._targets.components, parts, strict=True):
+            series.setdefault(component.target, []).append(_curve(component.label, sums))
+        declared = self._targets.declared
+        return tuple(
+            Plot(
+                name=f"calibration_{name}",
+                title=f"Mean estimate over the truth: {declared[name].label}",
+                x_label=f"true {declared[name].label} [{declared[name].shown_unit}]",
+                y_label=f"estimated {declared[name].label} [{declared[name].shown_unit}]",
+                series=(*lines, _diagonal(lines)),
+            )
+            for name, lines in series.items()
+        )
+
+
+def _curve(label: str, sums: torch.Tensor) -> Series:
+    sums = sums[sums[:, 0] > _LEAST_SHARE * sums[:, 0].sum()]
+    _, truth, estimate, square = (sums / sums[:, :1]).unbind(dim=1)
+    deviation = (square - estimate.square()).clamp(min=0.0).sqrt()
+    return Series(
+        label=label,
+        x=tuple(truth.tolist()),
+        y=tuple(estimate.tolist()),
+        spread=tuple(deviation.tolist()),
+    )
+
+
+def _diagonal(lines: Sequence[Series]) -> Series:
+    x = [value for line in lines for value in line.x] or [0.0]
+    ends = (min(x), max(x))
+    return Series(label="truth", x=ends, y=ends)
+
+
+def _step_table(response: StepResponse, load: float) -> Table:
+    """How far and how fast the estimate follows a step of the load."""
+    robots = response.robots
+    cells = figure(response.step, robots=robots), figure(response.settling_times(), robots=robots)
+    return Table(
+        title="Mass estimate after a step of the load",
+        rows_title="true step",
+        columns=(
+            Column(title="rise", unit="kg", decimals=2),
+            Column(title="settling time", unit="s", decimals=2),
+        ),
+        rows=(Row(label=f"{load:g} kg", cells=cells),),
+    )
+
+
+def _response_plot(response: StepResponse, load: float) -> Plot:
+    """Estimates before and after the step of the load, means over seeds."""
+    time = tuple(response.time.tolist())
+    means, spread = response.means.nanmean(dim=0), response.spread.nanmean(dim=0)
+    truth = response.truth.nanmean(dim=0)
+    return Plot(
+        name="load_step",
+        title=f"Mass estimate when the load steps from 0 to {load:g} kg",
+        x_label="time since the step [s]",
+        y_label="mass above nominal [kg]",
+        series=(
+            Series(label="truth", x=time, y=tuple(truth.tolist())),
+            Series(
+                label="estimate",
+                x=time,
+                y=tuple(means.tolist()),
+                spread=tuple(spread.tolist()),
+            ),
+        ),
+    )

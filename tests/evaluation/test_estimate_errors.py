@@ -1,0 +1,104 @@
+"""The estimation protocol."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from offset_believer import OffsetBeliever
+
+from grq20 import MAX_LOAD
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
+from rl_sim_env.evaluation.estimate_errors import estimation
+from rl_sim_env.evaluation.report import Section, Table
+from rl_sim_env.evaluation.step_response import AFTER
+
+ROBOTS = 24
+CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.4)
+VELOCITY_OFFSET, MASS_OFFSET, COM_OFFSET = 0.2, 0.5, -0.03
+RMSE = [VELOCITY_OFFSET, MASS_OFFSET, *[-100.0 * COM_OFFSET] * 3]
+
+
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(ROBOTS, edit=arena_env_cfg))
+
+
+def evaluate(vec_env: AmpVaeVecEnv) -> Section:
+    """What is found about a policy that is wrong by constants."""
+    policy = OffsetBeliever(
+        vec_env.observation_layout,
+        vec_env.num_actions,
+        velocity=VELOCITY_OFFSET,
+        mass=MASS_OFFSET,
+        com=COM_OFFSET,
+    )
+    return estimation(Arena(vec_env, policy), CFG)
+
+
+@pytest.fixture(scope="module")
+def section(vec_env) -> Section:
+    return evaluate(vec_env)
+
+
+def table(section: Section, title: str) -> Table:
+    return next(table for table in section.tables if table.title.startswith(title))
+
+
+def rows(table: Table) -> dict[str, list[float | None]]:
+    return {row.label: [cell.mean if cell else None for cell in row.cells] for row in table.rows}
+
+
+@pytest.mark.parametrize(("axis", "groups"), [("terrain", 1), ("load", 4), ("actual speed", 3)])
+def test_a_constant_error_is_found_in_every_group(section, axis, groups):
+    found = rows(table(section, f"RMSE of the estimates by {axis}"))
+    assert len(found) == groups
+    for values in found.values():
+        # Perhaps nobody was that fast.
+        assert values == [None] * len(RMSE) or values == pytest.approx(RMSE, rel=1e-3)
+
+
+def test_baselines_stand_beside_the_estimator(section):
+    found = rows(table(section, "RMSE of the estimates beside baselines"))
+    assert found["the policy's estimator"] == pytest.approx(RMSE, rel=1e-3)
+    # Loads of 0, 2, 4, 6 kg alone spread by 2.2 kg.
+    mean = found["predicting the mean"]
+    assert 2.0 < mean[1] < 4.0
+    assert found["regression on the privileged state"][0] < mean[0]
+
+
+def test_calibration_finds_the_constant(section):
+    found = rows(table(section, "Calibration"))
+    assert found["extra mass [kg]"] == pytest.approx([1.0, -MASS_OFFSET], abs=1e-3)
+    assert found["CoM x [cm]"] == pytest.approx([1.0, -100.0 * COM_OFFSET], abs=1e-2)
+    plot = next(plot for plot in section.plots if plot.name == "calibration_mass")
+    curve, diagonal = plot.series
+    assert diagonal.x == diagonal.y
+    # The truth does not vary much within a bin of half a kilogram.
+    for x, y in zip(curve.x, curve.y, strict=True):
+        assert y == pytest.approx(x + MASS_OFFSET, abs=1e-3)
+
+
+def test_an_estimate_that_is_told_the_truth_follows_a_step_of_the_load_at_once(section):
+    ((rise, settling_time),) = rows(table(section, "Mass estimate after a step")).values()
+    assert rise == pytest.approx(MAX_LOAD, abs=1e-2)
+    # The observation shows the load one step after it was hung on.
+    assert settling_time == pytest.approx(0.02, abs=1e-3)
+    assert settling_time < AFTER
+
+
+def test_errors_are_told_apart_by_the_age_of_the_episode(section):
+    found = rows(table(section, "RMSE of the estimates by time since"))
+    assert tuple(found) == ("0 to 0.2 s", "0.2 to 1 s", "1 to 3 s", "after 3 s")
+    assert found["0 to 0.2 s"] == pytest.approx(RMSE, rel=1e-3)
+
+
+def test_the_response_is_drawn_beside_the_truth(section):
+    plot = next(plot for plot in section.plots if plot.name == "load_step")
+    series = {line.label: torch.tensor(line.y) for line in plot.series}
+    assert torch.allclose(series["estimate"], series["truth"] + MASS_OFFSET, atol=1e-3)
+
+
+def test_the_same_seeds_give_the_same_figures(vec_env, section):
+    # As text, for the spread of a single seed is no number.
+    assert repr(evaluate(vec_env)) == repr(section)

@@ -1,0 +1,51 @@
+"""Settling times."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from rl_sim_env.evaluation.step_response import StepResponse
+
+DT = 0.02
+
+
+def response(signal: torch.Tensor, begin: float) -> StepResponse:
+    """A response of one seed, shape (num_steps,)."""
+    time = begin + DT * torch.arange(len(signal))
+    return StepResponse(
+        time=time,
+        truth=torch.zeros(1, len(signal)),
+        means=signal[None],
+        spread=torch.zeros(1, len(signal)),
+        robots=1,
+    )
+
+
+def test_a_first_order_lag_settles_after_its_time_constant_times_log_ten():
+    time = -2.0 + DT * torch.arange(800)
+    lag = torch.where(time < 0.0, 1.0, 1.0 + 6.0 * (1.0 - torch.exp(-time / 0.8)))
+    found = response(lag, begin=-2.0)
+    assert float(found.step) == pytest.approx(6.0, rel=1e-3)
+    assert float(found.settling_times()) == pytest.approx(0.8 * math.log(10.0), abs=DT)
+
+
+def test_what_leaves_the_band_again_has_not_settled():
+    signal = torch.cat((torch.zeros(100), torch.ones(300)))
+    signal[200] = 0.5  # two seconds after the step
+    found = response(signal, begin=-2.0)
+    assert float(found.settling_times()) == pytest.approx(2.0 + DT, abs=1e-4)
+
+
+def test_noise_before_the_step_does_not_count():
+    signal = torch.cat((torch.zeros(100), torch.ones(300)))
+    signal[20] = 5.0
+    assert float(response(signal, begin=-2.0).settling_times()) == 0.0
+
+
+def test_without_a_robot_left_there_is_no_settling_time():
+    signal = torch.ones(400)
+    signal[300:] = torch.nan
+    assert response(signal, begin=-2.0).settling_times().isnan().all()
