@@ -115,7 +115,7 @@ def test_a_file_that_does_not_fit_on_the_disk_is_told_and_harms_nothing(tmp_path
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(UserError, match=r"model_3\.pt: could not be written.*--resume"):
+        with pytest.raises(UserError, match=r"model_3\.pt: could not be written"):
             make_checkpoint(4).save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

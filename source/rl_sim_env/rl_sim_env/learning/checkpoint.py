@@ -42,6 +42,10 @@ _FILE_NAME = re.compile(r"model_(\d+)\.pt")
 _LISTED_ENTRIES = 8
 
 
+class NotWrittenError(UserError):
+    """A file could not be written; what stood at its path before is untouched."""
+
+
 @dataclass(kw_only=True)
 class Checkpoint:
     """The state of a training run between two iterations.
@@ -86,17 +90,12 @@ class Checkpoint:
         """Write the checkpoint; whatever interrupts it, ``path`` holds the old or the new one.
 
         Raises:
-            UserError: The file could not be written, for instance because the disk is full.
+            NotWrittenError: The file could not be written, for instance because the disk is full.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         buffer = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, **fields}, buffer)
-        try:
-            write_atomically(path, buffer.getbuffer())
-        except UserError as error:
-            raise UserError(
-                f"{error} and continue from the last checkpoint, which is intact, with --resume"
-            ) from error
+        write_atomically(path, buffer.getbuffer())
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -303,7 +302,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that ``path`` never holds a part of it.
 
     Raises:
-        UserError: The file could not be written; what ``path`` held before is untouched.
+        NotWrittenError: The file could not be written; what ``path`` held before is untouched.
     """
     partial = path.with_name(f"{path.name}.tmp")
     try:
@@ -318,7 +317,9 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder"
-        raise UserError(f"{path}: could not be written ({error.strerror}); {remedy}") from error
+        raise NotWrittenError(
+            f"{path}: could not be written ({error.strerror}); {remedy}"
+        ) from error
 
 
 def resolve_checkpoint(
