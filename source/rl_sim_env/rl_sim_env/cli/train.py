@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +39,7 @@ from rl_sim_env.experiment import (
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed
+from rl_sim_env.learning.run_folder import make_run_folder
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.tasks import family_ids, find_task
 
@@ -143,13 +143,19 @@ def train(options: TrainOptions) -> None:
             setup,
             env,
             cfg,
-            log_dir=processes.broadcast(_run_folder(cfg)),
             processes=processes,
             on_save=_export_or_warn if options.export_on_save else None,
         )
         runner.rescue_dir = options.rescue_dir
         if path is not None:
             runner.load(path, tasks=family_ids(task.family))
+        # Only now, when nothing is left to be refused: no run, no folder.
+        folder = (
+            make_run_folder(LOG_ROOT / cfg.experiment_name, cfg.run_name)
+            if processes.is_main
+            else None
+        )
+        runner.log_dir = processes.broadcast(folder)
         runner.learn(cfg.max_iterations - (runner.current_learning_iteration + 1))
         env.close()
         if options.evaluate and processes.is_main:
@@ -234,9 +240,3 @@ def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerO
         motion_paths=options.motions,
         settings=settings,
     )
-
-
-def _run_folder(cfg: AmpVaeRunnerCfg) -> Path:
-    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = f"{stamp}_{cfg.run_name}" if cfg.run_name else stamp
-    return (LOG_ROOT / cfg.experiment_name / name).absolute()
