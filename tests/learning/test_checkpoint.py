@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from toy_env import toy_cfg, toy_layout
 
 from rl_sim_env.configuration import to_plain
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint import (
     Checkpoint,
     random_state,
@@ -179,8 +180,25 @@ def test_another_layout_is_refused_with_both_side_by_side() -> None:
 def test_an_experiment_folder_means_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
     make_runs(tmp_path)
     newest = tmp_path / "01-02_b" / "model_100.pt"
-    assert resolve_checkpoint(root=tmp_path) == newest
-    assert resolve_checkpoint(f"{tmp_path}/", root=Path("elsewhere")) == newest
+    with pytest.warns(Notice, match="without a checkpoint: 01-03_c"):
+        assert resolve_checkpoint(root=tmp_path) == newest
+    with pytest.warns(Notice, match="without a checkpoint: 01-03_c"):
+        assert resolve_checkpoint(f"{tmp_path}/", root=Path("elsewhere")) == newest
+
+
+@pytest.mark.parametrize("clock", ["when it ran", "still"])
+def test_a_wrong_clock_does_not_make_a_run_the_newest(tmp_path: Path, clock: str) -> None:
+    make_runs(tmp_path)
+    (tmp_path / "01-03_c").rename(tmp_path / "elsewhere")
+    ahead = tmp_path / "31-12_ahead" / "model_5.pt"
+    ahead.parent.mkdir()
+    ahead.touch()
+    # A name from the future, and a file that is older than others or from the future, too.
+    time_written = time.time() + (-1e6 if clock == "when it ran" else 1e6)
+    os.utime(ahead, (time_written, time_written))
+    with pytest.warns(Notice, match="elsewhere"):
+        assert resolve_checkpoint(root=tmp_path) == tmp_path / "01-02_b" / "model_100.pt"
+    assert resolve_checkpoint(root=tmp_path, load_run="31-12.*") == ahead
 
 
 def test_a_run_folder_means_its_highest_iteration(tmp_path: Path) -> None:

@@ -34,5 +34,5 @@ def test_a_run_without_a_name_is_called_by_the_time(tmp_path: Path) -> None:
 
 def test_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file/experiment/.*cannot be made"):
+    with pytest.raises(UserError, match=r"file/experiment/.*cannot be made"):
         make_run_folder(tmp_path / "file" / "experiment", "walk")

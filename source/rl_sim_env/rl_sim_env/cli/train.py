@@ -120,6 +120,8 @@ def train(options: TrainOptions) -> None:
             root = LOG_ROOT / cfg.experiment_name
             path = resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
             resumed = Checkpoint.load(path)
+            if processes.is_main:
+                print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
             training = Training.of(resumed, path, options.task)
             cfg, differences = configure_trainer(trainer, resumed)
         setup = configure_env(

@@ -10,6 +10,7 @@ import os
 import platform
 import random
 import re
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ import numpy as np
 import torch
 
 from rl_sim_env.configuration import to_plain, with_todays_names
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
+from rl_sim_env.learning.run_folder import newest_first
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -334,8 +336,8 @@ def resolve_checkpoint(
         load_run: Name of a run folder in ``root``, or a regular expression for it; None for any.
 
     Returns:
-        The checkpoint file. The newest run is the last in alphabetical order, for the names begin
-        with the time; its newest checkpoint is the one with the highest iteration number.
+        The checkpoint file. The newest run is the one that wrote a checkpoint last; its newest
+        checkpoint is the one with the highest iteration number.
 
     Raises:
         UserError: Nothing fits; the message lists what there is.
@@ -351,7 +353,7 @@ def resolve_checkpoint(
         raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
     runs = _run_folders(root, load_run)
     if name is None:
-        return _newest_checkpoint(runs)
+        return _newest_checkpoint(root, runs)
     for run in runs:
         if (run / name).is_file():
             return run / name
@@ -363,7 +365,7 @@ def resolve_checkpoint(
 
 def _run_folders(root: Path, load_run: str | None) -> list[Path]:
     """Return the run folders in question, newest first; ``root`` may be one itself."""
-    runs = sorted((entry for entry in root.iterdir() if entry.is_dir()), reverse=True)
+    runs = newest_first(entry for entry in root.iterdir() if entry.is_dir())
     if load_run is None:
         return [root, *runs]
     if (root / load_run).is_dir():
@@ -380,15 +382,18 @@ def _run_folders(root: Path, load_run: str | None) -> list[Path]:
     return matching
 
 
-def _newest_checkpoint(runs: list[Path]) -> Path:
-    """Return the newest checkpoint of the first run that has any."""
-    for run in runs:
+def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
+    """Return the newest checkpoint of the first run that has any, and tell which had none."""
+    for number, run in enumerate(runs):
         numbered = [
             (int(match[1]), file)
             for file in run.iterdir()
             if (match := _FILE_NAME.fullmatch(file.name))
         ]
         if numbered:
+            if skipped := [each.name for each in runs[:number] if each != root]:
+                message = f"{root}: newer but without a checkpoint: {_listing(skipped)}"
+                warnings.warn(message, Notice, stacklevel=3)
             return max(numbered)[1]
     raise UserError(
         f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "

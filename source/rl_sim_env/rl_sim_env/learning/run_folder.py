@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 from rl_sim_env.errors import UserError
 
 _TIME = "%Y-%m-%d_%H-%M-%S"
+_CLOCK_TOLERANCE_S = 60.0
+"""How far the clocks of a machine and its file server may be apart [s]."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?_")
 
 
@@ -48,3 +52,23 @@ def _is_made(folder: Path) -> bool:
 def names_of_run(folder: Path) -> tuple[str, str]:
     """What a run may be called: the name of its folder, and its own, without the time."""
     return folder.name, _STAMP.sub("", folder.name, count=1)
+
+
+def newest_first(runs: Iterable[Path]) -> list[Path]:
+    """Put run folders in order by when their newest checkpoint was written; names part ties.
+
+    That is the time which the file system gave the file ``model_<iteration>.pt``, or the folder
+    where there is none. The name would tell when a run began, by a clock that may have been wrong,
+    and would put such a run before all others for good. The file's time is of every format, costs
+    no reading, and on a file server comes from one clock for all machines. A time that is yet to
+    come is wrong for certain: it counts less than any other.
+    """
+    latest = time.time() + _CLOCK_TOLERANCE_S
+
+    def key(run: Path) -> tuple[bool, float, str]:
+        files = [file for file in run.glob("model_*.pt") if file.is_file()]
+        times = [file.stat().st_mtime for file in files or (run,)]
+        possible = [each for each in times if each <= latest]
+        return bool(possible), max(possible or times), run.name
+
+    return sorted(runs, key=key, reverse=True)
