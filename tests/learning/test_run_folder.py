@@ -1,15 +1,17 @@
-"""Runs do not share folders."""
+"""Runs do not share folders, and what they leave half written goes."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.run_folder import make_run_folder, names_of_run
+from rl_sim_env.learning.run_folder import make_run_folder, names_of_run, remove_leftovers
 
 
 def test_runs_that_start_in_one_moment_get_a_folder_each(tmp_path: Path) -> None:
@@ -36,3 +38,17 @@ def test_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file/experiment/.*cannot be made"):
         make_run_folder(tmp_path / "file" / "experiment", "walk")
+
+
+def test_half_written_files_go_once_nobody_can_be_writing_them(tmp_path: Path) -> None:
+    old = ("model_3.pt.tmp", "exported/model_3/policy.onnx.tmp", "model_3.pt", "notes.tmp")
+    for name in (*old, "model_4.pt.tmp"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        if name in old:
+            os.utime(file, (time.time() - 7200.0,) * 2)
+    (tmp_path / "model_5.pt.tmp").mkdir()
+    remove_leftovers(tmp_path)
+    left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*")}
+    assert left == {"model_3.pt", "model_4.pt.tmp", "model_5.pt.tmp", "notes.tmp"}

@@ -39,7 +39,7 @@ from rl_sim_env.experiment import (
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed
-from rl_sim_env.learning.run_folder import make_run_folder
+from rl_sim_env.learning.run_folder import make_run_folder, remove_leftovers
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.tasks import family_ids, find_task
 
@@ -122,6 +122,7 @@ def train(options: TrainOptions) -> None:
             resumed = Checkpoint.load(path)
             if processes.is_main:
                 print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
+                remove_leftovers(path.parent)
             training = Training.of(resumed, path, options.task)
             cfg, differences = configure_trainer(trainer, resumed)
         setup = configure_env(

@@ -29,7 +29,7 @@ from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
-from rl_sim_env.learning.run_folder import newest_first
+from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, newest_first
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -306,7 +306,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Raises:
         NotWrittenError: The file could not be written; what ``path`` held before is untouched.
     """
-    partial = path.with_name(f"{path.name}.tmp")
+    partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:

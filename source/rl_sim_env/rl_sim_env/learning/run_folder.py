@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterable
@@ -12,6 +13,18 @@ from pathlib import Path
 from rl_sim_env.errors import UserError
 
 _TIME = "%Y-%m-%d_%H-%M-%S"
+PARTIAL_SUFFIX = ".tmp"
+"""What the name of a file ends with while it is being written."""
+
+_PARTIAL_FILES = tuple(
+    f"{name}{PARTIAL_SUFFIX}"
+    for name in ("model_*.pt", "exported/*/*.onnx", "exported/*/*.pt", "dump_*/rank_*/*")
+)
+"""All of them that a run writes."""
+
+_ABANDONED_AFTER_S = 3600.0
+"""Age at which nobody is writing such a file any more; writing takes seconds [s]."""
+
 _CLOCK_TOLERANCE_S = 60.0
 """How far the clocks of a machine and its file server may be apart [s]."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?_")
@@ -72,3 +85,13 @@ def newest_first(runs: Iterable[Path]) -> list[Path]:
         return bool(possible), max(possible or times), run.name
 
     return sorted(runs, key=key, reverse=True)
+
+
+def remove_leftovers(run: Path) -> None:
+    """Delete what saves that were killed an hour ago or more left in the folder of a run."""
+    latest = time.time() - _ABANDONED_AFTER_S
+    for pattern in _PARTIAL_FILES:
+        for file in run.glob(pattern):
+            with contextlib.suppress(OSError):
+                if not file.is_symlink() and file.is_file() and file.stat().st_mtime < latest:
+                    file.unlink()
