@@ -209,6 +209,17 @@ def test_a_run_folder_means_its_highest_iteration(tmp_path: Path) -> None:
     assert resolve_checkpoint(root=tmp_path, load_run=".*_a") == expected
 
 
+@pytest.mark.parametrize("load_run", ["v1.0(a)", r"v1\.0.*", "2026-11-01_08-00-00-2_v1.0(a)"])
+def test_a_run_is_found_by_the_name_it_was_given(tmp_path: Path, load_run: str) -> None:
+    for stamp in ("2026-11-01_08-00-00", "2026-11-01_08-00-00-2"):
+        checkpoint = tmp_path / f"{stamp}_v1.0(a)" / "model_0.pt"
+        checkpoint.parent.mkdir()
+        checkpoint.touch()
+        later = time.time() + len(stamp) - 50.0
+        os.utime(checkpoint, (later, later))
+    assert resolve_checkpoint(root=tmp_path, load_run=load_run) == checkpoint
+
+
 def test_a_checkpoint_is_found_by_path_or_by_name_in_a_run(tmp_path: Path) -> None:
     make_runs(tmp_path)
     expected = tmp_path / "01-02_b" / "model_9.pt"

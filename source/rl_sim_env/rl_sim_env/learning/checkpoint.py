@@ -29,7 +29,7 @@ from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
-from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, newest_first
+from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, names_of_run, newest_first
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -333,7 +333,8 @@ def resolve_checkpoint(
         checkpoint: A file; a run folder or an experiment folder to use in place of ``root``; the
             name of a file in the newest run that has it; or None for the newest checkpoint.
         root: The experiment folder to search, ``logs/rsl_rl/<experiment>``.
-        load_run: Name of a run folder in ``root``, or a regular expression for it; None for any.
+        load_run: Name of a run folder in ``root``, with or without the time that it begins with, or
+            a regular expression for either; None for any.
 
     Returns:
         The checkpoint file. The newest run is the one that wrote a checkpoint last; its newest
@@ -370,10 +371,13 @@ def _run_folders(root: Path, load_run: str | None) -> list[Path]:
         return [root, *runs]
     if (root / load_run).is_dir():
         return [root / load_run]
+    if named := [run for run in runs if load_run in names_of_run(run)]:
+        return named
     try:
-        matching = [run for run in runs if re.fullmatch(load_run, run.name)]
+        pattern = re.compile(load_run)
     except re.error as error:
         raise UserError(f"--load_run {load_run}: not a regular expression ({error})") from error
+    matching = [run for run in runs if any(map(pattern.fullmatch, names_of_run(run)))]
     if not matching:
         raise UserError(
             f"--load_run {load_run}: no such run in {root}, which holds "
