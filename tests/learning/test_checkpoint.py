@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 from toy_env import toy_cfg, toy_layout
 
 from rl_sim_env.configuration import to_plain
@@ -132,6 +136,38 @@ def test_a_truncated_checkpoint_is_called_so(tmp_path: Path, kept: float) -> Non
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(UserError, match="truncated"):
         Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "of before"])
+def test_a_damaged_checkpoint_is_refused_or_harmless(tmp_path: Path, sealed: bool) -> None:
+    path, rng = tmp_path / "model_3.pt", random.Random(0)
+    make_checkpoint().save(path)
+    if not sealed:
+        torch.save(torch.load(path), path)
+    saved, content = leaves(Checkpoint.load(path)), path.read_bytes()
+    refused = 0
+    # Numbers fill most of the file: the table of its parts, at the end, has its turn as well.
+    middle, end = range(len(content)), range(len(content) - 900, len(content))
+    for place in (*rng.sample(middle, 40), *rng.sample(end, 40)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            read = leaves(Checkpoint.load(path))
+        except UserError as error:
+            refused += 1
+            assert re.match(r"\S*model_3\.pt: .*(damaged|truncated)[^\n]*$", str(error))
+        else:
+            assert all(map(torch.equal, saved[0], read[0]))
+            assert saved[1] == read[1]
+    assert refused > 40
+
+
+def leaves(checkpoint: Checkpoint) -> tuple[list[torch.Tensor], list[Any]]:
+    """Tensors and plain values."""
+    found = pytree.tree_leaves(dataclasses.asdict(checkpoint))
+    tensors = [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
+    return tensors, [leaf for leaf in found if not isinstance(leaf, torch.Tensor)]
 
 
 @pytest.mark.parametrize("content", [b"0", b"{}", b"hello world\n" * 99, bytes(range(256)) * 9])

@@ -15,6 +15,7 @@ from mjlab.utils.string import resolve_field
 from torch import nn
 
 from rl_sim_env.configuration import in_todays_form
+from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.deploy.policy import ESTIMATES, HISTORY, LAST_ACTION, MEMORY, OUTPUTS, SENSORS
 from rl_sim_env.errors import UserError
@@ -216,7 +217,7 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     }
     for path, model in models.items():
         onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
-        write_atomically(path, model.SerializeToString())
+        write_atomically(path, with_digest(model.SerializeToString()))
     policy_path, network_path = models
     return policy_path, network_path
 

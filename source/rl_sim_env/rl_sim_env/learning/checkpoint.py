@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, names_of_run, newest_first
+from rl_sim_env.learning.seal import is_damaged, seal
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -97,6 +98,7 @@ class Checkpoint:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         buffer = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, **fields}, buffer)
+        seal(buffer)
         write_atomically(path, buffer.getbuffer())
 
     @classmethod
@@ -108,8 +110,8 @@ class Checkpoint:
         today.
 
         Raises:
-            UserError: The file cannot be read, is truncated, or is not a checkpoint of this
-                program.
+            UserError: The file cannot be read, is truncated or damaged, or is not a checkpoint of
+                this program.
         """
         content = _read(path)
         if not isinstance(content, dict) or "format_version" not in content:
@@ -408,23 +410,29 @@ def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
 def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
+            if _is_cut_off(file):
+                raise UserError(
+                    f"{path}: truncated, {path.stat().st_size} bytes are left of it; "
+                    "use an older checkpoint of the same run"
+                )
+            if is_damaged(file):
+                raise UserError(
+                    f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
+                    "comes from, or use an older checkpoint of the same run"
+                )
+            file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # what torch.load raises depends on what the bytes happen to say
-        if _is_cut_off(path):
-            raise UserError(
-                f"{path}: truncated, {path.stat().st_size} bytes are left of it; "
-                "use an older checkpoint of the same run"
-            ) from error
+    except Exception as error:  # what is raised depends on what the bytes happen to say
         raise UserError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
 
 
-def _is_cut_off(path: Path) -> bool:
+def _is_cut_off(file: BinaryIO) -> bool:
     """Whether the file begins like the zip archive that torch writes but lacks its end."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    return b"PK\x03\x04".startswith(start) and not zipfile.is_zipfile(path)
+    return b"PK\x03\x04".startswith(file.read(4)) and not zipfile.is_zipfile(file)
 
 
 def _sync_folder(folder: Path) -> None:
