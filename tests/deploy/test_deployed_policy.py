@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
+from rl_sim_env.deploy.digest import DIGEST_KEY
 from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.errors import UserError
@@ -138,6 +140,36 @@ def test_file_without_our_metadata_is_told_in_one_line(exported, tmp_path, prope
     with pytest.raises(UserError, match=rf"other\.onnx: .*{words}") as caught:
         DeployedPolicy(path)
     assert "\n" not in str(caught.value)
+
+
+def test_damaged_file_is_refused_or_harmless(exported, tmp_path):
+    path, rng = tmp_path / "damaged.onnx", np.random.default_rng(0)
+    content = (exported / POLICY_FILE).read_bytes()
+    expected = DeployedPolicy(exported / POLICY_FILE)
+    targets = expected.step(a_reading()).joint_targets
+    ends = len(content) - 1 - np.arange(90)
+    for place in (*rng.integers(len(content), size=40), *rng.choice(ends, size=40, replace=False)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            policy = DeployedPolicy(path)
+        except UserError as error:
+            assert re.search(r"damaged\.onnx: .*damaged[^\n]*$", str(error)), place
+        else:
+            # What says that there is a digest is damaged itself.
+            assert len(content) - place < 90
+            assert policy.metadata == expected.metadata
+            assert np.array_equal(policy.step(a_reading()).joint_targets, targets)
+
+
+def test_file_of_before_has_no_digest_and_is_run(exported, tmp_path, policy):
+    before = {each.key: each.value for each in onnx.load(exported / POLICY_FILE).metadata_props}
+    assert before.pop(DIGEST_KEY)
+    older = DeployedPolicy(edit_properties(exported / POLICY_FILE, tmp_path / "o.onnx", before))
+    assert np.array_equal(
+        older.step(a_reading()).joint_targets, policy.step(a_reading()).joint_targets
+    )
 
 
 def test_what_is_no_policy_is_told(tmp_path):

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 from toy_env import toy_cfg, toy_layout
 
 from rl_sim_env.configuration import to_plain
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint import (
     Checkpoint,
     random_state,
@@ -115,7 +120,7 @@ def test_a_file_that_does_not_fit_on_the_disk_is_told_and_harms_nothing(tmp_path
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(UserError, match=r"model_3\.pt: could not be written.*--resume"):
+        with pytest.raises(UserError, match=r"model_3\.pt: could not be written"):
             make_checkpoint(4).save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -131,6 +136,38 @@ def test_a_truncated_checkpoint_is_called_so(tmp_path: Path, kept: float) -> Non
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(UserError, match="truncated"):
         Checkpoint.load(path)
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "of before"])
+def test_a_damaged_checkpoint_is_refused_or_harmless(tmp_path: Path, sealed: bool) -> None:
+    path, rng = tmp_path / "model_3.pt", random.Random(0)
+    make_checkpoint().save(path)
+    if not sealed:
+        torch.save(torch.load(path), path)
+    saved, content = leaves(Checkpoint.load(path)), path.read_bytes()
+    refused = 0
+    # Numbers fill most of the file: the table of its parts, at the end, has its turn as well.
+    middle, end = range(len(content)), range(len(content) - 900, len(content))
+    for place in (*rng.sample(middle, 40), *rng.sample(end, 40)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            read = leaves(Checkpoint.load(path))
+        except UserError as error:
+            refused += 1
+            assert re.match(r"\S*model_3\.pt: .*(damaged|truncated)[^\n]*$", str(error))
+        else:
+            assert all(map(torch.equal, saved[0], read[0]))
+            assert saved[1] == read[1]
+    assert refused > 40
+
+
+def leaves(checkpoint: Checkpoint) -> tuple[list[torch.Tensor], list[Any]]:
+    """Tensors and plain values."""
+    found = pytree.tree_leaves(dataclasses.asdict(checkpoint))
+    tensors = [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
+    return tensors, [leaf for leaf in found if not isinstance(leaf, torch.Tensor)]
 
 
 @pytest.mark.parametrize("content", [b"0", b"{}", b"hello world\n" * 99, bytes(range(256)) * 9])
@@ -179,8 +216,25 @@ def test_another_layout_is_refused_with_both_side_by_side() -> None:
 def test_an_experiment_folder_means_the_newest_run_with_a_checkpoint(tmp_path: Path) -> None:
     make_runs(tmp_path)
     newest = tmp_path / "01-02_b" / "model_100.pt"
-    assert resolve_checkpoint(root=tmp_path) == newest
-    assert resolve_checkpoint(f"{tmp_path}/", root=Path("elsewhere")) == newest
+    with pytest.warns(Notice, match="without a checkpoint: 01-03_c"):
+        assert resolve_checkpoint(root=tmp_path) == newest
+    with pytest.warns(Notice, match="without a checkpoint: 01-03_c"):
+        assert resolve_checkpoint(f"{tmp_path}/", root=Path("elsewhere")) == newest
+
+
+@pytest.mark.parametrize("clock", ["when it ran", "still"])
+def test_a_wrong_clock_does_not_make_a_run_the_newest(tmp_path: Path, clock: str) -> None:
+    make_runs(tmp_path)
+    (tmp_path / "01-03_c").rename(tmp_path / "elsewhere")
+    ahead = tmp_path / "31-12_ahead" / "model_5.pt"
+    ahead.parent.mkdir()
+    ahead.touch()
+    # A name from the future, and a file that is older than others or from the future, too.
+    time_written = time.time() + (-1e6 if clock == "when it ran" else 1e6)
+    os.utime(ahead, (time_written, time_written))
+    with pytest.warns(Notice, match="elsewhere"):
+        assert resolve_checkpoint(root=tmp_path) == tmp_path / "01-02_b" / "model_100.pt"
+    assert resolve_checkpoint(root=tmp_path, load_run="31-12.*") == ahead
 
 
 def test_a_run_folder_means_its_highest_iteration(tmp_path: Path) -> None:
@@ -189,6 +243,17 @@ def test_a_run_folder_means_its_highest_iteration(tmp_path: Path) -> None:
     assert resolve_checkpoint(tmp_path / "01-01_a", root=Path("elsewhere")) == expected
     assert resolve_checkpoint(root=tmp_path, load_run="01-01_a") == expected
     assert resolve_checkpoint(root=tmp_path, load_run=".*_a") == expected
+
+
+@pytest.mark.parametrize("load_run", ["v1.0(a)", r"v1\.0.*", "2026-11-01_08-00-00-2_v1.0(a)"])
+def test_a_run_is_found_by_the_name_it_was_given(tmp_path: Path, load_run: str) -> None:
+    for stamp in ("2026-11-01_08-00-00", "2026-11-01_08-00-00-2"):
+        checkpoint = tmp_path / f"{stamp}_v1.0(a)" / "model_0.pt"
+        checkpoint.parent.mkdir()
+        checkpoint.touch()
+        later = time.time() + len(stamp) - 50.0
+        os.utime(checkpoint, (later, later))
+    assert resolve_checkpoint(root=tmp_path, load_run=load_run) == checkpoint
 
 
 def test_a_checkpoint_is_found_by_path_or_by_name_in_a_run(tmp_path: Path) -> None:

@@ -241,15 +241,6 @@ def test_networks_of_another_size_are_refused(tmp_path: Path) -> None:
         make_runner(None, critic=wider).load(tmp_path / "model_0.pt")
 
 
-def test_a_failing_save_keeps_the_older_checkpoint(tmp_path: Path) -> None:
-    runner = make_runner(tmp_path)
-    runner.learn(1)
-    (tmp_path / "model_1.pt.tmp").mkdir()
-    with pytest.raises(UserError, match=r"model_1\.pt: could not be written"):
-        runner.learn(1)
-    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
-
-
 def test_sigterm_saves_and_ends_the_program(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, str(PROGRAM), str(tmp_path), "--iterations", "1000000"],

@@ -67,7 +67,8 @@ class ExperimentOptions:
     """Folder of the runs, below logs/rsl_rl; default: the task's own."""
 
     load_run: str | None = None
-    """Run to take the policy from: folder name or regular expression; default: the newest."""
+    """Run to take the policy from: its folder's name, with or without the time it begins with, or a
+    regular expression for either; where several fit, and by default, the one that saved last."""
 
     checkpoint: str | None = None
     """Policy to take: file, file name in the run, run folder or experiment folder; default: the

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from rl_sim_env.cli.options import (
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.envs import AmpVaeEnvCfg
+from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
 from rl_sim_env.evaluation.walking_metrics import print_metrics
 from rl_sim_env.experiment import (
@@ -38,6 +39,7 @@ from rl_sim_env.experiment import (
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed
+from rl_sim_env.learning.run_folder import make_run_folder, remove_leftovers
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.tasks import family_ids, find_task
 
@@ -85,6 +87,10 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     evaluate: bool = False
     """End with a short evaluation."""
 
+    rescue_dir: Path | None = None
+    """Where checkpoints go that the run's folder does not take, because its disk is full or gone;
+    default: the system's temporary folder."""
+
     export_on_save: bool = False
     """Export each saved checkpoint to ONNX, below exported/ in the run's folder; each takes a few
     seconds of the training time."""
@@ -103,6 +109,8 @@ def train(options: TrainOptions) -> None:
     """
     task = find_task(options.task)
     check_counts(num_envs=options.num_envs)
+    if options.rescue_dir is not None:
+        _make_rescue_dir(options.rescue_dir)
     env_settings, agent_settings = split_settings(options.settings)
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
         trainer = _trainer_options(options, agent_settings)
@@ -112,6 +120,9 @@ def train(options: TrainOptions) -> None:
             root = LOG_ROOT / cfg.experiment_name
             path = resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
             resumed = Checkpoint.load(path)
+            if processes.is_main:
+                print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
+                remove_leftovers(path.parent)
             training = Training.of(resumed, path, options.task)
             cfg, differences = configure_trainer(trainer, resumed)
         setup = configure_env(
@@ -135,12 +146,19 @@ def train(options: TrainOptions) -> None:
             setup,
             env,
             cfg,
-            log_dir=processes.broadcast(_run_folder(cfg)),
             processes=processes,
             on_save=_export_or_warn if options.export_on_save else None,
         )
+        runner.rescue_dir = options.rescue_dir
         if path is not None:
             runner.load(path, tasks=family_ids(task.family))
+        # Only now, when nothing is left to be refused: no run, no folder.
+        folder = (
+            make_run_folder(LOG_ROOT / cfg.experiment_name, cfg.run_name)
+            if processes.is_main
+            else None
+        )
+        runner.log_dir = processes.broadcast(folder)
         runner.learn(cfg.max_iterations - (runner.current_learning_iteration + 1))
         env.close()
         if options.evaluate and processes.is_main:
@@ -192,7 +210,21 @@ def _export_or_warn(checkpoint_path: Path) -> None:
         export_policy(checkpoint_path, export_folder(checkpoint_path))
     except Exception as error:
         reason = str(error).partition("\n")[0] or repr(error)
-        print(f"warning: {checkpoint_path}: not exported: {reason}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print(
+                f"warning: {checkpoint_path}: not exported: {reason}", file=sys.stderr, flush=True
+            )
+
+
+def _make_rescue_dir(folder: Path) -> None:
+    """Make the folder now: later would be too late to hear that it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--rescue_dir {folder}: cannot be made ({error.strerror}); give a folder that can be "
+            "written"
+        ) from error
 
 
 def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerOptions:
@@ -211,9 +243,3 @@ def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerO
         motion_paths=options.motions,
         settings=settings,
     )
-
-
-def _run_folder(cfg: AmpVaeRunnerCfg) -> Path:
-    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = f"{stamp}_{cfg.run_name}" if cfg.run_name else stamp
-    return (LOG_ROOT / cfg.experiment_name / name).absolute()

@@ -33,6 +33,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
+from rl_sim_env.deploy.digest import is_damaged
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.errors import UserError
 
@@ -117,19 +118,27 @@ def open_session(path: Path | str) -> tuple[onnxruntime.InferenceSession, Policy
     """Open an exported policy for one core.
 
     Raises:
-        UserError: There is no such file, it is no ONNX file, or it lacks our metadata.
+        UserError: There is no such file, it is no ONNX file or a damaged one, or it lacks our
+            metadata.
     """
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; give an exported policy")
+    try:
+        model = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if is_damaged(model):
+        raise UserError(
+            f"{path}: damaged, or changed since it was exported; copy it anew from where it comes "
+            "from, or export the policy again"
+        )
     options = onnxruntime.SessionOptions()
     # The networks are small: handing work to other threads takes longer than the work.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise UserError(f"{path}: not an ONNX file, or a damaged one") from error
     properties = session.get_modelmeta().custom_metadata_map

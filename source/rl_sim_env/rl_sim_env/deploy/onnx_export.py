@@ -23,6 +23,7 @@ from rl_sim_env.deploy.deployed_policy import (
     OUTPUTS,
     SENSORS,
 )
+from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
@@ -223,7 +224,7 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     }
     for path, model in models.items():
         onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
-        write_atomically(path, model.SerializeToString())
+        write_atomically(path, with_digest(model.SerializeToString()))
     policy_path, network_path = models
     return policy_path, network_path
 

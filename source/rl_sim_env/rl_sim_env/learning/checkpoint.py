@@ -10,24 +10,27 @@ import os
 import platform
 import random
 import re
+import warnings
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from rl_sim_env.configuration import to_plain, with_todays_names
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
+from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, names_of_run, newest_first
+from rl_sim_env.learning.seal import is_damaged, seal
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -40,6 +43,10 @@ _RECORDED_PACKAGES = (
 )
 _FILE_NAME = re.compile(r"model_(\d+)\.pt")
 _LISTED_ENTRIES = 8
+
+
+class NotWrittenError(UserError):
+    """A file could not be written; what stood at its path before is untouched."""
 
 
 @dataclass(kw_only=True)
@@ -86,17 +93,13 @@ class Checkpoint:
         """Write the checkpoint; whatever interrupts it, ``path`` holds the old or the new one.
 
         Raises:
-            UserError: The file could not be written, for instance because the disk is full.
+            NotWrittenError: The file could not be written, for instance because the disk is full.
         """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         buffer = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, **fields}, buffer)
-        try:
-            write_atomically(path, buffer.getbuffer())
-        except UserError as error:
-            raise UserError(
-                f"{error} and continue from the last checkpoint, which is intact, with --resume"
-            ) from error
+        seal(buffer)
+        write_atomically(path, buffer.getbuffer())
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -107,8 +110,8 @@ class Checkpoint:
         today.
 
         Raises:
-            UserError: The file cannot be read, is truncated, or is not a checkpoint of this
-                program.
+            UserError: The file cannot be read, is truncated or damaged, or is not a checkpoint of
+                this program.
         """
         content = _read(path)
         if not isinstance(content, dict) or "format_version" not in content:
@@ -303,9 +306,9 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that ``path`` never holds a part of it.
 
     Raises:
-        UserError: The file could not be written; what ``path`` held before is untouched.
+        NotWrittenError: The file could not be written; what ``path`` held before is untouched.
     """
-    partial = path.with_name(f"{path.name}.tmp")
+    partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -318,7 +321,9 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder"
-        raise UserError(f"{path}: could not be written ({error.strerror}); {remedy}") from error
+        raise NotWrittenError(
+            f"{path}: could not be written ({error.strerror}); {remedy}"
+        ) from error
 
 
 def resolve_checkpoint(
@@ -330,11 +335,12 @@ def resolve_checkpoint(
         checkpoint: A file; a run folder or an experiment folder to use in place of ``root``; the
             name of a file in the newest run that has it; or None for the newest checkpoint.
         root: The experiment folder to search, ``logs/rsl_rl/<experiment>``.
-        load_run: Name of a run folder in ``root``, or a regular expression for it; None for any.
+        load_run: Name of a run folder in ``root``, with or without the time that it begins with, or
+            a regular expression for either; None for any.
 
     Returns:
-        The checkpoint file. The newest run is the last in alphabetical order, for the names begin
-        with the time; its newest checkpoint is the one with the highest iteration number.
+        The checkpoint file. The newest run is the one that wrote a checkpoint last; its newest
+        checkpoint is the one with the highest iteration number.
 
     Raises:
         UserError: Nothing fits; the message lists what there is.
@@ -350,7 +356,7 @@ def resolve_checkpoint(
         raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
     runs = _run_folders(root, load_run)
     if name is None:
-        return _newest_checkpoint(runs)
+        return _newest_checkpoint(root, runs)
     for run in runs:
         if (run / name).is_file():
             return run / name
@@ -362,15 +368,18 @@ def resolve_checkpoint(
 
 def _run_folders(root: Path, load_run: str | None) -> list[Path]:
     """Return the run folders in question, newest first; ``root`` may be one itself."""
-    runs = sorted((entry for entry in root.iterdir() if entry.is_dir()), reverse=True)
+    runs = newest_first(entry for entry in root.iterdir() if entry.is_dir())
     if load_run is None:
         return [root, *runs]
     if (root / load_run).is_dir():
         return [root / load_run]
+    if named := [run for run in runs if load_run in names_of_run(run)]:
+        return named
     try:
-        matching = [run for run in runs if re.fullmatch(load_run, run.name)]
+        pattern = re.compile(load_run)
     except re.error as error:
         raise UserError(f"--load_run {load_run}: not a regular expression ({error})") from error
+    matching = [run for run in runs if any(map(pattern.fullmatch, names_of_run(run)))]
     if not matching:
         raise UserError(
             f"--load_run {load_run}: no such run in {root}, which holds "
@@ -379,15 +388,18 @@ def _run_folders(root: Path, load_run: str | None) -> list[Path]:
     return matching
 
 
-def _newest_checkpoint(runs: list[Path]) -> Path:
-    """Return the newest checkpoint of the first run that has any."""
-    for run in runs:
+def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
+    """Return the newest checkpoint of the first run that has any, and tell which had none."""
+    for number, run in enumerate(runs):
         numbered = [
             (int(match[1]), file)
             for file in run.iterdir()
             if (match := _FILE_NAME.fullmatch(file.name))
         ]
         if numbered:
+            if skipped := [each.name for each in runs[:number] if each != root]:
+                message = f"{root}: newer but without a checkpoint: {_listing(skipped)}"
+                warnings.warn(message, Notice, stacklevel=3)
             return max(numbered)[1]
     raise UserError(
         f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
@@ -398,23 +410,29 @@ def _newest_checkpoint(runs: list[Path]) -> Path:
 def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
+            if _is_cut_off(file):
+                raise UserError(
+                    f"{path}: truncated, {path.stat().st_size} bytes are left of it; "
+                    "use an older checkpoint of the same run"
+                )
+            if is_damaged(file):
+                raise UserError(
+                    f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
+                    "comes from, or use an older checkpoint of the same run"
+                )
+            file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # what torch.load raises depends on what the bytes happen to say
-        if _is_cut_off(path):
-            raise UserError(
-                f"{path}: truncated, {path.stat().st_size} bytes are left of it; "
-                "use an older checkpoint of the same run"
-            ) from error
+    except Exception as error:  # what is raised depends on what the bytes happen to say
         raise UserError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
 
 
-def _is_cut_off(path: Path) -> bool:
+def _is_cut_off(file: BinaryIO) -> bool:
     """Whether the file begins like the zip archive that torch writes but lacks its end."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    return b"PK\x03\x04".startswith(start) and not zipfile.is_zipfile(path)
+    return b"PK\x03\x04".startswith(file.read(4)) and not zipfile.is_zipfile(file)
 
 
 def _sync_folder(folder: Path) -> None:

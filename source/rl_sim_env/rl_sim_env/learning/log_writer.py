@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import io
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import scalar
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.console import IterationSummary, TrainingConsole
+
+_FILE_VERSION = "brain.Event:2"
+"""What TensorBoard's files begin with."""
 
 
 class ScalarWriter(Protocol):
@@ -24,19 +35,47 @@ class ScalarWriter(Protocol):
 
 
 class TensorBoardWriter:
-    """Writes TensorBoard event files."""
+    """Writes TensorBoard event files, each iteration when it is given.
+
+    torch's own writer leaves that to a thread: an error would come iterations later, with a
+    traceback on stderr, and end the curves for good.
+
+    Args:
+        log_dir: Folder of the files.
+    """
 
     def __init__(self, log_dir: Path) -> None:
-        self._writer = SummaryWriter(str(log_dir), flush_secs=10)
+        start, host = time.time(), socket.gethostname()
+        self._path = log_dir / f"events.out.tfevents.{start:.6f}.{host}.{os.getpid()}"
 
     def write(self, scalars: Mapping[str, float], iteration: int) -> None:
-        """Keep the figures of one iteration."""
+        """Keep the figures of one iteration.
+
+        Raises:
+            OSError: They could not be written; those of later iterations may be.
+        """
+        now = time.time()
+        records = io.BytesIO()
+        writer = RecordWriter(records)
+        # Opened anew each time: a file that somebody deleted would swallow the rest of the run.
+        end = self._path.stat().st_size if self._path.exists() else 0
+        if end == 0:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            writer.write(Event(wall_time=now, file_version=_FILE_VERSION).SerializeToString())
         for name, value in scalars.items():
-            self._writer.add_scalar(name, value, iteration)
+            event = Event(wall_time=now, step=iteration, summary=scalar(name, value))
+            writer.write(event.SerializeToString())
+        try:
+            with self._path.open("ab") as file:
+                file.write(records.getbuffer())
+        except OSError:
+            # Behind half a record TensorBoard would read nothing more.
+            with contextlib.suppress(OSError):
+                os.truncate(self._path, end)
+            raise
 
     def close(self) -> None:
-        """Write out what is still buffered."""
-        self._writer.close()
+        """Do nothing: everything is written."""
 
 
 class WandbWriter:
@@ -91,6 +130,9 @@ def open_writers(
 class RunLog:
     """Where the figures of a run go: the console and the writers; by default nowhere.
 
+    What cannot be shown or kept never ends training: it is told once, and the next iteration is
+    tried again.
+
     Args:
         console: What a person sees.
         writers: What is kept.
@@ -101,6 +143,7 @@ class RunLog:
     ) -> None:
         self._console = console
         self._writers = tuple(writers)
+        self._failed: set[ScalarWriter] = set()
 
     def __enter__(self) -> RunLog:
         if self._console is not None:
@@ -114,21 +157,36 @@ class RunLog:
         traceback: TracebackType | None,
     ) -> None:
         if self._console is not None:
-            self._console.stop()
+            with contextlib.suppress(OSError):
+                self._console.stop()
         for writer in self._writers:
-            writer.close()
+            self._try(writer, writer.close)
 
     def record(self, summary: IterationSummary, iteration: int) -> None:
         """Show and keep the figures of one iteration."""
         for writer in self._writers:
-            writer.write(summary.scalars, iteration)
+            self._try(writer, partial(writer.write, summary.scalars, iteration))
         if self._console is not None:
-            self._console.show(summary)
+            with contextlib.suppress(OSError):
+                self._console.show(summary)
 
     def say(self, message: str) -> None:
         """Print a message."""
         if self._console is not None:
-            self._console.say(message)
+            with contextlib.suppress(OSError):
+                self._console.say(message)
+
+    def _try(self, writer: ScalarWriter, action: Callable[[], None]) -> None:
+        """Let a writer do something; the first time that it fails is told."""
+        try:
+            action()
+        except Exception as error:  # what W&B raises is no closed list
+            if writer not in self._failed:
+                self._failed.add(writer)
+                self.say(
+                    f"warning: curves are not written ({error}); training goes on, and each "
+                    "iteration tries again"
+                )
 
 
 def mean_metrics(sums_by_process: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, float]:

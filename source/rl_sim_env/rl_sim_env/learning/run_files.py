@@ -28,15 +28,25 @@ def write_run_files(log_dir: Path, *, env_cfg: Any, agent_cfg: Any) -> dict[str,
 
     Returns:
         Both configurations as plain values, under "env" and "agent".
+
+    Raises:
+        UserError: A file could not be written: a folder that takes none before training is no
+            folder to train into.
     """
     config = {"env": to_plain(env_cfg, classes=True), "agent": to_plain(agent_cfg)}
     folder = log_dir / _PARAMS
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in config.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     code_state = _git_state()
-    if code_state is not None:
-        (log_dir / _CODE_STATE).write_text(code_state)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in config.items():
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        if code_state is not None:
+            (log_dir / _CODE_STATE).write_text(code_state)
+    except OSError as error:
+        raise UserError(
+            f"{log_dir}: the run's folder cannot be written ({error.strerror}); free some space, "
+            "or train in another folder"
+        ) from error
     return config
 
 

@@ -33,6 +33,7 @@ from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConso
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.rescue import Rescue
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.learning.training_env import TrainingEnv
 
@@ -129,6 +130,9 @@ class AmpVaeRunner:
         self.task_arguments = dict(task_arguments or {})
         self.processes = processes or Distributed(device=self.device)
         self.on_save = on_save
+        self.rescue_dir: Path | None = None
+        """Where checkpoints go that ``log_dir`` does not take; None for the system's temporary
+        folder."""
         self.current_learning_iteration = -1
         """Index of the last completed iteration; -1 before the first."""
         self.total_steps = 0
@@ -139,6 +143,7 @@ class AmpVaeRunner:
         """Part of the training plan that is done, 0 to 1; it never falls."""
         self.alg = Algorithm(env, cfg, expert, self.device)
         self._last_saved: Path | None = None
+        self._saved_iteration: int | None = None
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
         """Train for some iterations more, or until ``cfg.max_minutes`` have passed.
@@ -150,8 +155,8 @@ class AmpVaeRunner:
 
         Raises:
             UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
-                states or losses are not finite (the message names a dump), a file could not be
-                written.
+                states or losses are not finite (the message names a dump), or what was learned
+                last could not be saved anywhere.
             SystemExit: SIGINT or SIGTERM asked for the end and a checkpoint was saved. The code is
                 128 plus the number of the signal, as shells have it.
         """
@@ -172,6 +177,7 @@ class AmpVaeRunner:
         self.alg.train_mode()
         stopped_by: signal.Signals | None = None
         with StopSignals() as stop, self._open_log() as log, self._united():
+            rescue = Rescue(self.log_dir.name if self.log_dir else "", self.rescue_dir, log.say)
             obs = self.env.get_observations()
             begin = time.monotonic()
             for iteration in range(first, end):
@@ -185,7 +191,7 @@ class AmpVaeRunner:
                 self._require_finite(iteration, reports)
                 summary = self._advance(iteration, first, end, limit_s, reports)
                 log.record(summary, iteration)
-                self._require_capacity(reports)
+                self._require_capacity(reports, rescue)
                 stopped_by = next((each.signal for each in reports if each.signal), None)
                 if stopped_by is not None:
                     break
@@ -193,8 +199,9 @@ class AmpVaeRunner:
                     log.say(f"{self.cfg.max_minutes:g} minutes are over: training ends")
                     break
                 if iteration % self.cfg.save_interval == 0:
-                    self._save_once()
-            self._save_once()
+                    self._save_once(rescue)
+            self._save_once(rescue)
+            self._require_saved()
             # A signal that came too late to be agreed on still ends this process.
             stopped_by = stopped_by or stop.received
             if stopped_by is not None:
@@ -219,9 +226,9 @@ class AmpVaeRunner:
         Raises:
             UserError: The file could not be written.
         """
-        states = self.processes.all_gather(self._process_state())
-        if self.processes.is_main:
-            self._checkpoint(states).save(path)
+        checkpoint = self._gathered()
+        if checkpoint is not None:
+            checkpoint.save(path)
 
     def load(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
         """Continue from a checkpoint: the next iteration is the one after the saved.
@@ -310,14 +317,13 @@ class AmpVaeRunner:
             )
         if failures:
             reason = f"iteration {iteration}: {'; '.join(failures)}"
-            dump = self._dump(iteration, reason)
-            raise UserError(f"{reason}. What reproduces it is in {dump}")
+            raise UserError(f"{reason}. {self._dump(self.log_dir, iteration, reason)}")
 
-    def _require_capacity(self, reports: list[_Report]) -> None:
+    def _require_capacity(self, reports: list[_Report], rescue: Rescue) -> None:
         """End training, after saving it, if physics had to drop contacts or constraints."""
         overflow = next((report.overflow for report in reports if report.overflow), None)
         if overflow:
-            self._save_once()
+            self._save_once(rescue)
             raise UserError(f"{overflow}, and continue with --resume; saved: {self._last_saved}")
 
     def _advance(
@@ -366,16 +372,37 @@ class AmpVaeRunner:
         )
         return RunLog(console, writers)
 
-    def _save_once(self) -> None:
-        """Save into the run's folder, unless nothing was learned since the last time."""
-        if self.log_dir is None or self.current_learning_iteration < 0:
+    def _save_once(self, rescue: Rescue) -> None:
+        """Save what was learned since the last time, into the run's folder or somewhere else.
+
+        What could not be written anywhere is told, and due again the next time.
+        """
+        if self.log_dir is None or self.current_learning_iteration in (-1, self._saved_iteration):
             return
-        path = self.log_dir / Checkpoint.file_name(self.current_learning_iteration)
-        if path != self._last_saved:
-            self.save(path)
-            self._last_saved = path
+        checkpoint = self._gathered()
+        path = None
+        if checkpoint is not None:
+            name = Checkpoint.file_name(self.current_learning_iteration)
+            path = rescue.save(checkpoint, self.log_dir / name)
+        path = self.processes.broadcast(path)
+        if path is not None:
+            self._last_saved, self._saved_iteration = path, self.current_learning_iteration
             if self.on_save is not None and self.processes.is_main:
                 self.on_save(path)
+
+    def _require_saved(self) -> None:
+        """End with an error if what was learned last is lost."""
+        last = self.current_learning_iteration
+        if self.log_dir is not None and last not in (-1, self._saved_iteration):
+            raise UserError(
+                f"iteration {last} could not be saved in {self.log_dir}, nor elsewhere; free some "
+                f"space or give --rescue_dir, and continue from {self._last_saved} with --resume"
+            )
+
+    def _gathered(self) -> Checkpoint | None:
+        """The state of all processes, on rank 0. All processes call it."""
+        states = self.processes.all_gather(self._process_state())
+        return self._checkpoint(states) if self.processes.is_main else None
 
     def _checkpoint(self, processes: list[dict[str, Any]]) -> Checkpoint:
         return Checkpoint(
@@ -396,9 +423,19 @@ class AmpVaeRunner:
         env = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, self.env.training_state())
         return {"random": random_state(self.device), "env": env}
 
-    def _dump(self, iteration: int, reason: str) -> Path:
-        """Write what this process knows of a failure, and return the folder."""
-        parent = self.log_dir or Path(tempfile.mkdtemp(prefix="rl_sim_env_"))
+    def _dump(self, parent: Path | None, iteration: int, reason: str) -> str:
+        """Write what this process knows of a failure, and say where it is, or why it is not."""
+        try:
+            folder = self._dump_into(
+                parent or Path(tempfile.mkdtemp(prefix="rl_sim_env_")), iteration, reason
+            )
+        except (OSError, RuntimeError, UserError) as error:  # torch.save raises RuntimeErrors
+            if parent is not None:
+                return self._dump(None, iteration, reason)
+            return f"What reproduces it could not be written ({error})"
+        return f"What reproduces it is in {folder}"
+
+    def _dump_into(self, parent: Path, iteration: int, reason: str) -> Path:
         folder = parent / f"dump_iteration_{iteration}"
         own = folder / f"rank_{self.processes.rank}"
         own.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,97 @@
+"""Folders of runs: each made for one run alone, found again by its name and its age."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+
+from rl_sim_env.errors import UserError
+
+_TIME = "%Y-%m-%d_%H-%M-%S"
+PARTIAL_SUFFIX = ".tmp"
+"""What the name of a file ends with while it is being written."""
+
+_PARTIAL_FILES = tuple(
+    f"{name}{PARTIAL_SUFFIX}"
+    for name in ("model_*.pt", "exported/*/*.onnx", "exported/*/*.pt", "dump_*/rank_*/*")
+)
+"""All of them that a run writes."""
+
+_ABANDONED_AFTER_S = 3600.0
+"""Age at which nobody is writing such a file any more; writing takes seconds [s]."""
+
+_CLOCK_TOLERANCE_S = 60.0
+"""How far the clocks of a machine and its file server may be apart [s]."""
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?_")
+
+
+def make_run_folder(experiment: Path, run_name: str) -> Path:
+    """Make the folder of a new run: the time, a number where another run has that, and its name.
+
+    Making a folder fails where there is one already, also for two machines on one file system, so
+    that no two runs ever share theirs.
+
+    Args:
+        experiment: Folder of all runs of the experiment.
+        run_name: The name; empty for none.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    now = datetime.now().strftime(_TIME)
+    stamps = chain((now,), (f"{now}-{number}" for number in count(2)))
+    names = ("_".join(filter(None, (stamp, run_name))) for stamp in stamps)
+    return next(filter(_is_made, (experiment.absolute() / name for name in names)))
+
+
+def _is_made(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the run's folder cannot be made ({error.strerror}); free some space, or "
+            "train where you can write"
+        ) from error
+    return True
+
+
+def names_of_run(folder: Path) -> tuple[str, str]:
+    """What a run may be called: the name of its folder, and its own, without the time."""
+    return folder.name, _STAMP.sub("", folder.name, count=1)
+
+
+def newest_first(runs: Iterable[Path]) -> list[Path]:
+    """Put run folders in order by when their newest checkpoint was written; names part ties.
+
+    That is the time which the file system gave the file ``model_<iteration>.pt``, or the folder
+    where there is none. The name would tell when a run began, by a clock that may have been wrong,
+    and would put such a run before all others for good. The file's time is of every format, costs
+    no reading, and on a file server comes from one clock for all machines. A time that is yet to
+    come is wrong for certain: it counts less than any other.
+    """
+    latest = time.time() + _CLOCK_TOLERANCE_S
+
+    def key(run: Path) -> tuple[bool, float, str]:
+        files = [file for file in run.glob("model_*.pt") if file.is_file()]
+        times = [file.stat().st_mtime for file in files or (run,)]
+        possible = [each for each in times if each <= latest]
+        return bool(possible), max(possible or times), run.name
+
+    return sorted(runs, key=key, reverse=True)
+
+
+def remove_leftovers(run: Path) -> None:
+    """Delete what saves that were killed an hour ago or more left in the folder of a run."""
+    latest = time.time() - _ABANDONED_AFTER_S
+    for pattern in _PARTIAL_FILES:
+        for file in run.glob(pattern):
+            with contextlib.suppress(OSError):
+                if not file.is_symlink() and file.is_file() and file.stat().st_mtime < latest:
+                    file.unlink()
