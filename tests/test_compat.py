@@ -176,9 +176,9 @@ def test_nothing_is_declared_that_is_not_used():
         ("from mjlab.sim.sim import _suspend_gc", "mjlab.sim.sim._suspend_gc"),
         ("import mujoco_warp._src.types as types", "mujoco_warp._src.types"),
         ("import mujoco_warp\nmujoco_warp._src.types.OverflowType", "_src"),
-        ("env.sim._reset_mask_wp.zero_()", "_reset_mask_wp"),
-        ("env.sim._reset_mask_wp = None", "_reset_mask_wp"),
-        ("getattr(env.sim, '_reset_mask_wp')", "_reset_mask_wp"),
+        ("env.sim._per_world_default_fields.zero_()", "_per_world_default_fields"),
+        ("env.sim._per_world_default_fields = None", "_per_world_default_fields"),
+        ("getattr(env.sim, '_per_world_default_fields')", "_per_world_default_fields"),
     ),
 )
 def test_a_private_name_in_the_source_is_noticed(snippet, name):
@@ -190,13 +190,13 @@ def _intruder() -> type:
 
     class Intruder(Simulation):
         def _sense_kernel(self, again: bool) -> None:  # pyright: ignore
-            self._reset_mask_wp = None
+            self._per_world_default_fields = None
 
     return Intruder
 
 
 def test_what_a_class_shares_with_a_foreign_base_is_noticed():
-    assert _undeclared_members(_intruder()) == {"_sense_kernel", "_reset_mask_wp"}
+    assert _undeclared_members(_intruder()) == {"_sense_kernel", "_per_world_default_fields"}
 
 
 def test_another_signature_is_noticed():

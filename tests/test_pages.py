@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pages import DOCS, PAGES, ROOT, commands, python_snippets, settings
+from rl_sim_env.cli.compile import CompileOptions
 from rl_sim_env.cli.curves import CurvesOptions
 from rl_sim_env.cli.evaluate import EvaluateOptions
 from rl_sim_env.cli.export import ExportOptions
@@ -28,6 +29,7 @@ _OPTIONS = {
     "play": PlayOptions,
     "evaluate": EvaluateOptions,
     "export": ExportOptions,
+    "compile": CompileOptions,
     "curves": CurvesOptions,
     "motions": MotionsCommand,
     "robot": RobotCommand,
