@@ -120,6 +120,28 @@ def test_a_broken_robot_starts_anew_is_counted_and_disturbs_nobody(make_env, env
     assert env.check_health() == 0
 
 
+def test_reward_terms_at_fault_are_logged_but_not_for_broken_robots(make_env):
+    def edit(cfg):
+        calm(cfg)
+        cfg.rewards["stand_still"].func = lambda env: torch.tensor((math.nan, 0.0, math.nan))
+
+    env = make_env(3, edit=edit)
+    env.step(NO_ACTION)
+    env.sim.data.qvel[0, 9] = math.nan
+    _, reward, *_ = env.step(NO_ACTION)
+    assert reward.isfinite().all()
+    log = env.read_log()
+    assert log["Reward_Faults/stand_still"] == (3, 5)
+    assert log["Reward_Faults/joint_power"] == (0, 5)
+    assert not any(name.startswith("Reward_Faults") for name in env.read_log())
+
+
+@pytest.mark.parametrize("largest", (0.0, math.inf, math.nan))
+def test_a_largest_reward_that_lets_nothing_or_anything_pass_is_refused(make_env, largest):
+    with pytest.raises(UserError, match="largest_reward is"):
+        make_env(1, edit=lambda cfg: setattr(cfg, "largest_reward", largest))
+
+
 def test_the_state_dump_reproduces_the_next_step(make_env, env, tmp_path):
     env.reset()
     env.step(NO_ACTION)

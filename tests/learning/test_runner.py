@@ -20,6 +20,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, random_state
 from rl_sim_env.learning.log_writer import mean_metrics
+from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.learning.runner import AmpVaeRunner, StopSignals
 
 PROGRAM = Path(__file__).parent / "toy_train.py"
@@ -216,6 +217,49 @@ def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
     actor = before.algorithm["learners"]["policy"]["modules"]["actor"]
     assert all(value.isfinite().all() for value in actor.values())
     assert not (tmp_path / "model_1.pt").exists()
+
+
+class FaultyRewardEnv(ToyEnv):
+    """Says that a reward term was at fault in so many robot-steps of every iteration."""
+
+    def __init__(self, count: int, num_envs: int) -> None:
+        super().__init__(num_envs=num_envs)
+        self.count = count
+
+    def read_log(self) -> dict[str, tuple[float, int]]:
+        steps = 8 * self.num_envs
+        return {
+            **super().read_log(),
+            f"{REWARD_FAULTS}slide": (self.count, steps),
+            f"{REWARD_FAULTS}track": (0, steps),
+        }
+
+
+def test_a_reward_term_that_is_rarely_at_fault_is_warned_of_once_and_has_a_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_runner(tmp_path, FaultyRewardEnv(count=10, num_envs=125)).learn(2)
+    told = capsys.readouterr().out
+    assert told.count("warning: reward term 'slide'") == 1 and "in 1.00% of" in told
+    assert "'track'" not in told
+    assert "rewards not finite or absurd: slide 1.00%" in told
+    curve = scalars(tmp_path)["Reward_Faults/slide"]
+    assert [share for _, share in curve] == pytest.approx([0.01, 0.01])
+
+
+@pytest.mark.parametrize(("count", "num_envs"), [(11, 125), (11, 2)])
+def test_a_reward_term_that_is_often_at_fault_ends_training_and_loses_nothing(
+    tmp_path: Path, count: int, num_envs: int
+) -> None:
+    words = r"iteration 0: .*'slide'.*%.*env\.rewards\.slide\.weight=0.*--resume.*model_0\.pt"
+    with pytest.raises(UserError, match=words):
+        make_runner(tmp_path, FaultyRewardEnv(count, num_envs), save_interval=100).learn(5)
+    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
+
+
+def test_few_robots_may_have_a_few_faults(tmp_path: Path) -> None:
+    make_runner(tmp_path, FaultyRewardEnv(count=10, num_envs=2)).learn(2)
+    assert (tmp_path / "model_1.pt").exists()
 
 
 def test_physics_without_room_ends_training_and_loses_nothing(tmp_path: Path) -> None:

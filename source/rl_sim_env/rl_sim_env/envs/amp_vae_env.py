@@ -30,6 +30,7 @@ from rl_sim_env.envs.managers import (
 from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.robots import RobotIndex
@@ -74,6 +75,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     sim: NativeSimulation | WarpSimulation
     observation_manager: StackedObservationManager
     curriculum_manager: DeviceCurriculumManager
+    reward_manager: DeviceRewardManager
     episode_length_buf: torch.Tensor
 
     def __init__(
@@ -168,7 +170,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         )
         self.termination_manager = DeviceTerminationManager(cfg.terminations, self)
         self.reward_manager = DeviceRewardManager(
-            cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt
+            cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt, largest=cfg.largest_reward
         )
         self.curriculum_manager = DeviceCurriculumManager(cfg.curriculum, self)
         self.metrics_manager = (
@@ -268,11 +270,10 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
         is_sound = self.is_sound()
-        reward, _ = side_by_side(
-            lambda: self.reward_manager.compute(dt=self.step_dt),
+        self.reward_buf, _ = side_by_side(
+            lambda: self.reward_manager.compute(self.step_dt, is_sound),
             lambda: self._report_transition(is_sound),
         )
-        self.reward_buf = torch.where(is_sound, reward, 0.0)
         self.metrics_manager.compute()
         if len(reset_ids) > 0:
             self._breakdowns.end_step(~is_sound & self.reset_buf)
@@ -444,11 +445,14 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         ``Episode_Reward/*``: reward per second of the longest episode; ``Episode_Termination/*``:
         share of the episodes that ended so; ``Metrics/*``: means over episodes; ``Curriculum/*``:
-        what the curricula reported last; ``Perf/waiting_resets``: resets that found no room.
+        what the curricula reported last; ``Reward_Faults/*``: share of the robot-steps in which a
+        term was not finite or absurd; ``Perf/waiting_resets``: resets that found no room.
         """
         totals = self._episode_log.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
+        for name, faults in self.reward_manager.read_faults().items():
+            totals[f"{REWARD_FAULTS}{name}"] = faults
         if self._room is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()

@@ -33,6 +33,7 @@ from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConso
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.learning.training_env import TrainingEnv
 
@@ -139,6 +140,7 @@ class AmpVaeRunner:
         """Part of the training plan that is done, 0 to 1; it never falls."""
         self.alg = Algorithm(env, cfg, expert, self.device)
         self._last_saved: Path | None = None
+        self._reward_watch = RewardFaultWatch()
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
         """Train for some iterations more, or until ``cfg.max_minutes`` have passed.
@@ -150,8 +152,8 @@ class AmpVaeRunner:
 
         Raises:
             UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
-                states or losses are not finite (the message names a dump), a file could not be
-                written.
+                states or losses are not finite (the message names a dump), reward terms are not
+                finite or absurd, a file could not be written.
             SystemExit: SIGINT or SIGTERM asked for the end and a checkpoint was saved. The code is
                 128 plus the number of the signal, as shells have it.
         """
@@ -186,6 +188,7 @@ class AmpVaeRunner:
                 summary = self._advance(iteration, first, end, limit_s, reports)
                 log.record(summary, iteration)
                 self._require_room(reports)
+                self._require_rewards(iteration, summary.scalars, log)
                 stopped_by = next((each.signal for each in reports if each.signal), None)
                 if stopped_by is not None:
                     break
@@ -320,11 +323,23 @@ class AmpVaeRunner:
             self._save_once()
             raise UserError(f"{overflow}, and continue with --resume; saved: {self._last_saved}")
 
+    def _require_rewards(self, iteration: int, scalars: Mapping[str, float], log: RunLog) -> None:
+        """Warn of reward terms that were at fault; end training, after saving it, if they are."""
+        for warning in self._reward_watch.news(scalars):
+            log.say(warning)
+        reason = self._reward_watch.reason_to_stop(scalars, self._robot_steps)
+        if reason:
+            self._save_once()
+            raise UserError(
+                f"iteration {iteration}: {reason}; then continue with --resume; saved: "
+                f"{self._last_saved}"
+            )
+
     def _advance(
         self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
     ) -> IterationSummary:
         """Count a completed iteration and say how far training is."""
-        steps = self.cfg.num_steps_per_env * self.env.num_envs * self.processes.world_size
+        steps = self._robot_steps
         # The slowest process sets the pace.
         collection_s = max(report.collection_s for report in reports)
         learning_s = max(report.learning_s for report in reports)
@@ -352,6 +367,11 @@ class AmpVaeRunner:
                 "Perf/total_steps": self.total_steps,
             },
         )
+
+    @property
+    def _robot_steps(self) -> int:
+        """Environment steps of an iteration, over all environments and processes."""
+        return self.cfg.num_steps_per_env * self.env.num_envs * self.processes.world_size
 
     def _open_log(self) -> RunLog:
         if not self.processes.is_main:
