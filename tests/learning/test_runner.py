@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from parts import estimator_of
+from parts import estimator_of, ppo_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.checkpoint import Checkpoint, random_state
+from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.log_writer import mean_metrics
+from rl_sim_env.learning.random_state import random_state
 from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.learning.runner import AmpVaeRunner, StopSignals
 
@@ -217,6 +218,26 @@ def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
     actor = before.algorithm["learners"]["policy"]["modules"]["actor"]
     assert all(value.isfinite().all() for value in actor.values())
     assert not (tmp_path / "model_1.pt").exists()
+
+
+def test_a_gradient_that_is_not_finite_before_a_save_leaves_the_checkpoint_before(
+    tmp_path: Path,
+) -> None:
+    runner = make_runner(tmp_path, save_interval=1)
+    weight = next(iter(ppo_of(runner.alg).actor.parameters()))
+    mini_batches = 0
+
+    def poison_the_last_of_the_second_iteration(gradient: torch.Tensor) -> torch.Tensor:
+        nonlocal mini_batches
+        mini_batches += 1
+        return gradient * torch.nan if mini_batches == 8 else gradient
+
+    weight.register_hook(poison_the_last_of_the_second_iteration)
+    with pytest.raises(UserError, match=r"model_1\.pt: not written.*actor\..* is not finite"):
+        runner.learn(6)
+    assert mini_batches == 8
+    assert [path.name for path in tmp_path.glob("model_*")] == ["model_0.pt"]
+    make_runner(None).load(tmp_path / "model_0.pt")
 
 
 class FaultyRewardEnv(ToyEnv):

@@ -22,17 +22,13 @@ from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.algorithm import Algorithm
-from rl_sim_env.learning.checkpoint import (
-    Checkpoint,
-    random_state,
-    restore_random_state,
-    write_atomically,
-)
+from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.learning.training_env import TrainingEnv
@@ -433,7 +429,7 @@ class AmpVaeRunner:
         }
         write_atomically(own / "facts.json", json.dumps(facts, indent=2).encode())
         self.env.dump_state(own / "env_state.pt")
-        self._checkpoint([self._process_state()]).save(own / "failed.pt")
+        self._checkpoint([self._process_state()]).write(own / "failed.pt")
         return folder
 
 
