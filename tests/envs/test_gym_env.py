@@ -97,4 +97,4 @@ def test_spare_environment_of_fixed_shapes_stays_hidden(make_env):
     assert all(len(of) == 3 for of in obs.values())
     obs, *results, infos = env.step(env.action_space.sample())
     assert all(len(of) == 3 for of in (*obs.values(), *results, *infos["final_obs"].values()))
-    assert len(infos["_final_obs"]) == len(infos["style_scale"]) == 3
+    assert len(infos["_final_obs"]) == len(infos["style_scale"]) == len(infos["is_sound"]) == 3

@@ -31,6 +31,7 @@ from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.reward_faults import REWARD_FAULTS
+from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
 from rl_sim_env.robots import RobotIndex
@@ -201,8 +202,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         Returns:
             Observations, rewards, terminated, time-outs, extras. Extras hold ``terminal_obs``: the
-            groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes, and
-            ``style_scale``: the factor of the style reward, shape (num_envs,).
+            groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes,
+            ``is_sound``: whose state that is no wreck of the physics, and ``style_scale``: the
+            factor of the style reward, shape (num_envs,) each.
         """
         self._sim_step_counter += self.cfg.decimation
         if (
@@ -265,11 +267,12 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             Whose episode ends now, as :meth:`select` lists it.
         """
         due = self.termination_manager.compute()
-        reset_ids = self.select(due)
+        is_sound = self.is_sound()
+        # A broken robot that had to wait would show its state to the networks.
+        reset_ids = self.select(due, urgent=~is_sound)
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
-        is_sound = self.is_sound()
         self.reward_buf, _ = side_by_side(
             lambda: self.reward_manager.compute(self.step_dt, is_sound),
             lambda: self._report_transition(is_sound),
@@ -324,7 +327,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             if isinstance(sensor, ContactSensor):
                 _ = sensor.data
 
-    def select(self, mask: torch.Tensor) -> torch.Tensor:
+    def select(self, mask: torch.Tensor, urgent: torch.Tensor | None = None) -> torch.Tensor:
         """Indices of the environments of a mask.
 
         With fixed shapes there are always equally many: the spare environment fills the list, and
@@ -332,10 +335,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         Args:
             mask: Shape (num_envs,).
+            urgent: Who comes first where there is not room for all. Shape (num_envs,).
         """
         if self._room is None:
             return mask.nonzero().squeeze(-1)
-        return padded_ids(mask, self._room, fill=self.num_robots)[0]
+        return padded_ids(mask, self._room, fill=self.num_robots, urgent=urgent)[0]
 
     def _with_spare(self, action: torch.Tensor) -> torch.Tensor:
         """Actions of all environments: the spare's are zero."""
@@ -405,6 +409,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     def _report_transition(self, is_sound: torch.Tensor) -> None:
         # A broken state must not reach the networks; its environment starts anew in this step.
+        self.extras["is_sound"] = is_sound
         self.extras["terminal_obs"] = {
             group: torch.where(
                 is_sound[:, None], self.observation_manager.compute_group(group), 0.0
@@ -427,12 +432,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     # What the trainer asks between rollouts.
 
-    def check_health(self) -> int:
-        """Look for trouble that a rollout must not stop for.
-
-        Returns:
-            Number of environments that were reset since the last call because physics broke down:
-            NaN or absurd velocities.
+    def check_health(self) -> Breakdowns:
+        """Look for trouble that a rollout must not stop for: breakdowns since the last call.
 
         Raises:
             UserError: Contacts or constraints did not fit into the simulation's buffers.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from mjlab.envs.mdp import rewards as mjlab_rewards
 from mjlab.managers.curriculum_manager import CurriculumManager
 from mjlab.managers.event_manager import EventManager, EventMode, EventTermCfg, RecomputeLevel
 from mjlab.managers.manager_base import ManagerTermBaseCfg
@@ -13,9 +14,14 @@ from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 from mjlab.managers.termination_manager import TerminationManager
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.mdp import rewards
 
 if TYPE_CHECKING:
     from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
+
+_JUDGE_NO_STATE = (rewards.is_terminated, mjlab_rewards.is_terminated)
+"""Reward functions that hold for a robot whose physics has broken down: they ask how its episode
+ended. What others say of its state means nothing."""
 
 _TIME_TOLERANCE = 1e-6
 """A timer with less left than this [s] has run out."""
@@ -94,6 +100,9 @@ class DeviceRewardManager(RewardManager):
         self._weight_of_column = torch.empty(0, device=self.device)
         self._largest = largest
         self._num_robots = env.num_robots
+        self._judges_no_state = torch.tensor(
+            [term.func in _JUDGE_NO_STATE for term in self._terms.values()], device=self.device
+        )
         # Faults of each term, and behind them the robot-steps that were looked at.
         self._tally = torch.zeros(len(self._terms) + 1, dtype=torch.long, device=self.device)
 
@@ -103,7 +112,7 @@ class DeviceRewardManager(RewardManager):
         Args:
             dt: Control step [s].
             is_sound: Whose physics is sound, shape (num_envs,); None: everybody's. Others are paid
-                nothing, and what their terms say is no fault of the terms.
+                for their fall alone, and what their terms say is no fault of the terms.
 
         Returns:
             Shape (num_envs,).
@@ -128,7 +137,7 @@ class DeviceRewardManager(RewardManager):
         looked_at = torch.cat((~counts, torch.ones_like(counts[:, :1])), dim=1)
         looked_at &= is_sound[:, None]
         self._tally += looked_at[: self._num_robots].sum(dim=0)
-        counts &= is_sound[:, None]
+        counts &= is_sound[:, None] | self._judges_no_state
         self._step_reward.copy_(torch.where(counts, rate, 0.0))
         scale = dt if self._scale_by_dt else 1.0
         self._sums.add_(self._step_reward.T, alpha=scale)

@@ -15,6 +15,7 @@ from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_log import Totals
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.mirror_image import MirrorImage
+from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.mirroring import mirror_images
 
 
@@ -102,7 +103,7 @@ class AmpVaeVecEnv(VecEnv):
         """See :meth:`AmpVaeEnv.read_log`."""
         return self.env.read_log()
 
-    def check_health(self) -> int:
+    def check_health(self) -> Breakdowns:
         """See :meth:`AmpVaeEnv.check_health`."""
         return self.env.check_health()
 

@@ -26,15 +26,19 @@ from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
+from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
-from rl_sim_env.learning.training_env import TrainingEnv
+from rl_sim_env.learning.training_env import Breakdowns, TrainingEnv
 
-_MAX_NAN_SHARE = 0.01
-"""Part of all environments that NaN may reset in one iteration before training stops."""
+_MAX_BROKEN_SHARE = 0.01
+"""Share of the robots whose physics may break down in one iteration before training stops."""
+
+_MAX_BREAKDOWNS = 10
+"""Breakdowns that an iteration may have, however few its robots are."""
 
 
 class StopSignals:
@@ -74,8 +78,8 @@ class _Report:
 
     metrics: dict[str, tuple[float, int]]
     """Sum and number of what the environment logged."""
-    nan_resets: int = 0
-    """Environments that were reset because their state was not finite."""
+    breakdowns: Breakdowns = field(default_factory=Breakdowns)
+    """Whose physics broke down."""
     overflow: str | None = None
     """What the physics had no room for."""
     losses: dict[str, float] = field(default_factory=dict)
@@ -269,7 +273,7 @@ class AmpVaeRunner:
         report = _Report(metrics=self.env.read_log())
         collected = time.monotonic()
         try:
-            report.nan_resets = self.env.check_health()
+            report.breakdowns = self.env.check_health()
         except UserError as error:
             report.overflow = str(error)
         try:
@@ -299,18 +303,23 @@ class AmpVaeRunner:
         return obs
 
     def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
-        """End training with a dump if losses, or too many physics states, are not finite."""
+        """End training with a dump if losses are not finite, or too much physics breaks down."""
         failures = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
-        nan_resets = sum(report.nan_resets for report in reports)
+        broken = Breakdowns(
+            robots=sum(report.breakdowns.robots for report in reports),
+            resets=sum(report.breakdowns.resets for report in reports),
+        )
         num_envs = self.env.num_envs * self.processes.world_size
-        if nan_resets > _MAX_NAN_SHARE * num_envs:
+        if broken.robots > _MAX_BROKEN_SHARE * num_envs and broken.resets > _MAX_BREAKDOWNS:
             failures.append(
-                f"the physics state of {nan_resets} of {num_envs} environments became NaN"
+                f"the physics of {broken.robots} of {num_envs} robots broke down, {broken.resets} "
+                "times in all (NaN or absurd velocities): look for a time step too long, or "
+                "forces, masses and gains too large"
             )
         if failures:
             reason = f"iteration {iteration}: {'; '.join(failures)}"
-            dump = self._dump(iteration, reason)
-            raise UserError(f"{reason}. What reproduces it is in {dump}")
+            dump, remedy = self._dump(iteration, reason)
+            raise UserError(f"{reason}. What reproduces it is in {dump}; {remedy}")
 
     def _require_room(self, reports: list[_Report]) -> None:
         """End training, after saving it, if physics had to drop contacts or constraints."""
@@ -359,7 +368,7 @@ class AmpVaeRunner:
                 "Perf/total_fps": steps / (collection_s + learning_s),
                 "Perf/collection_time": collection_s,
                 "Perf/learning_time": learning_s,
-                "Perf/nan_resets": sum(report.nan_resets for report in reports),
+                "Perf/nan_resets": sum(report.breakdowns.resets for report in reports),
                 "Perf/total_steps": self.total_steps,
             },
         )
@@ -412,8 +421,12 @@ class AmpVaeRunner:
         env = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, self.env.training_state())
         return {"random": random_state(self.device), "env": env}
 
-    def _dump(self, iteration: int, reason: str) -> Path:
-        """Write what this process knows of a failure, and return the folder."""
+    def _dump(self, iteration: int, reason: str) -> tuple[Path, str]:
+        """Write what this process knows of a failure.
+
+        Returns:
+            The folder, and where training can go on from.
+        """
         parent = self.log_dir or Path(tempfile.mkdtemp(prefix="rl_sim_env_"))
         folder = parent / f"dump_iteration_{iteration}"
         own = folder / f"rank_{self.processes.rank}"
@@ -429,8 +442,11 @@ class AmpVaeRunner:
         }
         write_atomically(own / "facts.json", json.dumps(facts, indent=2).encode())
         self.env.dump_state(own / "env_state.pt")
-        self._checkpoint([self._process_state()]).write(own / "failed.pt")
-        return folder
+        checkpoint, path = self._checkpoint([self._process_state()]), own / "failed.pt"
+        checkpoint.write(path)
+        if poisoned := first_not_finite(checkpoint.algorithm):
+            return folder, f"{poisoned} is not finite: go on from {self._last_saved or 'the start'}"
+        return folder, f"what was learned is sound: go on from it with --checkpoint {path}"
 
 
 @contextmanager
