@@ -71,7 +71,9 @@ class OnnxSubject:
                 "without history"
             )
         nothing = {name: np.zeros((1, width), dtype=np.float32) for name, width in widths.items()}
-        if not all(np.isfinite(output).all() for output in session.run(_OUTPUTS, nothing)):
+        if not all(
+            np.isfinite(np.asarray(output)).all() for output in session.run(_OUTPUTS, nothing)
+        ):
             raise UserError(
                 "ONNX file whose networks are not finite: they say NaN even when they read zeros; "
                 "export it anew, from a checkpoint that walks"
