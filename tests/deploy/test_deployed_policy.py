@@ -138,7 +138,7 @@ def test_limits_of_targets_hide_no_action_that_is_not_finite(checkpoint, tmp_pat
     checkpoint.env_cfg["actions"]["joint_pos"]["clip"] = {".*": [-1.0, 1.0]}
     path, _ = export_policy(save(checkpoint, tmp_path), tmp_path)
     DeployedPolicy(path).step(a_reading())
-    edit_constants(path, path, network__policy__actor__mlp__0__bias=np.nan)
+    edit_constants(path, path, network__policy__actor__mlp__2__bias=np.inf)
     with pytest.raises(UserError, match="not finite"):
         DeployedPolicy(path).step(a_reading())
 

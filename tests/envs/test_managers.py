@@ -10,6 +10,7 @@ import torch
 from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 
 from rl_sim_env.envs.managers import DeviceRewardManager
+from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 
 DT = 0.02
 VALUES = {
@@ -64,21 +65,22 @@ def test_faults_are_counted_by_term_until_they_are_read():
     for _ in range(2):
         reward = manager.compute(DT)
     torch.testing.assert_close(reward, DT * torch.tensor([2.5, 1e6 + 3.0, 6.5]))
-    none = dict.fromkeys(("a", "flag", "off"), (0, 6))
-    assert manager.read_faults() == {**none, "broken": (4, 6), "absurd": (2, 6)}
+    counts = {"a": 0, "broken": 4, "flag": 0, "off": 0, "absurd": 2}
+    faults = {f"{REWARD_FAULTS}{name}": (count, 6) for name, count in counts.items()}
+    assert manager.read_faults() == faults
     manager.compute(DT)
-    assert manager.read_faults()["broken"] == (2, 3)
+    assert manager.read_faults()[f"{REWARD_FAULTS}broken"] == (2, 3)
 
 
 def test_broken_physics_is_no_fault_of_the_terms_and_pays_nothing():
     manager = DeviceRewardManager(terms(VALUES), ENV, largest=1e6)
     reward = manager.compute(DT, torch.tensor([False, True, True]))
     assert reward[0] == 0.0 and (reward[1:] != 0.0).all()
-    assert manager.read_faults()["broken"] == (1, 2)
+    assert manager.read_faults()[f"{REWARD_FAULTS}broken"] == (1, 2)
 
 
 def test_the_spare_environment_is_not_looked_at():
     env = SimpleNamespace(**{**vars(ENV), "num_robots": 2})
     manager = DeviceRewardManager(terms(VALUES), env, largest=1e6)
     manager.compute(DT)
-    assert manager.read_faults()["broken"] == (1, 2)
+    assert manager.read_faults()[f"{REWARD_FAULTS}broken"] == (1, 2)

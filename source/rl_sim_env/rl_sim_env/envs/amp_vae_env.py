@@ -30,7 +30,6 @@ from rl_sim_env.envs.managers import (
 from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.recording import RecordedFunction, overlapping, side_by_side
@@ -418,10 +417,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         }
         for name, term in self.transition_terms.items():
             self.extras[name] = torch.where(is_sound[:, None], term(self), 0.0)
-        moving = self.velocity_command.is_moving
-        self.extras["style_scale"] = (
-            moving * is_sound * self._style_scale_of_family[self.terrain_types.ids]
-        )
+        style_scale = self._style_scale_of_family[self.terrain_types.ids]
+        self.extras["style_scale"] = style_scale * self.velocity_command.is_moving * is_sound
 
     def is_sound(self) -> torch.Tensor:
         """Whether the physics state is finite and no velocity is absurd. Shape (num_envs,)."""
@@ -452,8 +449,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         totals = self._episode_log.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
-        for name, faults in self.reward_manager.read_faults().items():
-            totals[f"{REWARD_FAULTS}{name}"] = faults
+        totals |= self.reward_manager.read_faults()
         if self._room is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()

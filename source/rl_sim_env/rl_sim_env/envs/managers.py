@@ -13,7 +13,9 @@ from mjlab.managers.manager_base import ManagerTermBaseCfg
 from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 from mjlab.managers.termination_manager import TerminationManager
 
+from rl_sim_env.envs.episode_log import Totals
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.mdp import rewards
 
 if TYPE_CHECKING:
@@ -144,16 +146,17 @@ class DeviceRewardManager(RewardManager):
         torch.sum(self._step_reward, dim=1, out=self._reward_buf)
         return self._reward_buf * scale
 
-    def read_faults(self) -> dict[str, tuple[int, int]]:
+    def read_faults(self) -> Totals:
         """How often each term was at fault since the last call, and in how many robot-steps.
 
-        Reads the device; empty where there was no step.
+        By the names that are logged. Reads the device; empty where there was no step.
         """
         *faults, robot_steps = self._tally.tolist()
         self._tally.zero_()
         if not robot_steps:
             return {}
-        return {name: (count, robot_steps) for name, count in zip(self._terms, faults, strict=True)}
+        names = (f"{REWARD_FAULTS}{name}" for name in self._terms)
+        return {name: (count, robot_steps) for name, count in zip(names, faults, strict=True)}
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
         """Begin the sums of new episodes, and reset the terms that have a state."""
