@@ -74,7 +74,7 @@ def test_faults_are_counted_by_term_until_they_are_read():
 
 def test_broken_physics_is_no_fault_of_the_terms_and_pays_nothing():
     manager = DeviceRewardManager(terms(VALUES), ENV, largest=1e6)
-    reward = manager.compute(DT, torch.tensor([False, True, True]))
+    reward = manager.compute_where(torch.tensor([False, True, True]), DT)
     assert reward[0] == 0.0 and (reward[1:] != 0.0).all()
     assert manager.read_faults()[f"{REWARD_FAULTS}broken"] == (1, 2)
 

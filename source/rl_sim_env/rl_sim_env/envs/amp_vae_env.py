@@ -273,7 +273,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
         self.reward_buf, _ = side_by_side(
-            lambda: self.reward_manager.compute(self.step_dt, is_sound),
+            lambda: self.reward_manager.compute_where(is_sound, self.step_dt),
             lambda: self._report_transition(is_sound),
         )
         self.metrics_manager.compute()

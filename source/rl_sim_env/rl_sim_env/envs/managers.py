@@ -108,13 +108,17 @@ class DeviceRewardManager(RewardManager):
         # Faults of each term, and behind them the robot-steps that were looked at.
         self._tally = torch.zeros(len(self._terms) + 1, dtype=torch.long, device=self.device)
 
-    def compute(self, dt: float, is_sound: torch.Tensor | None = None) -> torch.Tensor:
+    def compute(self, dt: float) -> torch.Tensor:
+        """Reward of a step where everybody's physics is sound. Shape (num_envs,)."""
+        return self.compute_where(torch.ones_like(self._reward_buf, dtype=torch.bool), dt)
+
+    def compute_where(self, is_sound: torch.Tensor, dt: float) -> torch.Tensor:
         """Reward of a step.
 
         Args:
+            is_sound: Whose physics is sound, shape (num_envs,). Others are paid for their fall
+                alone, and what their terms say is no fault of the terms.
             dt: Control step [s].
-            is_sound: Whose physics is sound, shape (num_envs,); None: everybody's. Others are paid
-                for their fall alone, and what their terms say is no fault of the terms.
 
         Returns:
             Shape (num_envs,).
@@ -134,8 +138,6 @@ class DeviceRewardManager(RewardManager):
         rate = torch.stack(values, dim=1) * self._weight_of_column
         # NaN compares as False.
         counts = rate.abs() <= self._largest
-        if is_sound is None:
-            is_sound = torch.ones_like(self._reward_buf, dtype=torch.bool)
         looked_at = torch.cat((~counts, torch.ones_like(counts[:, :1])), dim=1)
         looked_at &= is_sound[:, None]
         self._tally += looked_at[: self._num_robots].sum(dim=0)
