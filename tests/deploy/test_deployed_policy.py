@@ -17,8 +17,9 @@ from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
 from rl_sim_env.deploy.digest import DIGEST_KEY
 from rl_sim_env.deploy.metadata import METADATA_KEY
-from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
+from small_policy import save
 
 ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}
 
@@ -44,6 +45,18 @@ def edit_properties(source, target, properties):
     model = onnx.load(source)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, properties)
+    onnx.save(model, target)
+    return target
+
+
+def edit_constants(source, target, **values):
+    """Copy an exported file, some of its tensors filled with a value; dots in names as two _."""
+    model = onnx.load(source)
+    tensors = {each.name: each for each in model.graph.initializer}
+    for name, value in values.items():
+        tensor = tensors[name.replace("__", ".")]
+        filled = np.full_like(onnx.numpy_helper.to_array(tensor), value)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(filled, tensor.name))
     onnx.save(model, target)
     return target
 
@@ -105,6 +118,31 @@ def test_bad_reading_is_refused_and_forgotten(exported, name, values, words):
         policies[0].step(replace(a_reading(1), **{name: values}))
     one, other = (policy.step(a_reading(2)).joint_targets for policy in policies)
     assert np.array_equal(one, other)
+
+
+def test_output_that_is_not_finite_is_never_returned_and_is_forgotten(exported, tmp_path):
+    # Infinity times 0 is NaN; times anything else it is clipped.
+    path = edit_constants(
+        exported / POLICY_FILE, tmp_path / "policy.onnx", scale_of_velocity_commands=np.inf
+    )
+    policies = [DeployedPolicy(path) for _ in range(2)]
+    moving = [replace(a_reading(seed), velocity_commands=(0.5, 0.1, 0.2)) for seed in range(2)]
+    for policy in policies:
+        policy.step(moving[0])
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"not finite.*joints into damping"):
+            policies[0].step(replace(a_reading(1), velocity_commands=np.zeros(3)))
+    one, other = (policy.step(moving[1]).joint_targets for policy in policies)
+    assert np.array_equal(one, other)
+
+
+def test_limits_of_targets_hide_no_action_that_is_not_finite(checkpoint, tmp_path):
+    checkpoint.env_cfg["actions"]["joint_pos"]["clip"] = {".*": [-1.0, 1.0]}
+    path, _ = export_policy(save(checkpoint, tmp_path), tmp_path)
+    DeployedPolicy(path).step(a_reading())
+    edit_constants(path, path, network__policy__actor__mlp__2__bias=np.inf)
+    with pytest.raises(UserError, match="not finite"):
+        DeployedPolicy(path).step(a_reading())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.training_env import Breakdowns
 
 NO_ACTION = torch.zeros(3, 12)
 
@@ -99,6 +100,7 @@ def test_a_broken_robot_starts_anew_is_counted_and_disturbs_nobody(make_env, env
         each.reset(seed=5)
         each.step(NO_ACTION)
     env.check_health()
+    fall = env.cfg.rewards["is_terminated"]
     getattr(env.sim.data, field)[1, 9] = value
     obs, reward, terminated, time_outs, extras = env.step(NO_ACTION)
     expected = undisturbed.step(NO_ACTION)
@@ -106,18 +108,45 @@ def test_a_broken_robot_starts_anew_is_counted_and_disturbs_nobody(make_env, env
     assert terminated.tolist() == [False, True, False] and not time_outs.any()
     for tensor in (*obs.values(), *extras["terminal_obs"].values(), reward, extras["style_scale"]):
         assert tensor.isfinite().all()
-    assert reward[1] == 0.0
+    # It is paid for its fall, and for nothing else.
+    assert reward[1] == pytest.approx(fall.weight * fall.params["initial_share"] * env.step_dt)
+    assert extras["state_is_valid"].tolist() == [True, False, True]
     assert all((group[1] == 0.0).all() for group in extras["terminal_obs"].values())
     others = torch.tensor((0, 2))
     for group in ("actor_obs", "critic_obs", "amp_obs"):
         torch.testing.assert_close(obs[group][others], expected[0][group][others])
     torch.testing.assert_close(reward[others], expected[1][others])
-    assert env.check_health() == 1
-    assert env.check_health() == 0
+    assert env.check_health() == Breakdowns(robots=1, resets=1)
+    assert env.check_health() == Breakdowns()
     for _ in range(3):
         obs, reward, *_ = env.step(NO_ACTION)
         assert all(group.isfinite().all() for group in obs.values()) and reward.isfinite().all()
-    assert env.check_health() == 0
+    for robot in (0, 0, 2):
+        getattr(env.sim.data, field)[robot, 9] = value
+        env.step(NO_ACTION)
+    assert env.check_health() == Breakdowns(robots=2, resets=3)
+
+
+def test_reward_terms_at_fault_are_logged_but_not_for_broken_robots(make_env):
+    def edit(cfg):
+        calm(cfg)
+        cfg.rewards["stand_still"].func = lambda env: torch.tensor((math.nan, 0.0, math.nan))
+
+    env = make_env(3, edit=edit)
+    env.step(NO_ACTION)
+    env.sim.data.qvel[0, 9] = math.nan
+    _, reward, *_ = env.step(NO_ACTION)
+    assert reward.isfinite().all()
+    log = env.read_log()
+    assert log["Reward_Faults/stand_still"] == (3, 5)
+    assert log["Reward_Faults/joint_power"] == (0, 5)
+    assert not any(name.startswith("Reward_Faults") for name in env.read_log())
+
+
+@pytest.mark.parametrize("largest", (0.0, math.inf, math.nan))
+def test_a_largest_reward_that_lets_nothing_or_anything_pass_is_refused(make_env, largest):
+    with pytest.raises(UserError, match="largest_reward is"):
+        make_env(1, edit=lambda cfg: setattr(cfg, "largest_reward", largest))
 
 
 def test_the_state_dump_reproduces_the_next_step(make_env, env, tmp_path):

@@ -57,6 +57,14 @@ def test_lists_of_environments_are_filled_up_or_cut(due, ids):
     assert count == min(len(due), 3)
 
 
+def test_what_is_urgent_comes_first_in_a_list_of_environments():
+    mask = torch.tensor([True, True, False, True, True])
+    urgent = torch.tensor([False, False, True, True, True])
+    for size, ids in ((1, [3]), (3, [3, 4, 0]), (6, [3, 4, 0, 1, 9, 9])):
+        found, count = padded_ids(mask, size, fill=9, urgent=urgent)
+        assert found.tolist() == ids and count == min(size, 4)
+
+
 def test_a_step_reads_nothing_from_the_device_whoever_falls(vec_env):
     env = vec_env.unwrapped
     # The physics of a CPU lives on the host anyway.
@@ -172,6 +180,15 @@ def test_what_finds_no_room_waits_a_step_and_is_counted(vec_env):
     log = env.read_log()
     assert log["Perf/waiting_resets"] == (1, 1)
     assert env.read_log()["Perf/waiting_resets"] == (0, 1)
+
+
+def test_a_robot_whose_physics_broke_never_waits(vec_env):
+    env = vec_env.unwrapped
+    lay_on_side(env, [0, 1, 2])
+    env.sim.data.qvel[3, 9] = math.nan
+    obs, reward, dones, _ = vec_env.step(torch.zeros(NUM_ROBOTS, 12))
+    assert dones.tolist() == [1, 0, 0, 1]
+    assert reward.isfinite().all() and all(group.isfinite().all() for group in obs.values())
 
 
 def test_the_log_counts_the_episodes_that_ended(vec_env):

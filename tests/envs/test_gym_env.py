@@ -97,4 +97,5 @@ def test_padding_environment_of_fixed_shapes_stays_hidden(make_env):
     assert all(len(of) == 3 for of in obs.values())
     obs, *results, infos = env.step(env.action_space.sample())
     assert all(len(of) == 3 for of in (*obs.values(), *results, *infos["final_obs"].values()))
-    assert len(infos["_final_obs"]) == len(infos["style_scale"]) == 3
+    per_robot = ("_final_obs", "style_scale", "state_is_valid")
+    assert [len(infos[name]) for name in per_robot] == [3, 3, 3]

@@ -30,14 +30,14 @@ def vec_env(make_env) -> AmpVaeVecEnv:
 
 
 def linear_model(
-    layout, *, inputs=("actor_obs", "vae_obs", "memory")
+    layout, *, inputs=("actor_obs", "vae_obs", "memory"), weight=1.0
 ) -> onnxruntime.InferenceSession:
     """An ONNX model that picks its outputs from its inputs: the first columns of each."""
     widths = [layout.width("actor_obs"), layout.width("vae_obs"), MEMORY]
     outputs = {"actions": ACTIONS, "estimates": ESTIMATES, "next_memory": MEMORY}
     nodes, weights = [], []
     for port, width, (name, count) in zip(inputs, widths, outputs.items(), strict=True):
-        pick = np.eye(width, count, dtype=np.float32)
+        pick = np.eye(width, count, dtype=np.float32) * np.float32(weight)
         weights.append(numpy_helper.from_array(pick, f"pick_{name}"))
         nodes.append(helper.make_node("MatMul", [port, f"pick_{name}"], [name]))
     graph = helper.make_graph(
@@ -88,6 +88,12 @@ def test_files_of_another_kind_are_refused(vec_env):
     wrong = linear_model(layout, inputs=("joint_pos", "joint_vel", "memory"))
     with pytest.raises(UserError, match=r"joint_pos, joint_vel, memory -> .* without history"):
         OnnxInferencePolicy(wrong, layout, velocity_mass_com())
+
+
+def test_networks_that_are_not_finite_are_refused(vec_env):
+    layout = vec_env.observation_layout
+    with pytest.raises(UserError, match=r"not finite.*export it anew"):
+        OnnxInferencePolicy(linear_model(layout, weight=np.nan), layout, velocity_mass_com())
 
 
 def test_truth_is_in_si_units_whatever_the_network_was_scaled_by(vec_env):

@@ -113,6 +113,9 @@ class ScriptedEnv:
                     "style_scale": torch.tensor(extras["style_scale"][t])
                     if "style_scale" in extras
                     else torch.ones(self.num_envs),
+                    "state_is_valid": torch.tensor(extras["state_is_valid"][t]).bool()
+                    if "state_is_valid" in extras
+                    else torch.ones(self.num_envs).bool(),
                 },
             )
         algorithm.compute_returns(self.observe([0.0] * self.num_envs))
@@ -175,6 +178,29 @@ def test_replayed_pairs_are_one_step_of_one_episode() -> None:
     assert torch.equal(after, before + 1.0)
 
 
+@pytest.mark.parametrize(
+    ("state_is_valid", "kept"),
+    [
+        ([[1, 1], [1, 0], [1, 1]], {100.0, 200.0, 101.0, 102.0, 300.0}),
+        ([[0, 0], [0, 0], [0, 1]], {300.0}),
+    ],
+)
+def test_pairs_of_broken_physics_are_not_replayed(
+    state_is_valid: list[list[int]], kept: set[float]
+) -> None:
+    algorithm, env = _scripted(num_envs=2, num_steps=3)
+    states = [[100.0, 200.0], [101.0, 201.0], [102.0, 300.0]]
+    terminal = [
+        [state + 1.0 if sound else 0.0 for state, sound in zip(*of, strict=True)]
+        for of in zip(states, state_is_valid, strict=True)
+    ]
+    dones = [[1 - sound for sound in of] for of in state_is_valid]
+    env.play(algorithm, states, terminal, dones, state_is_valid=state_is_valid)
+    before, after = style_of(algorithm).replay.sample(200)
+    assert set(before.flatten().tolist()) == kept
+    assert torch.equal(after, before + 1.0)
+
+
 def test_time_out_bootstraps_on_the_value_of_the_terminal_state() -> None:
     algorithm, env = _scripted(num_envs=3, num_steps=2)
     terminal_obs = env.observe([0.0, 0.0, 0.0])
@@ -190,6 +216,7 @@ def test_time_out_bootstraps_on_the_value_of_the_terminal_state() -> None:
                 "time_outs": torch.tensor([True, False, False]) & last,
                 "terminal_obs": terminal_obs,
                 "style_scale": torch.zeros(3),
+                "state_is_valid": torch.ones(3, dtype=torch.bool),
             },
         )
     algorithm.compute_returns(env.observe([0.0, 0.0, 0.0]))

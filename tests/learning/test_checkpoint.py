@@ -20,13 +20,9 @@ from toy_env import toy_cfg, toy_layout
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError
-from rl_sim_env.learning.checkpoint import (
-    Checkpoint,
-    random_state,
-    resolve_checkpoint,
-    restore_random_state,
-)
+from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+from rl_sim_env.learning.random_state import random_state, restore_random_state
 
 
 def make_checkpoint(iteration: int = 3) -> Checkpoint:
@@ -168,6 +164,47 @@ def leaves(checkpoint: Checkpoint) -> tuple[list[torch.Tensor], list[Any]]:
     found = pytree.tree_leaves(dataclasses.asdict(checkpoint))
     tensors = [leaf for leaf in found if isinstance(leaf, torch.Tensor)]
     return tensors, [leaf for leaf in found if not isinstance(leaf, torch.Tensor)]
+
+
+def poisoned(iteration: int) -> Checkpoint:
+    checkpoint = make_checkpoint(iteration)
+    checkpoint.algorithm = {"learners": {"policy": {"moments": [torch.tensor([1.0, torch.nan])]}}}
+    return checkpoint
+
+
+def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "model_3.pt"
+    with pytest.raises(UserError, match=r"model_3\.pt: not .*learners\.policy\.moments\.0 is not"):
+        poisoned(3).save(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_named_checkpoint_that_is_not_finite_is_refused_with_the_good_one_before(
+    tmp_path: Path,
+) -> None:
+    for iteration in (2, 9, 10, 11):
+        checkpoint = make_checkpoint if iteration in (2, 9) else poisoned
+        checkpoint(iteration).write(tmp_path / f"model_{iteration}.pt")
+    path = resolve_checkpoint(tmp_path / "model_11.pt", root=tmp_path)
+    with pytest.raises(UserError, match=r"model_11\.pt: .*moments\.0 is not .*is .*model_9\.pt"):
+        Checkpoint.load(path)
+    (tmp_path / "model_10.pt").rename(tmp_path / "model_1.pt")
+    with pytest.raises(UserError, match=r"model_1\.pt: .*moments\.0 is not finite$"):
+        Checkpoint.load(tmp_path / "model_1.pt")
+
+
+def test_the_newest_checkpoint_of_a_run_is_its_newest_good_one(tmp_path: Path) -> None:
+    older, run = tmp_path / "01-01", tmp_path / "01-02"
+    make_checkpoint(7).save(older / "model_7.pt")
+    for iteration in (2, 9):
+        make_checkpoint(iteration).save(run / f"model_{iteration}.pt")
+    poisoned(10).write(run / "model_10.pt")
+    (run / "model_11.pt").write_bytes((run / "model_9.pt").read_bytes()[:500])
+    with pytest.warns(Notice, match=r"model_11.*truncated.*model_10.*moments\.0.*taking .*_9\.pt"):
+        assert resolve_checkpoint(root=tmp_path) == run / "model_9.pt"
+    for file in (run / "model_2.pt", run / "model_9.pt"):
+        file.unlink()
+    assert resolve_checkpoint(root=tmp_path) == run / "model_11.pt", "never that of another run"
 
 
 @pytest.mark.parametrize("content", [b"0", b"{}", b"hello world\n" * 99, bytes(range(256)) * 9])

@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from parts import estimator_of
+from parts import estimator_of, ppo_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.checkpoint import Checkpoint, random_state
+from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.log_writer import mean_metrics
+from rl_sim_env.learning.random_state import random_state
+from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.learning.runner import AmpVaeRunner, StopSignals
+from rl_sim_env.learning.training_env import Breakdowns
 
 PROGRAM = Path(__file__).parent / "toy_train.py"
 
@@ -168,25 +171,36 @@ def test_without_a_folder_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_nan_in_one_percent_of_the_environments_is_counted_and_survived(tmp_path: Path) -> None:
-    class RarelyBrokenEnv(ToyEnv):
-        def check_health(self) -> int:
-            return 1
+class BreakingEnv(ToyEnv):
+    """The physics of so many robots breaks down, in the third iteration and after it."""
 
-    make_runner(tmp_path, RarelyBrokenEnv(num_envs=100)).learn(2)
-    assert scalars(tmp_path)["Perf/nan_resets"] == [(0, 1.0), (1, 1.0)]
+    def __init__(self, num_envs: int, breakdowns: Breakdowns) -> None:
+        super().__init__(num_envs)
+        self.breakdowns = breakdowns
+        self.checks = 0
+
+    def check_health(self) -> Breakdowns:
+        self.checks += 1
+        return self.breakdowns if self.checks >= 3 else Breakdowns()
 
 
-def test_nan_in_more_stops_with_a_dump(tmp_path: Path) -> None:
-    class BrokenEnv(ToyEnv):
-        iterations = 0
+@pytest.mark.parametrize(
+    ("num_envs", "breakdowns"),
+    [(100, Breakdowns(robots=1, resets=8)), (200, Breakdowns(2, 16)), (8, Breakdowns(3, 10))],
+)
+def test_breakdowns_of_few_robots_and_a_few_of_any_are_counted_and_survived(
+    tmp_path: Path, num_envs: int, breakdowns: Breakdowns
+) -> None:
+    make_runner(tmp_path, BreakingEnv(num_envs, breakdowns)).learn(4)
+    counted = [resets for _, resets in scalars(tmp_path)["Perf/nan_resets"]]
+    assert counted == [0.0, 0.0, breakdowns.resets, breakdowns.resets]
 
-        def check_health(self) -> int:
-            self.iterations += 1
-            return 2 if self.iterations == 3 else 0
 
-    env = BrokenEnv(num_envs=100)
-    with pytest.raises(UserError, match=r"iteration 2: .* 2 of 100 environments") as stopped:
+@pytest.mark.parametrize("num_envs", [8, 100])
+def test_more_breakdowns_stop_with_a_dump_to_go_on_from(tmp_path: Path, num_envs: int) -> None:
+    env = BreakingEnv(num_envs, Breakdowns(robots=8, resets=64))
+    told = rf"iteration 2: .* 8 of {num_envs} robots .* 64 times .*sound.*--checkpoint .*failed\.pt"
+    with pytest.raises(UserError, match=told) as stopped:
         make_runner(tmp_path, env).learn(6)
     dump = tmp_path / "dump_iteration_2"
     assert str(dump) in str(stopped.value)
@@ -196,7 +210,9 @@ def test_nan_in_more_stops_with_a_dump(tmp_path: Path) -> None:
     assert facts["last_checkpoint"] == str(tmp_path / "model_0.pt")
     state = torch.load(dump / "rank_0" / "env_state.pt", weights_only=True)
     assert torch.equal(state["history"], env.history)
-    assert Checkpoint.load(dump / "rank_0" / "failed.pt").iteration == 1
+    resumed = make_runner(None, ToyEnv(num_envs))
+    resumed.load(dump / "rank_0" / "failed.pt")
+    assert resumed.current_learning_iteration == 1
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
@@ -212,21 +228,86 @@ def test_a_loss_that_is_not_finite_stops_with_a_dump_and_keeps_the_checkpoint(
 
     with pytest.raises(UserError, match=r"iteration 1: rank 0: .*Loss/value_function.*dump_"):
         make_runner(tmp_path, PoisonedEnv()).learn(6)
+    with pytest.raises(UserError, match=r"failed\.pt: .* is not finite"):
+        Checkpoint.load(tmp_path / "dump_iteration_1" / "rank_0" / "failed.pt")
     before = Checkpoint.load(tmp_path / "model_0.pt")
     actor = before.algorithm["learners"]["policy"]["modules"]["actor"]
     assert all(value.isfinite().all() for value in actor.values())
     assert not (tmp_path / "model_1.pt").exists()
 
 
+def test_a_gradient_that_is_not_finite_before_a_save_leaves_the_checkpoint_before(
+    tmp_path: Path,
+) -> None:
+    runner = make_runner(tmp_path, save_interval=1)
+    weight = next(iter(ppo_of(runner.alg).actor.parameters()))
+    mini_batches = 0
+
+    def poison_the_last_of_the_second_iteration(gradient: torch.Tensor) -> torch.Tensor:
+        nonlocal mini_batches
+        mini_batches += 1
+        return gradient * torch.nan if mini_batches == 8 else gradient
+
+    weight.register_hook(poison_the_last_of_the_second_iteration)
+    with pytest.raises(UserError, match=r"model_1\.pt: not written.*actor\..* is not finite"):
+        runner.learn(6)
+    assert mini_batches == 8
+    assert [path.name for path in tmp_path.glob("model_*")] == ["model_0.pt"]
+    make_runner(None).load(tmp_path / "model_0.pt")
+
+
+class FaultyRewardEnv(ToyEnv):
+    """Says that a reward term was at fault in so many robot-steps of every iteration."""
+
+    def __init__(self, count: int, num_envs: int) -> None:
+        super().__init__(num_envs=num_envs)
+        self.count = count
+
+    def read_log(self) -> dict[str, tuple[float, int]]:
+        steps = 8 * self.num_envs
+        return {
+            **super().read_log(),
+            f"{REWARD_FAULTS}slide": (self.count, steps),
+            f"{REWARD_FAULTS}track": (0, steps),
+        }
+
+
+def test_a_reward_term_that_is_rarely_at_fault_is_warned_of_once_and_has_a_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_runner(tmp_path, FaultyRewardEnv(count=10, num_envs=125)).learn(2)
+    told = capsys.readouterr().out
+    assert told.count("warning: reward term 'slide'") == 1 and "in 1.00% of" in told
+    assert "'track'" not in told
+    assert "rewards not finite or absurd: slide 1.00%" in told
+    curve = scalars(tmp_path)["Reward_Faults/slide"]
+    assert [share for _, share in curve] == pytest.approx([0.01, 0.01])
+
+
+@pytest.mark.parametrize(("count", "num_envs"), [(11, 125), (11, 2)])
+def test_a_reward_term_that_is_often_at_fault_ends_training_and_loses_nothing(
+    tmp_path: Path, count: int, num_envs: int
+) -> None:
+    words = r"iteration 0: .*'slide'.*%.*env\.rewards\.slide\.weight=0.*--resume.*model_0\.pt"
+    with pytest.raises(UserError, match=words):
+        make_runner(tmp_path, FaultyRewardEnv(count, num_envs), save_interval=100).learn(5)
+    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
+
+
+def test_few_robots_may_have_a_few_faults(tmp_path: Path) -> None:
+    make_runner(tmp_path, FaultyRewardEnv(count=10, num_envs=2)).learn(2)
+    assert (tmp_path / "model_1.pt").exists()
+
+
 def test_physics_without_room_ends_training_and_loses_nothing(tmp_path: Path) -> None:
     class OverflowingEnv(ToyEnv):
         checks = 0
 
-        def check_health(self) -> int:
+        def check_health(self) -> Breakdowns:
             self.checks += 1
             if self.checks == 3:
                 raise UserError("contacts overflow: raise sim.nconmax")
-            return 0
+            return Breakdowns()
 
     with pytest.raises(UserError, match=r"sim\.nconmax.*--resume.*model_2\.pt"):
         make_runner(tmp_path, OverflowingEnv(), save_interval=100).learn(5)

@@ -24,6 +24,7 @@ from rl_sim_env.learning.config import (
 )
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.symmetry import ACTIONS, Reflection
+from rl_sim_env.learning.training_env import Breakdowns
 
 JOINTS = 2
 HISTORY = 3
@@ -140,6 +141,7 @@ class ToyEnv:
             "time_outs": time_outs,
             "terminal_obs": terminal_obs,
             "style_scale": (state["command"][:, 0].abs() > 0.1).float(),
+            "state_is_valid": torch.ones_like(fell),
         }
         self.log["Episode_Reward/track_lin_vel"] += [*returns[dones].tolist()]
         self.log["Metrics/velocity/error_vel_xy"] += [*error[dones].tolist()]
@@ -164,8 +166,8 @@ class ToyEnv:
         self.episode_length_buf = saved["episode_length"].clone()
         return True
 
-    def check_health(self) -> int:
-        return 0
+    def check_health(self) -> Breakdowns:
+        return Breakdowns()
 
     def dump_state(self, path: Path) -> Path:
         torch.save(self.training_state(), path)

@@ -51,6 +51,7 @@ OF_THE_RUN = (
     "overlap",
     "viewer",
     "sim.nan_guard",
+    "largest_reward",
     "recorders",
     "events.motion.params.motion_paths",
     "robot.mjcf_path",

@@ -221,12 +221,19 @@ class DeployedPolicy:
             reading: What the sensors say now.
 
         Raises:
-            UserError: A sensor delivers another number of values, or values that are not finite.
-                The policy's memory is as before.
+            UserError: A sensor delivers another number of values, or values that are not finite; or
+                what the policy makes of them is not finite. The policy's memory is as before.
         """
         for name in self._sensors:
             self._take(name, getattr(reading, name))
         outputs = cast("list[FloatArray]", self._session.run(OUTPUTS, self._inputs))
+        for name, values in zip(OUTPUTS, outputs, strict=True):
+            # All of them: a limit of the targets would hide an action that is not finite.
+            if not np.isfinite(values).all():
+                raise UserError(
+                    f"{name}: the policy's output is not finite ({values[0]}); put the joints into "
+                    "damping, and export the policy anew from a checkpoint that walks"
+                )
         targets, estimates, *state = outputs
         self._inputs.update(zip(STATE, state, strict=True))
         parts = np.split(estimates[0], self._estimate_ends)

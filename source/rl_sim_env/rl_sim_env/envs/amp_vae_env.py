@@ -31,6 +31,7 @@ from rl_sim_env.envs.managers import (
 from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.robots import RobotIndex
 from rl_sim_env.robots.leg_drive import LegDrive
@@ -75,6 +76,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     sim: NativeSimulation | WarpSimulation
     observation_manager: StackedObservationManager
     curriculum_manager: DeviceCurriculumManager
+    reward_manager: DeviceRewardManager
     episode_length_buf: torch.Tensor
 
     def __init__(
@@ -169,7 +171,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         )
         self.termination_manager = DeviceTerminationManager(cfg.terminations, self)
         self.reward_manager = DeviceRewardManager(
-            cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt
+            cfg.rewards, self, scale_by_dt=cfg.scale_rewards_by_dt, largest=cfg.largest_reward
         )
         self.curriculum_manager = DeviceCurriculumManager(cfg.curriculum, self)
         self.metrics_manager = (
@@ -200,8 +202,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         Returns:
             Observations, rewards, terminated, time-outs, extras. Extras hold ``terminal_obs``: the
-            groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes, and
-            ``style_scale``: the factor of the style reward, shape (num_envs,).
+            groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes,
+            ``state_is_valid``: whose state that is no wreck of the physics, and ``style_scale``:
+            the factor of the style reward, shape (num_envs,) each.
         """
         self._sim_step_counter += self.cfg.decimation
         if (
@@ -264,16 +267,16 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             Whose episode ends now, as :meth:`select` lists it.
         """
         due = self.termination_manager.compute()
-        reset_ids = self.select(due)
+        state_is_valid = self.state_is_valid()
+        # A broken robot that had to wait would show its state to the networks.
+        reset_ids = self.select(due, urgent=~state_is_valid)
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
-        state_is_valid = self.state_is_valid()
-        reward, _ = fork_join(
-            lambda: self.reward_manager.compute(dt=self.step_dt),
+        self.reward_buf, _ = fork_join(
+            lambda: self.reward_manager.compute_where(state_is_valid, self.step_dt),
             lambda: self._report_transition(state_is_valid),
         )
-        self.reward_buf = torch.where(state_is_valid, reward, 0.0)
         self.metrics_manager.compute()
         if len(reset_ids) > 0:
             self._failures.end_step(~state_is_valid & self.reset_buf)
@@ -324,7 +327,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             if isinstance(sensor, ContactSensor):
                 _ = sensor.data
 
-    def select(self, mask: torch.Tensor) -> torch.Tensor:
+    def select(self, mask: torch.Tensor, urgent: torch.Tensor | None = None) -> torch.Tensor:
         """Indices of the environments of a mask.
 
         With fixed shapes there are always equally many: the padding environment fills the list, and
@@ -332,10 +335,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         Args:
             mask: Shape (num_envs,).
+            urgent: Who comes first where there is not room for all. Shape (num_envs,).
         """
         if self._reset_capacity is None:
             return mask.nonzero().squeeze(-1)
-        return padded_ids(mask, self._reset_capacity, fill=self.num_robots)[0]
+        return padded_ids(mask, self._reset_capacity, fill=self.num_robots, urgent=urgent)[0]
 
     def _pad_action(self, action: torch.Tensor) -> torch.Tensor:
         """Actions of all environments: the padding environment's are zero."""
@@ -405,6 +409,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     def _report_transition(self, state_is_valid: torch.Tensor) -> None:
         # A broken state must not reach the networks; its environment starts anew in this step.
+        self.extras["state_is_valid"] = state_is_valid
         self.extras["terminal_obs"] = {
             group: torch.where(
                 state_is_valid[:, None], self.observation_manager.compute_group(group), 0.0
@@ -413,10 +418,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         }
         for name, term in self.transition_terms.items():
             self.extras[name] = torch.where(state_is_valid[:, None], term(self), 0.0)
-        moving = self.velocity_command.is_moving
-        self.extras["style_scale"] = (
-            moving * state_is_valid * self._style_scale_of_family[self.terrain_types.ids]
-        )
+        style_scale = self._style_scale_of_family[self.terrain_types.ids]
+        self.extras["style_scale"] = style_scale * self.velocity_command.is_moving * state_is_valid
 
     def state_is_valid(self) -> torch.Tensor:
         """Whether the physics state is finite and no velocity is absurd. Shape (num_envs,)."""
@@ -427,12 +430,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     # What the trainer asks between rollouts.
 
-    def check_health(self) -> int:
-        """Look for trouble that a rollout must not stop for.
-
-        Returns:
-            Number of environments that were reset since the last call because physics broke down:
-            NaN or absurd velocities.
+    def check_health(self) -> Breakdowns:
+        """Look for trouble that a rollout must not stop for: breakdowns since the last call.
 
         Raises:
             UserError: Contacts or constraints did not fit into the simulation's buffers.
@@ -445,11 +444,13 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
         ``Episode_Reward/*``: reward per second of the longest episode; ``Episode_Termination/*``:
         share of the episodes that ended so; ``Metrics/*``: means over episodes; ``Curriculum/*``:
-        what the curricula reported last; ``Perf/waiting_resets``: resets that found no room.
+        what the curricula reported last; ``Reward_Faults/*``: share of the robot-steps in which a
+        term was not finite or absurd; ``Perf/waiting_resets``: resets that found no room.
         """
         totals = self._episode_meter.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
+        totals |= self.reward_manager.read_faults()
         if self._reset_capacity is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from mjlab.envs import ManagerBasedRlEnvCfg
@@ -52,6 +53,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """A joint or base that moves faster than this [m/s, rad/s] has left physics: its robot is reset
     before a reward of astronomical size reaches the learner."""
 
+    largest_reward: float = 1e6
+    """A weighted reward term beyond plus or minus this counts as 0, as one that is not finite does,
+    and is counted; above 0. Training stops where that is more than rare."""
+
     fixed_shapes: bool = False
     """Whether every step runs the same operations on tensors of the same shapes and reads nothing
     from the device, as GPUs want it. One padding environment is added, the last, which stands in
@@ -90,6 +95,10 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
             raise UserError("capture_step needs fixed_shapes; set both, or neither")
         if not 0.0 < self.reset_share <= 1.0:
             raise UserError(f"reset_share is {self.reset_share}; it must be above 0 and at most 1")
+        if not 0.0 < self.largest_reward < math.inf:
+            raise UserError(
+                f"largest_reward is {self.largest_reward}; it must be above 0 and finite"
+            )
         if self.inverse_weight_interval < 1:
             raise UserError(
                 f"inverse_weight_interval is {self.inverse_weight_interval}; it must be at least 1"

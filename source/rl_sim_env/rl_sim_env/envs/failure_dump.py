@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.envs.selection import padded_ids
+from rl_sim_env.learning.training_env import Breakdowns
 
 if TYPE_CHECKING:
     from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
@@ -36,7 +37,7 @@ class FailureDump:
         self._env = env
         self._before: Snapshot = {}
         self._last: Snapshot = {}
-        self._resets = torch.zeros((), dtype=torch.long, device=env.device)
+        self._resets = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
 
     def begin_step(self) -> None:
         """Remember the physics state that a step starts from."""
@@ -48,7 +49,7 @@ class FailureDump:
         Args:
             is_broken: Shape (num_envs,).
         """
-        self._resets += is_broken.sum()
+        self._resets += is_broken
         ids, count = padded_ids(is_broken, min(_MAX_DUMPED, len(is_broken)), fill=0)
         new = {"env_ids": ids, "count": count, **self._snapshot(ids, self._before)}
         if not self._last:
@@ -56,11 +57,12 @@ class FailureDump:
         for name, value in self._last.items():
             torch.where(count > 0, new[name], value, out=value)
 
-    def count(self) -> int:
-        """Robots that broke since the last call. Reads the device."""
-        count = int(self._resets)
+    def count(self) -> Breakdowns:
+        """What broke since the last call. Reads the device."""
+        resets = self._resets[: self._env.num_robots]
+        robots, total = torch.stack(((resets > 0).sum(), resets.sum())).tolist()
         self._resets.zero_()
-        return count
+        return Breakdowns(robots=robots, resets=total)
 
     def dump(self, path: Path) -> None:
         """Write the present state and the last failure.

@@ -71,7 +71,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
         Returns:
             Observations by group, rewards, terminations, truncations, shape (num_envs,) each, and
             infos: ``final_obs`` with the groups of ``cfg.terminal_groups`` before resets,
-            ``_final_obs`` telling whose episode has ended, and ``style_scale``.
+            ``_final_obs`` telling whose episode has ended, ``style_scale`` and ``state_is_valid``.
         """
         actions = torch.as_tensor(actions, dtype=torch.float, device=self.env.device)
         obs, reward, terminated, truncated, extras = self.env.step(actions)
@@ -83,7 +83,7 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
             **extras,
             "final_obs": self._of_robots(extras["terminal_obs"]),
             "_final_obs": terminated | truncated,
-            "style_scale": extras["style_scale"][: self.num_envs],
+            **{name: extras[name][: self.num_envs] for name in ("style_scale", "state_is_valid")},
         }
         del infos["terminal_obs"]
         return self._of_robots(obs), reward, terminated, truncated, infos

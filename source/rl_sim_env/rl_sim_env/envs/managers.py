@@ -6,16 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from mjlab.envs.mdp import rewards as mjlab_rewards
 from mjlab.managers.curriculum_manager import CurriculumManager
 from mjlab.managers.event_manager import EventManager, EventMode, EventTermCfg, RecomputeLevel
 from mjlab.managers.manager_base import ManagerTermBaseCfg
 from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 from mjlab.managers.termination_manager import TerminationManager
 
+from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.reward_faults import REWARD_FAULTS
+from rl_sim_env.mdp import rewards
 
 if TYPE_CHECKING:
     from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
+
+_JUDGE_NO_STATE = (rewards.is_terminated, mjlab_rewards.is_terminated)
+"""Reward functions that hold for a robot whose physics has broken down: they ask how its episode
+ended. What others say of its state means nothing."""
 
 _TIME_TOLERANCE = 1e-6
 """A timer with less left than this [s] has run out."""
@@ -68,11 +76,23 @@ class DeviceRewardManager(RewardManager):
     """Reward manager that weighs and adds up all terms at once, and logs nothing at resets.
 
     Term by term, a GPU would launch ten small kernels for each of them; the environment's log reads
-    the sums of the episodes.
+    the sums of the episodes. A term that is not finite or absurdly large counts as 0, as mjlab has
+    it for what is not finite; here it is counted, too.
+
+    Args:
+        cfg: The terms.
+        env: The environment.
+        scale_by_dt: Whether rewards are multiplied by the control step.
+        largest: A weighted term beyond this, before that, is absurd; finite.
     """
 
     def __init__(
-        self, cfg: dict[str, RewardTermCfg], env: AmpVaeEnv, *, scale_by_dt: bool = True
+        self,
+        cfg: dict[str, RewardTermCfg],
+        env: AmpVaeEnv,
+        *,
+        scale_by_dt: bool = True,
+        largest: float,
     ) -> None:
         super().__init__(cfg, env, scale_by_dt=scale_by_dt)
         self._terms = {name: self.get_term_cfg(name) for name in self.active_terms}
@@ -80,9 +100,29 @@ class DeviceRewardManager(RewardManager):
         self._episode_sums = dict(zip(self._terms, self._sums, strict=True))
         self._weights: list[float] = []
         self._weight_of_column = torch.empty(0, device=self.device)
+        self._largest = largest
+        self._num_robots = env.num_robots
+        self._judges_no_state = torch.tensor(
+            [term.func in _JUDGE_NO_STATE for term in self._terms.values()], device=self.device
+        )
+        # Faults of each term, and behind them the robot-steps that were looked at.
+        self._tally = torch.zeros(len(self._terms) + 1, dtype=torch.long, device=self.device)
 
     def compute(self, dt: float) -> torch.Tensor:
-        """Reward of a step; what is not finite counts as 0. Shape (num_envs,)."""
+        """Reward of a step where everybody's physics is sound. Shape (num_envs,)."""
+        return self.compute_where(torch.ones_like(self._reward_buf, dtype=torch.bool), dt)
+
+    def compute_where(self, state_is_valid: torch.Tensor, dt: float) -> torch.Tensor:
+        """Reward of a step.
+
+        Args:
+            state_is_valid: Whose physics is sound, shape (num_envs,). Others are paid for their
+                fall alone, and what their terms say is no fault of the terms.
+            dt: Control step [s].
+
+        Returns:
+            Shape (num_envs,).
+        """
         weights = [term.weight for term in self._terms.values()]
         if weights != self._weights:
             self._weights = weights
@@ -96,11 +136,29 @@ class DeviceRewardManager(RewardManager):
             self._check_term_shape(name, value)
             values.append(value.float())
         rate = torch.stack(values, dim=1) * self._weight_of_column
-        torch.nan_to_num(rate, nan=0.0, posinf=0.0, neginf=0.0, out=self._step_reward)
+        # NaN compares as False.
+        counts = rate.abs() <= self._largest
+        looked_at = torch.cat((~counts, torch.ones_like(counts[:, :1])), dim=1)
+        looked_at &= state_is_valid[:, None]
+        self._tally += looked_at[: self._num_robots].sum(dim=0)
+        counts &= state_is_valid[:, None] | self._judges_no_state
+        self._step_reward.copy_(torch.where(counts, rate, 0.0))
         scale = dt if self._scale_by_dt else 1.0
         self._sums.add_(self._step_reward.T, alpha=scale)
         torch.sum(self._step_reward, dim=1, out=self._reward_buf)
-        return self._reward_buf.mul_(scale)
+        return self._reward_buf * scale
+
+    def read_faults(self) -> Totals:
+        """How often each term was at fault since the last call, and in how many robot-steps.
+
+        By the names that are logged. Reads the device; empty where there was no step.
+        """
+        *faults, robot_steps = self._tally.tolist()
+        self._tally.zero_()
+        if not robot_steps:
+            return {}
+        names = (f"{REWARD_FAULTS}{name}" for name in self._terms)
+        return {name: (count, robot_steps) for name, count in zip(names, faults, strict=True)}
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
         """Begin the sums of new episodes, and reset the terms that have a state."""

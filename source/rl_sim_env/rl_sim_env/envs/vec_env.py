@@ -15,6 +15,7 @@ from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.symmetry import Reflection
+from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.reflections import reflections
 
 
@@ -102,7 +103,7 @@ class AmpVaeVecEnv(VecEnv):
         """See :meth:`AmpVaeEnv.read_log`."""
         return self.env.read_log()
 
-    def check_health(self) -> int:
+    def check_health(self) -> Breakdowns:
         """See :meth:`AmpVaeEnv.check_health`."""
         return self.env.check_health()
 

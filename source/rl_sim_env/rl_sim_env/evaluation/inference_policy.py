@@ -50,7 +50,7 @@ class OnnxInferencePolicy:
         targets: What it estimates; see :func:`exported_targets`.
 
     Raises:
-        UserError: The file has other inputs or outputs.
+        UserError: The file has other inputs or outputs, or its networks are not finite.
     """
 
     def __init__(
@@ -69,6 +69,14 @@ class OnnxInferencePolicy:
                 f"ONNX file with {', '.join(widths)} -> {', '.join(given)}; evaluation needs "
                 f"observation groups and {_MEMORY} -> {', '.join(_OUTPUTS)}: give the file "
                 "without history"
+            )
+        nothing = {name: np.zeros((1, width), dtype=np.float32) for name, width in widths.items()}
+        if not all(
+            np.isfinite(np.asarray(output)).all() for output in session.run(_OUTPUTS, nothing)
+        ):
+            raise UserError(
+                "ONNX file whose networks are not finite: they say NaN even when they read zeros; "
+                "export it anew, from a checkpoint that walks"
             )
         self._memory_width = widths[_MEMORY]
         self.targets = EstimationTargets(layout, targets)

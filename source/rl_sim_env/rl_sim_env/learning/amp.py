@@ -18,6 +18,7 @@ from rl_sim_env.learning.rollout import BatchIndices, Rollout
 _STATE = "amp_obs"
 _NEXT_STATE = "next_amp_obs"
 _SCALE = "style_scale"
+_SOUND = "state_is_valid"
 _REWARD = "Train/style_reward"
 _PART = 32_768
 """Transitions that are scored at once: activations of a whole rollout would fill gigabytes."""
@@ -26,8 +27,9 @@ _PART = 32_768
 class DiscriminatorLearner(Learner):
     """The adversarial motion prior (Peng et al., arXiv:2104.02180).
 
-    Of the environment it needs the group ``amp_obs``, also of the true next state, and
-    ``extras["style_scale"]``, the factor of the style reward, shape (N,).
+    Of the environment it needs the group ``amp_obs``, also of the true next state, and in extras
+    ``style_scale``, the factor of the style reward, and ``state_is_valid``, whether the next state
+    is one of sound physics, shape (N,) each.
 
     Raises:
         UserError: There are no expert motions.
@@ -60,11 +62,12 @@ class DiscriminatorLearner(Learner):
         return (Figure(label="style reward", metric=_REWARD),)
 
     def record(self, step: Transition) -> dict[str, torch.Tensor]:
-        """Both states of the transition, and how much its style counts."""
+        """Both states of the transition, how much its style counts, and whether it is valid."""
         return {
             _STATE: step.observations[_STATE],
             _NEXT_STATE: step.next_observations[_STATE],
             _SCALE: step.extras[_SCALE],
+            _SOUND: step.extras[_SOUND],
         }
 
     def shape_rewards(self, rollout: Rollout) -> dict[str, torch.Tensor]:
@@ -78,8 +81,14 @@ class DiscriminatorLearner(Learner):
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        """Keep the transitions for replay."""
-        self.replay.insert(rollout[_STATE], rollout[_NEXT_STATE])
+        """Keep the transitions for replay; a sound one takes the place of one that is not."""
+        state_is_valid = rollout[_SOUND].flatten()
+        places = torch.arange(len(state_is_valid), device=state_is_valid.device)
+        # The nearest before, or the first there is: their number is not read from the device.
+        first = state_is_valid.long().argmax()
+        sources = torch.where(state_is_valid, places, first).cummax(dim=0).values
+        pairs = (rollout[name].flatten(0, 1)[sources] for name in (_STATE, _NEXT_STATE))
+        self.replay.insert(*pairs)
         return {}
 
     def batches(self, count: int) -> Iterator[Tree]:

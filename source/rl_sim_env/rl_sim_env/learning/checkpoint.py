@@ -8,7 +8,6 @@ import errno
 import io
 import os
 import platform
-import random
 import re
 import warnings
 import zipfile
@@ -18,7 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 
 from rl_sim_env.configuration import to_plain, with_todays_names
@@ -26,6 +24,7 @@ from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
+from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
@@ -47,6 +46,10 @@ _LISTED_ENTRIES = 8
 
 class NotWrittenError(UserError):
     """A file could not be written; what stood at its path before is untouched."""
+
+
+class _DamagedError(UserError):
+    """A file that another checkpoint of its run can stand in for."""
 
 
 @dataclass(kw_only=True)
@@ -93,8 +96,20 @@ class Checkpoint:
         """Write the checkpoint; whatever interrupts it, ``path`` holds the old or the new one.
 
         Raises:
+            UserError: What was learned is not finite and would be of no use.
             NotWrittenError: The file could not be written, for instance because the disk is full.
         """
+        if poisoned := first_not_finite(self.algorithm):
+            raise UserError(
+                f"{path}: not written, because {poisoned} is not finite, for instance after a "
+                "gradient of the last mini-batch that was not; older checkpoints are intact: "
+                "continue from the last one with --resume and, if it happens again, lower the "
+                "learning rate of the learner that is named"
+            )
+        self.write(path)
+
+    def write(self, path: Path) -> None:
+        """Write whatever there is, for instance to find out what went wrong; see :meth:`save`."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         buffer = io.BytesIO()
         torch.save({"format_version": FORMAT_VERSION, **fields}, buffer)
@@ -111,8 +126,19 @@ class Checkpoint:
 
         Raises:
             UserError: The file cannot be read, is truncated or damaged, or is not a checkpoint of
-                this program.
+                this program; or what was learned is not finite. The message names the newest good
+                checkpoint of the run before it.
         """
+        try:
+            return cls._load(path)
+        except _DamagedError as error:
+            before = next((file for file in _older(path) if _why_damaged(file) is None), None)
+            if before is None:
+                raise
+            raise UserError(f"{error}; the newest good one before it is {before}") from error
+
+    @classmethod
+    def _load(cls, path: Path) -> Checkpoint:
         content = _read(path)
         if not isinstance(content, dict) or "format_version" not in content:
             found = (
@@ -133,10 +159,12 @@ class Checkpoint:
             content |= {"env_cfg": env_cfg, "task_arguments": {}}
         expected = {field.name for field in dataclasses.fields(cls)}
         if content.keys() != expected:
-            raise UserError(
+            raise _DamagedError(
                 f"{path}: damaged checkpoint: fields {_listing(expected ^ content.keys())} "
-                "are missing or unknown; use an older one of the same run"
+                "are missing or unknown"
             )
+        if poisoned := first_not_finite(content["algorithm"]):
+            raise _DamagedError(f"{path}: of no use, {poisoned} is not finite")
         names = ("config", "env_cfg", "task_arguments")
         return cls(**content | {name: with_todays_names(content[name]) for name in names})
 
@@ -279,29 +307,6 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def random_state(device: str) -> dict[str, Any]:
-    """Return the state of every random number generator this process draws from."""
-    kind, keys, *position = np.random.get_state(legacy=True)
-    state = {
-        "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *position),
-        "torch": torch.get_rng_state(),
-    }
-    if torch.device(device).type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def restore_random_state(state: Mapping[str, Any], device: str) -> None:
-    """Set the random number generators to what ``random_state`` returned."""
-    random.setstate(state["python"])
-    kind, keys, *position = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *position))
-    torch.set_rng_state(state["torch"])
-    if torch.device(device).type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
-
-
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that ``path`` never holds a part of it.
 
@@ -340,7 +345,8 @@ def resolve_checkpoint(
 
     Returns:
         The checkpoint file. The newest run is the one that wrote a checkpoint last; its newest
-        checkpoint is the one with the highest iteration number.
+        checkpoint is the one with the highest iteration number. Where that is damaged, a notice
+        says so and the newest good one before it is taken.
 
     Raises:
         UserError: Nothing fits; the message lists what there is.
@@ -389,36 +395,71 @@ def _run_folders(root: Path, load_run: str | None) -> list[Path]:
 
 
 def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
-    """Return the newest checkpoint of the first run that has any, and tell which had none."""
+    """Return the newest good checkpoint of the first run that has any, or its newest.
+
+    A notice tells which newer runs had none, and which newer checkpoints are damaged.
+    """
     for number, run in enumerate(runs):
-        numbered = [
-            (int(match[1]), file)
-            for file in run.iterdir()
-            if (match := _FILE_NAME.fullmatch(file.name))
-        ]
-        if numbered:
-            if skipped := [each.name for each in runs[:number] if each != root]:
-                message = f"{root}: newer but without a checkpoint: {_listing(skipped)}"
-                warnings.warn(message, Notice, stacklevel=3)
-            return max(numbered)[1]
+        files = _checkpoints(run)
+        if not files:
+            continue
+        if skipped := [each.name for each in runs[:number] if each != root]:
+            message = f"{root}: newer but without a checkpoint: {_listing(skipped)}"
+            warnings.warn(message, Notice, stacklevel=3)
+        damages = []
+        for file in files:
+            damage = _why_damaged(file)
+            if damage is None:
+                break
+            damages.append(damage)
+        else:
+            # Whoever loads it is told why not.
+            return files[0]
+        if damages:
+            warnings.warn(Notice(f"{'; '.join(damages)}; taking {file}"), stacklevel=3)
+        return file
     raise UserError(
         f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
         f"{_listing(entry.name for entry in runs[0].iterdir())}"
     )
 
 
+def _checkpoints(run: Path) -> list[Path]:
+    """The checkpoints in the folder of a run, newest first."""
+    files = [file for file in run.iterdir() if _FILE_NAME.fullmatch(file.name)]
+    return sorted(files, key=_iteration, reverse=True)
+
+
+def _iteration(path: Path) -> int:
+    match = _FILE_NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1
+
+
+def _older(path: Path) -> list[Path]:
+    """The checkpoints of the same run that are older than a file, newest first."""
+    return [file for file in _checkpoints(path.parent) if _iteration(file) < _iteration(path)]
+
+
+def _why_damaged(path: Path) -> str | None:
+    """What is wrong with a file that another one can stand in for; None where nothing is."""
+    try:
+        Checkpoint._load(path)
+    except _DamagedError as error:
+        return str(error)
+    return None
+
+
 def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             if _is_cut_off(file):
-                raise UserError(
-                    f"{path}: truncated, {path.stat().st_size} bytes are left of it; "
-                    "use an older checkpoint of the same run"
+                raise _DamagedError(
+                    f"{path}: truncated, {path.stat().st_size} bytes are left of it"
                 )
             if is_damaged(file):
-                raise UserError(
+                raise _DamagedError(
                     f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
-                    "comes from, or use an older checkpoint of the same run"
+                    "comes from"
                 )
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -427,7 +468,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # what is raised depends on what the bytes happen to say
-        raise UserError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
+        raise _DamagedError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
 
 
 def _is_cut_off(file: BinaryIO) -> bool:

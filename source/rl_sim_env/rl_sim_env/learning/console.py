@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.reward_faults import reward_faults
 
 WIDTH = 80
 """Columns that the output never exceeds."""
@@ -137,16 +138,20 @@ def format_block(title: str, summary: IterationSummary, shown: Sequence[Figure])
     return "\n".join(line.plain.rstrip() for line in lines)
 
 
-def _status_lines(summary: IterationSummary) -> tuple[str, str]:
+def _status_lines(summary: IterationSummary) -> list[str]:
     scalars = summary.scalars
-    return (
+    lines = [
         f"iteration {summary.iteration}/{summary.total_iterations}  {summary.progress:.0%}  "
         f"elapsed {_clock(summary.elapsed_s)}  remaining {_clock(summary.remaining_s)}",
         f"{scalars.get('Perf/total_fps', 0.0):,.0f} steps/s  "
         f"collect {scalars.get('Perf/collection_time', 0.0):.2f} s  "
         f"learn {scalars.get('Perf/learning_time', 0.0):.2f} s  "
         f"learning rate {scalars.get('Loss/learning_rate', 0.0):.1e}",
-    )
+    ]
+    if faults := reward_faults(scalars):
+        terms = ", ".join(f"{name} {share:.2%}" for name, share in faults.items())
+        lines.append(f"rewards not finite or absurd: {terms}")
+    return lines
 
 
 def _value(figure: Figure, scalars: Mapping[str, float]) -> str:

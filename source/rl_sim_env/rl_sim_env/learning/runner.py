@@ -22,23 +22,24 @@ from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.algorithm import Algorithm
-from rl_sim_env.learning.checkpoint import (
-    Checkpoint,
-    random_state,
-    restore_random_state,
-    write_atomically,
-)
+from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
+from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.rescue import Rescue
+from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
-from rl_sim_env.learning.training_env import TrainingEnv
+from rl_sim_env.learning.training_env import Breakdowns, TrainingEnv
 
-_MAX_NAN_SHARE = 0.01
-"""Part of all environments that NaN may reset in one iteration before training stops."""
+_MAX_BROKEN_SHARE = 0.01
+"""Share of the robots whose physics may break down in one iteration before training stops."""
+
+_MAX_BREAKDOWNS = 10
+"""Breakdowns that an iteration may have, however few its robots are."""
 
 
 class StopSignals:
@@ -78,8 +79,8 @@ class _Report:
 
     metrics: dict[str, tuple[float, int]]
     """Sum and number of what the environment logged."""
-    nan_resets: int = 0
-    """Environments that were reset because their state was not finite."""
+    breakdowns: Breakdowns = field(default_factory=Breakdowns)
+    """Whose physics broke down."""
     overflow: str | None = None
     """What the physics had no room for."""
     losses: dict[str, float] = field(default_factory=dict)
@@ -144,6 +145,7 @@ class AmpVaeRunner:
         self.alg = Algorithm(env, cfg, expert, self.device)
         self._last_saved: Path | None = None
         self._saved_iteration: int | None = None
+        self._reward_watch = RewardFaultWatch()
 
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
         """Train for some iterations more, or until ``cfg.max_minutes`` have passed.
@@ -155,8 +157,8 @@ class AmpVaeRunner:
 
         Raises:
             UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
-                states or losses are not finite (the message names a dump), or what was learned
-                last could not be saved anywhere.
+                states or losses are not finite (the message names a dump), reward terms are not
+                finite or absurd, or what was learned last could not be saved anywhere.
             SystemExit: SIGINT or SIGTERM asked for the end and a checkpoint was saved. The code is
                 128 plus the number of the signal, as shells have it.
         """
@@ -192,6 +194,7 @@ class AmpVaeRunner:
                 summary = self._advance(iteration, first, end, limit_s, reports)
                 log.record(summary, iteration)
                 self._require_capacity(reports, rescue)
+                self._require_rewards(iteration, summary.scalars, log, rescue)
                 stopped_by = next((each.signal for each in reports if each.signal), None)
                 if stopped_by is not None:
                     break
@@ -277,7 +280,7 @@ class AmpVaeRunner:
         report = _Report(metrics=self.env.read_log())
         collected = time.monotonic()
         try:
-            report.nan_resets = self.env.check_health()
+            report.breakdowns = self.env.check_health()
         except UserError as error:
             report.overflow = str(error)
         try:
@@ -307,13 +310,18 @@ class AmpVaeRunner:
         return obs
 
     def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
-        """End training with a dump if losses, or too many physics states, are not finite."""
+        """End training with a dump if losses are not finite, or too much physics breaks down."""
         failures = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
-        nan_resets = sum(report.nan_resets for report in reports)
+        broken = Breakdowns(
+            robots=sum(report.breakdowns.robots for report in reports),
+            resets=sum(report.breakdowns.resets for report in reports),
+        )
         num_envs = self.env.num_envs * self.processes.world_size
-        if nan_resets > _MAX_NAN_SHARE * num_envs:
+        if broken.robots > _MAX_BROKEN_SHARE * num_envs and broken.resets > _MAX_BREAKDOWNS:
             failures.append(
-                f"the physics state of {nan_resets} of {num_envs} environments became NaN"
+                f"the physics of {broken.robots} of {num_envs} robots broke down, {broken.resets} "
+                "times in all (NaN or absurd velocities): look for a time step too long, or "
+                "forces, masses and gains too large"
             )
         if failures:
             reason = f"iteration {iteration}: {'; '.join(failures)}"
@@ -326,11 +334,25 @@ class AmpVaeRunner:
             self._save_once(rescue)
             raise UserError(f"{overflow}, and continue with --resume; saved: {self._last_saved}")
 
+    def _require_rewards(
+        self, iteration: int, scalars: Mapping[str, float], log: RunLog, rescue: Rescue
+    ) -> None:
+        """Warn of reward terms that were at fault; end training, after saving it, if they are."""
+        for warning in self._reward_watch.news(scalars):
+            log.say(warning)
+        reason = self._reward_watch.reason_to_stop(scalars, self._robot_steps)
+        if reason:
+            self._save_once(rescue)
+            raise UserError(
+                f"iteration {iteration}: {reason}; then continue with --resume; saved: "
+                f"{self._last_saved}"
+            )
+
     def _advance(
         self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
     ) -> IterationSummary:
         """Count a completed iteration and say how far training is."""
-        steps = self.cfg.num_steps_per_env * self.env.num_envs * self.processes.world_size
+        steps = self._robot_steps
         # The slowest process sets the pace.
         collection_s = max(report.collection_s for report in reports)
         learning_s = max(report.learning_s for report in reports)
@@ -354,10 +376,15 @@ class AmpVaeRunner:
                 "Perf/total_fps": steps / (collection_s + learning_s),
                 "Perf/collection_time": collection_s,
                 "Perf/learning_time": learning_s,
-                "Perf/nan_resets": sum(report.nan_resets for report in reports),
+                "Perf/nan_resets": sum(report.breakdowns.resets for report in reports),
                 "Perf/total_steps": self.total_steps,
             },
         )
+
+    @property
+    def _robot_steps(self) -> int:
+        """Environment steps of an iteration, over all environments and processes."""
+        return self.cfg.num_steps_per_env * self.env.num_envs * self.processes.world_size
 
     def _open_log(self) -> RunLog:
         if not self.processes.is_main:
@@ -424,18 +451,17 @@ class AmpVaeRunner:
         return {"random": random_state(self.device), "env": env}
 
     def _dump(self, parent: Path | None, iteration: int, reason: str) -> str:
-        """Write what this process knows of a failure, and say where it is, or why it is not."""
+        """Write what this process knows of a failure; say where, and what to go on from."""
         try:
-            folder = self._dump_into(
+            return self._dump_into(
                 parent or Path(tempfile.mkdtemp(prefix="rl_sim_env_")), iteration, reason
             )
         except (OSError, RuntimeError, UserError) as error:  # torch.save raises RuntimeErrors
             if parent is not None:
                 return self._dump(None, iteration, reason)
             return f"What reproduces it could not be written ({error})"
-        return f"What reproduces it is in {folder}"
 
-    def _dump_into(self, parent: Path, iteration: int, reason: str) -> Path:
+    def _dump_into(self, parent: Path, iteration: int, reason: str) -> str:
         folder = parent / f"dump_iteration_{iteration}"
         own = folder / f"rank_{self.processes.rank}"
         own.mkdir(parents=True, exist_ok=True)
@@ -450,8 +476,12 @@ class AmpVaeRunner:
         }
         write_atomically(own / "facts.json", json.dumps(facts, indent=2).encode())
         self.env.dump_state(own / "env_state.pt")
-        self._checkpoint([self._process_state()]).save(own / "failed.pt")
-        return folder
+        checkpoint, path = self._checkpoint([self._process_state()]), own / "failed.pt"
+        checkpoint.write(path)
+        remedy = f"what was learned is sound: go on from it with --checkpoint {path}"
+        if poisoned := first_not_finite(checkpoint.algorithm):
+            remedy = f"{poisoned} is not finite: go on from {self._last_saved or 'the start'}"
+        return f"What reproduces it is in {folder}; {remedy}"
 
 
 @contextmanager

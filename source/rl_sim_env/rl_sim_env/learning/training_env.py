@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from tensordict import TensorDict
 
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.symmetry import Reflection
+
+
+class Breakdowns(NamedTuple):
+    """Robots that were reset because their physics broke down: NaN, or absurd velocities."""
+
+    robots: int = 0
+    """How many."""
+    resets: int = 0
+    """How often, all of them together."""
 
 
 class TrainingEnv(Protocol):
@@ -62,8 +71,8 @@ class TrainingEnv(Protocol):
         """Return sum and number of samples, by name, of what was logged since the last call."""
         ...
 
-    def check_health(self) -> int:
-        """Return how many environments NaN has reset since the last call.
+    def check_health(self) -> Breakdowns:
+        """Return whose physics has broken down since the last call.
 
         Raises:
             UserError: The physics lost contacts or constraints.
