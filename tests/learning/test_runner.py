@@ -117,8 +117,8 @@ def test_time_ends_training_and_drives_the_schedule(tmp_path: Path) -> None:
 
 
 def test_no_time_at_all_is_refused() -> None:
-    with pytest.raises(UserError, match="--max_minutes 0"):
-        make_runner(None, max_minutes=0).learn(1)
+    with pytest.raises(UserError, match="max_minutes is 0; it must be above 0"):
+        make_runner(None, max_minutes=0)
 
 
 def test_training_that_is_complete_says_so(tmp_path: Path) -> None:

@@ -163,8 +163,6 @@ class AmpVaeRunner:
                 "--max_iterations"
             )
         limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
-        if limit_s <= 0.0:
-            raise UserError(f"--max_minutes {self.cfg.max_minutes}: must be above 0")
         if init_at_random_ep_len:
             self.env.episode_length_buf = torch.randint_like(
                 self.env.episode_length_buf, high=int(self.env.max_episode_length)
