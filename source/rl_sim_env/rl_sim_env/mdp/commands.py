@@ -284,18 +284,23 @@ class TerrainVelocityCommand(CommandTerm):
     ) -> None:
         """Sliders that take over the command of the robot in view."""
         del on_change, request_action
-        high = self.ranges.amax(dim=0)[:, 1].tolist()
+        ends = self.ranges.amax(dim=0)[:, 1].cpu()
         with server.gui.add_folder(name.capitalize()):
             enabled = server.gui.add_checkbox("Joystick", initial_value=False)
             sliders = [
                 server.gui.add_slider(label, min=-limit, max=limit, step=0.05, initial_value=0.0)
-                for label, limit in zip(("vx [m/s]", "vy [m/s]", "yaw [rad/s]"), high, strict=True)
+                for label, limit in zip(
+                    ("vx [m/s]", "vy [m/s]", "yaw [rad/s]"), ends.tolist(), strict=True
+                )
             ]
 
         def read() -> tuple[int, torch.Tensor] | None:
             if not enabled.value:
                 return None
-            return get_env_idx(), torch.tensor([s.value for s in sliders], device=self.device)
+            # A page may send any number, and none.
+            wanted = torch.tensor([slider.value for slider in sliders]).nan_to_num(nan=0.0)
+            env_id = min(max(get_env_idx(), 0), self.num_envs - 1)
+            return env_id, wanted.clamp(-ends, ends).to(self.device)
 
         self._joystick = read
 
