@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import tempfile
 import threading
@@ -40,10 +41,16 @@ _MAX_NAN_SHARE = 0.01
 """Part of all environments that NaN may reset in one iteration before training stops."""
 
 
-class StopSignals:
-    """Remembers the first SIGINT or SIGTERM instead of dying of it; the second one kills at once.
+_HANG_UP = getattr(signal, "SIGHUP", None)
+"""What a terminal sends that is closed, where there are such signals."""
 
-    Outside the main thread, where python handles no signals, it does nothing.
+
+class StopSignals:
+    """Remembers the first SIGINT, SIGTERM or SIGHUP instead of dying of it.
+
+    The second one kills at once, unless it is SIGHUP: a terminal that closes sends it through its
+    shell and by itself. Whoever ignores it, as nohup does, goes on ignoring it. Outside the main
+    thread, where python handles no signals, nothing happens.
     """
 
     received: signal.Signals | None = None
@@ -54,6 +61,9 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._remember)
+            if _HANG_UP and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
+                self._previous[_HANG_UP] = signal.signal(_HANG_UP, self._remember)
+        self._terminals = [number for number in (1, 2) if os.isatty(number)]
         return self
 
     def __exit__(
@@ -66,9 +76,19 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        for each in self._previous:
-            signal.signal(each, signal.SIG_DFL)
+        if number == _HANG_UP:
+            self._let_go_of_terminals()
+        if self.received is None:
+            self.received = signal.Signals(number)
+            for each in self._previous.keys() - {_HANG_UP}:
+                signal.signal(each, signal.SIG_DFL)
+
+    def _let_go_of_terminals(self) -> None:
+        """Print to nowhere: a line to a terminal that is gone would end training unsaved."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in self._terminals:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 @dataclass(kw_only=True)
@@ -152,8 +172,8 @@ class AmpVaeRunner:
             UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
                 states or losses are not finite (the message names a dump), a file could not be
                 written.
-            SystemExit: SIGINT or SIGTERM asked for the end and a checkpoint was saved. The code is
-                128 plus the number of the signal, as shells have it.
+            SystemExit: SIGINT, SIGTERM or SIGHUP asked for the end and a checkpoint was saved. The
+                code is 128 plus the number of the signal, as shells have it.
         """
         first = self.current_learning_iteration + 1
         end = first + num_iterations
