@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
+import tyro
 
 from rl_sim_env.cli.main import main
-from rl_sim_env.cli.program import INTERRUPTED, USAGE_ERROR, parse_options, quiet, run_program
+from rl_sim_env.cli.program import (
+    INTERRUPTED,
+    NOBODY_READS,
+    USAGE_ERROR,
+    parse_options,
+    quiet,
+    run_program,
+)
 from rl_sim_env.errors import Notice, UserError
 
 
@@ -112,3 +123,31 @@ def test_a_notice_is_one_plain_line_and_other_warnings_keep_their_place(capsys):
         run_program(Options, notice, [])
     assert capsys.readouterr().err == "note: a floor was left out\n"
     assert [str(each.message) for each in told] == ["something else"]
+
+
+@dataclass
+class ManyOptions:
+    motions: tuple[str, ...] | None = None
+    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+
+
+def test_settings_behind_an_option_of_many_values_are_settings():
+    argv = ["env.a.b=1", "--motions", "trot.npz", "folder/env.c=3.npz", "agent.x=2", "env.b=(1, 2)"]
+    read = parse_options(ManyOptions, argv)
+    assert read.settings == ("env.a.b=1", "agent.x=2", "env.b=(1, 2)")
+    assert read.motions == ("trot.npz", "folder/env.c=3.npz")
+
+
+@pytest.mark.parametrize("arguments", (["--help"], ["curves", "--help"]))
+def test_help_that_nobody_reads_to_its_end_ends_quietly(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-c", "from rl_sim_env.cli import main; main()", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert ended.returncode == NOBODY_READS
+    assert "Traceback" not in ended.stderr and "BrokenPipe" not in ended.stderr

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from fields import leaves
 from rl_sim_env.configuration import apply_settings, settings_for, to_plain
-from rl_sim_env.configuration.plain import field_names, is_data, is_dataclass, item_names
+from rl_sim_env.configuration.plain import is_data
 from rl_sim_env.errors import UserError
 from rl_sim_env.tasks import find_task, make_env_cfg
 
@@ -225,19 +226,6 @@ def test_nothing_is_changed_by_a_refused_setting():
     with pytest.raises(UserError):
         apply_settings(["agent.steps=many"], "agent", cfg)
     assert cfg == Outer()
-
-
-def leaves(part: Any, path: str) -> list[tuple[str, Any]]:
-    """Paths of all fields that hold data, and what they hold."""
-    if is_dataclass(part):
-        named = {name: getattr(part, name) for name in field_names(part)}
-    elif isinstance(part, dict) and not (part and is_data(part)):
-        named = part
-    elif isinstance(part, tuple) and not is_data(part):
-        named = dict(zip(item_names(part), part, strict=True))
-    else:
-        return [(path, part)]
-    return [leaf for name, of in named.items() for leaf in leaves(of, f"{path}.{name}")]
 
 
 def as_text(value: Any) -> str:

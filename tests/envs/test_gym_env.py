@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 
 import gymnasium
 import numpy as np
@@ -63,6 +64,16 @@ def test_an_episode_that_ends_is_reset_in_the_same_step(env):
     assert torch.equal(infos["final_obs"]["amp_obs"][:2], obs["amp_obs"][:2])
     env.step(torch.zeros(4, 12))
     assert truncated.tolist() == [False, False, True, False], "a result must not change afterwards"
+
+
+@pytest.mark.parametrize("fixed_shapes", (False, True))
+def test_actions_of_another_shape_are_refused(make_env, fixed_shapes):
+    env = AmpVaeGymEnv(make_env(3, edit=lambda cfg: setattr(cfg, "fixed_shapes", fixed_shapes)))
+    env.reset()
+    for shape in ((2, 12), (4, 12), (3, 11), (3, 13), (12,), (3, 12, 1)):
+        message = f"actions have shape {shape}; it must be (3, 12)"
+        with pytest.raises(UserError, match=re.escape(message)):
+            env.step(np.zeros(shape))
 
 
 def test_making_it_does_not_reset_it():

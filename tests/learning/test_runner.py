@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +124,8 @@ def test_time_ends_training_and_drives_the_schedule(tmp_path: Path) -> None:
 
 
 def test_no_time_at_all_is_refused() -> None:
-    with pytest.raises(UserError, match="--max_minutes 0"):
-        make_runner(None, max_minutes=0).learn(1)
+    with pytest.raises(UserError, match="max_minutes is 0; it must be above 0"):
+        make_runner(None, max_minutes=0)
 
 
 def test_training_that_is_complete_says_so(tmp_path: Path) -> None:
@@ -339,6 +343,38 @@ def test_sigterm_saves_and_ends_the_program(tmp_path: Path) -> None:
     saved = Checkpoint.load(Path(message[1]))
     assert saved.iteration >= 10
     assert message[1] == str(tmp_path / f"model_{saved.iteration}.pt")
+
+
+def test_a_terminal_that_is_closed_saves_and_ends_the_program(tmp_path: Path) -> None:
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(tmp_path), "--iterations", "1000000"],
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+        # The terminal that closes is the program's own.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(end)
+    with open(terminal, "rb", closefd=False) as lines:
+        assert any(b"iteration 11/" in line for line in lines)
+    os.close(terminal)
+    # Its shell passes the signal on.
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert max(Checkpoint.load(path).iteration for path in tmp_path.glob("model_*.pt")) >= 10
+
+
+def test_hanging_up_is_ignored_by_whoever_ignored_it_before() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_ctrl_c_ends_a_rollout_within_a_step_and_saves_what_was_learned(tmp_path: Path) -> None:

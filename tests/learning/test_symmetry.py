@@ -125,7 +125,7 @@ def test_a_mirror_loss_over_no_part_of_a_mini_batch_is_refused(share: float) -> 
     env = ToyEnv(num_envs=4)
     cfg = toy_cfg()
     cfg.algorithm.mirror_loss_share = share
-    with pytest.raises(UserError, match=r"mirror_loss_share=.*mirror_loss_coef=0"):
+    with pytest.raises(UserError, match=r"mirror_loss_share is .* above 0 and at most 1"):
         Algorithm(env, cfg, ToyExpert(), env.device)
 
 

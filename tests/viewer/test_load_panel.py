@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.load_panel import (
     ESTIMATE_COLOR,
+    MAX_LOAD,
     Comparison,
     LoadPanel,
     caption,
@@ -78,6 +81,19 @@ def test_slider_decides_what_the_policy_is_fed(policy_player, server):
     assert policy_player.p_boot == 0.25
     panel.share.value = 1.0
     assert policy_player.p_boot == 1.0
+
+
+def test_numbers_that_no_slider_has_are_moved_into_its_range_or_ignored(policy_player, server):
+    asked: list[float] = []
+    panel = LoadPanel(server, policy_player, asked.append)
+    panel.update(0, 0)
+    for value in (0.5, math.nan, 1e30, -3.0):
+        panel.share.value = value
+        assert 0.0 <= policy_player.p_boot <= 1.0
+    for value in (5.0, math.nan, 1e30, -math.inf):
+        panel.load.value = value
+    assert set(asked) <= {5.0, MAX_LOAD, 0.0} and {5.0, MAX_LOAD} <= set(asked)
+    panel.share.value = 1.0
 
 
 def test_only_the_user_asks_for_another_load(policy_player, server):

@@ -68,3 +68,37 @@ def test_error_in_a_step_ends_the_viewer(policy_player, server, monkeypatch):
     monkeypatch.setattr(policy_player, "advance", broken)
     with pytest.raises(UserError, match="out of memory"):
         viewer.run(num_steps=5, catch_sigint=False)
+
+
+def test_a_robot_that_does_not_exist_is_not_looked_at(policy_player, server):
+    viewer = PlayViewer(policy_player, server)
+    viewer.setup()
+    for wanted, shown in ((10**6, 1), (-3, 0)):
+        viewer._scene.env_idx = wanted
+        viewer.tick()
+        viewer.sync_env_to_viewer()
+        assert viewer._scene.env_idx == shown
+    viewer.close()
+
+
+def test_a_joystick_commands_no_more_than_its_ends(policy_player, server):
+    command = policy_player.vec_env.unwrapped.velocity_command
+    add_slider, sliders = server.gui.add_slider, []
+
+    def kept(*arguments, **options):
+        sliders.append(add_slider(*arguments, **options))
+        return sliders[-1]
+
+    server.gui.add_slider = kept
+    command.create_gui("velocity", server, lambda: 10**6)
+    most = command.ranges.amax(dim=0)[:, 1]
+    for slider, value in zip(sliders, (1e30, float("nan"), -3.0), strict=True):
+        slider.value = value
+    (checkbox,) = (
+        each for each in server.gui._gui_input_handle_from_uuid.values() if each.value is False
+    )
+    checkbox.value = True
+    env_id, wanted = command._joystick()
+    command._joystick = None
+    assert env_id == policy_player.vec_env.unwrapped.num_envs - 1
+    assert wanted.tolist() == pytest.approx([most[0].item(), 0.0, -min(3.0, most[2].item())])

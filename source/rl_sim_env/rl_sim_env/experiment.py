@@ -18,6 +18,7 @@ from rl_sim_env.configuration import (
     AppliedSetting,
     Restored,
     apply_settings,
+    blamed_on,
     in_todays_form,
     plain_at,
     restore,
@@ -190,13 +191,16 @@ class EnvSetup:
     """How it differs from the policy's training, from the task's defaults and from what was saved,
     line by line."""
 
+    settings: tuple[str, ...] = ()
+    """Settings that ``cfg`` was given."""
+
 
 def configure_env(options: EnvOptions) -> EnvSetup:
     """Configure an environment.
 
     Raises:
-        UserError: There is no such task or setting, the robot's model is missing, or the policy
-            depends on something that is not what it was in training.
+        UserError: There is no such task or setting, a value is none that a field may have, the
+            model is missing, or the policy depends on something that is not as in training.
     """
     training = options.training
     trained_arguments = {} if training is None else training.arguments
@@ -220,7 +224,7 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     cfg.seed = options.seed
     cfg.configure_for_device(options.device)
     applied = apply_settings(options.settings, ENV, cfg, refused=REFUSED)
-    _require_robot_and_ground(cfg)
+    cfg.check()
     if training is not None:
         differences += _differences(ENV, restored, applied, training.env_cfg)
     return EnvSetup(
@@ -229,17 +233,24 @@ def configure_env(options: EnvOptions) -> EnvSetup:
         arguments=arguments,
         cfg=cfg,
         differences=tuple(differences),
+        settings=tuple(options.settings),
     )
 
 
 def build_env(setup: EnvSetup, render_mode: str | None = None) -> AmpVaeEnv:
-    """Build an environment; it is not reset."""
-    return AmpVaeEnv(setup.cfg, setup.device, render_mode)
+    """Build an environment; it is not reset.
+
+    Raises:
+        UserError: There can be none with the configuration, or with the settings it was given.
+    """
+    with blamed_on(setup.settings):
+        return AmpVaeEnv(setup.cfg, setup.device, render_mode)
 
 
 def build_vec_env(setup: EnvSetup) -> AmpVaeVecEnv:
-    """Build an environment as trainer and policies see it; it is reset."""
-    return AmpVaeVecEnv(build_env(setup))
+    """Build an environment as trainer and policies see it, and reset it; see :func:`build_env`."""
+    with blamed_on(setup.settings):
+        return AmpVaeVecEnv(build_env(setup))
 
 
 def make_gym_env(
@@ -332,7 +343,7 @@ def configure_trainer(
         The configuration, and how it differs from that of the checkpoint, line by line.
 
     Raises:
-        UserError: There is no such task or setting.
+        UserError: There is no such task or setting, or nothing can be trained with a value.
     """
     cfg, restored = find_task(options.task).runner_cfg(), Restored()
     if resumed is not None:
@@ -344,6 +355,7 @@ def configure_trainer(
     if options.motion_paths is not None:
         cfg.amp.motion_paths = options.motion_paths
     applied = apply_settings(options.settings, AGENT, cfg)
+    cfg.check()
     saved = {} if resumed is None else resumed.config
     differences = () if resumed is None else _differences(AGENT, restored, applied, saved)
     return cfg, tuple(differences)
@@ -411,20 +423,6 @@ def _require_model(arguments: Mapping[str, Any]) -> None:
     for path in _model_in(arguments).values():
         if not Path(path).is_file():
             raise UserError(f"robot model {path}: no such file; say where it is with --mjcf FILE")
-
-
-def _require_robot_and_ground(cfg: AmpVaeEnvCfg) -> None:
-    """Refuse a scene in which a setting has switched off what every term reads."""
-    present = {
-        "scene.entities.robot": cfg.scene.entities.get("robot"),
-        "scene.terrain": cfg.scene.terrain,
-    }
-    for path, part in present.items():
-        if part is None:
-            raise UserError(
-                f"{ENV}.{path}=null: a robot needs ground to walk on, and ground a robot; set "
-                f"fields of {ENV}.{path} instead, or choose another task"
-            )
 
 
 def _with_parts(paths: Sequence[str]) -> tuple[str, ...]:

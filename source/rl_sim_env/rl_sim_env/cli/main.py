@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
+        from rl_sim_env.cli.program import until_nobody_reads
+
+        with until_nobody_reads():
+            print(_usage())
         raise SystemExit(0 if arguments else 2)
     name, *rest = arguments
     if name not in COMMANDS:

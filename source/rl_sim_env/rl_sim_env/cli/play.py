@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import viser
-
 from rl_sim_env.cli.options import (
     ExperimentOptions,
     RobotOptions,
@@ -30,6 +28,7 @@ from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
+from rl_sim_env.viewer.page import THIS_MACHINE, address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
 from rl_sim_env.viewer.video import check_video_path, record
@@ -67,8 +66,11 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
     real_time: bool = False
     """Accepted for the commands people have; the viewer keeps real time anyway."""
 
-    port: int = 8080
-    """Port of the viewer's page; the next free one where it is taken."""
+    host: str = THIS_MACHINE
+    """Address that the viewer's page listens at; 0.0.0.0 lets others watch and steer, too."""
+
+    port: int | None = None
+    """Port of the viewer's page; default: 8080, or the next one that is free."""
 
     seed: int = 42
     """Seed of all random numbers."""
@@ -184,8 +186,8 @@ def _run(
             player.advance()
     else:
         with quiet():
-            server = viser.ViserServer(label="rl_sim_env", port=options.port, verbose=False)
-        print(f"viewer: http://localhost:{server.get_port()} (Ctrl-C ends it)", flush=True)
+            server = open_page(options.host, options.port)
+        print(f"viewer: {address(server)} (Ctrl-C ends it)", flush=True)
         try:
             viewer_type(player, server).run(num_steps)
         finally:

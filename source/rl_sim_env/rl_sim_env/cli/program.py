@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
 import warnings
@@ -17,6 +18,11 @@ from rl_sim_env.errors import Notice, UserError
 USAGE_ERROR = 2
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+NOBODY_READS = 141
+"""Exit status after a broken pipe, as shells have it."""
+
+_SETTING = re.compile(r"(env|agent)(\.[^=/]+)?=")
+"""How a setting begins; paths do not."""
 
 
 def run_program(
@@ -37,12 +43,14 @@ def run_program(
     Raises:
         SystemExit: With status 2 after a mistake of the user, told in one line on stderr.
     """
-    with one_line_errors(), plain_notices():
+    with until_nobody_reads(), one_line_errors(), plain_notices():
         body(parse_options(options_type, argv, prog=prog))
 
 
 def parse_options(options_type: Any, argv: Sequence[str] | None, *, prog: str | None = None) -> Any:
     """Read options from the command line; ``--a_b`` and ``--a-b`` mean the same.
+
+    Settings may stand anywhere, also behind an option that takes many values.
 
     Raises:
         UserError: The arguments do not fit the options.
@@ -51,7 +59,8 @@ def parse_options(options_type: Any, argv: Sequence[str] | None, *, prog: str | 
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options_type, prog=prog, args=argv, use_underscores=True)
+            arguments = _settings_first(options_type, sys.argv[1:] if argv is None else argv)
+            return tyro.cli(options_type, prog=prog, args=arguments, use_underscores=True)
     except SystemExit as end:
         if not end.code:
             raise
@@ -60,6 +69,12 @@ def parse_options(options_type: Any, argv: Sequence[str] | None, *, prog: str | 
             r"╭.*?╮|[^\x20-\x7e]+|\x1b\[[0-9;]*m|-{4,}", " ", complaint.getvalue()
         ).split()
         raise UserError(" ".join(words) or "the arguments do not fit; see --help") from None
+
+
+def _settings_first(options_type: Any, arguments: Sequence[str]) -> list[str]:
+    if not hasattr(options_type, "settings"):
+        return list(arguments)
+    return sorted(arguments, key=lambda argument: _SETTING.match(argument) is None)
 
 
 def check_counts(**counts: int | None) -> None:
@@ -74,6 +89,20 @@ def check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise UserError(f"--{name} {count}: must be at least 1")
+
+
+@contextlib.contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """End quietly where the reader of the output has gone, as that of ``| head`` does."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still held back would fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(NOBODY_READS) from None
 
 
 @contextlib.contextmanager

@@ -2,7 +2,12 @@
 
 from rl_sim_env.configuration.plain import NOTHING, name_of, plain_at, to_plain
 from rl_sim_env.configuration.restoring import Restored, restore
-from rl_sim_env.configuration.settings import AppliedSetting, apply_settings, settings_for
+from rl_sim_env.configuration.settings import (
+    AppliedSetting,
+    apply_settings,
+    blamed_on,
+    settings_for,
+)
 from rl_sim_env.configuration.upgrading import in_todays_form, with_todays_names
 
 __all__ = [
@@ -10,6 +15,7 @@ __all__ = [
     "AppliedSetting",
     "Restored",
     "apply_settings",
+    "blamed_on",
     "in_todays_form",
     "name_of",
     "plain_at",

@@ -6,13 +6,13 @@ import ast
 import contextlib
 import copy
 import dataclasses
-import inspect
 import types
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
+from rl_sim_env.configuration.hints import field_type
 from rl_sim_env.configuration.plain import (
     field_names,
     is_data,
@@ -21,6 +21,9 @@ from rl_sim_env.configuration.plain import (
     to_plain,
 )
 from rl_sim_env.errors import UserError, known_names
+
+_MOST_OF_A_REASON = 300
+"""Characters of somebody else's message that are told."""
 
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
@@ -100,6 +103,27 @@ def apply_settings(
     return applied
 
 
+@contextlib.contextmanager
+def blamed_on(settings: Sequence[str]) -> Iterator[None]:
+    """Blame settings for what fails with them: names and sizes that only the model can judge.
+
+    Raises:
+        UserError: Something failed, and there are settings.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not settings:
+            raise
+        reason = " ".join(str(error).split())[:_MOST_OF_A_REASON]
+        raise UserError(
+            f"no environment can be made with {', '.join(settings)} "
+            f"({type(error).__name__}: {reason})"
+        ) from error
+
+
 class _MisfitError(Exception):
     """A value is not what a field is declared to hold; says what is."""
 
@@ -145,7 +169,7 @@ class _Change:
         if is_dataclass(holder):
             names = field_names(holder)
             if name in names:
-                return name, getattr(holder, name), _hint(type(holder), name)
+                return name, getattr(holder, name), field_type(type(holder), name)
         elif isinstance(holder, Mapping):
             keys = {str(key): key for key in holder}
             names = list(keys)
@@ -197,20 +221,6 @@ def _instead(path: str, holder: Any, value: str) -> str:
         return f"write {' or '.join(fitting)}"
     parts = names or (list(map(str, holder)) if isinstance(holder, Mapping) else item_names(holder))
     return f"{path} has parts, set one of them: {', '.join(parts)}"
-
-
-def _hint(kind: type, name: str) -> Any:
-    """Declared type of a field; Any where it names what only type checkers import."""
-    for owner in kind.__mro__:
-        declared = inspect.get_annotations(owner)
-        if name in declared:
-            alone = type(owner.__name__, (), {"__annotations__": {name: declared[name]}})
-            alone.__module__ = owner.__module__
-            try:
-                return get_type_hints(alone)[name]
-            except NameError:
-                return Any
-    return Any
 
 
 def _fitted(parsed: Any, text: str, hint: Any, present: Any) -> Any:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from mjlab.envs import ManagerBasedRlEnvCfg
 
+from rl_sim_env.configuration.limits import (
+    COUNT,
+    POSITIVE,
+    SHARE,
+    SHARE_ABOVE_0,
+    Number,
+    check_limits,
+    require_known,
+)
+from rl_sim_env.envs.mjlab_limits import MJLAB_LIMITS
 from rl_sim_env.envs.observation_manager import FrameStackCfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots import Robot
@@ -16,8 +27,8 @@ from rl_sim_env.robots import Robot
 class StyleCfg:
     """Where the style reward counts."""
 
-    terrain_scale: dict[str, float] = field(default_factory=dict)
-    """Factor of the style reward by terrain family, in [0, 1]; 1 where none is given."""
+    terrain_scale: Annotated[dict[str, float], SHARE] = field(default_factory=dict)
+    """Factor of the style reward by terrain family; 1 where none is given."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +45,7 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """Groups that are also reported for the state before resets. They must have neither noise nor
     history, so that computing them twice changes nothing."""
 
-    observation_clip: float = 100.0
+    observation_clip: Annotated[float, POSITIVE] = 100.0
     """Every observation is clipped to plus or minus this."""
 
     command_name: str = "velocity"
@@ -46,25 +57,25 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     style: StyleCfg = field(default_factory=StyleCfg)
     """Where the style reward counts."""
 
-    height_map_resolution: float = 0.025
-    """Cell size of the height map [m]."""
+    height_map_resolution: Annotated[float, Number(at_least=0.005, at_most=1)] = 0.025
+    """Cell size of the height map [m]; the number of cells goes with its inverse square."""
 
-    max_velocity: float = 1000.0
+    max_velocity: Annotated[float, POSITIVE] = 1000.0
     """A joint or base that moves faster than this [m/s, rad/s] has left physics: its robot is reset
     before a reward of astronomical size reaches the learner."""
 
-    largest_reward: float = 1e6
+    largest_reward: Annotated[float, POSITIVE] = 1e6
     """A weighted reward term beyond plus or minus this counts as 0, as one that is not finite does,
-    and is counted; above 0. Training stops where that is more than rare."""
+    and is counted. Training stops where that is more than rare."""
 
     fixed_shapes: bool = False
     """Whether every step runs the same operations on tensors of the same shapes and reads nothing
     from the device, as GPUs want it. One padding environment is added, the last, which stands in
     where fewer robots are due than there is room for; :class:`AmpVaeVecEnv` hides it."""
 
-    reset_share: float = 1.0 / 16.0
-    """Share of the robots that fixed shapes leave room for in one step, in (0, 1]: in resets and
-    in events at intervals. Others wait for the next step, and are counted."""
+    reset_share: Annotated[float, SHARE_ABOVE_0] = 1.0 / 16.0
+    """Share of the robots that fixed shapes leave room for in one step: in resets and in events at
+    intervals. Others wait for the next step, and are counted."""
 
     capture_step: bool = False
     """Whether a GPU captures a control step of fixed shapes as a CUDA graph and replays it."""
@@ -73,9 +84,9 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     """Whether what is captured holds parts of a step that do not depend on each other side by side,
     so that a GPU does them at the same time."""
 
-    inverse_weight_interval: int = 25
-    """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU, at
-    least 1. They follow the randomised masses and say how soft contacts and joint limits are."""
+    inverse_weight_interval: Annotated[int, COUNT] = 25
+    """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU.
+    They follow the randomised masses and say how soft contacts and joint limits are."""
 
     def configure_for_device(self, device: str) -> None:
         """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""
@@ -87,19 +98,51 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
         Raises:
             UserError: Names the field, what it is and what it must be.
         """
-        if self.scene.num_envs < 1:
-            raise UserError(f"num_envs is {self.scene.num_envs}; it must be at least 1")
+        self._require_robot_and_ground()
+        check_limits(self, "env", MJLAB_LIMITS)
+        self._require_names()
         if not self.auto_reset:
-            raise UserError("auto_reset is off; this environment resets by itself, leave it on")
+            raise UserError("env.auto_reset is off; this environment resets by itself, leave it on")
         if self.capture_step and not self.fixed_shapes:
-            raise UserError("capture_step needs fixed_shapes; set both, or neither")
-        if not 0.0 < self.reset_share <= 1.0:
-            raise UserError(f"reset_share is {self.reset_share}; it must be above 0 and at most 1")
-        if not 0.0 < self.largest_reward < math.inf:
+            raise UserError("env.capture_step needs env.fixed_shapes; set both, or neither")
+        for name, event in self.events.items():
+            if event is not None and event.mode == "interval" and event.interval_range_s is None:
+                raise UserError(
+                    f"env.events.{name}.mode is 'interval'; env.events.{name}.interval_range_s "
+                    "must say which"
+                )
+
+    def _require_robot_and_ground(self) -> None:
+        """Refuse a scene in which a setting has switched off what every term reads."""
+        present = {
+            "scene.entities.robot": self.scene.entities.get("robot"),
+            "scene.terrain": self.scene.terrain,
+        }
+        for path, part in present.items():
+            if part is None:
+                raise UserError(
+                    f"env.{path}=null: a robot needs ground to walk on, and ground a robot; set "
+                    f"fields of env.{path} instead, or choose another task"
+                )
+
+    def _require_names(self) -> None:
+        """Refuse names of what the configuration does not have, or has switched off."""
+        require_known("env.command_name", self.command_name, _present(self.commands))
+        for place, group in enumerate(self.terminal_groups):
+            require_known(f"env.terminal_groups.{place}", group, _present(self.observations))
+        sensors = [sensor.name for sensor in self.scene.sensors]
+        require_known("env.feet_contact_sensor", self.feet_contact_sensor, sensors)
+        feet = self.scene.sensors[sensors.index(self.feet_contact_sensor)]
+        if not getattr(feet, "track_air_time", False):
             raise UserError(
-                f"largest_reward is {self.largest_reward}; it must be above 0 and finite"
+                f"env.scene.sensors.{feet.name}.track_air_time is off; it must be on: steps are "
+                "told by the air time of the feet"
             )
-        if self.inverse_weight_interval < 1:
-            raise UserError(
-                f"inverse_weight_interval is {self.inverse_weight_interval}; it must be at least 1"
-            )
+        for part in ("rewards", "terminations"):
+            for name, term in _present(getattr(self, part)).items():
+                if (sensor := term.params.get("sensor_name")) is not None:
+                    require_known(f"env.{part}.{name}.params.sensor_name", sensor, sensors)
+
+
+def _present(terms: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: term for name, term in terms.items() if term is not None}

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
+from rl_sim_env.errors import UserError
 
 Observations = dict[str, torch.Tensor]
 
@@ -72,8 +73,16 @@ class AmpVaeGymEnv(gymnasium.vector.VectorEnv[Observations, torch.Tensor, torch.
             Observations by group, rewards, terminations, truncations, shape (num_envs,) each, and
             infos: ``final_obs`` with the groups of ``cfg.terminal_groups`` before resets,
             ``_final_obs`` telling whose episode has ended, ``style_scale`` and ``state_is_valid``.
+
+        Raises:
+            UserError: The actions have another shape.
         """
         actions = torch.as_tensor(actions, dtype=torch.float, device=self.env.device)
+        if actions.shape != self.action_space.shape:
+            raise UserError(
+                f"actions have shape {tuple(actions.shape)}; it must be "
+                f"{self.action_space.shape}: robots, joints"
+            )
         obs, reward, terminated, truncated, extras = self.env.step(actions)
         # The managers overwrite theirs in the next step.
         reward, terminated, truncated = (

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import ChainMap
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from mjlab.managers.observation_manager import ObservationGroupCfg, ObservationManager
 
+from rl_sim_env.configuration.limits import COUNT
 from rl_sim_env.cuda_graphs import fork_join
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
@@ -29,8 +30,8 @@ class FrameStackCfg:
     source: str
     """Group whose frames are stacked."""
 
-    length: int
-    """Number of frames, the newest included; at least 1."""
+    length: Annotated[int, COUNT]
+    """Number of frames, the newest included."""
 
 
 class StackedObservationManager(ObservationManager):

@@ -45,7 +45,8 @@ class Algorithm:
 
     Raises:
         LayoutError: The environment lacks an observation group or term.
-        UserError: The learners do not make up a policy, or one of them cannot be built.
+        UserError: Nothing can be trained with a value, the learners do not make up a policy, or one
+            of them cannot be built.
 
     Attributes:
         learners: The learners by name, in order.
@@ -56,6 +57,7 @@ class Algorithm:
     def __init__(
         self, env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
     ) -> None:
+        cfg.check()
         self.cfg = cfg
         self.device = device
         self.learners = _build_learners(env, cfg, expert, device)

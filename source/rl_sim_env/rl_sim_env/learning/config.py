@@ -5,13 +5,43 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from rsl_rl.utils import resolve_nn_activation
+
+from rl_sim_env.configuration.limits import (
+    ASCENDING,
+    COUNT,
+    LEARNING_RATE,
+    NO_REPEATS,
+    NOT_EMPTY,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    SHARE_ABOVE_0,
+    FolderName,
+    Length,
+    Number,
+    check_limits,
+)
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 
 Cfg = TypeVar("Cfg")
 _logger = logging.getLogger(__name__)
+
+
+class _Activation:
+    """A function of rsl_rl's, which alone knows their names."""
+
+    def unmet(self, value: str) -> str | None:
+        """See :class:`~rl_sim_env.configuration.limits.Limit`."""
+        try:
+            resolve_nn_activation(value)
+        except ValueError as error:
+            return f"be a name that rsl_rl knows ({error})"
+        return None
 
 
 @dataclass(kw_only=True)
@@ -32,10 +62,10 @@ class MlpCfg:
     settings: dict[str, Any] = field(default_factory=dict)
     """Further arguments of the constructor, for a model that takes more."""
 
-    hidden_dims: tuple[int, ...] = (512, 256, 128)
-    """Width of each hidden layer; at least one layer."""
+    hidden_dims: Annotated[tuple[int, ...], COUNT, NOT_EMPTY] = (512, 256, 128)
+    """Width of each hidden layer."""
 
-    activation: str = "elu"
+    activation: Annotated[str, _Activation()] = "elu"
     """Activation between layers, by its rsl_rl name."""
 
 
@@ -49,65 +79,65 @@ class ActorCfg(MlpCfg):
     obs_groups: tuple[str, ...] = ("estimate", "latent", "actor_obs")
     """Observation groups that it reads, in order: what the estimator provides, and the frame."""
 
-    init_std: float = 1.0
-    """Initial standard deviation of the actions (unit: raw action); > 0."""
+    init_std: Annotated[float, Number(above=0, at_most=100)] = 1.0
+    """Initial standard deviation of the actions (unit: raw action)."""
 
 
 @dataclass(kw_only=True)
 class AmpVaePpoCfg:
     """Proximal policy optimisation (Schulman et al., arXiv:1707.06347)."""
 
-    num_learning_epochs: int = 5
-    """Passes over a rollout in one update; >= 1."""
+    num_learning_epochs: Annotated[int, COUNT] = 5
+    """Passes over a rollout in one update."""
 
-    num_mini_batches: int = 4
-    """Mini-batches in one pass; >= 1."""
+    num_mini_batches: Annotated[int, COUNT] = 4
+    """Mini-batches in one pass."""
 
-    gamma: float = 0.99
-    """Discount for each control step; 0 to 1."""
+    gamma: Annotated[float, SHARE] = 0.99
+    """Discount for each control step."""
 
-    lam: float = 0.95
-    """Decay of generalised advantage estimation; 0 to 1."""
+    lam: Annotated[float, SHARE] = 0.95
+    """Decay of generalised advantage estimation."""
 
-    clip_param: float = 0.2
-    """Clip of the probability ratio, and of the change of the value; > 0."""
+    clip_param: Annotated[float, POSITIVE] = 0.2
+    """Clip of the probability ratio, and of the change of the value."""
 
-    value_loss_coef: float = 0.5
-    """Weight of the value loss; >= 0."""
+    value_loss_coef: Annotated[float, NOT_NEGATIVE] = 0.5
+    """Weight of the value loss."""
 
-    entropy_coef: float = 0.005
-    """Weight of the entropy bonus when training begins; >= 0."""
+    entropy_coef: Annotated[float, NOT_NEGATIVE] = 0.005
+    """Weight of the entropy bonus when training begins."""
 
-    final_entropy_coef: float = 0.0
-    """Weight of the entropy bonus when training ends, towards which it moves linearly; >= 0.
+    final_entropy_coef: Annotated[float, NOT_NEGATIVE] = 0.0
+    """Weight of the entropy bonus when training ends, towards which it moves linearly.
     Deployed robots do not explore: a policy, and above all an estimator, should have seen what that
     is like."""
 
-    mirror_loss_coef: float = 0.0
-    """Weight of the mirror loss (unit: 1 / squared raw action); >= 0. Above 0, the policy learns to
+    mirror_loss_coef: Annotated[float, NOT_NEGATIVE] = 0.0
+    """Weight of the mirror loss (unit: 1 / squared raw action). Above 0, the policy learns to
     do in the mirror the mirror image of what it does, the estimator learns from mirror images by
     half, and the environment must know them."""
 
-    mirror_loss_share: float = 0.25
-    """Part of a mini-batch that the mirror loss is taken over; above 0, at most 1. It is far less
-    noisy than the surrogate, and the whole would cost a third of the policy's training time."""
+    mirror_loss_share: Annotated[float, SHARE_ABOVE_0] = 0.25
+    """Part of a mini-batch that the mirror loss is taken over. It is far less noisy than the
+    surrogate, and the whole would cost a third of the policy's training time."""
 
     use_clipped_value_loss: bool = True
     """Whether the change of the value within one update is clipped too."""
 
-    learning_rate: float = 1e-3
-    """Initial learning rate; > 0. The KL rule moves it within a few mini-batches to what the task
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-3
+    """Initial learning rate. The KL rule moves it within a few mini-batches to what the task
     bears, so it matters little; a start at 2e-5 only wastes the first iterations."""
 
-    learning_rate_range: tuple[float, float] = (1e-5, 1e-2)
+    learning_rate_range: Annotated[tuple[float, float], LEARNING_RATE, ASCENDING] = (1e-5, 1e-2)
     """Least and greatest learning rate that the KL rule may choose."""
 
-    desired_kl: float = 0.01
+    desired_kl: Annotated[float, POSITIVE] = 0.01
     """KL divergence [nat] between the policies before and after an update that the learning rate is
-    steered to; > 0."""
+    steered to."""
 
-    max_grad_norm: float = 1.0
-    """Clip of the gradient norm, of actor and critic each; > 0."""
+    max_grad_norm: Annotated[float, POSITIVE] = 1.0
+    """Clip of the gradient norm, of actor and critic each."""
 
 
 @dataclass(kw_only=True)
@@ -127,27 +157,27 @@ class ContextVaeCfg:
     targets: dict[str, EstimateCfg] = field(default_factory=velocity_mass_com)
     """What is estimated, by name, in the order of an estimate."""
 
-    encoder_dims: tuple[int, ...] = (512, 256, 128)
-    """Width of each encoder layer; at least two."""
+    encoder_dims: Annotated[tuple[int, ...], COUNT, Length(2)] = (512, 256, 128)
+    """Width of each encoder layer."""
 
     memory_cell: Literal["leaky", "gru"] = "leaky"
     """How the memory, its hidden state, is updated: ``leaky`` means, a minGRU, are cheap on a CPU,
     a ``gru`` estimates better."""
 
-    memory_dim: int = 256
-    """Width of the memory; >= 0, and 0, with ``leaky``, leaves five frames to tell all."""
+    memory_dim: Annotated[int, NOT_NEGATIVE] = 256
+    """Width of the memory; 0, with ``leaky``, leaves five frames to tell all."""
 
-    memory_rate: float = 0.05
-    """Share of a step in the memory before training, in (0, 1), as a bias of the update gate: 0.05
-    forgets in 0.4 s."""
+    memory_rate: Annotated[float, Number(above=0, below=1)] = 0.05
+    """Share of a step in the memory before training, as a bias of the update gate: 0.05 forgets in
+    0.4 s."""
 
-    decoder_dims: tuple[int, ...] = (64, 128)
-    """Width of each hidden decoder layer; at least one."""
+    decoder_dims: Annotated[tuple[int, ...], COUNT, NOT_EMPTY] = (64, 128)
+    """Width of each hidden decoder layer."""
 
-    latent_dim: int = 16
-    """Width of the latent code; >= 1."""
+    latent_dim: Annotated[int, COUNT] = 16
+    """Width of the latent code."""
 
-    reconstructed_terms: tuple[str, ...] = (
+    reconstructed_terms: Annotated[tuple[str, ...], NOT_EMPTY, NO_REPEATS] = (
         "base_ang_vel",
         "projected_gravity",
         "joint_pos",
@@ -156,48 +186,48 @@ class ContextVaeCfg:
     """Terms of ``critic_obs`` (free of noise) whose next values the decoder predicts. Commands,
     actions and torques are no facts about the body and stay out."""
 
-    com_scale: float | None = None
+    com_scale: Annotated[float | None, POSITIVE] = None
     """Short for ``targets.com.factor``; None: as it stands there."""
 
-    velocity_weight: float | None = None
+    velocity_weight: Annotated[float | None, NOT_NEGATIVE] = None
     """Short for ``targets.velocity.weight``; None: as it stands there."""
 
-    mass_weight: float | None = None
+    mass_weight: Annotated[float | None, NOT_NEGATIVE] = None
     """Short for ``targets.mass.weight``; None: as it stands there."""
 
-    com_weight: float | None = None
+    com_weight: Annotated[float | None, NOT_NEGATIVE] = None
     """Short for ``targets.com.weight``; None: as it stands there."""
 
-    learning_rate: float = 1e-3
-    """Learning rate as training begins; > 0."""
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-3
+    """Learning rate as training begins."""
 
-    final_learning_rate: float = 1e-4
-    """Learning rate as it ends; > 0. It falls by the same factor in every part of training."""
+    final_learning_rate: Annotated[float, LEARNING_RATE] = 1e-4
+    """Learning rate as it ends. It falls by the same factor in every part of training."""
 
-    max_grad_norm: float = 1.0
-    """Clip of the gradient norm; > 0."""
+    max_grad_norm: Annotated[float, POSITIVE] = 1.0
+    """Clip of the gradient norm."""
 
-    logvar_bound: float = 5.0
-    """Bound of the latent's log-variance, approached smoothly so that gradients live on; > 0."""
+    logvar_bound: Annotated[float, POSITIVE] = 5.0
+    """Bound of the latent's log-variance, approached smoothly so that gradients live on."""
 
-    beta: float = 1e-3
+    beta: Annotated[float, POSITIVE] = 1e-3
     """Initial weight of the KL term; within ``beta_range``."""
 
-    beta_range: tuple[float, float] = (1e-5, 1e-2)
+    beta_range: Annotated[tuple[float, float], POSITIVE, ASCENDING] = (1e-5, 1e-2)
     """Least and greatest weight of the KL term. The reconstruction error is a mean over elements
     whose variance is a few hundredths; greater weights shut the latent down."""
 
-    beta_rate: float = 1e-3
-    """Greatest relative change of beta in one mini-batch; >= 0."""
+    beta_rate: Annotated[float, NOT_NEGATIVE] = 1e-3
+    """Greatest relative change of beta in one mini-batch."""
 
-    target_reconstruction: float = 0.01
-    """Reconstruction error (mean square of scaled observations) that beta is steered to; > 0."""
+    target_reconstruction: Annotated[float, POSITIVE] = 0.01
+    """Reconstruction error (mean square of scaled observations) that beta is steered to."""
 
-    spike_factor: float = 10.0
-    """A reconstruction error this many times its running median is warned of, once; > 1."""
+    spike_factor: Annotated[float, Number(above=1)] = 10.0
+    """A reconstruction error this many times its running median is warned of, once."""
 
-    spike_window: int = 50
-    """Number of updates in the running median; >= 1."""
+    spike_window: Annotated[int, COUNT] = 50
+    """Number of updates in the running median."""
 
     def estimated(self) -> dict[str, EstimateCfg]:
         """What is estimated, with the settings that are short for parts of it.
@@ -229,48 +259,47 @@ class ContextVaeCfg:
 class AmpCfg:
     """The adversarial motion prior (Peng et al., arXiv:2104.02180)."""
 
-    style_weight: float = 0.5
-    """Weight of the style reward [1/s]; >= 0. Like any reward term it is multiplied by the control
+    style_weight: Annotated[float, NOT_NEGATIVE] = 0.5
+    """Weight of the style reward [1/s]. Like any reward term it is multiplied by the control
     step, and by the environment's ``style_scale``."""
 
     motion_paths: tuple[str, ...] | None = None
     """Motion clips: files, folders or globs. None: the clips generated for the robot."""
 
-    hidden_dims: tuple[int, ...] = (1024, 512)
-    """Width of each hidden layer of the discriminator; at least two."""
+    hidden_dims: Annotated[tuple[int, ...], COUNT, Length(2)] = (1024, 512)
+    """Width of each hidden layer of the discriminator."""
 
-    batch_size: int = 1024
-    """Pairs of the policy, and as many of the clips, in one discriminator step; >= 1. There is one
+    batch_size: Annotated[int, COUNT] = 1024
+    """Pairs of the policy, and as many of the clips, in one discriminator step. There is one
     step for each PPO mini-batch."""
 
-    learning_rate: float = 1e-4
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-4
     """Constant learning rate; 1e-4 to 5e-4 keeps the discriminator in step with the policy."""
 
-    max_grad_norm: float = 1.0
-    """Clip of the gradient norm; > 0."""
+    max_grad_norm: Annotated[float, POSITIVE] = 1.0
+    """Clip of the gradient norm."""
 
-    gradient_penalty: float = 15.0
-    """Weight of the squared gradient at expert pairs, in normalised space; >= 0. Robots that
+    gradient_penalty: Annotated[float, NOT_NEGATIVE] = 15.0
+    """Weight of the squared gradient at expert pairs, in normalised space. Robots that
     begin to learn are easily told from the clips: a flat discriminator goes on guiding them."""
 
-    trunk_weight_decay: float = 1e-3
-    """L2 weight of the hidden layers; >= 0."""
+    trunk_weight_decay: Annotated[float, NOT_NEGATIVE] = 1e-3
+    """L2 weight of the hidden layers."""
 
-    head_weight_decay: float = 1e-1
-    """L2 weight of the output layer; >= 0."""
+    head_weight_decay: Annotated[float, NOT_NEGATIVE] = 1e-1
+    """L2 weight of the output layer."""
 
-    observation_clip: float = 10.0
-    """Clip of the normalised features [standard deviations]; > 0."""
+    observation_clip: Annotated[float, POSITIVE] = 10.0
+    """Clip of the normalised features [standard deviations]."""
 
-    normalizer_memory: float = 1e7
-    """Greatest number of states that the running statistics remember, so that they never freeze;
-    > 0."""
+    normalizer_memory: Annotated[float, POSITIVE] = 1e7
+    """Greatest number of states that the running statistics remember, so that they never freeze."""
 
-    replay_size: int = 1_000_000
-    """Pairs of the policy that are kept for replay; 312 bytes each for 39 features; >= 1."""
+    replay_size: Annotated[int, COUNT] = 1_000_000
+    """Pairs of the policy that are kept for replay; 312 bytes each for 39 features."""
 
-    checkpoint_pairs: int = 100_000
-    """Newest replay pairs that a checkpoint holds; >= 0. A replay no larger resumes exactly."""
+    checkpoint_pairs: Annotated[int, NOT_NEGATIVE] = 100_000
+    """Newest replay pairs that a checkpoint holds. A replay no larger resumes exactly."""
 
 
 @dataclass(kw_only=True)
@@ -280,20 +309,20 @@ class AdaBootCfg:
     After DreamWaQ (Nahrendra et al., arXiv:2301.10602), with a schedule that ends on estimates.
     """
 
-    gain: float = 1.45
-    """Factor in p = gain (1 - tanh CV); > 0."""
+    gain: Annotated[float, POSITIVE] = 1.45
+    """Factor in p = gain (1 - tanh CV)."""
 
-    window: int = 200
-    """Number of measurements of p that are averaged; those not yet made count as 0; >= 1."""
+    window: Annotated[int, COUNT] = 200
+    """Number of measurements of p that are averaged; those not yet made count as 0."""
 
-    min_episodes: int = 30
-    """Finished episodes (over all ranks) that one measurement needs; >= 2."""
+    min_episodes: Annotated[int, Number(at_least=2)] = 30
+    """Finished episodes (over all ranks) that one measurement needs."""
 
-    final_fraction: float = 0.4
-    """Last part of training in which p is 1; 0 to 1."""
+    final_fraction: Annotated[float, SHARE] = 0.4
+    """Last part of training in which p is 1."""
 
-    ramp_fraction: float = 0.2
-    """Part of training before that over which the least p rises linearly from 0 to 1; > 0."""
+    ramp_fraction: Annotated[float, POSITIVE] = 0.2
+    """Part of training before that over which the least p rises linearly from 0 to 1."""
 
 
 @dataclass(kw_only=True)
@@ -321,25 +350,25 @@ def _amp_vae_learners() -> dict[str, LearnerCfg | None]:
 class AmpVaeRunnerCfg:
     """One training run."""
 
-    seed: int = 42
-    """Seed of all random numbers; each rank adds its global rank; >= 0."""
+    seed: Annotated[int, SEED] = 42
+    """Seed of all random numbers; each rank adds its global rank."""
 
-    num_steps_per_env: int = 24
-    """Control steps of one rollout; >= 1."""
+    num_steps_per_env: Annotated[int, COUNT] = 24
+    """Control steps of one rollout."""
 
-    max_iterations: int = 5000
-    """Iterations (rollout and update) of the run; >= 1."""
+    max_iterations: Annotated[int, COUNT] = 5000
+    """Iterations (rollout and update) of the run."""
 
-    max_minutes: float | None = None
+    max_minutes: Annotated[float | None, POSITIVE] = None
     """Wall-clock limit [min]: training ends after the iteration that passes it. None: no limit."""
 
-    save_interval: int = 500
-    """Iterations between two checkpoints; >= 1."""
+    save_interval: Annotated[int, COUNT] = 500
+    """Iterations between two checkpoints."""
 
-    experiment_name: str = "amp_vae"
+    experiment_name: Annotated[str, FolderName()] = "amp_vae"
     """Folder of all runs of the experiment, below the folder of logs."""
 
-    run_name: str = ""
+    run_name: Annotated[str, FolderName(may_be_empty=True)] = ""
     """Appended to the time stamp that names the folder of the run."""
 
     logger: Literal["tensorboard", "wandb"] = "tensorboard"
@@ -348,14 +377,13 @@ class AmpVaeRunnerCfg:
     log_project_name: str = "rl_sim_env"
     """Project that W&B files the run under."""
 
-    rollout_threads: int = 1
-    """CPU threads of the networks during rollouts, where physics needs the cores; >= 1."""
+    rollout_threads: Annotated[int, COUNT] = 1
+    """CPU threads of the networks during rollouts, where physics needs the cores."""
 
-    policy_memory: float = 20.0
+    policy_memory: Annotated[float, COUNT] = 20.0
     """Number of updates that the policy which is played, evaluated and exported is an exponential
-    mean of; >= 1, and 1 takes the last one. Weights that are averaged walk better than the last,
-    which leave it to chance what the last few mini-batches were (Izmailov et al.,
-    arXiv:1803.05407)."""
+    mean of; 1 takes the last one. Weights that are averaged walk better than the last, which leave
+    it to chance what the last few mini-batches were (Izmailov et al., arXiv:1803.05407)."""
 
     capture_update: bool = True
     """Whether a GPU captures training on a mini-batch as a CUDA graph and replays it."""
@@ -381,6 +409,20 @@ class AmpVaeRunnerCfg:
 
     adaboot: AdaBootCfg = field(default_factory=AdaBootCfg)
     """Adaptive bootstrapping."""
+
+    def check(self) -> None:
+        """Refuse values that nothing can be trained with.
+
+        Raises:
+            UserError: Names the field, what it is and what it must be.
+        """
+        check_limits(self, "agent")
+        low, high = self.vae.beta_range
+        if not low <= self.vae.beta <= high:
+            raise UserError(
+                f"agent.vae.beta is {self.vae.beta}; it must be within agent.vae.beta_range, "
+                f"{low} to {high}"
+            )
 
 
 def runner_cfg_from_dict(values: Mapping[str, Any], source: str) -> AmpVaeRunnerCfg:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE
 
 TRUTH_GROUP = "critic_obs"
 """Observation group that holds the truth about what is estimated, unless said otherwise."""
@@ -25,11 +28,11 @@ class EstimateCfg:
     unit: str
     """SI unit of the quantity, in which it is logged and exported."""
 
-    factor: float = 1.0
-    """From the observed value, which the term has scaled, to the target of the loss; > 0."""
+    factor: Annotated[float, POSITIVE] = 1.0
+    """From the observed value, which the term has scaled, to the target of the loss."""
 
-    weight: float = 1.0
-    """Weight of its mean square error in the loss; >= 0."""
+    weight: Annotated[float, NOT_NEGATIVE] = 1.0
+    """Weight of its mean square error in the loss."""
 
     label: str
     """What people read: ``CoM``."""
@@ -37,14 +40,14 @@ class EstimateCfg:
     shown_unit: str
     """Unit that people read it in: ``cm``."""
 
-    shown_per_si: float = 1.0
-    """From the SI unit to the shown one: 100 for centimetres; > 0."""
+    shown_per_si: Annotated[float, POSITIVE] = 1.0
+    """From the SI unit to the shown one: 100 for centimetres."""
 
-    shown_range: tuple[float, float] = (-1.0, 1.0)
+    shown_range: Annotated[tuple[float, float], ASCENDING] = (-1.0, 1.0)
     """Values that plots and bars cover [shown unit]."""
 
-    decimals: int = 2
-    """Decimals that people read; >= 0."""
+    decimals: Annotated[int, NOT_NEGATIVE] = 2
+    """Decimals that people read."""
 
     by_axis: bool = True
     """Whether reports tell the errors of its elements apart."""

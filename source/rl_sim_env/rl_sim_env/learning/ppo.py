@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from rl_sim_env.errors import UserError
 from rl_sim_env.learning.collectives import standardize_over_ranks
 from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_actor, build_critic
 from rl_sim_env.learning.returns import generalized_returns
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
-from rl_sim_env.learning.symmetry import MIRROR_SETTING, MIRRORED
+from rl_sim_env.learning.symmetry import MIRRORED
 
 _LR_STEP = 1.5
 """Factor by which the KL rule changes the learning rate."""
@@ -33,8 +32,7 @@ class PpoLearner(ActingLearner):
     else. Time-outs bootstrap on the true terminal state.
 
     Raises:
-        UserError: The part of a mini-batch that the mirror loss reads is none, or a model cannot be
-            built.
+        UserError: A model cannot be built.
 
     Attributes:
         actor: The actor.
@@ -46,11 +44,6 @@ class PpoLearner(ActingLearner):
 
     def __init__(self, context: LearnerContext) -> None:
         cfg = context.cfg.algorithm
-        if not 0.0 < cfg.mirror_loss_share <= 1.0:
-            raise UserError(
-                f"agent.algorithm.mirror_loss_share={cfg.mirror_loss_share}: give a part "
-                f"above 0, at most 1; no mirror loss at all is {MIRROR_SETTING}=0"
-            )
         self.cfg = cfg
         device = context.device
         self.actor = build_actor(context.groups, context.num_actions, context.cfg).to(device)

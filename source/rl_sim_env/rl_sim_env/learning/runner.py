@@ -6,13 +6,11 @@ import json
 import math
 import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -33,6 +31,7 @@ from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.rescue import Rescue
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
+from rl_sim_env.learning.stop_signals import StopSignals
 from rl_sim_env.learning.training_env import Breakdowns, TrainingEnv
 
 _MAX_BROKEN_SHARE = 0.01
@@ -40,37 +39,6 @@ _MAX_BROKEN_SHARE = 0.01
 
 _MAX_BREAKDOWNS = 10
 """Breakdowns that an iteration may have, however few its robots are."""
-
-
-class StopSignals:
-    """Remembers the first SIGINT or SIGTERM instead of dying of it; the second one kills at once.
-
-    Outside the main thread, where python handles no signals, it does nothing.
-    """
-
-    received: signal.Signals | None = None
-    """The signal, once it came."""
-
-    def __enter__(self) -> StopSignals:
-        self._previous = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        for each in self._previous:
-            signal.signal(each, signal.SIG_DFL)
 
 
 @dataclass(kw_only=True)
@@ -159,8 +127,8 @@ class AmpVaeRunner:
             UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
                 states or losses are not finite (the message names a dump), reward terms are not
                 finite or absurd, or what was learned last could not be saved anywhere.
-            SystemExit: SIGINT or SIGTERM asked for the end and a checkpoint was saved. The code is
-                128 plus the number of the signal, as shells have it.
+            SystemExit: SIGINT, SIGTERM or SIGHUP asked for the end and a checkpoint was saved. The
+                code is 128 plus the number of the signal, as shells have it.
         """
         first = self.current_learning_iteration + 1
         end = first + num_iterations
@@ -170,8 +138,6 @@ class AmpVaeRunner:
                 "--max_iterations"
             )
         limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
-        if limit_s <= 0.0:
-            raise UserError(f"--max_minutes {self.cfg.max_minutes}: must be above 0")
         if init_at_random_ep_len:
             self.env.episode_length_buf = torch.randint_like(
                 self.env.episode_length_buf, high=int(self.env.max_episode_length)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from mjlab.managers.command_manager import CommandTerm, CommandTermCfg
 from mjlab.utils.lab_api.math import wrap_to_pi
 
+from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE
 from rl_sim_env.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from rl_sim_env.envs import AmpVaeEnv
 
-Range = tuple[float, float]
+Range = Annotated[tuple[float, float], ASCENDING]
 
 
 @dataclass(kw_only=True)
@@ -67,31 +68,31 @@ class TerrainVelocityCommandCfg(CommandTermCfg):
     heading: Range = (-torch.pi / 2, torch.pi / 2)
     """Heading targets [rad], relative to the heading when the command is drawn."""
 
-    heading_gain: float = 0.5
+    heading_gain: Annotated[float, NOT_NEGATIVE] = 0.5
     """Yaw rate per heading error [1/s]."""
 
-    heading_prob: float = 0.9
-    """Share of commands that give a heading instead of a yaw rate, in [0, 1]."""
+    heading_prob: Annotated[float, SHARE] = 0.9
+    """Share of commands that give a heading instead of a yaw rate."""
 
-    yaw_only_prob: float = 0.1
-    """Share of commands that turn on the spot, in [0, 1]."""
+    yaw_only_prob: Annotated[float, SHARE] = 0.1
+    """Share of commands that turn on the spot."""
 
-    standing_prob: float = 0.05
-    """Share of commands to stand still, in [0, 1]."""
+    standing_prob: Annotated[float, SHARE] = 0.05
+    """Share of commands to stand still."""
 
-    min_lin_vel: float = 0.1
+    min_lin_vel: Annotated[float, NOT_NEGATIVE] = 0.1
     """Horizontal commands below this speed [m/s] become zero."""
 
-    min_ang_vel: float = 0.1
+    min_ang_vel: Annotated[float, NOT_NEGATIVE] = 0.1
     """Yaw rate commands below this rate [rad/s] become zero when the horizontal command is zero."""
 
-    tracking_std: float = 0.5
+    tracking_std: Annotated[float, POSITIVE] = 0.5
     """Horizontal velocity error [m/s] at which the tracking of a step has fallen to 1/e."""
 
     viz_height: float = 0.4
     """Height above the base at which the viewer draws the arrows [m]."""
 
-    resampling_time_range: tuple[float, float] = field(default=(10.0, 10.0))
+    resampling_time_range: Annotated[tuple[float, float], POSITIVE, ASCENDING] = (10.0, 10.0)
     """Time between two draws [s]."""
 
     debug_vis: bool = True
@@ -283,18 +284,23 @@ class TerrainVelocityCommand(CommandTerm):
     ) -> None:
         """Sliders that take over the command of the robot in view."""
         del on_change, request_action
-        high = self.ranges.amax(dim=0)[:, 1].tolist()
+        ends = self.ranges.amax(dim=0)[:, 1].cpu()
         with server.gui.add_folder(name.capitalize()):
             enabled = server.gui.add_checkbox("Joystick", initial_value=False)
             sliders = [
                 server.gui.add_slider(label, min=-limit, max=limit, step=0.05, initial_value=0.0)
-                for label, limit in zip(("vx [m/s]", "vy [m/s]", "yaw [rad/s]"), high, strict=True)
+                for label, limit in zip(
+                    ("vx [m/s]", "vy [m/s]", "yaw [rad/s]"), ends.tolist(), strict=True
+                )
             ]
 
         def read() -> tuple[int, torch.Tensor] | None:
             if not enabled.value:
                 return None
-            return get_env_idx(), torch.tensor([s.value for s in sliders], device=self.device)
+            # A page may send any number, and none.
+            wanted = torch.tensor([slider.value for slider in sliders]).nan_to_num(nan=0.0)
+            env_id = min(max(get_env_idx(), 0), self.num_envs - 1)
+            return env_id, wanted.clamp(-ends, ends).to(self.device)
 
         self._joystick = read
 

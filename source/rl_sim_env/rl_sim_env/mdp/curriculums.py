@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, SHARE
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -14,9 +16,9 @@ def terrain_levels(
     env: AmpVaeEnv,
     env_ids: torch.Tensor,
     *,
-    promote: float,
-    demote: float,
-    min_distance: float,
+    promote: Annotated[float, NOT_NEGATIVE],
+    demote: Annotated[float, NOT_NEGATIVE],
+    min_distance: Annotated[float, NOT_NEGATIVE],
 ) -> dict[str, torch.Tensor]:
     """Harder terrain for robots that go where they are told, easier for those that do not.
 
@@ -59,17 +61,17 @@ def command_levels(
     env: AmpVaeEnv,
     env_ids: torch.Tensor,
     *,
-    raise_above: float,
-    lower_below: float,
-    step: float,
-    min_steps: int,
+    raise_above: Annotated[float, SHARE],
+    lower_below: Annotated[float, SHARE],
+    step: Annotated[float, NOT_NEGATIVE],
+    min_steps: Annotated[int, NOT_NEGATIVE],
 ) -> dict[str, torch.Tensor]:
     """Wider commands on a terrain family whose episodes track well, narrower where they do not.
 
     Args:
         env: The environment.
         env_ids: Environments whose episode has ended.
-        raise_above: Mean tracking over the episode's steps above which the level rises, in [0, 1].
+        raise_above: Mean tracking over the episode's steps above which the level rises.
         lower_below: Mean tracking below which the level falls.
         step: Change of the level, whole range 1, when all robots of a family report at once; a
             part of them moves it in proportion.

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from mjlab.managers.event_manager import RecomputeLevel, requires_model_fields
 from mjlab.utils.lab_api.math import quat_mul, yaw_quat
 
+from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions import MotionSampler, load_clips
 
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
     from rl_sim_env.envs import AmpVaeEnv
 
-Range = tuple[float, float]
+Range = Annotated[tuple[float, float], ASCENDING]
+AmountRange = Annotated[tuple[float, float], ASCENDING, NOT_NEGATIVE]
+PositiveRange = Annotated[tuple[float, float], ASCENDING, POSITIVE]
+Size = Annotated[float, NOT_NEGATIVE]
 
 
 def _uniform(limits: Range, *shape: int, device: str) -> torch.Tensor:
@@ -67,7 +71,7 @@ def randomize_base_mass_and_com(
 
 
 @requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
-def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range) -> None:
+def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: AmountRange) -> None:
     """Draw the load [kg] that the robot carries, uniform within the range."""
     set_load(env, env_ids, _uniform(mass, len(env_ids), device=env.device))
 
@@ -120,7 +124,9 @@ def _payload_body(env: AmpVaeEnv) -> int:
 
 
 @requires_model_fields("geom_friction")
-def randomize_foot_friction(env: AmpVaeEnv, env_ids: torch.Tensor, *, friction: Range) -> None:
+def randomize_foot_friction(
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, friction: AmountRange
+) -> None:
     """Sliding friction between feet and ground, one uniform draw for the four feet."""
     value = _uniform(friction, len(env_ids), 1, device=env.device)
     env.sim.model.geom_friction[env_ids[:, None], env.index.foot_geoms_global, 0] = value.expand(
@@ -129,7 +135,7 @@ def randomize_foot_friction(env: AmpVaeEnv, env_ids: torch.Tensor, *, friction: 
 
 
 def randomize_leg_gains(
-    env: AmpVaeEnv, env_ids: torch.Tensor, *, gain: Range, torque_constant: Range
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, gain: PositiveRange, torque_constant: PositiveRange
 ) -> None:
     """Scale kp and kd of the leg drives, each joint for itself.
 
@@ -158,9 +164,9 @@ def reset_base(
     env: AmpVaeEnv,
     env_ids: torch.Tensor,
     *,
-    position_xy: float,
-    yaw: float,
-    lin_vel: float,
+    position_xy: Size,
+    yaw: Size,
+    lin_vel: Size,
 ) -> None:
     """Put the robot near its origin.
 
@@ -185,7 +191,7 @@ def reset_base(
     env.robot.write_root_state_to_sim(state, env_ids=env_ids)
 
 
-def reset_leg_joints(env: AmpVaeEnv, env_ids: torch.Tensor, *, offset: float) -> None:
+def reset_leg_joints(env: AmpVaeEnv, env_ids: torch.Tensor, *, offset: Size) -> None:
     """Default leg pose plus a uniform offset [rad] within the soft limits, at rest and held there.
 
     Without a target the drives would pull at the zero pose until the first delayed action arrives.
@@ -216,7 +222,7 @@ def hold_joints(
     env.robot.set_joint_position_target(position, joint_ids=joints, env_ids=env_ids)
 
 
-def push(env: AmpVaeEnv, env_ids: torch.Tensor, *, velocity: float) -> None:
+def push(env: AmpVaeEnv, env_ids: torch.Tensor, *, velocity: Size) -> None:
     """Add up to ``velocity`` [m/s] to the base's world x and y velocity."""
     drawn = _uniform((-velocity, velocity), len(env_ids), 2, device=env.device)
     push_by_velocity(env, env_ids, drawn)
@@ -247,7 +253,7 @@ class ResetToMotion:
         env: AmpVaeEnv,
         env_ids: torch.Tensor,
         *,
-        probability: float,
+        probability: Annotated[float, SHARE],
         motion_paths: Sequence[Path | str] | None,
     ) -> None:
         """Reset to drawn states.
@@ -255,7 +261,7 @@ class ResetToMotion:
         Args:
             env: The environment.
             env_ids: Environments to reset.
-            probability: Share of the episodes that begin so, in [0, 1].
+            probability: Share of the episodes that begin so.
             motion_paths: Clips: files, folders or patterns; None for the generated ones.
         """
         del motion_paths

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from mjlab.utils.lab_api.math import quat_apply_inverse
+
+from rl_sim_env.configuration.limits import Number
 
 if TYPE_CHECKING:
     from mjlab.managers.observation_manager import ObservationTermCfg
 
     from rl_sim_env.envs import AmpVaeEnv
+
+ScanSize = Annotated[tuple[float, float], Number(above=0, at_most=10)]
+ScanCell = Annotated[float, Number(at_least=0.01, at_most=1)]
 
 # Measured by the robot: delayed.
 
@@ -138,7 +143,7 @@ class HeightScan:
         self._x, self._y = x.flatten(), y.flatten()
 
     def __call__(
-        self, env: AmpVaeEnv, *, size: tuple[float, float], resolution: float, offset: float
+        self, env: AmpVaeEnv, *, size: ScanSize, resolution: ScanCell, offset: float
     ) -> torch.Tensor:
         """Read the grid.
 

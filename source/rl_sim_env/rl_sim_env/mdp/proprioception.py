@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import mujoco
 import torch
 from mjlab.sensor.sensor import Sensor, SensorCfg
 from mjlab.utils.lab_api.math import quat_apply_inverse
+
+from rl_sim_env.configuration.limits import DELAY
 
 if TYPE_CHECKING:
     import mujoco_warp as mjwarp
@@ -42,7 +44,7 @@ class ProprioceptionCfg(SensorCfg):
     entity_name: str = "robot"
     joint_names: tuple[str, ...] = ()
     """Leg joints in canonical order."""
-    max_delay_s: float = 0.0075
+    max_delay_s: Annotated[float, DELAY] = 0.0075
     """Longest delay [s]; 0 switches delays off."""
 
     def build(self) -> Proprioception:

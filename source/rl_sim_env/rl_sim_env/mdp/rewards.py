@@ -5,23 +5,26 @@ The weights of the task turn some of them into penalties. Only leg joints are re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE
 from rl_sim_env.mdp import observations as obs
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
 
+Force = Annotated[float, NOT_NEGATIVE]
 
-def track_lin_vel_xy_exp(env: AmpVaeEnv, *, std: float) -> torch.Tensor:
+
+def track_lin_vel_xy_exp(env: AmpVaeEnv, *, std: Annotated[float, POSITIVE]) -> torch.Tensor:
     """exp(-|error|^2 / std^2) of the horizontal velocity, std in m/s."""
     error = env.velocity_command.command[:, :2] - obs.base_lin_vel_xy(env)
     return torch.exp(-error.square().sum(dim=-1) / std**2)
 
 
-def track_ang_vel_z_exp(env: AmpVaeEnv, *, std: float) -> torch.Tensor:
+def track_ang_vel_z_exp(env: AmpVaeEnv, *, std: Annotated[float, POSITIVE]) -> torch.Tensor:
     """exp(-error^2 / std^2) of the yaw rate, std in rad/s."""
     error = env.velocity_command.command[:, 2] - obs.base_ang_vel(env)[:, 2]
     return torch.exp(-error.square() / std**2)
@@ -80,7 +83,7 @@ def joint_power_distribution(env: AmpVaeEnv) -> torch.Tensor:
     return (obs.joint_torques(env) * obs.joint_vel(env)).abs().var(dim=-1)
 
 
-def feet_air_time(env: AmpVaeEnv, *, threshold: float) -> torch.Tensor:
+def feet_air_time(env: AmpVaeEnv, *, threshold: Annotated[float, NOT_NEGATIVE]) -> torch.Tensor:
     """Air time beyond ``threshold`` [s] of each foot that touches down; none when standing."""
     sensor = env.scene[env.cfg.feet_contact_sensor]
     landed = sensor.compute_first_contact(env.step_dt)
@@ -88,7 +91,7 @@ def feet_air_time(env: AmpVaeEnv, *, threshold: float) -> torch.Tensor:
     return surplus.sum(dim=-1) * env.velocity_command.is_moving
 
 
-def undesired_contacts(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float) -> torch.Tensor:
+def undesired_contacts(env: AmpVaeEnv, *, sensor_name: str, force_threshold: Force) -> torch.Tensor:
     """Number of watched bodies that press on something with more than ``force_threshold`` [N]."""
     force = env.scene[sensor_name].data.force.norm(dim=-1)
     return (force > force_threshold).float().sum(dim=-1)
@@ -102,13 +105,13 @@ def joint_pos_limits(env: AmpVaeEnv) -> torch.Tensor:
     return ((low - position).clamp(min=0.0) + (position - high).clamp(min=0.0)).sum(dim=-1)
 
 
-def joint_vel_limits(env: AmpVaeEnv, *, share: float) -> torch.Tensor:
+def joint_vel_limits(env: AmpVaeEnv, *, share: Annotated[float, POSITIVE]) -> torch.Tensor:
     """How much faster leg joints are than a share of their no-load speed, summed [rad/s]."""
     limit = share * env.leg_speed_limits
     return (obs.joint_vel(env).abs() - limit).clamp(min=0.0).sum(dim=-1)
 
 
-def feet_slide(env: AmpVaeEnv, *, force_threshold: float) -> torch.Tensor:
+def feet_slide(env: AmpVaeEnv, *, force_threshold: Force) -> torch.Tensor:
     """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N]."""
     force = env.scene[env.cfg.feet_contact_sensor].data.force[:, env.foot_contact_order]
     carries = force.norm(dim=-1) > force_threshold
@@ -116,7 +119,7 @@ def feet_slide(env: AmpVaeEnv, *, force_threshold: float) -> torch.Tensor:
     return (speed * carries).sum(dim=-1)
 
 
-def foot_clearance(env: AmpVaeEnv, *, target: float) -> torch.Tensor:
+def foot_clearance(env: AmpVaeEnv, *, target: Annotated[float, POSITIVE]) -> torch.Tensor:
     """Horizontal foot speed [m/s] times what the foot lacks to ``target`` [m] above the ground.
 
     Feet that move without being lifted cost; feet at rest do not, whatever their height.
@@ -132,7 +135,7 @@ def stand_still(env: AmpVaeEnv) -> torch.Tensor:
     return deviation * ~env.velocity_command.is_moving
 
 
-def is_terminated(env: AmpVaeEnv, *, initial_share: float = 1.0) -> torch.Tensor:
+def is_terminated(env: AmpVaeEnv, *, initial_share: Annotated[float, SHARE] = 1.0) -> torch.Tensor:
     """Up to 1 in the step in which the robot fell (time-outs do not count).
 
     Robots that are to learn to walk must dare something; those that walk must not fall.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+
+from rl_sim_env.configuration.limits import NOT_NEGATIVE
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
 
 
-def illegal_contact(env: AmpVaeEnv, *, sensor_name: str, force_threshold: float) -> torch.Tensor:
+def illegal_contact(
+    env: AmpVaeEnv, *, sensor_name: str, force_threshold: Annotated[float, NOT_NEGATIVE]
+) -> torch.Tensor:
     """A watched part bears more than ``force_threshold`` [N] of contact. Shape (num_envs,)."""
     force = env.scene[sensor_name].data.force
     return (force.norm(dim=-1) > force_threshold).any(dim=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import mujoco
 import torch
@@ -12,6 +12,7 @@ from mjlab.actuator import ActuatorCfg, DcMotorActuator
 from mjlab.actuator.actuator import Actuator, ActuatorCmd
 from mjlab.utils.spec import create_motor_actuator
 
+from rl_sim_env.configuration.limits import DELAY
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots.robot import Drive
 
@@ -30,8 +31,8 @@ class LegDriveCfg(ActuatorCfg):
     drives: dict[str, Drive] = field(default_factory=dict)
     """Gains and limits by joint; the targets of the actuator."""
 
-    max_delay: float = 0.0
-    """Longest delay of position targets [s]; >= 0. Whoever resets a robot draws its own."""
+    max_delay: Annotated[float, DELAY] = 0.0
+    """Longest delay of position targets [s]. Whoever resets a robot draws its own."""
 
     def build(self, entity: Entity, target_ids: list[int], target_names: list[str]) -> LegDrive:
         """Build the drives."""

@@ -9,13 +9,19 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 from math import ceil
+from typing import Annotated
 
 import mujoco
 import numpy as np
 from mjlab.terrains.terrain_generator import SubTerrainCfg, TerrainGeometry, TerrainOutput
 
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, Number
+
 GROUND_THICKNESS = 0.5
 """How far every sub-terrain reaches below its surface, m: more than a foot travels in a step."""
+
+CELL = Number(at_least=0.01, at_most=1)
+"""Side of a cell [m]; the number of cells goes with its inverse square."""
 
 _STAIRS_COLOR = (0.36, 0.47, 0.62, 1.0)
 _HEIGHT_FIELD_COLOR = (0.45, 0.52, 0.42, 1.0)
@@ -28,13 +34,13 @@ class PyramidStairsTerrainCfg(SubTerrainCfg):
     Same surface as a pyramid whose steps are rings of four boxes each, with a quarter of the geoms.
     """
 
-    step_height_range: tuple[float, float]
+    step_height_range: Annotated[tuple[float, float], NOT_NEGATIVE]
     """Height of a step at difficulty 0 and 1, m."""
-    step_width: float
+    step_width: Annotated[float, POSITIVE]
     """Depth of a tread, m."""
-    platform_width: float
+    platform_width: Annotated[float, NOT_NEGATIVE]
     """Least side length of the platform on top, m."""
-    border_width: float
+    border_width: Annotated[float, NOT_NEGATIVE]
     """Width of the flat frame around the stairs, m."""
 
     def function(
@@ -71,9 +77,9 @@ class HeightFieldTerrainCfg(SubTerrainCfg):
     ``horizontal_scale`` wide; heights are floats and need no vertical scale.
     """
 
-    horizontal_scale: float = 0.1
+    horizontal_scale: Annotated[float, CELL] = 0.1
     """Distance between nodes, m; divides the tile's size."""
-    spawn_radius: float = 1.0
+    spawn_radius: Annotated[float, NOT_NEGATIVE] = 1.0
     """The spawn origin is as high as the highest node this near to the tile's centre, m."""
 
     @abc.abstractmethod
@@ -130,9 +136,9 @@ class PyramidSlopeTerrainCfg(HeightFieldTerrainCfg):
 
     slope_range: tuple[float, float]
     """Rise over run through the middle of a side, at difficulty 0 and 1; negative leads down."""
-    platform_width: float
+    platform_width: Annotated[float, NOT_NEGATIVE]
     """Side length of the platform, m."""
-    border_width: float
+    border_width: Annotated[float, NOT_NEGATIVE]
     """Width of the flat frame around the slopes, m."""
 
     def node_heights(
@@ -150,11 +156,11 @@ class PyramidSlopeTerrainCfg(HeightFieldTerrainCfg):
 class RandomRoughTerrainCfg(HeightFieldTerrainCfg):
     """Nodes of random height around the tile's level, symmetric about it."""
 
-    amplitude_range: tuple[float, float]
+    amplitude_range: Annotated[tuple[float, float], NOT_NEGATIVE]
     """Greatest deviation from the tile's level at difficulty 0 and 1, m."""
-    height_step: float
+    height_step: Annotated[float, POSITIVE]
     """Greatest distance between neighbouring height levels, m."""
-    border_width: float
+    border_width: Annotated[float, NOT_NEGATIVE]
     """Width of the flat frame around the rough ground, m."""
 
     def node_heights(
@@ -174,11 +180,11 @@ class RandomRoughTerrainCfg(HeightFieldTerrainCfg):
 class RandomGridTerrainCfg(HeightFieldTerrainCfg):
     """Square blocks of random height around a raised platform."""
 
-    cell_width: float
+    cell_width: Annotated[float, POSITIVE]
     """Side length of a block, m; a multiple of ``horizontal_scale``."""
-    height_range: tuple[float, float]
+    height_range: Annotated[tuple[float, float], NOT_NEGATIVE]
     """Greatest deviation of a block from the tile's level at difficulty 0 and 1, m."""
-    platform_width: float
+    platform_width: Annotated[float, NOT_NEGATIVE]
     """Side length of the platform, which is as high as the highest block can be, m."""
 
     def node_heights(

@@ -144,7 +144,7 @@ class ClipViewer(PlayerViewer[ClipPlayer]):
         @self._choice.on_update
         def _(event: viser.GuiEvent) -> None:
             # Without a client it was the viewer itself that went on to the next clip.
-            if event.client is not None:
+            if event.client is not None and self._choice.value in names:
                 self.request_action("CUSTOM", names.index(self._choice.value))
 
         repeat.on_update(lambda _: setattr(self.player, "repeat", repeat.value))

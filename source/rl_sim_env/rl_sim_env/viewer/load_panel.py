@@ -12,6 +12,7 @@ import viser.uplot
 
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import events
+from rl_sim_env.viewer.page import within
 
 TRUTH_COLOR = "#adb5bd"
 ESTIMATE_COLOR = "#f76707"
@@ -140,7 +141,7 @@ class LoadPanel:
                 hint="gives the robot in view another load, while it walks",
                 disabled=player.vec_env.cfg.robot.payload is None,
             )
-        self.share.on_update(lambda _: setattr(player, "p_boot", self.share.value))
+        self.share.on_update(lambda _: self._feed())
         self.load.on_update(lambda _: self._follow_slider())
 
     def update(self, env_id: int, step: int) -> None:
@@ -165,10 +166,17 @@ class LoadPanel:
             self._shown_load = load
             self.load.value = min(max(round(load, LOAD_DECIMALS), 0.0), MAX_LOAD)
 
+    def _feed(self) -> None:
+        if (share := within(self.share.value, 0.0, 1.0)) is not None:
+            self._player.p_boot = share
+
     def _follow_slider(self) -> None:
+        load = within(self.load.value, 0.0, MAX_LOAD)
+        if load is None or self._player.vec_env.cfg.robot.payload is None:
+            return
         # The panel moves the slider, too, to the nearest step of what hangs there.
-        if abs(self.load.value - self._load_in_view()) > 0.5 * self.load.step:
-            self._request_load(self.load.value)
+        if abs(load - self._load_in_view()) > 0.5 * 10.0**-LOAD_DECIMALS:
+            self._request_load(load)
 
     def _load_in_view(self) -> float:
         return float(events.get_load(self._player.vec_env.unwrapped)[self._env_id])

@@ -68,10 +68,21 @@ class PlayerViewer(ViserPlayViewer, Generic[PlayerType]):
         """Show the present state of the robot in view."""
         raise NotImplementedError
 
+    def tick(self) -> bool:
+        """Do what the page asked for, run steps, and show them when it is time."""
+        self._look_at_a_robot()
+        return super().tick()
+
     def sync_env_to_viewer(self) -> None:
         """Send what changed to the browser."""
+        self._look_at_a_robot()
         super().sync_env_to_viewer()
         self.update_panel(self._scene.env_idx)
+
+    def _look_at_a_robot(self) -> None:
+        # The page asks, at any time, for a robot by a number, which may be any.
+        last = self.player.vec_env.unwrapped.num_robots - 1
+        self._scene.env_idx = min(max(self._scene.env_idx, 0), last)
 
     def _execute_step(self) -> bool:
         # The base class would show an error in the page and wait; here it ends the program.

@@ -1,0 +1,84 @@
+"""The page of a viewer: where it listens, and what may come from it.
+
+Whoever reaches the page moves its sliders, with any number that a message can hold.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import socket
+import warnings
+
+import viser
+
+from rl_sim_env.errors import Notice, UserError
+
+THIS_MACHINE = "127.0.0.1"
+"""Address that nobody else reaches."""
+
+FIRST_PORT, PORTS = 8080, 100
+"""Where a port is looked for that is free, and how many are tried."""
+
+_LAST_PORT = 65535
+
+
+def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserServer:
+    """Serve an empty page.
+
+    Args:
+        host: Address to listen at; others than those of this machine are warned of.
+        port: Port to listen at; None: the first one that is free.
+
+    Raises:
+        UserError: Nothing can listen there.
+    """
+    # viser itself takes another port without a word, or waits for ever.
+    ports = range(FIRST_PORT, FIRST_PORT + PORTS) if port is None else (port,)
+    reasons = {each: reason for each in ports if (reason := _why_not(host, each))}
+    free = next((each for each in ports if each not in reasons), None)
+    if free is None:
+        raise UserError(
+            f"the viewer cannot listen at {host}, port {ports[0]}: {reasons[ports[0]]}; give "
+            "another --port, or --host"
+        )
+    if not _is_this_machine(host):
+        warnings.warn(
+            f"the viewer listens at {host}: whoever reaches this machine can watch and steer",
+            Notice,
+            stacklevel=2,
+        )
+    return viser.ViserServer(host=host, port=free, label="rl_sim_env", verbose=False)
+
+
+def address(server: viser.ViserServer) -> str:
+    """What to type into a browser."""
+    host = server.get_host()
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.get_port()}"
+
+
+def within(value: float, low: float, high: float) -> float | None:
+    """A number from a page, moved into its range; None where it is no number."""
+    return None if math.isnan(value) else min(max(value, low), high)
+
+
+def _why_not(host: str, port: int) -> str | None:
+    """What keeps anybody from listening there."""
+    if not 0 <= port <= _LAST_PORT:
+        return f"ports are numbers up to {_LAST_PORT}"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, place = found[0]
+        socket.create_server(place[:2], family=family).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
