@@ -142,7 +142,9 @@ def test_a_full_disk_stops_nothing_until_there_is_nothing_left_to_train(
     run: Path, capsys: pytest.CaptureFixture[str], small_files: Callable[[], None]
 ) -> None:
     runner = make_runner(run, {1: small_files})
-    with pytest.raises(UserError, match=r"iteration 3 could not .*--rescue_dir.*model_0\.pt"):
+    with pytest.raises(
+        UserError, match=r"iteration 3 could not .*--rescue_dir; saved: \S*model_0\.pt"
+    ):
         runner.learn(4)
     assert runner.current_learning_iteration == 3
     assert re.findall(r"not saved: \S+/(\w+)\.pt.*nor elsewhere: .*", capsys.readouterr().out) == [

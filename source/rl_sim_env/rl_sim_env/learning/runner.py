@@ -389,7 +389,7 @@ class AmpVaeRunner:
         if self.log_dir is not None and last not in (-1, self._saved_iteration):
             raise UserError(
                 f"iteration {last} could not be saved in {self.log_dir}, nor elsewhere; free some "
-                f"space or give --rescue_dir, and continue from {self._last_saved} with --resume"
+                f"space or give --rescue_dir; saved: {self._last_saved or 'nothing'}"
             )
 
     def _gathered(self) -> Checkpoint | None:
