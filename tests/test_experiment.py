@@ -14,6 +14,7 @@ from rl_sim_env.cli import evaluate, export, play, train
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.configuration.upgrading import MOVED_NAMES
+from rl_sim_env.conventions import PHYSICS_DT
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.onnx_export import POLICY_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeEnvCfg
@@ -176,7 +177,7 @@ def test_checkpoint_of_before_takes_the_file_beside_it_or_is_refused(alone, tmp_
     (tmp_path / "params" / "env.yaml").write_text(yaml.safe_dump(env_cfg))
     setup = configure(training=Training.of(Checkpoint.load(path), path, FLAT))
     assert setup.cfg.actions["joint_pos"].scale == 0.25
-    assert setup.cfg.scene.entities["robot"].articulation.actuators[0].max_delay == 0.01
+    assert setup.cfg.scene.entities["robot"].articulation.actuators[0].max_delay == 2 * PHYSICS_DT
     assert not any("spec_fn" in line or "physics_dt" in line for line in setup.differences)
 
 
@@ -274,7 +275,7 @@ def test_names_that_moved_are_no_differences(alone, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("folder", "family", "newer"),
     [
-        # Nothing of it was set by hand, and of the task only how contacts are found is another.
+        # Nothing was set by hand; of the task, the time step and how contacts are found differ.
         ("grq20_v2d3", FAMILY, ["hfield_contacts", "static_broadphase"]),
         ("go1", "Rl-Sim-Env-AmpVae-Go1", ["static_broadphase"]),
     ],
@@ -284,10 +285,17 @@ def test_shipped_checkpoint_says_what_it_was_trained_in(folder, family, newer):
     checkpoint = Checkpoint.load(path)
     task = f"{family}-v0"
     setup = configure(task, training=Training.of(checkpoint, path, task))
-    assert [line.partition(", now")[0] for line in setup.differences] == [
-        f"env.sim.{name}: did not exist in training" for name in newer
-    ]
-    assert to_plain(setup.cfg) == to_plain(make_env_cfg(task))
+    told = [line.partition(", now")[0].partition(", not")[0] for line in setup.differences]
+    assert sorted(told) == sorted(
+        [
+            "env.decimation: 4, as in training",
+            "env.sim.mujoco.timestep: 0.005, as in training",
+            *(f"env.sim.{name}: did not exist in training" for name in newer),
+        ]
+    )
+    of_today = make_env_cfg(task)
+    of_today.decimation, of_today.sim.mujoco.timestep = 4, 0.005
+    assert to_plain(setup.cfg) == to_plain(of_today)
     _, learners = configure_trainer(TrainerOptions(task=task), checkpoint)
     assert not any("targets" in line or "class_name" in line for line in learners)
 
