@@ -151,6 +151,7 @@ def configure(*settings: str, task: str = FLAT) -> Any:
         ("agent.algorithm.learning_rate_range=(1e-2, 1e-5)", "lower end"),
         ("agent.vae.beta=1.0", "agent.vae.beta_range"),
         ("agent.vae.encoder_dims=[8]", "at least 2"),
+        ("agent.actor.obs_groups=[]", "at least 1 of them"),
         ("agent.experiment_name=../..", "name of a folder"),
         ("agent.run_name=a/b", "name of a folder"),
         ("env.decimation=0", "at least 1"),

@@ -55,7 +55,7 @@ class MlpCfg:
     class_name: str = "rsl_rl.models:MLPModel"
     """The model: ``module.path:Class``, derived from rsl_rl's MLPModel."""
 
-    obs_groups: tuple[str, ...] = ("critic_obs",)
+    obs_groups: Annotated[tuple[str, ...], NOT_EMPTY] = ("critic_obs",)
     """Observation groups that it reads, in order: those of the environment, and what other learners
     provide."""
 
@@ -76,7 +76,7 @@ class ActorCfg(MlpCfg):
     Beside the arguments of :class:`MlpCfg` its class is given ``distribution_cfg``.
     """
 
-    obs_groups: tuple[str, ...] = ("estimate", "latent", "actor_obs")
+    obs_groups: Annotated[tuple[str, ...], NOT_EMPTY] = ("estimate", "latent", "actor_obs")
     """Observation groups that it reads, in order: what the estimator provides, and the frame."""
 
     init_std: Annotated[float, Number(above=0, at_most=100)] = 1.0
@@ -148,7 +148,7 @@ class ContextVaeCfg:
     """The network: ``module.path:Class``, derived from
     :class:`~rl_sim_env.learning.estimator.Estimator`."""
 
-    obs_groups: tuple[str, ...] = ("vae_obs",)
+    obs_groups: Annotated[tuple[str, ...], NOT_EMPTY] = ("vae_obs",)
     """Observation groups that it reads, in order; stacked frames or not."""
 
     settings: dict[str, Any] = field(default_factory=dict)
