@@ -43,7 +43,7 @@ evaluate: setup
 	$(BIN)/python scripts/rsl_rl/evaluate.py --task $(PRESET)-v0
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.runner import AmpVaeRunner
+from rl_sim_env.learning.training_env import Breakdowns
 
 CURVE = "Perf/total_steps"
 
@@ -38,10 +39,10 @@ class EventfulEnv(ToyEnv):
         self._events = events
         self._iteration = -1
 
-    def check_health(self) -> int:
+    def check_health(self) -> Breakdowns:
         self._iteration += 1
         self._events.get(self._iteration, lambda: None)()
-        return 0
+        return Breakdowns()
 
 
 @pytest.fixture(autouse=True)
@@ -198,11 +199,12 @@ def test_a_folder_that_cannot_be_written_is_told_before_training(run: Path) -> N
 
 def test_what_reproduces_a_failure_is_written_elsewhere_too(run: Path) -> None:
     class BrokenEnv(EventfulEnv):
-        def check_health(self) -> int:
-            return super().check_health() + self.num_envs * (self._iteration == 1)
+        def check_health(self) -> Breakdowns:
+            sound = super().check_health()
+            return Breakdowns(robots=8, resets=64) if self._iteration == 1 else sound
 
     runner = make_runner(run, {1: lambda: replace_by_a_file(run)}, BrokenEnv)
-    with pytest.raises(UserError, match=r"became NaN\. What reproduces it is in") as stopped:
+    with pytest.raises(UserError, match=r"broke down.*What reproduces it is in") as stopped:
         runner.learn(4)
-    dump = Path(str(stopped.value).rpartition(" ")[2])
-    assert (dump / "rank_0" / "failed.pt").is_file()
+    assert Path(str(stopped.value).rpartition(" ")[2]).name == "failed.pt"
+    assert Path(str(stopped.value).rpartition(" ")[2]).is_file()

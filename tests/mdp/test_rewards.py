@@ -83,12 +83,13 @@ def test_air_time_pays_once_at_touchdown_and_only_when_told_to_move(env, place):
     env.reset()
     env.velocity_command.set_constant((0.5, 0.0, 0.0))
     place(env, height=2.0)
-    for _ in range(100):
+    steps = round(0.5 / env.physics_dt)
+    for _ in range(steps):
         env.scene.update(env.physics_dt)
     expect(rewards.feet_air_time(env, threshold=0.35), 0.0)
     place(env, height=TOUCHING)
     env.scene.update(env.physics_dt)
-    expect(rewards.feet_air_time(env, threshold=0.35), 4 * (0.5 - 0.35))
+    expect(rewards.feet_air_time(env, threshold=0.35), 4 * (steps * env.physics_dt - 0.35))
     env.velocity_command.set_constant((0.0, 0.0, 0.0))
     expect(rewards.feet_air_time(env, threshold=0.35), 0.0)
     env.velocity_command.set_constant((0.5, 0.0, 0.0))

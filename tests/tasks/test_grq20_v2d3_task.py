@@ -75,7 +75,7 @@ def test_vae_observation_stacks_five_actor_frames(env):
 
 
 def test_control_rate_and_actions(env):
-    assert env.physics_dt == pytest.approx(1 / 200)
+    assert env.physics_dt == pytest.approx(1 / 150)
     assert env.step_dt == pytest.approx(1 / 50)
     assert env.cfg.actions["joint_pos"].actuator_names == LEG_JOINT_NAMES
 
