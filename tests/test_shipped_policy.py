@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from grq20 import MJCF_PATH
@@ -11,6 +12,7 @@ from rl_sim_env.deploy import DeployedPolicy
 from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking
 from rl_sim_env.evaluation.report import Report
 from rl_sim_env.experiment import build_policy
@@ -67,3 +69,16 @@ def test_files_are_of_one_checkpoint_and_small():
     assert report.facts["Trained at commit"].startswith(metadata.training_commit[:7])
     size = sum(file.stat().st_size for file in GRQ20_POLICY.rglob("*") if file.is_file())
     assert size < MAX_MEGABYTES * 2**20
+
+
+@pytest.mark.parametrize(
+    "path", sorted(POLICIES.glob(f"*/{POLICY_FILE}")), ids=lambda path: path.parent.name
+)
+def test_a_damaged_copy_is_refused(path, tmp_path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    copy = tmp_path / path.name
+    copy.write_bytes(content)
+    DeployedPolicy(path)
+    with pytest.raises(UserError, match="damaged"):
+        DeployedPolicy(copy)

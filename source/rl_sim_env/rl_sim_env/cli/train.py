@@ -152,6 +152,8 @@ def train(options: TrainOptions) -> None:
         runner.rescue_dir = options.rescue_dir
         if path is not None:
             runner.load(path, tasks=family_ids(task.family))
+        iterations_left = cfg.max_iterations - (runner.current_learning_iteration + 1)
+        runner.require_iterations(iterations_left)
         # Only now, when nothing is left to be refused: no run, no folder.
         folder = (
             make_run_folder(LOG_ROOT / cfg.experiment_name, cfg.run_name)
@@ -159,7 +161,7 @@ def train(options: TrainOptions) -> None:
             else None
         )
         runner.log_dir = processes.broadcast(folder)
-        runner.learn(cfg.max_iterations - (runner.current_learning_iteration + 1))
+        runner.learn(iterations_left)
         env.close()
         if options.evaluate and processes.is_main:
             evaluate(runner, setup)

@@ -115,6 +115,18 @@ class AmpVaeRunner:
         self._saved_iteration: int | None = None
         self._reward_watch = RewardFaultWatch()
 
+    def require_iterations(self, num_iterations: int) -> None:
+        """Refuse what :meth:`learn` would refuse, before a folder is made for it.
+
+        Raises:
+            UserError: There is nothing to do.
+        """
+        if num_iterations < 1:
+            raise UserError(
+                f"nothing to train: {self.current_learning_iteration + 1} iterations are done "
+                "already; ask for more with --max_iterations"
+            )
+
     def learn(self, num_iterations: int, init_at_random_ep_len: bool = True) -> None:
         """Train for some iterations more, or until ``cfg.max_minutes`` have passed.
 
@@ -130,13 +142,9 @@ class AmpVaeRunner:
             SystemExit: SIGINT, SIGTERM or SIGHUP asked for the end and a checkpoint was saved. The
                 code is 128 plus the number of the signal, as shells have it.
         """
+        self.require_iterations(num_iterations)
         first = self.current_learning_iteration + 1
         end = first + num_iterations
-        if num_iterations < 1:
-            raise UserError(
-                f"nothing to train: {first} iterations are done already; ask for more with "
-                "--max_iterations"
-            )
         limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
         if init_at_random_ep_len:
             self.env.episode_length_buf = torch.randint_like(
