@@ -249,8 +249,9 @@ def build_env(setup: EnvSetup, render_mode: str | None = None) -> AmpVaeEnv:
 
 def build_vec_env(setup: EnvSetup) -> AmpVaeVecEnv:
     """Build an environment as trainer and policies see it, and reset it; see :func:`build_env`."""
+    env = build_env(setup)
     with blamed_on(setup.settings):
-        return AmpVaeVecEnv(build_env(setup))
+        return AmpVaeVecEnv(env)
 
 
 def make_gym_env(

@@ -141,6 +141,8 @@ SEED = Number(at_least=0, at_most=2**32 - 1)
 """What NumPy takes."""
 ASCENDING = _Ascending()
 """The ends of a range: the lower one first."""
+Range = Annotated[tuple[float, float], ASCENDING]
+"""From a number to another."""
 NOT_EMPTY = Length(1)
 NO_REPEATS = _NoRepeats()
 MAY_BE_INFINITE = _MayBeInfinite()
@@ -254,7 +256,7 @@ def _is_of(value: Any, hint: Any) -> bool:
         return len(value) == len(items) and all(map(_is_of, value, items))
     if hint in (float, int):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    return not isinstance(hint, type) or hint not in (str, bool) or isinstance(value, hint)
+    return hint not in (str, bool) or isinstance(value, hint)
 
 
 def _allows_none(hint: Any) -> bool:

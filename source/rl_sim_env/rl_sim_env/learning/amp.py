@@ -18,7 +18,7 @@ from rl_sim_env.learning.rollout import BatchIndices, Rollout
 _STATE = "amp_obs"
 _NEXT_STATE = "next_amp_obs"
 _SCALE = "style_scale"
-_SOUND = "state_is_valid"
+_VALID = "state_is_valid"
 _REWARD = "Train/style_reward"
 _PART = 32_768
 """Transitions that are scored at once: activations of a whole rollout would fill gigabytes."""
@@ -67,7 +67,7 @@ class DiscriminatorLearner(Learner):
             _STATE: step.observations[_STATE],
             _NEXT_STATE: step.next_observations[_STATE],
             _SCALE: step.extras[_SCALE],
-            _SOUND: step.extras[_SOUND],
+            _VALID: step.extras[_VALID],
         }
 
     def shape_rewards(self, rollout: Rollout) -> dict[str, torch.Tensor]:
@@ -82,7 +82,7 @@ class DiscriminatorLearner(Learner):
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """Keep the transitions for replay; a sound one takes the place of one that is not."""
-        state_is_valid = rollout[_SOUND].flatten()
+        state_is_valid = rollout[_VALID].flatten()
         places = torch.arange(len(state_is_valid), device=state_is_valid.device)
         # The nearest before, or the first there is: their number is not read from the device.
         first = state_is_valid.long().argmax()

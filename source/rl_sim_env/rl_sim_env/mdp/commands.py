@@ -10,7 +10,7 @@ import torch
 from mjlab.managers.command_manager import CommandTerm, CommandTermCfg
 from mjlab.utils.lab_api.math import wrap_to_pi
 
-from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE
+from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE, Range
 from rl_sim_env.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from mjlab.viewer.debug_visualizer import DebugVisualizer
 
     from rl_sim_env.envs import AmpVaeEnv
-
-Range = Annotated[tuple[float, float], ASCENDING]
 
 
 @dataclass(kw_only=True)

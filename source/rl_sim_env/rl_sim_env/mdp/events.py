@@ -13,7 +13,7 @@ import torch
 from mjlab.managers.event_manager import RecomputeLevel, requires_model_fields
 from mjlab.utils.lab_api.math import quat_mul, yaw_quat
 
-from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions import MotionSampler, load_clips
 
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from rl_sim_env.envs import AmpVaeEnv
 
-Range = Annotated[tuple[float, float], ASCENDING]
-AmountRange = Annotated[tuple[float, float], ASCENDING, NOT_NEGATIVE]
-PositiveRange = Annotated[tuple[float, float], ASCENDING, POSITIVE]
+AmountRange = Annotated[Range, NOT_NEGATIVE]
+PositiveRange = Annotated[Range, POSITIVE]
 Size = Annotated[float, NOT_NEGATIVE]
 
 
