@@ -57,7 +57,7 @@ def test_newest_run_is_played_for_its_duration_and_the_errors_printed(run_folder
     out = capsys.readouterr().out
     assert f"{run_folder / 'model_3.pt'}: iteration 3" in out
     assert "vel m/s" in out and "2 robot-seconds" in out
-    assert "mass kg" in out
+    assert "kg off" in out
     assert "velocity estimate off by" in out
     assert feeds == [1.0]
 

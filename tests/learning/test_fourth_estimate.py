@@ -17,6 +17,7 @@ from rl_sim_env.deploy import DeployedPolicy, SensorReading, open_session
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation import evaluate_walking, print_metrics
 from rl_sim_env.evaluation.evaluator import Evaluator
 from rl_sim_env.evaluation.inference_policy import OnnxInferencePolicy, exported_targets
 from rl_sim_env.learning.config import AmpVaePpoCfg, ContextVaeCfg
@@ -86,6 +87,18 @@ def test_the_page_shows_it_beside_the_truth(run: AmpVaeRunner, vec_env: AmpVaeVe
         row = next(row for row in compare(player, env_id) if row.target == "friction")
         assert row.true == pytest.approx(100.0 * foot_friction(vec_env.env)[env_id].item())
         assert (row.unit, row.span) == ("%", 75.0)
+
+
+def test_a_short_evaluation_measures_it(
+    run: AmpVaeRunner, vec_env: AmpVaeVecEnv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = run.alg.get_inference_policy()
+    metrics = evaluate_walking(vec_env, policy, seconds=0.1)
+    error = metrics["all"].estimates["friction"]
+    assert 0.0 < error.spread < 0.5 and 0.1 < error.rmse < 1.5
+    print_metrics(metrics, policy.targets.declared)
+    shown = capsys.readouterr().out
+    assert "% off" in shown and f"{100.0 * error.rmse:.2f}" in shown
 
 
 def test_it_is_exported(run: AmpVaeRunner, vec_env: AmpVaeVecEnv, tmp_path: Path) -> None:

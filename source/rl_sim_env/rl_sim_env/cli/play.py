@@ -127,7 +127,7 @@ def _play_policy(options: PlayOptions) -> None:
             f"{MEASURABLE_TIME:g} s or more"
         )
     else:
-        print_metrics(meter.metrics())
+        print_metrics(meter.metrics(), policy.targets.declared)
     vec_env.close()
 
 

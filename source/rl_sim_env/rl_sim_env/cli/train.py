@@ -192,7 +192,8 @@ def evaluate(runner: AmpVaeRunner, setup: EnvSetup) -> None:
     with quiet():
         env = build_vec_env(evaluation)
     policy = runner.alg.get_inference_policy()
-    print_metrics(evaluate_walking(env, policy, seconds=EVALUATION_SECONDS))
+    metrics = evaluate_walking(env, policy, seconds=EVALUATION_SECONDS)
+    print_metrics(metrics, policy.targets.declared)
     env.close()
 
 

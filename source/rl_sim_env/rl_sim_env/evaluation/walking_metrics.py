@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
     from rl_sim_env.evaluation.evaluator import EvaluationStep
     from rl_sim_env.evaluation.inference_policy import InferencePolicy
+    from rl_sim_env.learning.estimate_cfg import EstimateCfg
     from rl_sim_env.learning.estimation import Estimate
 
 MAX_FORWARD_SPEED = 1.0
@@ -31,6 +33,7 @@ MEASURABLE_TIME = 1.0
 [s]."""
 
 _TERRAIN = "terrain"
+_SQUARED_ERROR, _TRUE, _TRUE_SQUARED = "squared error of ", "true ", "squared true "
 
 
 def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
@@ -68,6 +71,16 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     return cfg
 
 
+@dataclass(frozen=True, kw_only=True)
+class EstimateError:
+    """How well one quantity is estimated; over all its elements alike."""
+
+    rmse: float
+    """Estimated against true, root mean square [SI unit of the quantity]."""
+    spread: float
+    """The same error of always guessing each element's mean."""
+
+
 @dataclass(kw_only=True)
 class WalkingMetrics:
     """Figures of one group of robots; means over robots and time unless said otherwise."""
@@ -86,16 +99,8 @@ class WalkingMetrics:
     """Touchdowns of each foot per second, while told to move [1/s]."""
     swing_height: float
     """Highest point of a swing: gap between foot and ground [m]."""
-    velocity_rmse: float
-    """Estimated against true base velocity, root mean square over the three axes [m/s]."""
-    mass_rmse: float
-    """Estimated against true change of mass [kg]."""
-    mass_spread: float
-    """Standard deviation of the true change of mass [kg]: the RMSE of guessing its mean."""
-    com_rmse: float
-    """Estimated against true centre of mass, root mean square over x and y [m]."""
-    com_spread: float
-    """Standard deviation of the true centre of mass, x and y [m]."""
+    estimates: dict[str, EstimateError]
+    """Of each quantity that the policy estimates, by name."""
 
 
 class WalkingMeter:
@@ -112,6 +117,7 @@ class WalkingMeter:
         self._at = {_TERRAIN: env.terrain_types.ids[: env.num_robots].clone()}
         self._sums = GroupedSums({_TERRAIN: len(self._names)}, env.num_robots, env.device)
         self._feet = FeetMeter(env)
+        self._estimated: tuple[str, ...] = ()
         self._num_steps = 0
 
     @property
@@ -122,6 +128,7 @@ class WalkingMeter:
     def add(self, step: EvaluationStep) -> None:
         """Take in one control step."""
         self._num_steps += 1
+        self._estimated = tuple(step.truth)
         self._add_estimation(step.truth, step.estimate)
         self._sums.add(
             self._at,
@@ -134,28 +141,40 @@ class WalkingMeter:
 
     def metrics(self) -> dict[str, WalkingMetrics]:
         """Reports by terrain family, where robots walked, and of all robots under ``all``."""
+        places: dict[str, int | range] = {name: i for i, name in enumerate(self._names)}
+        places["all"] = range(len(self._names))
+        metrics = {name: self._metrics(terrain) for name, terrain in places.items()}
+        return {name: of for name, of in metrics.items() if of is not None}
+
+    def _metrics(self, terrain: int | range) -> WalkingMetrics | None:
+        """Figures of the robots on some terrain; None where nobody walked."""
+        totals = {name: self._sums.total(name, terrain=terrain) for name in self._sums.names}
+        steps = float(totals.get("steps", 0.0))
+        if not steps:
+            return None
+        moving = max(float(totals["moving_feet"]), 1.0)
+        touchdowns = float(totals["touchdowns"])
+        mean = {name: total / steps for name, total in totals.items()}
         step_dt = self._env.step_dt
-        sums = {name: self._totals(i) for i, name in enumerate(self._names)}
-        sums["all"] = self._totals(range(len(self._names)))
-        return {name: _metrics(of, step_dt) for name, of in sums.items() if of.get("steps")}
-
-    def _totals(self, terrain: int | range) -> dict[str, float]:
-        return {name: float(self._sums.total(name, terrain=terrain)) for name in self._sums.names}
-
-    def _add_estimation(self, true: Estimate, guess: Estimate) -> None:
-        com, com_guess = true.com[:, :2], guess.com[:, :2]
-        mass, mass_guess = true.mass.squeeze(-1), guess.mass.squeeze(-1)
-        self._sums.add(
-            self._at,
-            velocity_se=(true.velocity - guess.velocity).square().mean(dim=-1),
-            mass_se=(mass - mass_guess).square(),
-            mass=mass,
-            mass_sq=mass.square(),
-            com_se=(com - com_guess).square().mean(dim=-1),
-            com_x=com[:, 0],
-            com_y=com[:, 1],
-            com_sq=com.square().sum(dim=-1),
+        return WalkingMetrics(
+            robot_seconds=steps * step_dt,
+            velocity_error=float(mean["velocity_error"]),
+            yaw_rate_error=float(mean["yaw_rate_error"]),
+            falls_per_100_s=100.0 * float(mean["falls"]) / step_dt,
+            duty_factor=float(totals["contacts"]) / moving,
+            steps_per_s=touchdowns / moving / step_dt,
+            swing_height=float(totals["swing_height"]) / max(touchdowns, 1.0),
+            estimates={name: _estimate_error(mean, name) for name in self._estimated},
         )
+
+    def _add_estimation(self, truth: Estimate, estimate: Estimate) -> None:
+        for name, true in truth.items():
+            values = {
+                _SQUARED_ERROR: (true - estimate[name]).square(),
+                _TRUE: true,
+                _TRUE_SQUARED: true.square(),
+            }
+            self._sums.add(self._at, **{of + name: value for of, value in values.items()})
 
     def _add_gait(self, command: torch.Tensor, done: torch.Tensor) -> None:
         moving = command[:, :2].any(dim=-1)
@@ -194,56 +213,61 @@ def evaluate_walking(
     return meter.metrics()
 
 
-def _metrics(sums: dict[str, float], step_dt: float) -> WalkingMetrics:
-    steps = max(sums["steps"], 1.0)
-    moving = max(sums["moving_feet"], 1.0)
-    mean = {name: value / steps for name, value in sums.items()}
-    com_variance = mean["com_sq"] - mean["com_x"] ** 2 - mean["com_y"] ** 2
-    return WalkingMetrics(
-        robot_seconds=steps * step_dt,
-        velocity_error=mean["velocity_error"],
-        yaw_rate_error=mean["yaw_rate_error"],
-        falls_per_100_s=100.0 * mean["falls"] / step_dt,
-        duty_factor=sums["contacts"] / moving,
-        steps_per_s=sums["touchdowns"] / moving / step_dt,
-        swing_height=sums["swing_height"] / max(sums["touchdowns"], 1.0),
-        velocity_rmse=mean["velocity_se"] ** 0.5,
-        mass_rmse=mean["mass_se"] ** 0.5,
-        mass_spread=max(mean["mass_sq"] - mean["mass"] ** 2, 0.0) ** 0.5,
-        com_rmse=mean["com_se"] ** 0.5,
-        com_spread=max(com_variance / 2.0, 0.0) ** 0.5,
+def _estimate_error(mean: dict[str, torch.Tensor], name: str) -> EstimateError:
+    variance = mean[_TRUE_SQUARED + name] - mean[_TRUE + name].square()
+    return EstimateError(
+        rmse=float(mean[_SQUARED_ERROR + name].mean().sqrt()),
+        spread=float(variance.clamp(min=0.0).mean().sqrt()),
     )
 
 
 _COLUMNS: tuple[tuple[str, str, float, int], ...] = (
-    ("velocity_error", "vel m/s", 1.0, 3),
-    ("yaw_rate_error", "yaw rad/s", 1.0, 3),
-    ("falls_per_100_s", "falls /100s", 1.0, 2),
+    ("velocity_error", "velocity\nm/s", 1.0, 3),
+    ("yaw_rate_error", "yaw rate\nrad/s", 1.0, 3),
+    ("falls_per_100_s", "falls\n/100 s", 1.0, 2),
     ("duty_factor", "duty", 1.0, 2),
-    ("steps_per_s", "steps/s", 1.0, 2),
-    ("swing_height", "swing cm", 100.0, 1),
-    ("mass_rmse", "mass kg", 1.0, 2),
-    ("com_rmse", "CoM cm", 100.0, 2),
+    ("steps_per_s", "steps\n/s", 1.0, 2),
+    ("swing_height", "swing\ncm", 100.0, 1),
 )
 
 
-def print_metrics(metrics: dict[str, WalkingMetrics], console: Console | None = None) -> None:
-    """Print one line per terrain family; fits 80 columns. Without metrics it prints nothing."""
+def print_metrics(
+    metrics: dict[str, WalkingMetrics],
+    declared: Mapping[str, EstimateCfg],
+    console: Console | None = None,
+) -> None:
+    """Print one line per terrain family; fits 80 columns. Without metrics it prints nothing.
+
+    Args:
+        metrics: Figures by terrain family, and of all.
+        declared: What is estimated: how people read it.
+        console: Where to; by default the terminal.
+    """
     if not metrics:
         return
     table = Table(title="Evaluation", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("terrain", no_wrap=True)
     for _, heading, _, _ in _COLUMNS:
         table.add_column(heading, justify="right")
+    for name, cfg in declared.items():
+        table.add_column(f"{name}\n{cfg.shown_unit} off", justify="right")
     shown = {"all": metrics["all"]} if len(metrics) == 2 else metrics
-    for name, each in shown.items():
-        values = asdict(each)
-        table.add_row(name, *(f"{values[key] * k:.{d}f}" for key, _, k, d in _COLUMNS))
+    for terrain, of in shown.items():
+        values = asdict(of)
+        table.add_row(
+            terrain,
+            *(f"{values[key] * factor:.{digits}f}" for key, _, factor, digits in _COLUMNS),
+            *(_shown(of.estimates[name].rmse, cfg) for name, cfg in declared.items()),
+        )
     console = console or Console()
     console.print(table)
     total = metrics["all"]
-    console.print(
-        f"{total.robot_seconds:.0f} robot-seconds; velocity estimate off by "
-        f"{total.velocity_rmse:.3f} m/s RMS; guessing the mean would be off by "
-        f"{total.mass_spread:.2f} kg and {100 * total.com_spread:.2f} cm"
+    means = ", ".join(
+        f"{_shown(total.estimates[name].spread, cfg)} {cfg.shown_unit} ({name})"
+        for name, cfg in declared.items()
     )
+    console.print(f"{total.robot_seconds:.0f} robot-seconds; guessing the mean is off by {means}")
+
+
+def _shown(value: float, cfg: EstimateCfg) -> str:
+    return f"{value * cfg.shown_per_si:.{cfg.decimals}f}"
