@@ -115,6 +115,14 @@ def test_the_plan_of_a_longer_resume_never_goes_back(tmp_path: Path) -> None:
     assert estimator_of(longer.alg).adaboot.p == 1.0
 
 
+def test_schedules_go_on_at_once_where_a_resume_has_more_to_do(tmp_path: Path) -> None:
+    make_runner(tmp_path, max_iterations=6).learn(3)
+    longer = make_runner(None, max_iterations=103)
+    longer.load(tmp_path / "model_2.pt")
+    longer.learn(1)
+    assert longer.progress == pytest.approx(0.5 + 0.5 / 100)
+
+
 def test_time_ends_training_and_drives_the_schedule(tmp_path: Path) -> None:
     runner = make_runner(tmp_path, max_iterations=10**6, max_minutes=1e-6)
     runner.learn(10**6)

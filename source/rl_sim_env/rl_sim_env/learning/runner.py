@@ -27,6 +27,7 @@ from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.plan import Plan
 from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.rescue import Rescue
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
@@ -146,6 +147,7 @@ class AmpVaeRunner:
         first = self.current_learning_iteration + 1
         end = first + num_iterations
         limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
+        plan = Plan(self.progress, first, max(self.cfg.max_iterations, end), limit_s)
         if init_at_random_ep_len:
             self.env.episode_length_buf = torch.randint_like(
                 self.env.episode_length_buf, high=int(self.env.max_episode_length)
@@ -165,7 +167,7 @@ class AmpVaeRunner:
                 report.elapsed_s = time.monotonic() - begin
                 reports = self.processes.all_gather(report)
                 self._require_finite(iteration, reports)
-                summary = self._advance(iteration, first, end, limit_s, reports)
+                summary = self._advance(iteration, first, end, plan, reports)
                 log.record(summary, iteration)
                 self._require_capacity(reports, rescue)
                 self._require_rewards(iteration, summary.scalars, log, rescue)
@@ -323,7 +325,7 @@ class AmpVaeRunner:
             )
 
     def _advance(
-        self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
+        self, iteration: int, first: int, end: int, plan: Plan, reports: list[_Report]
     ) -> IterationSummary:
         """Count a completed iteration and say how far training is."""
         steps = self._robot_steps
@@ -332,11 +334,11 @@ class AmpVaeRunner:
         learning_s = max(report.learning_s for report in reports)
         elapsed_s = reports[0].elapsed_s
         done = iteration + 1 - first
-        plan = max(self.cfg.max_iterations, end)
+        limit_s = plan.limit_s
         self.current_learning_iteration = iteration
         self.total_steps += steps
         self.total_seconds += collection_s + learning_s
-        self.progress = min(max(self.progress, (iteration + 1) / plan, elapsed_s / limit_s), 1.0)
+        self.progress = plan.progress(iteration + 1, elapsed_s)
         return IterationSummary(
             iteration=iteration + 1,
             total_iterations=end,
