@@ -447,12 +447,14 @@ def test_resumed_training_is_bit_identical() -> None:
         original.set_progress(0.45)
         _iterate(original, env)
     file = io.BytesIO()
-    torch.save(original.save(), file)
+    torch.save((original.save(), original.process_state()), file)
     other_env, random_state = copy.deepcopy(env), torch.get_rng_state()
 
     resumed = _construct(env, _cfg(), seed=123)
     file.seek(0)
-    resumed.load(torch.load(file, weights_only=True))
+    shared, own = torch.load(file, weights_only=True)
+    resumed.load(shared)
+    resumed.load_process_state(own)
     assert ppo_of(resumed).learning_rate == ppo_of(original).learning_rate
     assert estimator_of(resumed).adaboot.p == estimator_of(original).adaboot.p > 0.0
     results = []
@@ -461,7 +463,7 @@ def test_resumed_training_is_bit_identical() -> None:
         for _ in range(2):
             algorithm.set_progress(0.5)
             metrics = _iterate(algorithm, its_env)
-        results.append((algorithm.save(), metrics))
+        results.append((algorithm.save(), algorithm.process_state(), metrics))
     torch.testing.assert_close(results[0], results[1], rtol=0.0, atol=0.0)
 
 

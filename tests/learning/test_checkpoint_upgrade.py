@@ -28,7 +28,8 @@ def as_format_3(path: Path) -> dict[str, Any]:
     """What the trainer of that time would have written."""
     content = torch.load(path, weights_only=True)
     state, config = content["algorithm"], content["config"]
-    learners, own = state["learners"], state["process"]["learners"]
+    process = content["processes"][0].pop("algorithm")
+    learners, own = state["learners"], process["learners"]
     content["format_version"] = 3
     content["algorithm"] = {
         "actor_state_dict": learners["policy"]["modules"]["actor"],
@@ -39,12 +40,13 @@ def as_format_3(path: Path) -> dict[str, Any]:
         "discriminator_state_dict": learners["discriminator"]["modules"]["discriminator"],
         "vae_optimizer_state_dict": learners["estimator"]["optimizer"],
         "discriminator_optimizer_state_dict": learners["discriminator"]["optimizer"],
-        "adaboot": learners["estimator"]["adaboot"],
+        "adaboot": learners["estimator"]["adaboot"]
+        | {"uses_estimate": own["estimator"]["uses_estimate"]},
         "replay": own["discriminator"]["replay"],
-        "episodes": state["process"]["episodes"],
+        "episodes": process["episodes"],
         "memory": own["estimator"]["memory"],
     }
-    del config["learners"]
+    del config["learners"], config["save_environment"]
     for section, names in (
         ("actor", ("class_name", "obs_groups", "settings")),
         ("critic", ("class_name", "obs_groups", "settings")),
@@ -70,7 +72,7 @@ def test_training_goes_on_from_one_as_from_one_of_today(tmp_path: Path) -> None:
         runner = make_runner(None)
         runner.load(path)
         runner.learn(1, init_at_random_ep_len=False)
-        states.append(pytree.tree_leaves(runner.alg.save()))
+        states.append(pytree.tree_leaves((runner.alg.save(), runner.alg.process_state())))
     for a, b in zip(*states, strict=True):
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 

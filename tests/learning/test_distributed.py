@@ -28,17 +28,16 @@ def torchrun(*arguments: object, timeout: float = 60.0) -> subprocess.CompletedP
     )
 
 
-def shared_leaves(state: dict[str, Any]) -> list[Any]:
-    """All but what a process has of its own."""
-    shared = {name: value for name, value in state.items() if name != "process"}
-    estimator = shared["learners"]["estimator"]
-    adaboot = {k: v for k, v in estimator["adaboot"].items() if k != "uses_estimate"}
-    learners = {**shared["learners"], "estimator": {**estimator, "adaboot": adaboot}}
-    return pytree.tree_leaves({**shared, "learners": learners})
+def of_ranks(folder: Path) -> tuple[tuple[dict[str, Any], dict[str, Any]], ...]:
+    """What the ranks have in common, and each of its own."""
+    return tuple(
+        torch.load(folder / f"rank_{rank}.pt", map_location="cpu", weights_only=True)
+        for rank in range(2)
+    )
 
 
 def assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
-    pairs = list(zip(shared_leaves(left), shared_leaves(right), strict=True))
+    pairs = list(zip(pytree.tree_leaves(left), pytree.tree_leaves(right), strict=True))
     assert len(pairs) > 50
     for a, b in pairs:
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
@@ -63,9 +62,9 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
 ) -> None:
     trained = torchrun(tmp_path, "--distributed", "--device", device)
     assert trained.returncode == 0, trained.stderr
-    ranks = [torch.load(tmp_path / f"rank_{rank}.pt", map_location="cpu") for rank in range(2)]
-    assert_equal(*ranks)
-    replays = [rank["process"]["learners"]["discriminator"]["replay"]["pairs"] for rank in ranks]
+    (shared, own), (also_shared, other) = of_ranks(tmp_path)
+    assert_equal(shared, also_shared)
+    replays = [of["learners"]["discriminator"]["replay"]["pairs"] for of in (own, other)]
     assert not torch.equal(*replays)
 
     # Rank 0 alone writes and prints; the checkpoint knows both.
@@ -82,8 +81,12 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
     resumed = torchrun(tmp_path / "resumed", "--distributed", "--device", device, *resume)
     assert resumed.returncode == 0, resumed.stderr
     assert "iteration 4/4" in resumed.stdout
-    folder = tmp_path / "resumed"
-    assert_equal(*(torch.load(folder / f"rank_{rank}.pt", map_location="cpu") for rank in range(2)))
+    (shared, own), (also_shared, other) = of_ranks(tmp_path / "resumed")
+    assert_equal(shared, also_shared)
+    if device == "cpu":
+        straight = torchrun(tmp_path / "straight", "--distributed", "--iterations", 4)
+        assert straight.returncode == 0, straight.stderr
+        assert_equal(((shared, own), (shared, other)), of_ranks(tmp_path / "straight"))
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.log_writer import mean_metrics
 from rl_sim_env.learning.random_state import random_state
@@ -40,7 +40,8 @@ def make_runner(log_dir: Path | None, env: ToyEnv | None = None, **settings: Any
 
 
 def full_state(runner: AmpVaeRunner) -> list[Any]:
-    state = (runner.alg.save(), runner.env.training_state(), random_state("cpu"), runner.progress)
+    alg, env = runner.alg, runner.env.training_state()
+    state = (alg.save(), alg.process_state(), env, random_state("cpu"), runner.progress)
     return pytree.tree_map(
         lambda leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf,
         pytree.tree_leaves(state),
@@ -75,14 +76,17 @@ def test_a_resumed_run_continues_bit_identically(tmp_path: Path) -> None:
 
 def test_episodes_that_a_resume_cannot_continue_are_forgotten(tmp_path: Path) -> None:
     class ForgetfulEnv(ToyEnv):
-        def load_training_state(self, saved: dict[str, Any]) -> bool:
-            return False
+        def load_training_state(self, saved: dict[str, Any]) -> str | None:
+            return "they are forgotten"
 
     make_runner(tmp_path, ToyEnv(max_episode_length=20)).learn(3)
     resumed = make_runner(None, ForgetfulEnv(max_episode_length=20))
-    resumed.load(tmp_path / "model_2.pt")
+    with pytest.warns(
+        Notice, match="model_2.pt: all robots begin new episodes: they are forgotten"
+    ):
+        resumed.load(tmp_path / "model_2.pt")
     resumed.learn(1, init_at_random_ep_len=False)
-    state = resumed.alg.save()["process"]["episodes"]
+    state = resumed.alg.process_state()["episodes"]
     # All of a rollout's steps, and none of an episode before it.
     assert state["lengths"].max() <= resumed.cfg.num_steps_per_env < 20
 
@@ -113,6 +117,14 @@ def test_the_plan_of_a_longer_resume_never_goes_back(tmp_path: Path) -> None:
     longer.learn(1)
     assert longer.progress == 1.0
     assert estimator_of(longer.alg).adaboot.p == 1.0
+
+
+def test_schedules_go_on_at_once_where_a_resume_has_more_to_do(tmp_path: Path) -> None:
+    make_runner(tmp_path, max_iterations=6).learn(3)
+    longer = make_runner(None, max_iterations=103)
+    longer.load(tmp_path / "model_2.pt")
+    longer.learn(1)
+    assert longer.progress == pytest.approx(0.5 + 0.5 / 100)
 
 
 def test_time_ends_training_and_drives_the_schedule(tmp_path: Path) -> None:
@@ -213,7 +225,7 @@ def test_more_breakdowns_stop_with_a_dump_to_go_on_from(tmp_path: Path, num_envs
     assert facts["iteration"] == 2
     assert facts["last_checkpoint"] == str(tmp_path / "model_0.pt")
     state = torch.load(dump / "rank_0" / "env_state.pt", weights_only=True)
-    assert torch.equal(state["history"], env.history)
+    assert torch.equal(state["episodes"]["history"], env.history)
     resumed = make_runner(None, ToyEnv(num_envs))
     resumed.load(dump / "rank_0" / "failed.pt")
     assert resumed.current_learning_iteration == 1
@@ -397,9 +409,9 @@ def test_ctrl_c_ends_a_rollout_within_a_step_and_saves_what_was_learned(tmp_path
 
 def test_a_signal_during_the_last_save_is_not_lost(tmp_path: Path) -> None:
     class LateEnv(ToyEnv):
-        def training_state(self) -> dict[str, Any]:
+        def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGTERM)
-            return super().training_state()
+            return super().training_state(episodes=episodes)
 
     with pytest.raises(SystemExit) as ended:
         make_runner(tmp_path, LateEnv()).learn(1)

@@ -153,18 +153,23 @@ class ToyEnv:
         self.log.clear()
         return totals | {"Curriculum/terrain_level/mean": (self.state["level"].mean().item(), 1)}
 
-    def training_state(self) -> dict[str, Any]:
-        return {
-            "state": {name: value.clone() for name, value in self.state.items()},
-            "history": self.history.clone(),
-            "episode_length": self.episode_length_buf.clone(),
-        }
+    def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
+        if not episodes:
+            return {}
+        state = {name: value.clone() for name, value in self.state.items()}
+        state |= {"history": self.history, "episode_length": self.episode_length_buf}
+        return {"episodes": {name: value.clone() for name, value in state.items()}}
 
-    def load_training_state(self, saved: dict[str, Any]) -> bool:
-        self.state = {name: value.clone() for name, value in saved["state"].items()}
-        self.history = saved["history"].clone()
-        self.episode_length_buf = saved["episode_length"].clone()
-        return True
+    def load_training_state(self, saved: dict[str, Any]) -> str | None:
+        if "episodes" not in saved:
+            return "they were not saved"
+        state = {name: value.to(self.device) for name, value in saved["episodes"].items()}
+        if len(state["history"]) != self.num_envs:
+            return "they are of other robots"
+        self.history = state.pop("history").clone()
+        self.episode_length_buf = state.pop("episode_length").clone()
+        self.state = {name: value.clone() for name, value in state.items()}
+        return None
 
     def check_health(self) -> Breakdowns:
         return Breakdowns()

@@ -58,7 +58,8 @@ def main() -> None:
         if args.resume:
             runner.load(args.resume)
         runner.learn(args.iterations, init_at_random_ep_len=False)
-        torch.save(runner.alg.save(), args.log_dir / f"rank_{processes.rank}.pt")
+        state = (runner.alg.save(), runner.alg.process_state())
+        torch.save(state, args.log_dir / f"rank_{processes.rank}.pt")
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def test_levels_survive_in_the_training_state(rough, make_env):
     levels = torch.arange(7)
     rough.scene.terrain.terrain_levels[:] = levels
     rough.common_step_counter = 1234
-    state = rough.training_state()
+    state = rough.training_state(episodes=False)
 
     resumed = make_env(7, terrain="rough")
     # Episodes that ran before the state was loaded have no say.

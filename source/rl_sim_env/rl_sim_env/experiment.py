@@ -25,6 +25,15 @@ from rl_sim_env.configuration import (
     settings_for,
     to_plain,
 )
+from rl_sim_env.continuity import (
+    AGENT,
+    AGENT_OF_THE_RUN,
+    ENV,
+    OF_THE_RUN,
+    is_of_the_policy,
+    short,
+    with_parts,
+)
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
@@ -36,65 +45,8 @@ from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
 from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
 
-ENV, AGENT = "env", "agent"
-"""What settings begin with: environment and trainer."""
-
 MODEL_ARGUMENT = "mjcf_path"
 """Argument of tasks that says where the robot's model is."""
-
-OF_THE_RUN = (
-    "scene.num_envs",
-    "scene.terrain.num_envs",
-    "scene.spec_fn",
-    "seed",
-    "fixed_shapes",
-    "capture_step",
-    "overlap",
-    "viewer",
-    "sim.nan_guard",
-    "largest_reward",
-    "recorders",
-    "events.motion.params.motion_paths",
-    "robot.mjcf_path",
-    "scene.entities.*.spec_fn",
-    "*.debug_vis",
-)
-"""Fields of an environment that belong to a run, its device and its files, not to the policy."""
-
-AGENT_OF_THE_RUN = (
-    "seed",
-    "max_iterations",
-    "max_minutes",
-    "save_interval",
-    "experiment_name",
-    "run_name",
-    "logger",
-    "log_project_name",
-    "rollout_threads",
-    "capture_update",
-)
-"""Fields of a trainer that belong to a run, not to what is learned."""
-
-OF_THE_POLICY = (
-    "actions",
-    "actions.*",
-    "decimation",
-    "frame_stacks",
-    "frame_stacks.*",
-    "observation_clip",
-    "observations.actor_obs",
-    "observations.actor_obs.*",
-    "robot.*",
-    "scene.entities.*.articulation",
-    "scene.entities.*.articulation.*",
-    "scene.entities.*.init_state.joint_pos*",
-    "scene.sensors.proprioception",
-    "scene.sensors.proprioception.*",
-    "sim.mujoco.timestep",
-    "vae.com_scale",
-    "vae.targets.*",
-)
-"""Fields that what a policy sees and does depends on; there, functions must not change."""
 
 REFUSED = {
     "seed": "the seed also draws the networks and differs between processes; give --seed",
@@ -215,7 +167,7 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     restored = Restored()
     if training is not None:
         default = make_env_cfg(training.task, **{**training.arguments, **_model_in(arguments)})
-        restored = restore(cfg, default, training.env_cfg, left_out=_with_parts(OF_THE_RUN))
+        restored = restore(cfg, default, training.env_cfg, left_out=with_parts(OF_THE_RUN))
         _require_what_the_policy_depends_on(restored)
     if options.adapt is not None:
         options.adapt(cfg)
@@ -426,10 +378,6 @@ def _require_model(arguments: Mapping[str, Any]) -> None:
             raise UserError(f"robot model {path}: no such file; say where it is with --mjcf FILE")
 
 
-def _with_parts(paths: Sequence[str]) -> tuple[str, ...]:
-    return (*paths, *(f"{path}.*" for path in paths))
-
-
 def _require_what_the_policy_depends_on(restored: Restored) -> None:
     """Refuse what nothing can make good: other functions, and parts that exist no more.
 
@@ -437,10 +385,10 @@ def _require_what_the_policy_depends_on(restored: Restored) -> None:
         UserError: Names each with what it was and is.
     """
     broken = [
-        f"{ENV}.{path} was {_short(saved)}, "
-        + ("exists no more" if present is NOTHING else f"is {_short(present)}")
+        f"{ENV}.{path} was {short(saved)}, "
+        + ("exists no more" if present is NOTHING else f"is {short(present)}")
         for path, saved, present in restored.changed
-        if _is_of_the_policy(path)
+        if is_of_the_policy(path)
         and saved is not NOTHING
         and (present is not NOTHING or isinstance(saved, Mapping))
     ]
@@ -456,37 +404,27 @@ def _differences(
 ) -> list[str]:
     """Lines on what differs: what the command line sets first, for it was meant."""
     lines = []
-    of_the_run = _with_parts(OF_THE_RUN if root == ENV else AGENT_OF_THE_RUN)
+    of_the_run = with_parts(OF_THE_RUN if root == ENV else AGENT_OF_THE_RUN)
     for setting in applied:
         if any(fnmatch(setting.path, pattern) for pattern in of_the_run):
             continue
         trained = plain_at(saved, setting.path)
         trained = setting.before if trained is NOTHING else trained
         if trained != setting.now:
-            depends = "; the policy depends on it" if _is_of_the_policy(setting.path) else ""
+            depends = "; the policy depends on it" if is_of_the_policy(setting.path) else ""
             lines.append(
-                f"{root}.{setting.path}: trained with {_short(trained)}, now "
-                f"{_short(setting.now)}{depends}"
+                f"{root}.{setting.path}: trained with {short(trained)}, now "
+                f"{short(setting.now)}{depends}"
             )
     overruled = {setting.path for setting in applied}
     for path, value, usual in restored.carried_over:
         if path not in overruled:
-            lines.append(f"{root}.{path}: {_short(value)}, as in training, not {_short(usual)}")
+            lines.append(f"{root}.{path}: {short(value)}, as in training, not {short(usual)}")
     for path, value, present in restored.changed:
         if value is NOTHING:
-            lines.append(f"{root}.{path}: did not exist in training, now {_short(present)}")
+            lines.append(f"{root}.{path}: did not exist in training, now {short(present)}")
         elif present is NOTHING:
-            lines.append(f"{root}.{path}: trained with {_short(value)}, exists no more")
+            lines.append(f"{root}.{path}: trained with {short(value)}, exists no more")
         else:
-            lines.append(f"{root}.{path}: trained with {_short(value)}, now {_short(present)}")
+            lines.append(f"{root}.{path}: trained with {short(value)}, now {short(present)}")
     return lines
-
-
-def _is_of_the_policy(path: str) -> bool:
-    is_noise = ".noise" in path
-    return not is_noise and any(fnmatch(path, pattern) for pattern in OF_THE_POLICY)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

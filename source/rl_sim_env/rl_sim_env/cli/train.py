@@ -21,6 +21,7 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
+from rl_sim_env.continuity import is_same_environment, require_same_meaning
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
@@ -75,6 +76,10 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     resume: bool = False
     """Continue the newest run, or the one that load_run and checkpoint name."""
 
+    fine_tune: bool = False
+    """Continue although settings give another meaning to what the networks have learned to read or
+    write, such as the scale of actions, gains or the control rate."""
+
     logger: Literal["tensorboard", "wandb"] | None = None
     """Where the curves go."""
 
@@ -115,7 +120,7 @@ def train(options: TrainOptions) -> None:
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
         trainer = _trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
-        path, resumed, training = None, None, None
+        path, resumed, training, is_same = None, None, None, True
         if options.resume or options.load_run or options.checkpoint:
             root = LOG_ROOT / cfg.experiment_name
             path = resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
@@ -137,6 +142,12 @@ def train(options: TrainOptions) -> None:
                 settings=env_settings,
             )
         )
+        if resumed is not None and training is not None:
+            env_cfgs = (training.env_cfg, to_plain(setup.cfg, classes=True))
+            is_same = training.task == setup.task and is_same_environment(*env_cfgs)
+            if not options.fine_tune:
+                as_trained, _ = configure_trainer(TrainerOptions(task=options.task), resumed)
+                require_same_meaning(str(path), env=env_cfgs, agent=(as_trained, cfg))
         if processes.is_main:
             tell_differences((*setup.differences, *differences))
         torch.set_float32_matmul_precision("high")
@@ -151,7 +162,7 @@ def train(options: TrainOptions) -> None:
         )
         runner.rescue_dir = options.rescue_dir
         if path is not None:
-            runner.load(path, tasks=family_ids(task.family))
+            runner.load(path, tasks=family_ids(task.family), episodes=is_same)
         iterations_left = cfg.max_iterations - (runner.current_learning_iteration + 1)
         runner.require_iterations(iterations_left)
         # Only now, when nothing is left to be refused: no run, no folder.

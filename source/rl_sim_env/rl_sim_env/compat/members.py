@@ -51,7 +51,10 @@ MEMBERS: dict[str, dict[str, str]] = {
         "_env": "read: commands are functions of the environment",
     },
     "mjlab.managers.event_manager.EventManager": {
-        "_interval_term_time_left": "read: the timers, judged without waiting for the device",
+        "_interval_term_time_left": "read: the timers, judged without waiting for the device, and "
+        "saved with the running episodes",
+        "_reset_term_last_triggered_step_id": "read: saved with the running episodes",
+        "_reset_term_last_triggered_once": "read: saved with the running episodes",
     },
     "mjlab.managers.reward_manager.RewardManager": {
         "_class_term_cfgs": "read: a reset without the means that wait for the device",

@@ -1,6 +1,6 @@
 """Configurations as data: to plain values, back onto fresh ones, and settings by path."""
 
-from rl_sim_env.configuration.plain import NOTHING, name_of, plain_at, to_plain
+from rl_sim_env.configuration.plain import NOTHING, name_of, plain_at, to_plain, unequal
 from rl_sim_env.configuration.restoring import Restored, restore
 from rl_sim_env.configuration.settings import (
     AppliedSetting,
@@ -22,5 +22,6 @@ __all__ = [
     "restore",
     "settings_for",
     "to_plain",
+    "unequal",
     "with_todays_names",
 ]

@@ -18,7 +18,13 @@ CLASS = "class"
 
 _PACKAGE = Path(__file__).parents[1]
 
-NOTHING: Any = object()
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING: Any = _Nothing()
 """What :func:`plain_at` finds where there is nothing; None is a value."""
 
 
@@ -119,6 +125,26 @@ def plain_at(plain: Any, path: str) -> Any:
     for name in path.split("."):
         plain = next((item for names, item in _items(plain) if name in names), NOTHING)
     return plain
+
+
+def unequal(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where plain values differ.
+
+    Yields:
+        Path, and what either holds there, perhaps :data:`NOTHING`, part by part as far as both have
+        parts.
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        parts, others = one, other
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        parts, others = (dict(zip(item_names(of), of, strict=True)) for of in (one, other))
+    else:
+        if one != other:
+            yield path, one, other
+        return
+    for name in {**parts, **others}:
+        at = f"{path}.{name}".removeprefix(".")
+        yield from unequal(parts.get(name, NOTHING), others.get(name, NOTHING), at)
 
 
 def _items(plain: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -30,6 +30,7 @@ from rl_sim_env.envs.managers import (
 )
 from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import padded_ids
+from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
@@ -460,37 +461,10 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         """Write what reproduces the present state; see :meth:`FailureDump.dump`."""
         self._failures.dump(path)
 
-    def training_state(self) -> dict[str, Any]:
-        """Curricula and counters that a resumed run continues from."""
-        state: dict[str, Any] = {
-            "common_step_counter": self.common_step_counter,
-            "sim_step_counter": self._sim_step_counter,
-            "command": self.velocity_command.training_state(),
-        }
-        terrain = self.scene.terrain
-        if terrain is not None and terrain.terrain_origins is not None:
-            state["terrain_levels"] = terrain.terrain_levels[: self.num_robots]
-        return state
+    def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
+        """See :func:`rl_sim_env.envs.training_state.training_state`."""
+        return training_state(self, episodes=episodes)
 
-    def load_training_state(self, state: dict[str, Any]) -> bool:
-        """Restore :meth:`training_state`, also that of another number of robots.
-
-        Returns:
-            False: the episodes that were running are not part of it, all robots begin anew.
-        """
-        self.common_step_counter = state["common_step_counter"]
-        self._sim_step_counter = state["sim_step_counter"]
-        self.velocity_command.load_training_state(state["command"])
-        levels = state.get("terrain_levels")
-        terrain = self.scene.terrain
-        if levels is None or terrain is None or terrain.terrain_origins is None:
-            return False
-        # Another number of robots: keep the distribution of levels, robot by robot.
-        robots = torch.arange(self.num_robots, device=self.device)
-        picked = levels.to(self.device)[robots * len(levels) // self.num_robots]
-        terrain.terrain_levels[: self.num_robots] = picked
-        terrain.env_origins[:] = terrain.terrain_origins[
-            terrain.terrain_levels, terrain.terrain_types
-        ]
-        self.reset()
-        return False
+    def load_training_state(self, state: dict[str, Any]) -> str | None:
+        """See :func:`rl_sim_env.envs.training_state.load_training_state`."""
+        return load_training_state(self, state)

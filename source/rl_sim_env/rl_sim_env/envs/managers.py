@@ -71,6 +71,15 @@ class DeviceEventManager(EventManager):
             recompute = max(recompute, getattr(term.func, "recompute", RecomputeLevel.none))
         env.sim.recompute_constants(recompute)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Timers of interval events, and when reset events came last, by event."""
+        terms = self.active_terms
+        return {
+            "time_left": _by_name(terms.get("interval", ()), self._interval_term_time_left),
+            "last_step": _by_name(terms.get("reset", ()), self._reset_term_last_triggered_step_id),
+            "has_been": _by_name(terms.get("reset", ()), self._reset_term_last_triggered_once),
+        }
+
 
 class DeviceRewardManager(RewardManager):
     """Reward manager that weighs and adds up all terms at once, and logs nothing at resets.
@@ -148,6 +157,10 @@ class DeviceRewardManager(RewardManager):
         torch.sum(self._step_reward, dim=1, out=self._reward_buf)
         return self._reward_buf * scale
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Sums of the running episodes."""
+        return {"sums": self._sums}
+
     def read_faults(self) -> Totals:
         """How often each term was at fault since the last call, and in how many robot-steps.
 
@@ -184,6 +197,11 @@ class DeviceCurriculumManager(CurriculumManager):
         _reset_terms(self._class_term_cfgs, env_ids)
         return {}
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """What the terms reported last: they report anew when the next episode ends."""
+        reports = self.reports()
+        return {name: of for name, of in reports.items() if isinstance(of, torch.Tensor)}
+
     def reports(self) -> dict[str, torch.Tensor | float]:
         """What the terms reported last, by name; empty before the first reset."""
         reports: dict[str, Any] = {}
@@ -193,6 +211,10 @@ class DeviceCurriculumManager(CurriculumManager):
             elif state is not None:
                 reports[name] = state
         return reports
+
+
+def _by_name(names: Iterable[str], values: Iterable[torch.Tensor]) -> dict[str, torch.Tensor]:
+    return dict(zip(names, values, strict=True))
 
 
 def _reset_terms(terms: Iterable[ManagerTermBaseCfg], env_ids: torch.Tensor | slice | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from mjlab.managers.observation_manager import ObservationGroupCfg, ObservationManager
@@ -147,6 +147,10 @@ class StackedObservationManager(ObservationManager):
         frames.copy_(torch.where(just_reset[:, None, None], newest, running))
         just_reset.fill_(False)
         return frames.flatten(1).clone()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the policy sees now, drawn noise and all, and the frames that it goes on with."""
+        return {"shown": self.compute(), "frames": self._frames, "just_reset": self._just_reset}
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, float]:
         """Forget the frames of the given environments; their next frame fills the stack."""

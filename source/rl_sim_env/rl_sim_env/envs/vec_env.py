@@ -111,11 +111,11 @@ class AmpVaeVecEnv(VecEnv):
         """See :meth:`AmpVaeEnv.dump_state`."""
         self.env.dump_state(path)
 
-    def training_state(self) -> dict[str, Any]:
+    def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
         """See :meth:`AmpVaeEnv.training_state`."""
-        return self.env.training_state()
+        return self.env.training_state(episodes=episodes)
 
-    def load_training_state(self, state: dict[str, Any]) -> bool:
+    def load_training_state(self, state: dict[str, Any]) -> str | None:
         """See :meth:`AmpVaeEnv.load_training_state`."""
         return self.env.load_training_state(state)
 

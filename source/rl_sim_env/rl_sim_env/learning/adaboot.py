@@ -73,23 +73,18 @@ class AdaBoot:
         self.uses_estimate.copy_(torch.where(dones != 0, drawn, self.uses_estimate))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a resume needs."""
+        """What is the same in all processes: the measurements."""
         return {
             "measured": list(self._measured),
             "pending": list(astuple(self._pending)),
             "floor": self._floor,
-            "uses_estimate": self.uses_estimate,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue; with another number of environments, with new draws."""
+        """Continue from :meth:`state_dict`."""
         self._measured = deque(state["measured"], maxlen=self.cfg.window)
         self._pending = EpisodeSums(*state["pending"])
         self._floor = state["floor"]
-        if state["uses_estimate"].shape == self.uses_estimate.shape:
-            self.uses_estimate.copy_(state["uses_estimate"])
-        else:
-            self.redraw(torch.ones_like(self.uses_estimate))
 
     def _measure(self, sums: EpisodeSums) -> float:
         mean = sums.returns / sums.count

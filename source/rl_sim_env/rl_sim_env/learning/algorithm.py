@@ -208,14 +208,17 @@ class Algorithm:
             learner.train(False)
 
     def save(self) -> dict[str, Any]:
-        """Everything that a resume needs, as tensors, numbers and containers of them.
-
-        What belongs to one process (replay, running episodes, memory) is that of this one.
-        """
-        own = {name: learner.process_state_dict() for name, learner in self.learners.items()}
+        """What is the same in all processes, as tensors, numbers and containers of them."""
         return {
-            **self._shared_state(),
-            "process": {"learners": own, "episodes": self._episodes.state_dict()},
+            POLICY_STATE: self.get_inference_policy().state_dict(),
+            "learners": {name: each.state_dict() for name, each in self.learners.items()},
+        }
+
+    def process_state(self) -> dict[str, Any]:
+        """What this process has of its own: replay, running episodes, memories."""
+        return {
+            "learners": {name: each.process_state_dict() for name, each in self.learners.items()},
+            "episodes": self._episodes.state_dict(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -235,11 +238,18 @@ class Algorithm:
                 f"its learners are {', '.join(state['learners'])}, those of the configuration "
                 f"{', '.join(self.learners)}; set agent.learners as it was, or train anew"
             )
-        self._load_shared_state(state)
-        own = state["process"]
         for name, learner in self.learners.items():
-            learner.load_process_state_dict(own["learners"][name])
-        self._episodes.load_state_dict(own["episodes"])
+            learner.load_state_dict(state["learners"][name])
+        self.get_inference_policy().load_state_dict(state[POLICY_STATE])
+        # With a count of 0, the next update would overwrite the average that was just loaded.
+        self._average.n_averaged.fill_(1)
+        self.update_step.recapture()
+
+    def load_process_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from what :meth:`process_state` returned, in this process or another."""
+        for name, learner in self.learners.items():
+            learner.load_process_state_dict(state["learners"][name])
+        self._episodes.load_state_dict(state["episodes"])
 
     def begin_episodes(self) -> None:
         """Forget the running episodes, which the environment has ended."""
@@ -249,21 +259,7 @@ class Algorithm:
 
     def broadcast_parameters(self) -> None:
         """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
-        self._load_shared_state(broadcast_state(self._shared_state(), self.device))
-
-    def _shared_state(self) -> dict[str, Any]:
-        return {
-            POLICY_STATE: self.get_inference_policy().state_dict(),
-            "learners": {name: each.state_dict() for name, each in self.learners.items()},
-        }
-
-    def _load_shared_state(self, state: Mapping[str, Any]) -> None:
-        for name, learner in self.learners.items():
-            learner.load_state_dict(state["learners"][name])
-        self.get_inference_policy().load_state_dict(state[POLICY_STATE])
-        # With a count of 0, the next update would overwrite the average that was just loaded.
-        self._average.n_averaged.fill_(1)
-        self.update_step.recapture()
+        self.load(broadcast_state(self.save(), self.device))
 
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""

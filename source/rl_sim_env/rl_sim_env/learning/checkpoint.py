@@ -73,7 +73,8 @@ class Checkpoint:
     algorithm: dict[str, Any]
     """Networks, optimisers and everything else that the algorithm learns or adapts."""
     processes: list[dict[str, Any]]
-    """What differs between processes, by rank: random number generators, environment state."""
+    """What differs between processes, by rank: random number generators, environment, and what the
+    algorithm has for each process alone."""
     config: dict[str, Any]
     """The runner configuration, as plain values."""
     layout: dict[str, Any]
@@ -170,10 +171,11 @@ class Checkpoint:
 
     def policy_only(self) -> Checkpoint:
         """The checkpoint without what only training needs: to play, to evaluate, to export."""
+        env = self.processes[0]["env"]
         return dataclasses.replace(
             self,
             algorithm={POLICY_STATE: self.algorithm[POLICY_STATE]},
-            processes=[{"env": self.processes[0]["env"]}],
+            processes=[{"env": {name: of for name, of in env.items() if name != "episodes"}}],
         )
 
     def trained_env_cfg(self, path: Path) -> dict[str, Any]:

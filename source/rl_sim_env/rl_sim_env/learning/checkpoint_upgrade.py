@@ -104,7 +104,27 @@ def _algorithm_from_3(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: _from_3}
+def _from_4(content: dict[str, Any]) -> dict[str, Any]:
+    """What the learners of rank 0 alone had of their own; no running episodes."""
+    algorithm = dict(content["algorithm"])
+    config = content["config"] | {"save_environment": True}
+    if "learners" not in algorithm:
+        return {**content, "config": config}
+    own = algorithm.pop("process")
+    if "estimator" in algorithm["learners"]:
+        estimator = dict(algorithm["learners"]["estimator"])
+        adaboot = dict(estimator["adaboot"])
+        draws = {"uses_estimate": adaboot.pop("uses_estimate")}
+        algorithm["learners"] = algorithm["learners"] | {
+            "estimator": estimator | {"adaboot": adaboot}
+        }
+        learners = own["learners"]
+        own = own | {"learners": learners | {"estimator": learners["estimator"] | draws}}
+    processes = [process | {"algorithm": own} for process in content["processes"]]
+    return {**content, "config": config, "algorithm": algorithm, "processes": processes}
+
+
+_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: _from_3, 4: _from_4}
 """What brings a format up to the next, by its version."""
 
 FORMAT_VERSION = max(_STEPS) + 1

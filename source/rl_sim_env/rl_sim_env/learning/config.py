@@ -365,6 +365,11 @@ class AmpVaeRunnerCfg:
     save_interval: Annotated[int, COUNT] = 500
     """Iterations between two checkpoints."""
 
+    save_environment: bool = True
+    """Whether checkpoints hold the running episodes: physics, delays, commands, clocks of events.
+    A resumed run then goes on as if it had never been interrupted (docs/reliability.md says where
+    to the bit); without, all robots begin anew. About 6 KB a robot."""
+
     experiment_name: Annotated[str, FolderName()] = "amp_vae"
     """Folder of all runs of the experiment, below the folder of logs."""
 

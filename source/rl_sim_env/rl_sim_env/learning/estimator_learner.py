@@ -194,13 +194,18 @@ class EstimatorLearner(Learner):
         self.adaboot.load_state_dict(state["adaboot"])
 
     def process_state_dict(self) -> dict[str, Any]:
-        """Memories of the running episodes."""
-        return {"memory": self._memory}
+        """Memories of the running episodes, and who is fed estimates in them."""
+        return {"memory": self._memory, "uses_estimate": self.adaboot.uses_estimate}
 
     def load_process_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue with the memories; with another number of environments, without."""
+        """Continue with both; with another number of environments, with new draws alone."""
+        draws = self.adaboot.uses_estimate
         if state["memory"].shape == self._memory.shape:
             self._memory.copy_(state["memory"])
+        if state["uses_estimate"].shape == draws.shape:
+            draws.copy_(state["uses_estimate"])
+        else:
+            self.adaboot.redraw(torch.ones_like(draws))
 
 
 class _MirrorSamples:

@@ -7,6 +7,7 @@ import math
 import signal
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tensordict import TensorDict
 
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -27,6 +28,7 @@ from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
+from rl_sim_env.learning.plan import Plan
 from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.rescue import Rescue
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
@@ -113,6 +115,7 @@ class AmpVaeRunner:
         self.alg = Algorithm(env, cfg, expert, self.device)
         self._last_saved: Path | None = None
         self._saved_iteration: int | None = None
+        self._begins_episodes = True
         self._reward_watch = RewardFaultWatch()
 
     def require_iterations(self, num_iterations: int) -> None:
@@ -132,8 +135,8 @@ class AmpVaeRunner:
 
         Args:
             num_iterations: Iterations to add to those done.
-            init_at_random_ep_len: Whether the running episodes are given random ages, so that they
-                do not all end together.
+            init_at_random_ep_len: Whether episodes that begin now are given random ages, so that
+                they do not all end together; those of a checkpoint keep theirs.
 
         Raises:
             UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
@@ -146,7 +149,8 @@ class AmpVaeRunner:
         first = self.current_learning_iteration + 1
         end = first + num_iterations
         limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
-        if init_at_random_ep_len:
+        plan = Plan(self.progress, first, max(self.cfg.max_iterations, end), limit_s)
+        if init_at_random_ep_len and self._begins_episodes:
             self.env.episode_length_buf = torch.randint_like(
                 self.env.episode_length_buf, high=int(self.env.max_episode_length)
             )
@@ -165,7 +169,7 @@ class AmpVaeRunner:
                 report.elapsed_s = time.monotonic() - begin
                 reports = self.processes.all_gather(report)
                 self._require_finite(iteration, reports)
-                summary = self._advance(iteration, first, end, limit_s, reports)
+                summary = self._advance(iteration, first, end, plan, reports)
                 log.record(summary, iteration)
                 self._require_capacity(reports, rescue)
                 self._require_rewards(iteration, summary.scalars, log, rescue)
@@ -207,12 +211,18 @@ class AmpVaeRunner:
         if checkpoint is not None:
             checkpoint.save(path)
 
-    def load(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
+    def load(
+        self, path: Path, *, tasks: Collection[str] | None = None, episodes: bool = True
+    ) -> None:
         """Continue from a checkpoint: the next iteration is the one after the saved.
+
+        Where the running episodes do not go on, a notice says why.
 
         Args:
             path: The checkpoint.
             tasks: Ids of the tasks to continue from; by default the runner's own.
+            episodes: Whether the running episodes go on, if they were saved and are of as many
+                robots; not where the environment is another.
 
         Raises:
             UserError: It cannot be read or does not fit.
@@ -233,12 +243,28 @@ class AmpVaeRunner:
         self.total_steps = checkpoint.total_steps
         self.total_seconds = checkpoint.total_seconds
         self.progress = checkpoint.progress
-        saved = checkpoint.processes
-        own = saved[self.processes.rank % len(saved)]
-        if not self.env.load_training_state(own["env"]):
+        self._load_process(path, checkpoint.processes, episodes)
+
+    def _load_process(self, path: Path, saved: list[dict[str, Any]], episodes: bool) -> None:
+        """Continue with what this process has of its own."""
+        rank = self.processes.rank
+        own = saved[rank % len(saved)]
+        self.alg.load_process_state(own["algorithm"])
+        env, reason = dict(own["env"]), None
+        if not episodes:
+            reason = "the environment is another"
+        elif rank >= len(saved):
+            reason = f"they are those of {len(saved)} processes"
+        if reason:
+            env.pop("episodes", None)
+        not_loaded = self.env.load_training_state(env)
+        if not_loaded is not None:
             self.alg.begin_episodes()
+            notice = Notice(f"{path}: all robots begin new episodes: {reason or not_loaded}")
+            warnings.warn(notice, stacklevel=3)
+        self._begins_episodes = not_loaded is not None
         # A process more than were saved keeps its own seed: no two may draw the same numbers.
-        if self.processes.rank < len(saved):
+        if rank < len(saved):
             restore_random_state(own["random"], self.device)
 
     def _iterate(self, obs: TensorDict, stop: StopSignals) -> tuple[TensorDict, _Report] | None:
@@ -323,7 +349,7 @@ class AmpVaeRunner:
             )
 
     def _advance(
-        self, iteration: int, first: int, end: int, limit_s: float, reports: list[_Report]
+        self, iteration: int, first: int, end: int, plan: Plan, reports: list[_Report]
     ) -> IterationSummary:
         """Count a completed iteration and say how far training is."""
         steps = self._robot_steps
@@ -332,11 +358,11 @@ class AmpVaeRunner:
         learning_s = max(report.learning_s for report in reports)
         elapsed_s = reports[0].elapsed_s
         done = iteration + 1 - first
-        plan = max(self.cfg.max_iterations, end)
+        limit_s = plan.limit_s
         self.current_learning_iteration = iteration
         self.total_steps += steps
         self.total_seconds += collection_s + learning_s
-        self.progress = min(max(self.progress, (iteration + 1) / plan, elapsed_s / limit_s), 1.0)
+        self.progress = plan.progress(iteration + 1, elapsed_s)
         return IterationSummary(
             iteration=iteration + 1,
             total_iterations=end,
@@ -421,8 +447,12 @@ class AmpVaeRunner:
         )
 
     def _process_state(self) -> dict[str, Any]:
-        env = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, self.env.training_state())
-        return {"random": random_state(self.device), "env": env}
+        state = {
+            "env": self.env.training_state(episodes=self.cfg.save_environment),
+            "algorithm": self.alg.process_state(),
+        }
+        own = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, state)
+        return {"random": random_state(self.device), **own}
 
     def _dump(self, parent: Path | None, iteration: int, reason: str) -> str:
         """Write what this process knows of a failure; say where, and what to go on from."""

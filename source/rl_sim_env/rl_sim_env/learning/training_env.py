@@ -83,10 +83,14 @@ class TrainingEnv(Protocol):
         """Write what reproduces the present state."""
         ...
 
-    def training_state(self) -> dict[str, Any]:
-        """Return curricula and counters."""
+    def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
+        """Return curricula and counters; under ``episodes``, if wanted, the running episodes."""
         ...
 
-    def load_training_state(self, state: dict[str, Any]) -> bool:
-        """Continue from ``training_state``; returns whether the running episodes go on, too."""
+    def load_training_state(self, state: dict[str, Any]) -> str | None:
+        """Continue from ``training_state``.
+
+        Returns:
+            None where the running episodes go on, too; else why they begin anew.
+        """
         ...

@@ -258,6 +258,24 @@ class TerrainVelocityCommand(CommandTerm):
         self._is_standing[:] = False
         self.time_left[:] = torch.inf
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The levels, and what the running episodes have of their own."""
+        return {
+            "level": self.level,
+            "command": self._command,
+            "heading_target": self._heading_target,
+            "is_heading": self._is_heading,
+            "is_yaw_only": self._is_yaw_only,
+            "is_standing": self._is_standing,
+            "time_left": self.time_left,
+            "counter": self.command_counter,
+            "steps": self.steps,
+            "commanded_distance": self.commanded_distance,
+            "progress": self.progress,
+            "tracking": self.tracking,
+            **self.metrics,
+        }
+
     def training_state(self) -> dict[str, dict[str, float]]:
         """What a resumed run needs: the level of each family by name."""
         return {"level": dict(zip(self.family_names, self.level.tolist(), strict=True))}

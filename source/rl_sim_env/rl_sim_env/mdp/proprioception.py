@@ -97,6 +97,10 @@ class Proprioception(Sensor[ProprioceptionData]):
         self._just_reset[ids] = True
         self._delay[ids] = torch.rand_like(self._delay[ids]) * self.cfg.max_delay_s
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """What the running episodes have of their own: frames and delays."""
+        return {"frames": self._frames, "delay": self._delay, "just_reset": self._just_reset}
+
     def update(self, dt: float) -> None:
         """Take in the frame after one physics step."""
         super().update(dt)

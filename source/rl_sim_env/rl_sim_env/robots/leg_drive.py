@@ -138,6 +138,17 @@ class LegDrive(DcMotorActuator):
         weights = (1.0 - (delays / self._period - self._age).abs()).clamp(min=0.0)
         self._weights[:, slice(None) if env_ids is None else env_ids] = weights
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """What the running episodes have of their own: delays, late targets, gains, limits."""
+        return {
+            "line": self._line,
+            "weights": self._weights,
+            "just_reset": self._just_reset,
+            "stiffness": self.stiffness,
+            "damping": self.damping,
+            "force_limit": self.force_limit,
+        }
+
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> None:
         """Forget the targets of some environments, or all."""
         self._just_reset[slice(None) if env_ids is None else env_ids] = True

@@ -157,6 +157,31 @@ def changed_worlds(
     ).any(dim=0)
 
 
+def different(values: torch.Tensor, default: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What tells the worlds of a model's field from the model: few columns of long rows.
+
+    Args:
+        values: The field, shape (worlds, ...).
+        default: The model's values, as many as a world has.
+
+    Returns:
+        ``columns`` of a flattened world that are not the model's in some world, shape (C,), and
+        their ``values``, shape (worlds, C).
+    """
+    flat = values.flatten(start_dim=1)
+    columns = (flat != default.flatten()).any(dim=0).nonzero().squeeze(-1)
+    return {"columns": columns, "values": flat[:, columns]}
+
+
+def with_differences(
+    default: torch.Tensor, shape: torch.Size, saved: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """The field, of a shape (worlds, ...), that :func:`different` returned ``saved`` of."""
+    flat = default.flatten().repeat(shape[0], 1)
+    flat[:, saved["columns"].to(flat.device)] = saved["values"].to(flat.device)
+    return flat.view(shape)
+
+
 class Fields:
     """Tensors by attribute name, each resolved at first use; their contents are for writing to."""
 

@@ -9,7 +9,7 @@ nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import mujoco
@@ -35,8 +35,10 @@ from rl_sim_env.simulation.fields import (
     ZERO_AFTER_RESET,
     Fields,
     changed_worlds,
+    different,
     shaped,
     single_precision,
+    with_differences,
 )
 from rl_sim_env.simulation.hfield_collision import check_height_fields
 
@@ -79,6 +81,7 @@ class NativeSimulation(Simulation):
         mujoco.mj_forward(model, self._mj_data)
         self._batch = Batch(model, self.num_envs, _num_threads())
         self._warning_counts = self._batch.bind("warning")
+        self._states = torch.from_numpy(self._batch.bind("state"))
         self._expanded_views: dict[str, torch.Tensor] = {}
         self._data_bridge = Fields(self._bind_data_field, nworld=self.num_envs)
         self._model_bridge = Fields(self._model_field)
@@ -192,6 +195,43 @@ class NativeSimulation(Simulation):
         self._expanded_views[name] = view
         if name in CONSTANT_INPUT_FIELDS:
             self._constant_inputs_at_recompute[name] = view.clone()
+
+    # ---------------------------------------------------------------- saved state
+
+    def state_dict(self) -> dict[str, Any]:
+        """The worlds' states in double precision, and how their models differ."""
+        return {
+            "states": self._states,
+            "model": {
+                name: different(self._expanded_views[name], self.get_default_field(name))
+                for name in self._randomized_fields
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict` of as many worlds, to the bit.
+
+        Raises:
+            ValueError: It is of other worlds or fields; nothing has changed.
+        """
+        fields = self._randomized_fields
+        if state["states"].shape != self._states.shape or state["model"].keys() != set(fields):
+            raise ValueError("its physics is that of another simulation")
+        for name in fields:
+            view, default = self._expanded_views[name], self.get_default_field(name)
+            view.copy_(with_differences(default, view.shape, state["model"][name]))
+        self.recompute_constants(RecomputeLevel.set_const)
+        self._states.copy_(state["states"])
+        # Fields show a state once something was computed from it, which leaves it as it is.
+        self._compute(self._batch.forward)
+        for name, at_forward in self._inputs_at_forward.items():
+            at_forward.copy_(self._inputs[name])
+        self._stale.fill_(False)
+
+    @property
+    def _randomized_fields(self) -> list[str]:
+        """Model fields that worlds have of their own and nothing else determines."""
+        return sorted(self._expanded_views.keys() - set(DERIVED_CONSTANT_FIELDS))
 
     # ---------------------------------------------------------------- physics
 

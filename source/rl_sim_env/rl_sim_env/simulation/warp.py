@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import mujoco_warp
 import numpy as np
@@ -21,11 +21,15 @@ from mjlab.sim.sim_data import TorchArray
 from rl_sim_env.compat.mjlab import suspend_gc
 from rl_sim_env.compat.mujoco_warp import OverflowType
 from rl_sim_env.errors import UserError
+from rl_sim_env.simulation.fields import INPUT_FIELDS, different, with_differences
 from rl_sim_env.simulation.grid_broadphase import use_grid_broadphase
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
 from rl_sim_env.simulation.kernels import load_side_by_side
 
 _CHOICES = {"hfield_contacts": ("surface", "convex"), "static_broadphase": ("grid", "pairs")}
+
+_STATE = (*INPUT_FIELDS, "time")
+"""Fields of the data that the next step depends on."""
 
 HEADROOM = 1.25
 """Factor by which suggested buffer sizes exceed what was needed."""
@@ -103,6 +107,36 @@ class WarpSimulation(Simulation):
         torch.maximum(self._peak_constraints, self._num_constraints, out=self._peak_constraints)
         for count in self._num_contacts:
             torch.maximum(self._peak_contacts, count, out=self._peak_contacts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next step depends on, and how the worlds' models differ."""
+        return {
+            "data": {name: getattr(self.data, name)[:] for name in _STATE},
+            "model": {
+                name: different(getattr(self.model, name)[:], self.get_default_field(name))
+                for name in sorted(self.expanded_fields)
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict` of as many worlds.
+
+        Raises:
+            ValueError: It is of other worlds or fields; nothing has changed.
+        """
+        data = state.get("data", {})
+        own = {name: getattr(self.data, name) for name in _STATE}
+        if (
+            {name: field.shape for name, field in own.items()}
+            != {name: field.shape for name, field in data.items()}
+        ) or state["model"].keys() != self.expanded_fields:
+            raise ValueError("its physics is that of another simulation")
+        for name, field in own.items():
+            field[:] = data[name].to(self.device)
+        for name, saved in state["model"].items():
+            field = getattr(self.model, name)
+            field[:] = with_differences(self.get_default_field(name), field.shape, saved)
+        self.forward()
 
     def launch_all(self) -> None:
         """Launch every kernel of physics: for compiling them, not for what they compute."""
