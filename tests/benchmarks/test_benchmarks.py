@@ -14,9 +14,15 @@ from typing import Any
 import pytest
 import torch
 
+from rl_sim_env.errors import UserError
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 FLAT = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
 TINY = ("--task", FLAT, "--num_envs", "2", "--device", "cpu")
+LITTLE_LEARNING = (
+    *("agent.num_steps_per_env=2", "agent.algorithm.num_learning_epochs=1"),
+    *("agent.amp.batch_size=32", "agent.amp.replay_size=1000"),
+)
 
 
 @pytest.fixture
@@ -94,9 +100,7 @@ def test_record_of_the_iteration_is_complete(tmp_path):
     record = run(
         "train_iteration.py",
         tmp_path / "iteration.json",
-        *("--iterations", "2", "--warm_up", "1"),
-        *("agent.num_steps_per_env=2", "agent.algorithm.num_learning_epochs=1"),
-        *("agent.amp.batch_size=32", "agent.amp.replay_size=1000"),
+        *("--iterations", "2", "--warm_up", "1", *LITTLE_LEARNING),
     )
     assert_tells_where_it_was_measured(record)
     figures = record["subjects"][FLAT]
@@ -107,6 +111,37 @@ def test_record_of_the_iteration_is_complete(tmp_path):
     assert figures["transitions_per_s"] == pytest.approx(4 / figures["iteration_s"])
     assert figures["startup_s"] > figures["build_s"] > 0.0
     assert figures["first_iteration_s"] > 0.0
+
+
+@pytest.mark.slow
+def test_record_of_scaling_compares_processes_that_trained_together(tmp_path):
+    record = run(
+        "scaling.py",
+        tmp_path / "scaling.json",
+        *("--processes", "1", "2", "--kinds", "weak"),
+        *("--iterations", "2", "--warm_up", "1", *LITTLE_LEARNING),
+    )
+    assert_tells_where_it_was_measured(record)
+    one, two = record["subjects"]["1 x 2"], record["subjects"]["2 x 2"]
+    assert (one["transitions_per_iteration"], two["transitions_per_iteration"]) == (4, 8)
+    assert len(two["iterations_s"]) == 2
+    assert two["transitions_per_s"] == pytest.approx(8 / two["iteration_s"])
+    assert two["iteration_s"] > max(two["collection_s"], two["learning_s"])
+    assert (one["speedup"], one["efficiency"]) == (1.0, 1.0)
+    assert two["speedup"] == pytest.approx(two["transitions_per_s"] / one["transitions_per_s"])
+    assert two["efficiency"] == pytest.approx(two["speedup"] / 2)
+
+
+def test_strong_scaling_deals_out_the_robots_of_the_first_run(load):
+    scaling = load("scaling")
+    options = scaling.ScalingOptions(num_envs=12, processes=(1, 2, 4))
+    names = [case.name for case in scaling.cases_of(options)]
+    assert names == ["1 x 12", "2 x 12", "4 x 12", "2 x 6", "4 x 3"]
+    options.processes = (1, 5)
+    with pytest.raises(UserError, match="12 robots in all are not a multiple of 5 processes"):
+        scaling.cases_of(options)
+    options.kinds = ("weak",)
+    assert len(scaling.cases_of(options)) == 2
 
 
 @pytest.mark.parametrize("fixed_shapes", [False, True])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from rl_sim_env.learning.distributed import Distributed, resolve_device
 PROGRAM = Path(__file__).parent / "toy_train.py"
 
 
-def torchrun(*arguments: object, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+def torchrun(*arguments: object, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     return subprocess.run(
         [*launcher, *map(str, (PROGRAM, *arguments))],
@@ -90,12 +91,34 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_dies_ends_all_with_a_message(tmp_path: Path, rank: int) -> None:
-    ended = torchrun(tmp_path, "--distributed", "--iterations", 10**6, "--kill-rank", rank)
+@pytest.mark.parametrize(
+    ("fate", "rank", "told"),
+    [
+        ("die", 0, "rank 1: rank 0 {process} was killed or crashed"),
+        ("die", 1, "rank 0: rank 1 {process} was killed or crashed"),
+        ("stop", 0, "rank 1: rank 0 {process} stopped: no sign of life for 5 s"),
+        ("hang", 1, "rank 0: rank 1 {process} hangs in the rollout: no step for 5 s"),
+        ("fail", 1, "rank 0: rank 1 ended: ValueError: a robot fell off the table"),
+    ],
+)
+def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
+    tmp_path: Path, fate: str, rank: int, told: str
+) -> None:
+    # In the third rollout: of the second one nothing is saved yet.
+    doom = ("--rank", rank, "--fate", fate, "--step", 20)
+    ended = torchrun(tmp_path, "--distributed", "--iterations", 10**6, *doom)
     assert ended.returncode != 0
-    assert f"rank {1 - rank}: another process of this run ended" in ended.stderr
-    assert Checkpoint.load(tmp_path / "model_0.pt").iteration == 0
+    assert re.search(told.format(process=r"\(process \d+ on .*\)"), ended.stderr), ended.stderr
+    assert f"Saved: {tmp_path}/model_1.pt. Continue with --resume" in ended.stderr
+    assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
+    # Who hangs shows where.
+    assert ("toy_train.py" in ended.stderr.partition("hangs here")[2]) == (fate == "hang")
+
+
+@pytest.mark.slow
+def test_the_first_iteration_may_take_longer_than_the_heartbeat(tmp_path: Path) -> None:
+    trained = torchrun(tmp_path, "--distributed", "--rank", 1, "--fate", "pause", "--step", 4)
+    assert trained.returncode == 0, trained.stderr
 
 
 def test_distributed_without_torchrun_says_how_to_launch(monkeypatch: pytest.MonkeyPatch) -> None:

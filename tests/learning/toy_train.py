@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import torch
@@ -16,18 +17,39 @@ from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.runner import AmpVaeRunner
 
 
-class MortalEnv(ToyEnv):
-    """Kills its process in the given step."""
+def wait(seconds: float | None = None) -> None:
+    """Do nothing while the process runs."""
+    threading.Event().wait(seconds)
 
-    def __init__(self, last_step: int | None, device: str) -> None:
-        super().__init__(device=device)
-        self.steps_left = last_step
+
+def fail() -> None:
+    raise ValueError("a robot fell off the table")
+
+
+FATES = {
+    "die": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "hang": wait,
+    "pause": lambda: wait(HEARTBEAT_S + 3.0),
+    "fail": fail,
+}
+"""What may happen to a process."""
+
+HEARTBEAT_S = 5.0
+
+
+class MortalEnv(ToyEnv):
+    """Meets its fate in a step."""
+
+    def __init__(self, num_envs: int, device: str, fate: str | None, step: int) -> None:
+        super().__init__(num_envs=num_envs, device=device)
+        self.fate = fate
+        self.steps_left = step
 
     def step(self, actions: torch.Tensor):
-        if self.steps_left is not None:
-            self.steps_left -= 1
-            if self.steps_left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        self.steps_left -= 1
+        if self.fate and self.steps_left == 0:
+            FATES[self.fate]()
         return super().step(actions)
 
 
@@ -38,17 +60,24 @@ def main() -> None:
     parser.add_argument("--distributed", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", type=Path)
-    parser.add_argument("--kill-rank", type=int, help="rank that dies in its second rollout")
+    parser.add_argument("--num-envs", type=int, nargs="+", default=[8], help="of each rank in turn")
+    parser.add_argument("--rank", type=int, help="rank that meets its fate")
+    parser.add_argument("--fate", choices=FATES)
+    parser.add_argument("--step", type=int, default=12, help="in which; a rollout has 8")
     args = parser.parse_args()
     with Distributed.launch(
         distributed=args.distributed, device=args.device, timeout_s=60
     ) as processes:
         torch.set_num_threads(1)
         processes.seed_all(1)
-        cfg = toy_cfg(max_iterations=6)
-        mortal = processes.rank == args.kill_rank
+        cfg = toy_cfg(max_iterations=6, heartbeat_seconds=HEARTBEAT_S)
         runner = AmpVaeRunner(
-            MortalEnv(cfg.num_steps_per_env + 3 if mortal else None, processes.device),
+            MortalEnv(
+                args.num_envs[processes.rank % len(args.num_envs)],
+                processes.device,
+                args.fate if processes.rank == args.rank else None,
+                args.step,
+            ),
             cfg,
             ToyExpert(processes.device),
             args.log_dir,

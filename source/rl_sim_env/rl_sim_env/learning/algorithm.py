@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -178,8 +178,11 @@ class Algorithm:
         for learner in self.learners.values():
             self._meter.add(learner.finish_rollout(self.rollout, last))
 
-    def update(self) -> dict[str, float]:
+    def update(self, on_batch: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Train all learners on the rollout.
+
+        Args:
+            on_batch: Called after each mini-batch.
 
         Returns:
             Scalars by the name they are logged under.
@@ -193,6 +196,7 @@ class Algorithm:
         drawn = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
         for indices, brought in zip(drawn, own, strict=True):
             self._meter.add(self.update_step(MiniBatch(indices, brought)))
+            on_batch()
         self.rollout.clear()
         self._average.update_parameters(self._policy)
         return self._read_metrics()

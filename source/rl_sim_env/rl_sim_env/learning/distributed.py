@@ -12,12 +12,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import Store
 
 from rl_sim_env.errors import UserError
 
 _LAUNCH_EXAMPLE = "torchrun --nproc_per_node=4 scripts/rsl_rl/train.py --distributed ..."
 _TORCHRUN_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _COLLECTIVE_TIMEOUT_S = 600.0
+_STORE_TIMEOUT_S = 10.0
 # gloo reports a lost peer as a bare RuntimeError, told from others only by the name in its text.
 _COLLECTIVE_LIBRARIES = ("gloo", "NCCL")
 
@@ -70,6 +72,8 @@ class Distributed:
     """Index of this process on its host."""
     world_size: int = 1
     """Number of processes."""
+    node: int = 0
+    """Index of the torchrun that started this process, one on each host."""
 
     @classmethod
     def launch(
@@ -114,6 +118,7 @@ class Distributed:
             rank=int(os.environ["RANK"]),
             local_rank=local_rank,
             world_size=int(os.environ["WORLD_SIZE"]),
+            node=int(os.environ.get("GROUP_RANK", "0")),
         )
         if processes.world_size > 1:
             on_gpu = processes.device != "cpu"
@@ -152,6 +157,20 @@ class Distributed:
         """Return the value that rank 0 passed, for instance the run's folder."""
         return self.all_gather(value)[0]
 
+    def open_store(self) -> Store:
+        """Connect to the store of torchrun, by a connection that no collective holds up.
+
+        Raises:
+            RuntimeError: It does not answer.
+        """
+        return dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            is_master=False,
+            wait_for_workers=False,
+            timeout=timedelta(seconds=_STORE_TIMEOUT_S),
+        )
+
     def __enter__(self) -> Distributed:
         return self
 
@@ -165,7 +184,7 @@ class Distributed:
             return
         if error is None:
             dist.destroy_process_group()
-        elif _is_lost_peer(error):
+        elif is_lost_peer(error):
             raise UserError(
                 f"rank {self.rank}: another process of this run ended or stopped answering, so "
                 "this one ends too; the first message of that process says why. Continue from the "
@@ -175,7 +194,8 @@ class Distributed:
         # for the others, who learn of the loss from their closed connections.
 
 
-def _is_lost_peer(error: BaseException) -> bool:
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether an error is that of a collective after another process ended."""
     return isinstance(error, RuntimeError) and (
         isinstance(error, dist.DistError)
         or any(library in str(error) for library in _COLLECTIVE_LIBRARIES)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.finite import first_not_finite
+from rl_sim_env.learning.heartbeat import Heartbeat
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.plan import Plan
@@ -117,6 +120,7 @@ class AmpVaeRunner:
         self._saved_iteration: int | None = None
         self._begins_episodes = True
         self._reward_watch = RewardFaultWatch()
+        self._heartbeat = Heartbeat(self.processes, cfg.heartbeat_seconds, self._save_alone)
 
     def require_iterations(self, num_iterations: int) -> None:
         """Refuse what :meth:`learn` would refuse, before a folder is made for it.
@@ -156,12 +160,14 @@ class AmpVaeRunner:
             )
         self.alg.train_mode()
         stopped_by: signal.Signals | None = None
-        with StopSignals() as stop, self._open_log() as log, self._united():
+        with StopSignals() as stop, self._open_log() as log, self._united(), self._heartbeat:
             rescue = Rescue(self.log_dir.name if self.log_dir else "", self.rescue_dir, log.say)
             obs = self.env.get_observations()
             begin = time.monotonic()
             for iteration in range(first, end):
-                iterated = self._iterate(obs, stop)
+                # The first one compiles.
+                with self._heartbeat.watched(iteration > first):
+                    iterated = self._iterate(obs, stop)
                 if iterated is None:
                     stopped_by = stop.received
                     break
@@ -285,7 +291,7 @@ class AmpVaeRunner:
             report.overflow = str(error)
         try:
             self.alg.compute_returns(next_obs)
-            report.losses = self.alg.update()
+            report.losses = self.alg.update(partial(self._heartbeat.step, "update"))
         except FloatingPointError as error:
             report.failure = str(error)
         report.collection_s = collected - begin
@@ -307,6 +313,7 @@ class AmpVaeRunner:
             actions = self.alg.act(obs)
             obs, rewards, dones, extras = self.env.step(actions)
             self.alg.process_env_step(obs, rewards, dones, extras)
+            self._heartbeat.step("rollout")
         return obs
 
     def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
@@ -416,6 +423,22 @@ class AmpVaeRunner:
             self._last_saved, self._saved_iteration = path, self.current_learning_iteration
             if self.on_save is not None and self.processes.is_main:
                 self.on_save(path)
+
+    def _save_alone(self) -> str:
+        """Save what this process knows while others are lost; say where.
+
+        A GPU may wait for them for ever, but not in a stream of its own: what it holds is what the
+        last complete mini-batch left.
+        """
+        last = self.current_learning_iteration
+        if self.log_dir is not None and last not in (-1, self._saved_iteration):
+            name = self.log_dir / Checkpoint.file_name(last)
+            rescue = Rescue(self.log_dir.name, self.rescue_dir, partial(print, file=sys.stderr))
+            on_gpu = self.device != "cpu"
+            with torch.cuda.stream(torch.cuda.Stream(self.device) if on_gpu else None):
+                checkpoint = self._checkpoint([self._process_state()])
+                self._last_saved = rescue.save(checkpoint, name) or self._last_saved
+        return f"Saved: {self._last_saved or 'nothing'}"
 
     def _require_saved(self) -> None:
         """End with an error if what was learned last is lost."""
