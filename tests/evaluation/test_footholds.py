@@ -70,7 +70,7 @@ def test_each_foot_that_lands_is_judged(env, place):
 def test_random_footholds_meet_edges_that_feet_avoid(env, place):
     # Everything but the strips along which the feet stand is full of holes.
     place(env)
-    feet = env.robot.data.site_pos_w[0, env.index.foot_sites]
+    feet = env.sim.data.site_xpos[0, env.index.foot_sites_global]
     size = 200
     center = CELL * (torch.arange(size) - size / 2 + 0.5)
     free = ((center[:, None] - feet[:, 0]).abs() < 0.1).any(dim=-1)

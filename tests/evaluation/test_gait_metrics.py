@@ -89,7 +89,7 @@ def test_swing_height_is_the_highest_gap_before_touchdown(env, place):
     for _ in range(15):
         stand(env, 1)
         feet = meter.observe()
-        position = env.robot.data.site_pos_w[:, env.index.foot_sites, 2]
+        position = env.sim.data.site_xpos[:, env.index.foot_sites_global, 2]
         gaps.append((position - env.index.foot_radius) * ~feet.contact)
         heights.append(feet.swing_height)
         landed.append(feet.landed)

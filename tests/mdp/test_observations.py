@@ -91,6 +91,24 @@ def test_foot_positions_in_base_frame_and_canonical_order(env, place):
     torch.testing.assert_close(feet[..., 2], height, atol=1e-3, rtol=0.0)
 
 
+def test_the_state_is_what_mjlab_reads_for_the_robot(env):
+    for _ in range(3):
+        env.step(torch.randn(3, 12))
+    legs, data = env.index.leg_joints, env.robot.data
+    feet = env.robot.find_sites(env.cfg.robot.feet, preserve_order=True)[0]
+    for seen, expected in (
+        (obs.joint_pos(env), data.joint_pos[:, legs]),
+        (obs.joint_vel(env), data.joint_vel[:, legs]),
+        (obs.joint_torques(env), data.qfrc_actuator[:, legs]),
+        (obs.base_lin_vel(env), data.root_link_lin_vel_b),
+        (obs.base_ang_vel(env), data.root_link_ang_vel_b),
+        (obs.projected_gravity(env), data.projected_gravity_b),
+        (obs.foot_pos_w(env), data.site_pos_w[:, feet]),
+        (obs.foot_lin_vel_w(env), data.site_lin_vel_w[:, feet]),
+    ):
+        assert torch.equal(seen, expected) and seen.std() > 0.0
+
+
 def test_foot_height_is_the_gap_below_the_sphere(env, place):
     place(env, height=STANDING_HEIGHT + 0.1)
     gap = torch.full((3, 4), 0.1)

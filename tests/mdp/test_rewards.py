@@ -110,7 +110,7 @@ def test_only_feet_that_carry_can_slide(env, place):
     place(env, height=1.0 - left_clearance - 0.002, **tilt)
     force = env.scene["feet_contact"].data.force[:, env.foot_contact_order].norm(dim=-1)
     assert (force[0] > 1.0).tolist() == [True, False, True, False]
-    feet = env.robot.data.site_pos_w[:, env.index.foot_sites, :2]
+    feet = env.sim.data.site_xpos[:, env.index.foot_sites_global, :2]
     expect(rewards.feet_slide(env, force_threshold=1.0), float(feet[0, [0, 2]].norm(dim=-1).sum()))
 
 
@@ -171,7 +171,7 @@ def test_feet_that_move_without_being_lifted_cost(env, place):
     target, speed = 0.08, 0.5
     for height in (0.0, 0.05):
         place(env, height=TOUCHING + height, lin_vel=(0.3, -0.4, 0.0))
-        gap = float(env.robot.data.site_pos_w[0, env.index.foot_sites[0], 2]) - FOOT_RADIUS
+        gap = float(env.sim.data.site_xpos[0, env.index.foot_sites_global[0], 2]) - FOOT_RADIUS
         assert gap == pytest.approx(height, abs=0.003)
         expect(rewards.foot_clearance(env, target=target), 4 * speed * (target - gap))
     place(env, height=TOUCHING + 0.2, lin_vel=(0.3, -0.4, 0.0))

@@ -122,7 +122,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     def robot_heading(self) -> torch.Tensor:
         """Yaw of the base in the world [rad], current at any time. Shape (num_envs,)."""
-        quat = self.sim.data.qpos[:, self.robot.indexing.free_joint_q_adr[3:7]]
+        quat = self.sim.data.qpos[:, self.index.base_quat_global]
         w, x, y, z = quat.unbind(dim=-1)
         return torch.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y.square() + z.square()))
 
@@ -365,10 +365,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def _log_episodes(self) -> None:
         """Book the episodes that end in this step, before their sums are cleared."""
         command = self.velocity_command
-        values = {
-            f"Episode_Reward/{name}": total / self.max_episode_length_s
-            for name, total in self.reward_manager._episode_sums.items()
-        }
+        sums = self.reward_manager._episode_sums
+        rates = torch.stack(tuple(sums.values())) / self.max_episode_length_s
+        values = {f"Episode_Reward/{name}": rate for name, rate in zip(sums, rates, strict=True)}
         for name in self.termination_manager.active_terms:
             values[f"Episode_Termination/{name}"] = self.termination_manager.get_term(name)
         for name, total in command.metrics.items():

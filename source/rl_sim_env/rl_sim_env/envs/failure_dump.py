@@ -54,8 +54,9 @@ class FailureDump:
         new = {"env_ids": ids, "count": count, **self._snapshot(ids, self._before)}
         if not self._last:
             self._last = new
+        is_news = count > 0
         for name, value in self._last.items():
-            torch.where(count > 0, new[name], value, out=value)
+            torch.where(is_news, new[name], value, out=value)
 
     def count(self) -> Breakdowns:
         """What broke since the last call. Reads the device."""

@@ -144,7 +144,7 @@ class StackedObservationManager(ObservationManager):
         running = torch.cat((frames[:, 1:], newest), dim=1) if advance else frames
         # An episode starts with its first frame in every place.
         just_reset = self._just_reset[name]
-        frames.copy_(torch.where(just_reset[:, None, None], newest, running))
+        torch.where(just_reset[:, None, None], newest, running, out=frames)
         just_reset.fill_(False)
         return frames.flatten(1).clone()
 

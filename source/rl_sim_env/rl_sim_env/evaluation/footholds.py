@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.gait_metrics import FeetMeter
+from rl_sim_env.mdp.observations import foot_pos_w
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -83,7 +84,7 @@ class FootholdMeter:
         """
         env = self._env
         landed = self._feet.observe().landed
-        xy = env.robot.data.site_pos_w[: env.num_robots, env.index.foot_sites, :2]
+        xy = foot_pos_w(env)[: env.num_robots, :, :2]
         random_xy = xy + JITTER * (2.0 * torch.rand_like(xy) - 1.0)
         values = {"touchdowns": landed.sum(dim=-1)}
         for prefix, places in (("", xy), ("random_", random_xy)):

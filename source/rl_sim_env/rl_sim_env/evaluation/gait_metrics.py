@@ -96,7 +96,7 @@ class GaitMeter:
         power = (observations.joint_torques(env) * observations.joint_vel(env))[robots]
         mass = env.nominal_mass + observations.system_mass_delta(env)[robots].squeeze(-1)
         distance = robot.root_link_lin_vel_w[robots, :2].norm(dim=-1) * env.step_dt
-        slip = robot.site_lin_vel_w[robots, env.index.foot_sites, :2].norm(dim=-1)
+        slip = observations.foot_lin_vel_w(env)[robots, :, :2].norm(dim=-1)
         contact = feet.contact
         values = {
             "seconds": torch.full_like(distance, env.step_dt),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.mdp.observations import foot_pos_w
 from rl_sim_env.terrains.field_heights import FieldHeights
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class BuriedFeet:
             Number by robot, shape (num_robots,).
         """
         env = self._env
-        position = env.robot.data.site_pos_w[:, env.index.foot_sites]
+        position = foot_pos_w(env)
         below = position[..., 2] < self._heights(position[..., :2])
         below &= env.episode_length_buf[:, None] > 0
         self._steps.add_(1).mul_(below)

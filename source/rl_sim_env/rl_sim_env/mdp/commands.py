@@ -12,6 +12,7 @@ from mjlab.utils.lab_api.math import wrap_to_pi
 
 from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE, Range
 from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.observations import base_ang_vel_z, base_lin_vel_xy
 
 if TYPE_CHECKING:
     import viser
@@ -186,10 +187,9 @@ class TerrainVelocityCommand(CommandTerm):
             value[env_ids] = 0.0
 
     def _update_metrics(self) -> None:
-        robot = self._env.robot.data
-        velocity = robot.root_link_lin_vel_b[:, :2]
+        velocity = base_lin_vel_xy(self._env)
         error = (self._command[:, :2] - velocity).norm(dim=-1)
-        yaw_error = (self._command[:, 2] - robot.root_link_ang_vel_b[:, 2]).abs()
+        yaw_error = (self._command[:, 2:] - base_ang_vel_z(self._env)).abs().squeeze(-1)
         # A fresh episode has no past step to judge.
         counts = (self._env.episode_length_buf > 0).float()
         self.metrics["error_vel_xy"] += counts * error
@@ -233,7 +233,7 @@ class TerrainVelocityCommand(CommandTerm):
             (self.command_counter, self.command_counter + 1),
         ):
             where = due[:, None] if value.ndim > 1 else due
-            value.copy_(torch.where(where, drawn, value))
+            torch.where(where, drawn, value, out=value)
 
     def _update_command(self, env_ids: torch.Tensor | None) -> None:
         del env_ids  # A function of the present state: harmless for all.

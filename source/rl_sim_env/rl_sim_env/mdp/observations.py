@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import torch
+from mjlab.entity.data import compute_velocity_from_cvel
 from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from rl_sim_env.configuration.limits import Number
@@ -45,7 +46,7 @@ def delayed_joint_vel(env: AmpVaeEnv) -> torch.Tensor:
 
 def joint_torques(env: AmpVaeEnv) -> torch.Tensor:
     """Torques the leg drives apply, after limits [N m]. Shape (num_envs, num_leg_joints)."""
-    return env.robot.data.qfrc_actuator[:, env.index.leg_joints]
+    return env.sim.data.qfrc_actuator[:, env.index.leg_dofs_global]
 
 
 def last_action(env: AmpVaeEnv) -> torch.Tensor:
@@ -58,37 +59,65 @@ def velocity_commands(env: AmpVaeEnv) -> torch.Tensor:
     return env.velocity_command.command
 
 
-# True state.
+# True state. Where mjlab's data of the entity would put together poses of all parts in every call,
+# quaternions from matrices included, it is read from the simulation itself: kernels are what a step
+# of many robots is made of.
+
+
+def _in_base_frame(env: AmpVaeEnv, vector_w: torch.Tensor) -> torch.Tensor:
+    """Turn vectors from the world into the base frame. Shape (num_envs, 3) or (num_envs, n, 3)."""
+    quat_w = env.sim.data.xquat[:, env.robot.indexing.root_body_id]
+    if vector_w.ndim == 3:
+        quat_w = quat_w[:, None].expand(-1, vector_w.shape[1], -1)
+    return quat_apply_inverse(quat_w, vector_w)
+
+
+def _base_pos_w(env: AmpVaeEnv) -> torch.Tensor:
+    """Origin of the base link in the world [m], a view of the state. Shape (num_envs, 3)."""
+    return env.sim.data.xpos[:, env.robot.indexing.root_body_id]
+
+
+def foot_pos_w(env: AmpVaeEnv) -> torch.Tensor:
+    """Foot centres in the world [m]. Shape (num_envs, num_feet, 3)."""
+    return env.sim.data.site_xpos[:, env.index.foot_sites_global]
+
+
+def foot_lin_vel_w(env: AmpVaeEnv) -> torch.Tensor:
+    """Velocities of the foot centres in the world [m/s]. Shape (num_envs, num_feet, 3)."""
+    data = env.sim.data
+    com_w = data.subtree_com[:, None, env.robot.indexing.root_body_id]
+    spatial = data.cvel[:, env.index.foot_bodies_global]
+    return compute_velocity_from_cvel(foot_pos_w(env), com_w, spatial)[..., :3]
 
 
 def base_lin_vel(env: AmpVaeEnv) -> torch.Tensor:
     """Velocity of the base link's origin, base frame [m/s]. Shape (num_envs, 3)."""
-    return env.robot.data.root_link_lin_vel_b
+    return _in_base_frame(env, env.robot.data.root_link_lin_vel_w)
 
 
 def base_lin_vel_xy(env: AmpVaeEnv) -> torch.Tensor:
     """Horizontal part of :func:`base_lin_vel`. Shape (num_envs, 2)."""
-    return env.robot.data.root_link_lin_vel_b[:, :2]
+    return base_lin_vel(env)[:, :2]
 
 
 def base_ang_vel(env: AmpVaeEnv) -> torch.Tensor:
     """Angular velocity of the base, base frame [rad/s]. Shape (num_envs, 3)."""
-    return env.robot.data.root_link_ang_vel_b
+    return _in_base_frame(env, env.robot.data.root_link_ang_vel_w)
 
 
 def base_ang_vel_z(env: AmpVaeEnv) -> torch.Tensor:
     """Yaw rate, base frame [rad/s]. Shape (num_envs, 1)."""
-    return env.robot.data.root_link_ang_vel_b[:, 2:3]
+    return base_ang_vel(env)[:, 2:3]
 
 
 def projected_gravity(env: AmpVaeEnv) -> torch.Tensor:
     """Direction of gravity in the base frame. Shape (num_envs, 3)."""
-    return env.robot.data.projected_gravity_b
+    return _in_base_frame(env, env.robot.data.gravity_vec_w)
 
 
 def joint_pos(env: AmpVaeEnv) -> torch.Tensor:
     """Leg joint positions [rad]. Shape (num_envs, num_leg_joints)."""
-    return env.robot.data.joint_pos[:, env.index.leg_joints]
+    return env.sim.data.qpos[:, env.index.leg_qpos_global]
 
 
 def joint_pos_rel(env: AmpVaeEnv) -> torch.Tensor:
@@ -98,15 +127,13 @@ def joint_pos_rel(env: AmpVaeEnv) -> torch.Tensor:
 
 def joint_vel(env: AmpVaeEnv) -> torch.Tensor:
     """Leg joint velocities [rad/s]. Shape (num_envs, num_leg_joints)."""
-    return env.robot.data.joint_vel[:, env.index.leg_joints]
+    return env.sim.data.qvel[:, env.index.leg_dofs_global]
 
 
 def foot_positions(env: AmpVaeEnv) -> torch.Tensor:
     """Foot centres relative to the base link, base frame [m]. Shape (num_envs, num_feet * 3)."""
-    robot = env.robot.data
-    offset_w = robot.site_pos_w[:, env.index.foot_sites] - robot.root_link_pos_w[:, None]
-    quat_w = robot.root_link_quat_w[:, None].expand(-1, offset_w.shape[1], -1)
-    return quat_apply_inverse(quat_w, offset_w).flatten(1)
+    offset_w = foot_pos_w(env) - _base_pos_w(env)[:, None]
+    return _in_base_frame(env, offset_w).flatten(1)
 
 
 def system_com(env: AmpVaeEnv) -> torch.Tensor:
@@ -114,9 +141,8 @@ def system_com(env: AmpVaeEnv) -> torch.Tensor:
 
     The task's term is called ``random_com``, as in saved layouts and exported policies.
     """
-    robot = env.robot.data
     com_w = env.sim.data.subtree_com[:, env.index.base_body_global]
-    return quat_apply_inverse(robot.root_link_quat_w, com_w - robot.root_link_pos_w)
+    return _in_base_frame(env, com_w - _base_pos_w(env))
 
 
 def system_mass_delta(env: AmpVaeEnv) -> torch.Tensor:
@@ -157,7 +183,7 @@ class HeightScan:
             Heights [m]. Shape (num_envs, num_points).
         """
         del size, resolution
-        position = env.robot.data.root_link_pos_w
+        position = _base_pos_w(env)
         heading = env.robot_heading()
         cos, sin = heading.cos()[:, None], heading.sin()[:, None]
         x = position[:, 0:1] + cos * self._x - sin * self._y
@@ -168,5 +194,5 @@ class HeightScan:
 
 def foot_height(env: AmpVaeEnv) -> torch.Tensor:
     """Gap between each foot's sphere and the ground below [m]. Shape (num_envs, num_feet)."""
-    position = env.robot.data.site_pos_w[:, env.index.foot_sites]
+    position = foot_pos_w(env)
     return position[..., 2] - env.height_map.heights(position[..., :2]) - env.index.foot_radius

@@ -12,6 +12,7 @@ from mjlab.sensor.sensor import Sensor, SensorCfg
 from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from rl_sim_env.configuration.limits import DELAY
+from rl_sim_env.robots.index import base_orientation
 
 if TYPE_CHECKING:
     import mujoco_warp as mjwarp
@@ -73,8 +74,11 @@ class Proprioception(Sensor[ProprioceptionData]):
         """Allocate the ring: newest frame first."""
         del model
         assert self._robot is not None
+        self._base_quat, self._base_ang_vel = base_orientation(self._robot)
         joint_ids = self._robot.find_joints(self.cfg.joint_names, preserve_order=True)[0]
-        self._joint_ids = torch.tensor(joint_ids, dtype=torch.long, device=device)
+        # As in RobotIndex: indices of 32 bits would be converted in every step.
+        self._qpos = self._robot.indexing.joint_q_adr[joint_ids].long()
+        self._dofs = self._robot.indexing.joint_v_adr[joint_ids].long()
         num_joints = len(joint_ids)
         self._widths = (3, 3, num_joints, num_joints)
         # Whatever sets the time step: there is one frame for each physics step.
@@ -111,21 +115,21 @@ class Proprioception(Sensor[ProprioceptionData]):
         # Straight from qpos and qvel, which are current at any time; derived body velocities are
         # one physics step behind inside the decimation loop.
         assert self._robot is not None
-        robot = self._robot.data
-        quat_w = robot.data.qpos[:, robot.indexing.free_joint_q_adr[3:7]]
+        qpos, qvel = self._robot.data.data.qpos, self._robot.data.data.qvel
         return torch.cat(
             (
-                robot.data.qvel[:, robot.indexing.free_joint_v_adr[3:6]],
-                quat_apply_inverse(quat_w, self._gravity),
-                robot.joint_pos[:, self._joint_ids],
-                robot.joint_vel[:, self._joint_ids],
+                qvel[:, self._base_ang_vel],
+                quat_apply_inverse(qpos[:, self._base_quat], self._gravity),
+                qpos[:, self._qpos],
+                qvel[:, self._dofs],
             ),
             dim=-1,
         )
 
     def _compute_data(self) -> ProprioceptionData:
         # An episode starts with what is measured after the reset, at every delay.
-        self._frames.copy_(torch.where(self._just_reset[:, None], self._measure(), self._frames))
+        just_reset = self._just_reset[:, None]
+        torch.where(just_reset, self._measure(), self._frames, out=self._frames)
         self._just_reset.fill_(False)
         if self._frames.shape[0] == 1:
             delayed = self._frames[0]

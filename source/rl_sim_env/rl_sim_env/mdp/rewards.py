@@ -57,7 +57,7 @@ def dof_vel_l2(env: AmpVaeEnv) -> torch.Tensor:
 
 def dof_acc_l2(env: AmpVaeEnv) -> torch.Tensor:
     """Sum of squared leg joint accelerations [rad^2/s^4]."""
-    return env.robot.data.joint_acc[:, env.index.leg_joints].square().sum(dim=-1)
+    return env.sim.data.qacc[:, env.index.leg_dofs_global].square().sum(dim=-1)
 
 
 def action_rate_l2(env: AmpVaeEnv) -> torch.Tensor:
@@ -99,9 +99,9 @@ def undesired_contacts(env: AmpVaeEnv, *, sensor_name: str, force_threshold: For
 
 def joint_pos_limits(env: AmpVaeEnv) -> torch.Tensor:
     """How far leg joints are beyond their soft limits, summed [rad]."""
-    legs = env.index.leg_joints
-    position = env.robot.data.joint_pos[:, legs]
-    low, high = env.robot.data.soft_joint_pos_limits[:, legs].unbind(dim=-1)
+    position = obs.joint_pos(env)
+    limits = env.robot.data.soft_joint_pos_limits[:, env.index.leg_joints]
+    low, high = limits.unbind(dim=-1)
     return ((low - position).clamp(min=0.0) + (position - high).clamp(min=0.0)).sum(dim=-1)
 
 
@@ -115,7 +115,7 @@ def feet_slide(env: AmpVaeEnv, *, force_threshold: Force) -> torch.Tensor:
     """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N]."""
     force = env.scene[env.cfg.feet_contact_sensor].data.force[:, env.foot_contact_order]
     carries = force.norm(dim=-1) > force_threshold
-    speed = env.robot.data.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
+    speed = obs.foot_lin_vel_w(env)[..., :2].norm(dim=-1)
     return (speed * carries).sum(dim=-1)
 
 
@@ -125,7 +125,7 @@ def foot_clearance(env: AmpVaeEnv, *, target: Annotated[float, POSITIVE]) -> tor
     Feet that move without being lifted cost; feet at rest do not, whatever their height.
     """
     lack = (target - obs.foot_height(env)).clamp(min=0.0)
-    speed = env.robot.data.site_lin_vel_w[:, env.index.foot_sites, :2].norm(dim=-1)
+    speed = obs.foot_lin_vel_w(env)[..., :2].norm(dim=-1)
     return (lack * speed).sum(dim=-1)
 
 

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from mjlab.entity import Entity
 
 
+def base_orientation(entity: Entity) -> tuple[slice, slice]:
+    """Where the quaternion of a free base is in ``qpos``, and its angular velocity in ``qvel``.
+
+    As slices, which take no kernel to read: the places of a free joint are in a row.
+    """
+    qpos = int(entity.indexing.free_joint_q_adr[0])
+    qvel = int(entity.indexing.free_joint_v_adr[0])
+    return slice(qpos + 3, qpos + 7), slice(qvel + 3, qvel + 6)
+
+
 class RobotIndex:
     """Indices of the named parts as device tensors, so that no term searches a string in a step.
 
@@ -20,9 +30,14 @@ class RobotIndex:
     Attributes:
         leg_joints: Driven joints in the robot's order. Shape (num_leg_joints,).
         boom_joints: Angle and length joint of the boom; empty where there is none.
-        foot_sites: Centres of the feet, one for each leg. Shape (num_legs,).
+        leg_qpos_global: Where positions of the leg joints are in ``qpos``. Shape (num_leg_joints,).
+        leg_dofs_global: Where their velocities, accelerations and forces are in ``qvel`` and fields
+            like it. Shape (num_leg_joints,).
+        foot_sites_global: Centres of the feet in the simulation's model. Shape (num_legs,).
+        foot_bodies_global: Bodies that carry them there. Shape (num_legs,).
         foot_geoms_global: Spheres of the feet in the simulation's model. Shape (num_legs,).
         foot_radius: Radius of these spheres [m].
+        base_quat_global: Quaternion of the base in ``qpos``.
         bodies_global: All bodies of the robot in the simulation's model.
         base_body_global: Trunk in the simulation's model.
         payload_body_global: What carries the load there; None where the robot carries nothing.
@@ -41,11 +56,17 @@ class RobotIndex:
         payload = robot.payload
         self.leg_joints = joints(robot.leg_joints)
         self.boom_joints = joints(payload.joints if isinstance(payload, Boom) else ())
-        self.foot_sites = tensor(entity.find_sites(robot.feet, preserve_order=True)[0])
-        self.foot_geoms_global = entity.indexing.geom_ids[
-            tensor(entity.find_geoms(robot.foot_geoms, preserve_order=True)[0])
-        ]
-        self.foot_radius = float(entity.data.model.geom_size[0, int(self.foot_geoms_global[0]), 0])
-        self.bodies_global = entity.indexing.body_ids
+        indexing, model = entity.indexing, entity.data.model
+        sites = entity.find_sites(robot.feet, preserve_order=True)[0]
+        geoms = entity.find_geoms(robot.foot_geoms, preserve_order=True)[0]
+        # mjlab's indices have 32 bits; torch would convert them whenever something is read by them.
+        self.leg_qpos_global = indexing.joint_q_adr[self.leg_joints].long()
+        self.leg_dofs_global = indexing.joint_v_adr[self.leg_joints].long()
+        self.foot_sites_global = indexing.site_ids[sites].long()
+        self.foot_bodies_global = model.site_bodyid[self.foot_sites_global].long()
+        self.foot_geoms_global = indexing.geom_ids[geoms].long()
+        self.foot_radius = float(model.geom_size[0, int(self.foot_geoms_global[0]), 0])
+        self.base_quat_global, _ = base_orientation(entity)
+        self.bodies_global = indexing.body_ids.long()
         self.base_body_global = body_global(robot.base_body)
         self.payload_body_global = None if payload is None else body_global(payload.body)

@@ -123,7 +123,7 @@ class LegDrive(DcMotorActuator):
         newest = cmd.position_target
         older = torch.cat((newest[None], self._line[:-1]))
         # An episode starts with its first target in every place.
-        self._line.copy_(torch.where(self._just_reset[:, None], newest, older))
+        torch.where(self._just_reset[:, None], newest, older, out=self._line)
         self._just_reset.fill_(False)
         late = (self._weights[:, :, None] * self._line).sum(dim=0)
         return replace(cmd, position_target=late)

@@ -10,6 +10,7 @@ import viser
 from mjlab.viewer.base import ViewerAction
 
 from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.mdp.observations import foot_pos_w
 from rl_sim_env.motions import MotionClip
 from rl_sim_env.viewer.player_viewer import PlayerViewer
 
@@ -87,7 +88,7 @@ class ClipPlayer:
     def debug_vis(self, visualizer: DebugVisualizer) -> None:
         """Draw the feet in the colour of their contact."""
         env = self.vec_env.unwrapped
-        feet = env.robot.data.site_pos_w[:, env.index.foot_sites].cpu().numpy()
+        feet = foot_pos_w(env).cpu().numpy()
         for env_id in visualizer.get_env_indices(env.num_envs):
             for position, stands in zip(
                 feet[env_id], self.clip.foot_contact[self.frame], strict=True
