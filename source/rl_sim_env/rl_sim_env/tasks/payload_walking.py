@@ -60,6 +60,10 @@ COM_SCALE = 5.0
 MASS_SCALE = 0.2
 HEIGHT_SCALE = 5.0
 
+HEADING_PROB = 0.25
+"""Share of commands of the full task that give a heading: their yaw rates decay, so that robots
+that are told little else learn to turn too slowly."""
+
 COMMAND_PERIOD = (3.0, 8.0)
 """Time between two commands [s]. A new one is what makes walking robots fall: show many."""
 
@@ -197,6 +201,7 @@ def _commands(rough: bool) -> TerrainVelocityCommandCfg:
             "hf_pyramid_slope_inv": slope,
             "plane_run": ranges(both, 0.25, vx=1.2, vy=1.0, yaw=1.5),
         },
+        heading_prob=HEADING_PROB,
         resampling_time_range=COMMAND_PERIOD,
     )
 
@@ -213,6 +218,9 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
         ),
         "track_ang_vel_z_exp": RewardTerm(
             func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.5}
+        ),
+        "track_ang_vel_z_fine": RewardTerm(
+            func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.2}
         ),
         "orientation_l2": RewardTerm(func=rewards.orientation_l2, weight=-0.1),
         "lin_vel_z_l2": RewardTerm(func=rewards.lin_vel_z_l2, weight=-2.0),
