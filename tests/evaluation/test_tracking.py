@@ -12,7 +12,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario, arena_env_cfg
 from rl_sim_env.evaluation.evaluator import EvaluationStep
 from rl_sim_env.evaluation.report import Section, Table
-from rl_sim_env.evaluation.tracking import SETTLING_TIME, tracking
+from rl_sim_env.evaluation.tracking import HIM, SETTLING_TIME, tracking
 from small_policy import small_policy
 
 ROBOTS = 12
@@ -63,6 +63,17 @@ def test_errors_are_distances_to_the_command(vec_env):
     by_load = means(table(section, "Velocity error"))
     assert by_load == pytest.approx([0.5, 1.5, 2.5, 3.5], rel=1e-4)
     assert means(table(section, "Yaw rate error")) == pytest.approx([0.1] * 4, rel=1e-4)
+
+
+def test_robots_without_load_stand_beside_published_figures(make_env):
+    vec_env = AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
+    section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
+    beside = table(section, "Without load")
+    assert [column.title for column in beside.columns] == list(HIM)
+    for number, known in enumerate((0.5, 0.1, 0.5, 0.1)):
+        ours, theirs = (row.cells for row in beside.rows[2 * number : 2 * number + 2])
+        assert [cell.mean for cell in ours] == pytest.approx([known] * 4, rel=1e-4)
+        assert [cell.mean for cell in theirs] == [of[number] for of in HIM.values()]
 
 
 class SlowToObey(Arena):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 SETTLING_TIME = 1.0
 """Time after a change of the command that the errors of held commands leave out [s]."""
+
+HIM = {
+    "slopes": (0.073, 0.084, 0.078, 0.047),
+    "rough ground": (0.086, 0.097, 0.088, 0.054),
+    "stairs": (0.147, 0.087, 0.135, 0.096),
+    "discrete obstacles": (0.125, 0.083, 0.125, 0.075),
+}
+"""Published in HIM's table 1, for another robot without load: error of the velocity [m/s], of the
+yaw rate [rad/s] on the spot, and of both where robots are told both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +69,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     """
     terrains = report_terrains(arena.env.terrain_types.names)
     loads = grid_loads(arena)
-    velocity, _, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
+    velocity, _, yaw_rate, *both, falls = measures = _measures(arena.step_dt)
     columns = tuple(measure.column for measure in measures)
     believed = _rollout(arena, cfg, p_boot=1.0)
 
@@ -94,6 +104,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
 
     tables = [
         by_terrain("Tracking, mean over loads", believed),
+        *_beside_him((velocity, yaw_rate, *both), believed, terrains),
         *(by_load(measure) for measure in (velocity, yaw_rate, falls)),
     ]
     if accepts_truth(arena.policy):
@@ -114,6 +125,24 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         ),
         tables=tuple(tables),
     )
+
+
+def _beside_him(
+    measures: Sequence[_Measure], sums: GroupedSums, terrains: Mapping[str, list[int]]
+) -> list[Table]:
+    """Robots without load beside the published figures; none where none of their terrains is."""
+    shared = [label for label in HIM if label in terrains]
+    rows = []
+    for number, measure in enumerate(measures):
+        title = f"{measure.column.title} [{measure.column.unit}]"
+        ours = tuple(_cell(measure, sums, terrain=terrains[label], load=0) for label in shared)
+        theirs = tuple(Figure.published(HIM[label][number]) for label in shared)
+        rows += [Row(label=title, cells=ours), Row(label=f"{title}, HIM", cells=theirs)]
+    columns = tuple(Column(title=label, decimals=3) for label in shared)
+    table = Table(
+        title="Without load, beside HIM", rows_title="error", columns=columns, rows=tuple(rows)
+    )
+    return [table] if shared else []
 
 
 def _measures(step_dt: float) -> tuple[_Measure, ...]:
