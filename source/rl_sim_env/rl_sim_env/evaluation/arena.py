@@ -224,6 +224,7 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     cfg.reset_share = 1.0
     cfg.terminations.pop("time_out", None)
     if cfg.terminations.pop("left_terrain", None) is not None:
+        # Also where training let robots walk on.
         cfg.terminations["left_tile"] = TerminationTermCfg(
             func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
         )

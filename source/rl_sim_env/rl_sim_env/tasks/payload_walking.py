@@ -18,7 +18,7 @@ from mjlab.managers.termination_manager import TerminationTermCfg as Termination
 from mjlab.scene import SceneCfg
 from mjlab.sensor import ContactMatch, ContactSensorCfg
 from mjlab.sim import MujocoCfg
-from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
+from mjlab.tasks.velocity.mdp import out_of_terrain_bounds, terrain_edge_reached
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
 
@@ -271,7 +271,7 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
     return terms
 
 
-def _terminations(rough: bool) -> dict[str, TerminationTerm]:
+def _terminations(rough: bool, play: bool) -> dict[str, TerminationTerm]:
     terms = {
         "time_out": TerminationTerm(func=mjlab_mdp.time_out, time_out=True),
         "body_contact": TerminationTerm(
@@ -285,6 +285,12 @@ def _terminations(rough: bool) -> dict[str, TerminationTerm]:
     }
     if rough:
         terms["left_terrain"] = TerminationTerm(func=out_of_terrain_bounds, time_out=True)
+    if rough and not play:
+        # Commands, costs, style and curricula are those of the robot's own tile; on the next stands
+        # another family, or another level.
+        terms["left_tile"] = TerminationTerm(
+            func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
+        )
     return terms
 
 
@@ -298,7 +304,8 @@ def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
                 # A robot of the flat preset lives through eight episodes, one of the full task
                 # through dozens.
                 "step": 0.1 if rough else 1.0,
-                "min_steps": 250,
+                # Whoever walks as fast as it goes has left its tile after three seconds.
+                "min_steps": 150 if rough else 250,
             },
         )
     }
@@ -374,7 +381,7 @@ def walking_env_cfg(
         commands={"velocity": _commands(rough)},
         rewards=_rewards(walking, rough),
         events=walking_events(walking, rough=rough, play=play),
-        terminations=_terminations(rough),
+        terminations=_terminations(rough, play),
         curriculum={} if play else _curriculum(rough),
         style=StyleCfg(
             terrain_scale={
