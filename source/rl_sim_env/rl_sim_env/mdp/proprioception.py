@@ -12,6 +12,7 @@ from mjlab.sensor.sensor import Sensor, SensorCfg
 from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from rl_sim_env.configuration.limits import DELAY
+from rl_sim_env.mdp.hardware_sensors import HardwareSensors, HardwareSensorsCfg
 
 if TYPE_CHECKING:
     import mujoco_warp as mjwarp
@@ -30,14 +31,18 @@ class ProprioceptionData:
     """Leg joint positions, canonical order [rad]. Shape (num_envs, num_leg_joints)."""
     joint_vel: torch.Tensor
     """Leg joint velocities, canonical order [rad/s]. Shape (num_envs, num_leg_joints)."""
+    joint_torques: torch.Tensor
+    """Torques of the leg drives after limits, canonical order [N m]. Shape (num_envs,
+    num_leg_joints)."""
 
 
 @dataclass
 class ProprioceptionCfg(SensorCfg):
-    """Four signals, each with its own delay, drawn per episode and environment.
+    """Signals, each with its own delay, drawn per episode and environment.
 
-    The delay is a real number of seconds: frames are kept at the physics rate and interpolated
-    linearly, so that it does not matter whether it is a multiple of the physics step.
+    Ideal torques are true and not late; where sensors are as on hardware, they are a signal as the
+    others. A delay is a real number of seconds: frames are kept at the physics rate and
+    interpolated linearly, so that it does not matter whether it is a multiple of the physics step.
     """
 
     name: str = "proprioception"
@@ -45,7 +50,10 @@ class ProprioceptionCfg(SensorCfg):
     joint_names: tuple[str, ...] = ()
     """Leg joints in canonical order."""
     max_delay_s: Annotated[float, DELAY] = 0.0075
-    """Longest delay [s]; 0 switches delays off."""
+    """Longest delay of ideal sensors [s]; 0 switches delays off."""
+    hardware: HardwareSensorsCfg | None = None
+    """Errors of sensors as on hardware; None: ideal sensors. The environment fills it in, as
+    ``env.sensors`` says."""
 
     def build(self) -> Proprioception:
         """Build the sensor."""
@@ -53,7 +61,11 @@ class ProprioceptionCfg(SensorCfg):
 
 
 class Proprioception(Sensor[ProprioceptionData]):
-    """Ring of physics-rate frames, read at each environment's own delays."""
+    """Ring of physics-rate frames, read at each environment's own delays.
+
+    Attributes:
+        hardware: Errors of sensors as on hardware; None where sensors are ideal.
+    """
 
     cfg: ProprioceptionCfg
 
@@ -61,6 +73,7 @@ class Proprioception(Sensor[ProprioceptionData]):
         super().__init__()
         self.cfg = cfg
         self._robot: Entity | None = None
+        self.hardware: HardwareSensors | None = None
 
     def edit_spec(self, scene_spec: mujoco.MjSpec, entities: dict[str, Entity]) -> None:
         """Remember the robot; nothing is added to the model."""
@@ -75,12 +88,16 @@ class Proprioception(Sensor[ProprioceptionData]):
         assert self._robot is not None
         joint_ids = self._robot.find_joints(self.cfg.joint_names, preserve_order=True)[0]
         self._joint_ids = torch.tensor(joint_ids, dtype=torch.long, device=device)
-        num_joints = len(joint_ids)
+        num_joints, num_envs = len(joint_ids), data.nworld
         self._widths = (3, 3, num_joints, num_joints)
+        self._longest = self.cfg.max_delay_s
+        if (hardware := self.cfg.hardware) is not None:
+            self.hardware = HardwareSensors(hardware, num_envs, num_joints, device)
+            self._widths = (*self._widths, num_joints)
+            self._longest = max(self._longest, hardware.max_delay)
         # Whatever sets the time step: there is one frame for each physics step.
         self._frame_period = mj_model.opt.timestep
-        depth = math.ceil(self.cfg.max_delay_s / self._frame_period) + 1
-        num_envs = data.nworld
+        depth = math.ceil(self._longest / self._frame_period) + 1
         self._frames = torch.zeros(depth, num_envs, sum(self._widths), device=device)
         self._delay = torch.zeros(num_envs, len(self._widths), device=device)
         self._signal_of_column = torch.repeat_interleave(
@@ -95,7 +112,17 @@ class Proprioception(Sensor[ProprioceptionData]):
         super().reset(env_ids)
         ids = slice(None) if env_ids is None else env_ids
         self._just_reset[ids] = True
-        self._delay[ids] = torch.rand_like(self._delay[ids]) * self.cfg.max_delay_s
+        drawn = torch.rand_like(self._delay[ids])
+        if self.hardware is None:
+            self._delay[ids] = drawn * self.cfg.max_delay_s
+            return
+        beyond = self.hardware.cfg.max_delay - self.cfg.max_delay_s
+        longest = self.cfg.max_delay_s + self.hardware.active * beyond
+        self._delay[ids] = drawn * longest
+        self.hardware.draw(ids)
+        assert self._robot is not None
+        # The drive's control has the same zero: mjlab takes it off the targets.
+        self._robot.data.encoder_bias[:, self._joint_ids] = self.hardware.encoder_offset
 
     def update(self, dt: float) -> None:
         """Take in the frame after one physics step."""
@@ -109,30 +136,49 @@ class Proprioception(Sensor[ProprioceptionData]):
         assert self._robot is not None
         robot = self._robot.data
         quat_w = robot.data.qpos[:, robot.indexing.free_joint_q_adr[3:7]]
-        return torch.cat(
-            (
-                robot.data.qvel[:, robot.indexing.free_joint_v_adr[3:6]],
-                quat_apply_inverse(quat_w, self._gravity),
-                robot.joint_pos[:, self._joint_ids],
-                robot.joint_vel[:, self._joint_ids],
-            ),
-            dim=-1,
+        signals = (
+            robot.data.qvel[:, robot.indexing.free_joint_v_adr[3:6]],
+            quat_apply_inverse(quat_w, self._gravity),
+            robot.joint_pos[:, self._joint_ids],
+            robot.joint_vel[:, self._joint_ids],
+            robot.qfrc_actuator[:, self._joint_ids],
         )
+        return torch.cat(signals[: len(self._widths)], dim=-1)
 
     def _compute_data(self) -> ProprioceptionData:
+        assert self._robot is not None
         # An episode starts with what is measured after the reset, at every delay.
         self._frames.copy_(torch.where(self._just_reset[:, None], self._measure(), self._frames))
         self._just_reset.fill_(False)
+        gyro, gravity, joint_pos, joint_vel, *late = self._delayed().split(self._widths, dim=-1)
+        torques = self._robot.data.qfrc_actuator[:, self._joint_ids]
+        if (hardware := self.hardware) is not None:
+            gyro, gravity = hardware.gyro(gyro), hardware.gravity(gravity)
+            joint_pos = joint_pos + hardware.encoder_offset
+            torques = hardware.torques(torch.where(hardware.active, late[0], torques))
+        return ProprioceptionData(
+            base_ang_vel=gyro,
+            projected_gravity=gravity,
+            joint_pos=joint_pos,
+            joint_vel=joint_vel,
+            joint_torques=torques,
+        )
+
+    def _delayed(self) -> torch.Tensor:
+        """The frame of each environment, every signal as old as its delay."""
         if self._frames.shape[0] == 1:
-            delayed = self._frames[0]
-        else:
-            age = self._delay / self._frame_period
-            newer = age.floor().clamp(max=self._frames.shape[0] - 2)
-            blend = (age - newer)[:, self._signal_of_column]
-            row = newer.long()[:, self._signal_of_column]
-            delayed = torch.lerp(
-                self._frames.gather(0, row[None])[0],
-                self._frames.gather(0, row[None] + 1)[0],
-                blend,
-            )
-        return ProprioceptionData(*delayed.split(self._widths, dim=-1))
+            return self._frames[0]
+        delay = self._delay
+        if self.hardware is not None:
+            jitter = self.hardware.cfg.delay_jitter * self.hardware.active
+            delay = delay + jitter * (2.0 * torch.rand_like(delay) - 1.0)
+            delay = delay.clamp(0.0, self._longest)
+        age = delay / self._frame_period
+        newer = age.floor().clamp(max=self._frames.shape[0] - 2)
+        blend = (age - newer)[:, self._signal_of_column]
+        row = newer.long()[:, self._signal_of_column]
+        return torch.lerp(
+            self._frames.gather(0, row[None])[0],
+            self._frames.gather(0, row[None] + 1)[0],
+            blend,
+        )

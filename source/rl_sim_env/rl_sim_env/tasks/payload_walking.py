@@ -6,7 +6,7 @@ configurations that come out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from mjlab.envs import mdp as mjlab_mdp
@@ -30,6 +30,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.mdp import curriculums, observations, rewards, terminations
 from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
+from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot, entity_cfg
 from rl_sim_env.simulation import SimulationCfg
@@ -101,6 +102,9 @@ class PayloadWalkingCfg:
     trunk_com: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """What may be added to the trunk's centre of mass along x, y and z [m]."""
 
+    hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
+    """How far its sensors and drives may be off."""
+
     terrain_scale: float = 1.0
     """Factor of the heights of stairs, blocks and rubble; > 0: 1 for legs of 0.57 m."""
 
@@ -127,7 +131,7 @@ def _observations(walking: PayloadWalkingCfg, noise: bool) -> dict[str, Observat
                     func=observations.delayed_joint_vel, scale=JOINT_VEL_SCALE, noise=_noise(1.5)
                 ),
                 "joint_torques": ObsTerm(
-                    func=observations.joint_torques, scale=walking.torque_scale
+                    func=observations.reported_joint_torques, scale=walking.torque_scale
                 ),
                 "last_action": last_action,
                 "velocity_commands": commands,
@@ -383,6 +387,8 @@ def walking_env_cfg(
         events=walking_events(walking, rough=rough, play=play),
         terminations=_terminations(rough, play),
         curriculum={} if play else _curriculum(rough),
+        sensors="hardware" if rough and not play else "ideal",
+        hardware_sensors=replace(walking.hardware_sensors),
         style=StyleCfg(
             terrain_scale={
                 # The clips walk on flat ground; climbing needs another gait.
