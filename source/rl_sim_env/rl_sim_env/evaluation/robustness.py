@@ -34,8 +34,11 @@ PUSH_SURVIVAL = 0.9
 STRIDE = 3.0
 """How long a robot walks before it is pushed, and is watched afterwards [s]."""
 
-LOAD_SWEEP = tuple(0.5 * step for step in range(8))
-"""Loads, as multiples of the heaviest of training."""
+LOAD_STEP = 1.0
+"""Distance of the loads that are tried [kg]."""
+
+HEAVIEST_LOAD = 3.5
+"""Heaviest load that is tried, as a multiple of that of training."""
 
 BOOM_LENGTHS = 5
 """Number of boom lengths from one end of the joint's range to the other."""
@@ -242,7 +245,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     env, heaviest = arena.env, arena.env.cfg.robot.max_load
     if not heaviest:
         return Section(name="load_limits", title="Load limits", method="The robot carries nothing.")
-    sweep = tuple(heaviest * share for share in LOAD_SWEEP)
+    num_loads = math.floor(HEAVIEST_LOAD * heaviest / LOAD_STEP) + 1
+    sweep = tuple(LOAD_STEP * number for number in range(num_loads))
     loads, lengths, booms = [*sweep], [math.nan] * len(sweep), ()
     carried, place_of_load = f"Loads {sweep[0]:g} to {sweep[-1]:g} kg", "as drawn"
     if len(env.index.boom_joints):
@@ -265,9 +269,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
     kind = (severity >= len(sweep)).long()
     place = {KIND: kind, SEVERITY: severity - kind * len(sweep)}
-    sums = GroupedSums(
-        {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(sweep)}, arena.num_robots, arena.device
-    )
+    axes = {SEED: len(cfg.seeds), KIND: 2, SEVERITY: max(len(sweep), len(booms))}
+    sums = GroupedSums(axes, arena.num_robots, arena.device)
     walk_steps, rounds = arena.num_steps(LOAD_ROLLOUT), _rounds(LOAD_ROLLOUT, cfg)
     for index, seed in enumerate(cfg.seeds):
         survives = everyone = torch.ones_like(severity, dtype=torch.bool)
