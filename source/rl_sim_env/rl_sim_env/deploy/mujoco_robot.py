@@ -1,7 +1,8 @@
 """The robot in plain MuJoCo, as a second opinion on the trainer's simulation.
 
-It shares the robot's model file with the trainer and nothing else: another time step, integrator,
-friction cone and solver budget, a rigid boom in place of a stiff servo, and a drive written anew.
+It shares the robot's model file with the trainer, and integrator and solver with MuJoCo, but no
+code: another time step, friction cone and solver budget, a rigid boom in place of a stiff servo,
+and a drive written anew.
 """
 
 from __future__ import annotations
