@@ -46,6 +46,7 @@ OF_THE_RUN = (
     "scene.num_envs",
     "scene.terrain.num_envs",
     "scene.spec_fn",
+    "terrain_columns",
     "seed",
     "fixed_shapes",
     "capture_step",

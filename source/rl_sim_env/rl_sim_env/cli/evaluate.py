@@ -30,9 +30,14 @@ from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import OUTPUTS
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
-from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
+from rl_sim_env.evaluation.arena import (
+    Arena,
+    EvaluationCfg,
+    arena_env_cfg,
+    on_unseen_ground,
+)
 from rl_sim_env.evaluation.inference_policy import (
     InferencePolicy,
     OnnxInferencePolicy,
@@ -272,12 +277,18 @@ def _configure(
             device=device,
             arguments=options.task_arguments(),
             training=training,
-            adapt=arena_env_cfg,
+            adapt=lambda env_cfg: _adapt(env_cfg, cfg),
             num_envs=cfg.robots,
             seed=cfg.seeds[0],
             settings=options.settings,
         )
     )
+
+
+def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
+    """Turn a configuration into the arena's, on ground that training has not seen."""
+    arena_env_cfg(env_cfg)
+    on_unseen_ground(env_cfg, cfg)
 
 
 def _run(

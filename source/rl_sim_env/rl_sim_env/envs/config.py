@@ -24,6 +24,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg, SensorModel
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot
+from rl_sim_env.terrains import with_columns
 
 
 @dataclass(kw_only=True)
@@ -67,6 +68,9 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
     """How far sensors and drives may be off where ``sensors`` are as on hardware."""
 
+    terrain_columns: Annotated[int, COUNT] = 1
+    """Columns of tiles of each terrain family whose tiles are drawn at random."""
+
     height_map_resolution: Annotated[float, Number(at_least=0.005, at_most=1)] = 0.025
     """Cell size of the height map [m]; the number of cells goes with its inverse square."""
 
@@ -99,10 +103,12 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     They follow the randomised masses and say how soft contacts and joint limits are."""
 
     def complete_scene(self) -> SceneCfg:
-        """The scene with sensors as other fields say."""
+        """The scene with as many columns of tiles, and sensors, as other fields say."""
         hardware = self.hardware_sensors if self.sensors == "hardware" else None
+        terrain = self.scene.terrain
         return replace(
             self.scene,
+            terrain=None if terrain is None else with_columns(terrain, self.terrain_columns),
             sensors=tuple(
                 replace(sensor, hardware=hardware)
                 if isinstance(sensor, ProprioceptionCfg)

@@ -47,6 +47,9 @@ DRAWN_COMMANDS = (
 )
 """What robots are told where a scenario fixes nothing, in words."""
 
+UNSEEN_GROUND = 1000
+"""Added to the seed of an evaluation, it seeds the ground; training has the small numbers."""
+
 _SCENARIO = "scenario"
 
 
@@ -72,6 +75,9 @@ class EvaluationCfg:
     levels: tuple[int, ...] = (1, 2, 3, 4)
     """Rows of the terrain grid that robots stand on in equal shares, from 0, the easiest; the
     default is HIM's."""
+
+    terrain_columns: int = 3
+    """Tiles of each level of a terrain family whose tiles are drawn at random."""
 
     @classmethod
     def for_device(cls, device: str) -> EvaluationCfg:
@@ -197,16 +203,16 @@ class Arena(Evaluator):
             drawn = torch.randint(num_rows, (self.num_robots,), device=self.device)
             family = self._families if scenario.family is None else scenario.family
             row = drawn if scenario.row is None else scenario.row
-            terrain.terrain_types[: self.num_robots] = family
+            column = self.env.terrain_types.draw_columns(family)
+            terrain.terrain_types[: self.num_robots] = column
             terrain.terrain_levels[: self.num_robots] = row
-            terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, family]
+            terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, column]
         for wanted, fixed in (
             (scenario.load, self._load),
             (scenario.boom_length, self._boom_length),
             (scenario.command, self._command.fixed),
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
-
 
 def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into the arena's.
@@ -245,6 +251,19 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         resampling_time_range=(COMMAND_PERIOD, COMMAND_PERIOD),
     )
     return cfg
+
+
+def on_unseen_ground(cfg: AmpVaeEnvCfg, sizes: EvaluationCfg) -> None:
+    """Have tiles that are drawn at random drawn anew, so that training has not seen them.
+
+    Args:
+        cfg: Configuration of the environment; it is changed.
+        sizes: The first of its ``seeds``, and ``terrain_columns``, count.
+    """
+    terrain = cfg.scene.terrain
+    if terrain is not None and terrain.terrain_generator is not None:
+        terrain.terrain_generator.seed = UNSEEN_GROUND + sizes.seeds[0]
+    cfg.terrain_columns = sizes.terrain_columns
 
 
 @requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
