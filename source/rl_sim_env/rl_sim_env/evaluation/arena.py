@@ -37,6 +37,7 @@ from rl_sim_env.mdp.commands import (
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
+    from rl_sim_env.mdp.hardware_sensors import SensorModel
 
 MAX_COMMAND = (1.0, 1.0, 1.0)
 """Largest magnitudes of drawn commands [m/s, m/s, rad/s], as in HIM (Long et al., ICLR 2024)."""
@@ -79,6 +80,10 @@ class EvaluationCfg:
     terrain_columns: int = 3
     """Tiles of each level of a terrain family whose tiles are drawn at random."""
 
+    sensors: tuple[SensorModel | None, ...] = (None,)
+    """How sensors are, None: as the environment has them. All is measured with the first of them;
+    tables of tracking and of estimates have rows for each."""
+
     @classmethod
     def for_device(cls, device: str) -> EvaluationCfg:
         """The size that suits a device: on a CPU, a report of the flat task in some minutes."""
@@ -117,6 +122,9 @@ class Scenario:
     """Velocity command (vx, vy, yaw rate) [m/s, m/s, rad/s]. Shape (num_robots, 3). Where it is NaN
     the component is drawn uniformly up to ``MAX_COMMAND`` every ``COMMAND_PERIOD``; None: all."""
 
+    sensors: SensorModel | None = None
+    """How all robots' sensors are; None: as the arena has them."""
+
 
 class Arena(Evaluator):
     """A policy in an environment that protocols set up as they need.
@@ -125,6 +133,10 @@ class Arena(Evaluator):
         vec_env: The environment, configured by :func:`arena_env_cfg`.
         policy: The policy; it acts without exploration noise.
         on_step: Called with each step once it is done.
+        sensors: How sensors are where a scenario does not say; None: as the environment has them.
+
+    Attributes:
+        sensors: As given, or as the environment has them.
 
     Raises:
         UserError: The environment is configured otherwise.
@@ -135,7 +147,9 @@ class Arena(Evaluator):
         vec_env: AmpVaeVecEnv,
         policy: InferencePolicy,
         on_step: Callable[[EvaluationStep], None] | None = None,
+        sensors: SensorModel | None = None,
     ) -> None:
+        self.sensors: SensorModel = sensors or vec_env.cfg.sensors
         super().__init__(vec_env, policy, on_step=on_step)
         self._families = self.env.terrain_types.ids[: self.num_robots].clone()
         command = self.env.velocity_command
@@ -207,12 +221,23 @@ class Arena(Evaluator):
             terrain.terrain_types[: self.num_robots] = column
             terrain.terrain_levels[: self.num_robots] = row
             terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, column]
+        self._set_sensors(scenario.sensors or self.sensors)
         for wanted, fixed in (
             (scenario.load, self._load),
             (scenario.boom_length, self._boom_length),
             (scenario.command, self._command.fixed),
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
+
+    def _set_sensors(self, sensors: SensorModel) -> None:
+        errors = self.env.scene["proprioception"].hardware
+        if errors is not None:
+            errors.active.fill_(sensors == "hardware")
+        elif sensors == "hardware":
+            raise UserError(
+                "sensors as on hardware: the environment has ideal ones; set env.sensors=hardware"
+            )
+
 
 def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into the arena's.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.grid import (
+    LEVEL,
     LOAD,
     TERRAIN,
     GridStep,
@@ -17,6 +18,7 @@ from rl_sim_env.evaluation.grid import (
     grid_loads,
     report_terrains,
     rollout_grid,
+    with_other_sensors,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
@@ -35,6 +37,7 @@ from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+    from rl_sim_env.mdp.hardware_sensors import SensorModel
 
 SPEED = "speed"
 SPEED_LIMITS = (0.3, 0.7)
@@ -83,15 +86,20 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         arena: Where to walk; the policy is fed its own estimates.
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
     """
-    errors = _ErrorMeter(arena, cfg)
     baselines = _BaselineMeter(arena, len(cfg.seeds))
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
-    for number, at in enumerate(rollout_grid(arena, cfg)):
-        errors.add(at)
-        if number % SAMPLING_STEPS == 0:
-            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
-            baselines.add(at, truth, estimate)
-            curves.add(truth, estimate)
+
+    def measure(sensors: SensorModel | None) -> tuple[Table, ...]:
+        errors = _ErrorMeter(arena, cfg)
+        for number, at in enumerate(rollout_grid(arena, cfg, sensors=sensors)):
+            errors.add(at)
+            if number % SAMPLING_STEPS == 0 and sensors == cfg.sensors[0]:
+                truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
+                baselines.add(at, truth, estimate)
+                curves.add(truth, estimate)
+        return errors.tables()
+
+    error_tables = with_other_sensors(cfg, measure)
     declared = arena.policy.targets.declared
     load = arena.env.cfg.robot.max_load
     # The responses to steps of the load say something about an estimated mass alone.
@@ -125,7 +133,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"is.{about_the_step if responses else ''}"
         ),
         tables=(
-            *errors.tables(),
+            *error_tables,
             baselines.table(),
             *([_step_table(responses)] if responses else []),
             baselines.calibration_table(),
@@ -176,6 +184,7 @@ class _ErrorMeter:
 
     def __init__(self, arena: Arena, cfg: EvaluationCfg) -> None:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
+        del axes[LEVEL]
         self._sums = GroupedSums(axes, arena.num_robots, arena.device)
         self._loads = grid_loads(arena)
         self._columns = _ErrorColumns(arena.policy.targets)
