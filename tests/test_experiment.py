@@ -275,7 +275,7 @@ def test_names_that_moved_are_no_differences(alone, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("folder", "family", "newer"),
     [
-        # Nothing was set by hand; of the task, the time step and how contacts are found differ.
+        # Nothing was set by hand; the task has changed since.
         ("grq20_v2d3", FAMILY, ["hfield_contacts", "static_broadphase"]),
         ("go1", "Rl-Sim-Env-AmpVae-Go1", ["static_broadphase"]),
     ],
@@ -288,13 +288,22 @@ def test_shipped_checkpoint_says_what_it_was_trained_in(folder, family, newer):
     told = [line.partition(", now")[0].partition(", not")[0] for line in setup.differences]
     assert sorted(told) == sorted(
         [
+            "env.commands.velocity.heading_prob: 0.9, as in training",
+            "env.curriculum.command_level.params.min_steps: 250, as in training",
             "env.decimation: 4, as in training",
+            "env.events.drive_mechanics: did not exist in training",
+            "env.hardware_sensors: did not exist in training",
+            "env.rewards.track_ang_vel_z_fine: did not exist in training",
+            "env.sensors: 'ideal', as in training",
             "env.sim.mujoco.timestep: 0.005, as in training",
+            "env.terminations.left_tile: did not exist in training",
             *(f"env.sim.{name}: did not exist in training" for name in newer),
         ]
     )
     of_today = make_env_cfg(task)
-    of_today.decimation, of_today.sim.mujoco.timestep = 4, 0.005
+    of_today.decimation, of_today.sim.mujoco.timestep, of_today.sensors = 4, 0.005, "ideal"
+    of_today.commands["velocity"].heading_prob = 0.9
+    of_today.curriculum["command_level"].params["min_steps"] = 250
     assert to_plain(setup.cfg) == to_plain(of_today)
     _, learners = configure_trainer(TrainerOptions(task=task), checkpoint)
     assert not any("targets" in line or "class_name" in line for line in learners)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from functools import reduce
 from importlib import import_module
 
 import pytest
 
-from rl_sim_env.configuration import name_of, with_todays_names
+from grq20 import amp_vae_env_cfg
+from rl_sim_env.configuration import in_todays_form, name_of, to_plain, with_todays_names
 from rl_sim_env.configuration.upgrading import MOVED_NAMES
 
 
@@ -25,3 +27,18 @@ def test_names_are_of_today_wherever_they_stand_and_all_else_is_as_it_was():
     expected = {"class": now, "parts": [{"func": now}, "no.such:thing", 1.5, None]}
     assert with_todays_names(saved) == expected
     assert saved["class"] == before, "the saved values are the caller's"
+
+
+def test_policies_of_before_had_ideal_sensors_and_saw_what_drives_now_report():
+    cfg = to_plain(amp_vae_env_cfg())
+    assert cfg["sensors"] == "hardware"
+    reported = cfg["observations"]["actor_obs"]["terms"]["joint_torques"]["func"]
+    saved = copy.deepcopy(cfg)
+    del saved["sensors"], saved["hardware_sensors"]
+    saved["observations"]["actor_obs"]["terms"]["joint_torques"]["func"] = (
+        "rl_sim_env.mdp.observations:joint_torques"
+    )
+    upgraded = in_todays_form(saved, None)
+    assert upgraded["sensors"] == "ideal"
+    assert upgraded["observations"]["actor_obs"]["terms"]["joint_torques"]["func"] == reported
+    assert in_todays_form(cfg, None)["sensors"] == "hardware"

@@ -15,6 +15,7 @@ from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
+from rl_sim_env.deploy.deployed_policy import TARE_AFTER, TARE_WINDOW
 from rl_sim_env.deploy.digest import DIGEST_KEY
 from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
@@ -75,6 +76,45 @@ def test_an_episode_begins_with_the_first_frame_in_every_place(policy):
     assert not np.array_equal(first.joint_targets, changed.joint_targets), "memory has no effect"
     policy.reset()
     assert np.array_equal(policy.step(a_reading()).joint_targets, first.joint_targets)
+
+
+def test_after_a_tare_masses_are_counted_from_what_was_estimated_without_load(exported):
+    policy, untared = (DeployedPolicy(exported / POLICY_FILE) for _ in range(2))
+    window = round(TARE_WINDOW / policy.metadata.control_period)
+    steps = round(TARE_AFTER / policy.metadata.control_period) + window
+    masses = [policy.step(a_reading(seed)).mass for seed in range(steps)]
+    offset = policy.tare()
+    assert offset == pytest.approx(np.mean(masses[-window:]), rel=1e-5)
+    for policy_of_before in (policy, untared):
+        policy_of_before.reset()
+    now, raw = policy.step(a_reading()), untared.step(a_reading())
+    assert now.mass == pytest.approx(raw.mass - offset, abs=1e-6)
+    assert np.array_equal(now.joint_targets, raw.joint_targets)
+    assert np.array_equal(now.com, raw.com)
+
+
+def test_a_second_tare_does_not_build_upon_the_first(policy):
+    steps = round((TARE_AFTER + TARE_WINDOW) / policy.metadata.control_period)
+
+    def walk_and_tare() -> float:
+        policy.reset()
+        for seed in range(steps):
+            policy.step(a_reading(seed))
+        return policy.tare()
+
+    assert walk_and_tare() == walk_and_tare() != 0.0
+
+
+def test_a_tare_too_soon_is_refused(policy):
+    with pytest.raises(UserError, match=r"0\.0 s .* without load for 5 s"):
+        policy.tare()
+    steps = round((TARE_AFTER + TARE_WINDOW) / policy.metadata.control_period)
+    for _ in range(steps - 1):
+        policy.step(a_reading())
+    with pytest.raises(UserError, match=r"5\.0 s"):
+        policy.tare()
+    policy.step(a_reading())
+    policy.tare()
 
 
 def test_the_past_fades(exported):

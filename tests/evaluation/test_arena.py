@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation.arena import COMMAND_PERIOD, Arena, Scenario, arena_env_cfg
+from rl_sim_env.evaluation.arena import (
+    COMMAND_PERIOD,
+    Arena,
+    EvaluationCfg,
+    Scenario,
+    arena_env_cfg,
+    on_unseen_ground,
+)
 from small_policy import small_policy
 
 ROBOTS = 4
@@ -196,6 +203,31 @@ def test_leaving_the_tile_is_no_fall(rough_arena):
     assert torch.equal(step.time_outs, left)
     assert torch.equal(step.dones, left)
     assert not step.fell.any()
+
+
+def test_an_evaluation_draws_tiles_that_training_has_not_seen(make_env):
+    def unseen(cfg):
+        cfg.scene.terrain.terrain_generator.num_rows = 2
+        on_unseen_ground(arena_env_cfg(cfg), EvaluationCfg(seeds=(0,)))
+
+    def seen(cfg):
+        cfg.scene.terrain.terrain_generator.num_rows = 2
+
+    arena, training = (
+        make_env(ROUGH_ROBOTS, terrain="rough", edit=edit) for edit in (unseen, seen)
+    )
+    boxes = arena.terrain_types.names.index("boxes")
+    columns = arena.terrain_types.draw_columns(torch.full((100,), boxes)).unique()
+    assert len(columns) == 3
+    offsets = torch.cartesian_prod(*2 * (torch.linspace(-4.0, 4.0, 40),))
+
+    def heights(env, column: int) -> torch.Tensor:
+        origin = env.scene.terrain.terrain_origins[1, column, :2]
+        return env.height_map.heights(origin + offsets)
+
+    tiles = [heights(arena, int(column)) for column in columns] + [heights(training, boxes)]
+    for number, tile in enumerate(tiles):
+        assert all((tile - other).abs().mean() > 0.02 for other in tiles[:number])
 
 
 def test_without_a_row_any_level_is_drawn(rough_arena):

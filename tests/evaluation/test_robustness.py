@@ -12,7 +12,6 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import robustness
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.robustness import (
-    LOAD_SWEEP,
     load_limits,
     pushes,
     survival,
@@ -132,6 +131,7 @@ def test_robots_that_do_not_stand_are_not_pushed(falling, monkeypatch):
 
 def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
     monkeypatch.setattr(robustness, "LOAD_ROLLOUT", 1.0)
+    monkeypatch.setattr(robustness, "LOAD_STEP", 3.0)
     env = falling.env
     asked = []
     rollout = falling.rollout
@@ -147,10 +147,10 @@ def test_load_limits_ask_of_each_robot_what_they_say(falling, monkeypatch):
     section = load_limits(falling, CFG)
     load, boom = asked[0]
     loads = [3.0 * step for step in range(8)]
-    assert load[: len(LOAD_SWEEP)].tolist() == pytest.approx(loads, abs=1e-5)
-    assert load[len(LOAD_SWEEP) :].tolist() == pytest.approx([6.0] * 5, abs=1e-5)
-    assert boom[: len(LOAD_SWEEP)].tolist() == pytest.approx([0.6] * len(LOAD_SWEEP), abs=0.01)
-    assert boom[len(LOAD_SWEEP) :].tolist() == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8], abs=0.01)
+    assert load[:8].tolist() == pytest.approx(loads, abs=1e-5)
+    assert load[8:].tolist() == pytest.approx([6.0] * 5, abs=1e-5)
+    assert boom[:8].tolist() == pytest.approx([0.6] * 8, abs=0.01)
+    assert boom[8:].tolist() == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8], abs=0.01)
     assert "or less" in section.tables[0].rows[0].label
     assert "or less" in section.tables[1].rows[0].label
 

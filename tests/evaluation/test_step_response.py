@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.evaluation.step_response import StepResponse
+from rl_sim_env.evaluation.step_response import StepResponse, settling_times
 
 DT = 0.02
 
@@ -20,6 +20,7 @@ def response(signal: torch.Tensor, begin: float) -> StepResponse:
         truth=torch.zeros(1, len(signal)),
         means=signal[None],
         spread=torch.zeros(1, len(signal)),
+        settled=torch.zeros(1, 2),
         robots=1,
     )
 
@@ -49,3 +50,11 @@ def test_without_a_robot_left_there_is_no_settling_time():
     signal = torch.ones(400)
     signal[300:] = torch.nan
     assert response(signal, begin=-2.0).settling_times().isnan().all()
+
+
+def test_each_signal_settles_for_itself():
+    time = -2.0 + DT * torch.arange(400)
+    late = [0.0, 0.5, 3.0]
+    signals = torch.stack([(time >= begin).float() for begin in late])
+    # The mean of the three is near its final value only when the last one is.
+    assert settling_times(signals, time, torch.full((3,), 0.1)).tolist() == pytest.approx(late)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario, arena_env_cfg
 from rl_sim_env.evaluation.evaluator import EvaluationStep
 from rl_sim_env.evaluation.report import Section, Table
-from rl_sim_env.evaluation.tracking import SETTLING_TIME, tracking
+from rl_sim_env.evaluation.tracking import HIM, SETTLING_TIME, tracking
 from small_policy import small_policy
 
 ROBOTS = 12
@@ -63,6 +64,66 @@ def test_errors_are_distances_to_the_command(vec_env):
     by_load = means(table(section, "Velocity error"))
     assert by_load == pytest.approx([0.5, 1.5, 2.5, 3.5], rel=1e-4)
     assert means(table(section, "Yaw rate error")) == pytest.approx([0.1] * 4, rel=1e-4)
+
+
+def test_robots_without_load_stand_beside_published_figures(make_env):
+    vec_env = AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
+    section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
+    beside = table(section, "Without load")
+    assert [column.title for column in beside.columns] == list(HIM)
+    for number, known in enumerate((0.5, 0.1, 0.5, 0.1)):
+        ours, theirs = (row.cells for row in beside.rows[2 * number : 2 * number + 2])
+        assert [cell.mean for cell in ours] == pytest.approx([known] * 4, rel=1e-4)
+        assert [cell.mean for cell in theirs] == [of[number] for of in HIM.values()]
+
+
+class MissByTheirLevel(Arena):
+    """Robots that miss their commands by 0.1 rad/s times the level of their terrain."""
+
+    def rollout(self, scenario: Scenario, **of) -> Iterator[EvaluationStep]:
+        for step in super().rollout(scenario, **of):
+            yield replace(step, yaw_rate=step.command[:, 2] - 0.1 * scenario.row)
+
+
+def test_levels_of_the_terrain_are_told_apart(make_env):
+    vec_env = AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
+    arena = MissByTheirLevel(vec_env, small_policy(vec_env))
+    levels = tuple(range(10))
+    section = tracking(arena, replace(CFG, levels=levels, seeds=(0,)))
+    rows = table(section, "Tracking by level").rows
+    assert [row.label for row in rows] == [f"level {level}" for level in levels]
+    errors = [row.cells[4].mean for row in rows]
+    assert errors == pytest.approx([0.1 * level for level in levels], abs=1e-5)
+
+
+class MissByTheirSensors(Arena):
+    """Robots that miss their commands by 0.1 rad/s, three times as much on hardware."""
+
+    def rollout(self, scenario: Scenario, **of) -> Iterator[EvaluationStep]:
+        for step in super().rollout(scenario, **of):
+            active = self.env.scene["proprioception"].hardware.active
+            yield replace(step, yaw_rate=step.command[:, 2] - 0.1 * (1.0 + 2.0 * active))
+
+
+def test_other_sensors_have_rows_of_their_own(make_env):
+    def edit(cfg):
+        arena_env_cfg(cfg)
+        cfg.sensors = "hardware"
+
+    vec_env = AmpVaeVecEnv(make_env(ROBOTS, edit=edit))
+    arena = MissByTheirSensors(vec_env, small_policy(vec_env), sensors="ideal")
+    section = tracking(arena, replace(CFG, sensors=("ideal", "hardware")))
+    rows = table(section, "Yaw rate error").rows
+    assert [row.label for row in rows] == ["flat", "flat, hardware sensors"]
+    for row, known in zip(rows, (0.1, 0.3), strict=True):
+        assert [cell.mean for cell in row.cells] == pytest.approx([known] * 4, rel=1e-4)
+    assert table(section, "Upper bound").rows[0].cells[2].mean == pytest.approx(0.1, rel=1e-4)
+
+
+def test_sensors_as_on_hardware_need_an_environment_that_has_them(vec_env):
+    arena = Arena(vec_env, small_policy(vec_env), sensors="hardware")
+    with pytest.raises(UserError, match=r"env\.sensors=hardware"):
+        tracking(arena, CFG)
 
 
 class SlowToObey(Arena):

@@ -105,6 +105,22 @@ def test_heading_command_turns_towards_the_target_and_stops_there(make_env, plac
     )
 
 
+def test_robots_that_obey_the_full_task_are_told_to_turn_fast_for_much_of_their_time(make_env):
+    env = make_env(70, terrain="rough", edit=rough)
+    set_level(env, 1.0)
+    env.velocity_command.reset(torch.arange(70))
+    yaw, fast = torch.zeros(70), []
+    for _ in range(500):
+        env.sim.data.qpos[:, 3], env.sim.data.qpos[:, 6] = (0.5 * yaw).cos(), (0.5 * yaw).sin()
+        env.sim.data.qpos[:, 4:6] = 0.0
+        env.velocity_command.compute(env.step_dt)
+        rate = env.velocity_command.command[:, 2]
+        yaw += rate * env.step_dt
+        fast.append(rate.abs() > 0.5)
+    # Headings decay: with nine of ten of them it is 0.08.
+    assert 0.35 < torch.stack(fast).float().mean() < 0.5
+
+
 def test_yaw_only_commands_turn_on_the_spot(make_env):
     env = make_env(4, edit=kinds(heading=1.0, yaw_only=1.0))
     drawn = draw(env, 50)

@@ -67,8 +67,21 @@ def test_time_out_after_twenty_seconds(env):
     assert env.max_episode_length * env.step_dt == pytest.approx(20.0)
 
 
-def test_leaving_the_terrain_is_a_time_out(make_env):
+def test_leaving_the_tile_is_a_time_out_in_training(make_env):
     env = make_env(7, terrain="rough")
+    origin = env.scene.env_origins[:, :2].clone()
+    for distance, leaves in ((4.9, False), (5.1, True)):
+        env.episode_length_buf[:] = 10
+        env.sim.data.qpos[:, :2] = origin
+        env.sim.data.qpos[3, 1] += distance
+        _, _, terminated, time_outs, _ = env.step(torch.zeros(7, 12))
+        assert time_outs.nonzero().flatten().tolist() == [3] * leaves and not terminated.any()
+
+
+def test_leaving_the_terrain_is_a_time_out_for_those_who_watch(make_env):
+    env = make_env(7, terrain="rough", play=True)
+    env.episode_length_buf[:] = 10
+    env.sim.data.qpos[2, 0] += 10.0
     env.sim.data.qpos[3, 0] += 500.0
-    _, _, terminated, time_outs, _ = env.step(torch.zeros(7, 12))
-    assert time_outs.nonzero().flatten().tolist() == [3] and not terminated.any()
+    _, _, _, time_outs, _ = env.step(torch.zeros(7, 12))
+    assert time_outs.nonzero().flatten().tolist() == [3]

@@ -14,6 +14,7 @@ from rl_sim_env.terrains import (
     play_terrain_cfg,
     rough_terrain_cfg,
     terrain_type_names,
+    with_columns,
 )
 
 FAMILIES = (
@@ -147,6 +148,27 @@ def test_families_follow_an_environment_to_another_column(rough) -> None:
     before = types.ids.clone()
     terrain.randomize_env_origins(torch.arange(400))
     assert not torch.equal(types.ids, before)
+
+
+def test_tiles_that_are_drawn_can_have_several_columns_all_of_one_family() -> None:
+    cfg = with_columns(rough_terrain_cfg(num_rows=2), 3)
+    cfg.num_envs = 400
+    terrain = TerrainEntity(cfg, device="cpu")
+    types = TerrainTypes(terrain)
+    assert types.names == FAMILIES
+    assert terrain.terrain_origins.shape[1] == len(FAMILIES) + 2 * 2
+    # Robots are spread as on one column each.
+    shares = torch.bincount(types.ids, minlength=len(FAMILIES)) / 400
+    expected = torch.tensor([0.15, 0.20, 0.20, 0.15, 0.10, 0.10, 0.10])
+    torch.testing.assert_close(shares, expected, atol=0.02, rtol=0)
+    family = torch.arange(len(FAMILIES)).repeat(200)
+    column = types.draw_columns(family)
+    terrain.terrain_types = column
+    assert torch.equal(types.ids, family)
+    for name, of in zip(FAMILIES, range(len(FAMILIES)), strict=True):
+        used = column[family == of].unique(return_counts=True)[1].tolist()
+        assert len(used) == (3 if name in ("boxes", "random_rough") else 1)
+        assert min(used) > 40
 
 
 def test_random_grid_has_no_family_names() -> None:

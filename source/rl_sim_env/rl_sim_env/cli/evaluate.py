@@ -30,9 +30,14 @@ from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import OUTPUTS
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
-from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
+from rl_sim_env.evaluation.arena import (
+    Arena,
+    EvaluationCfg,
+    arena_env_cfg,
+    on_unseen_ground,
+)
 from rl_sim_env.evaluation.inference_policy import (
     InferencePolicy,
     OnnxInferencePolicy,
@@ -66,6 +71,7 @@ from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
+from rl_sim_env.mdp.hardware_sensors import SensorModel
 from rl_sim_env.tasks import family_ids, find_task
 
 NOT_RECORDED = "not recorded"
@@ -112,17 +118,28 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     survival_seconds: float | None = None
     """Length of a survival walk [s]; default: what suits the device."""
 
+    levels: tuple[int, ...] | None = None
+    """Levels of the terrain that robots stand on in equal shares, from 0; default: 1 to 4."""
+
+    sensors: tuple[SensorModel, ...] = ()
+    """How sensors are: ideal, as on hardware, or both; all is measured with the first, tracking and
+    estimates with each. Default: as in training."""
+
     quick: bool = False
     """A minute's try with a few robots; its figures mean little."""
 
     def __post_init__(self) -> None:
         check_counts(robots=self.robots)
         require_positive(seconds=self.seconds, survival_seconds=self.survival_seconds)
-        if self.seeds is not None and (
-            not self.seeds or min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds)
-        ):
-            given = " ".join(map(str, self.seeds))
-            raise UserError(f"--seeds {given}: give different whole numbers from 0")
+        for name in ("seeds", "levels"):
+            numbers = getattr(self, name)
+            if numbers is not None and (
+                not numbers or min(numbers) < 0 or len({*numbers}) < len(numbers)
+            ):
+                given = " ".join(map(str, numbers))
+                raise UserError(f"--{name} {given}: give different whole numbers from 0")
+        if len({*self.sensors}) < len(self.sensors):
+            raise UserError(f"--sensors {' '.join(self.sensors)}: name each only once")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -154,6 +171,7 @@ def evaluate(options: EvaluateOptions) -> None:
     saved = _open_policy(path, options.task)
     setup = _configure(options, cfg, device, saved.training)
     saved.check(setup)
+    _require_levels(setup.cfg, cfg.levels)
     tell_differences(setup.differences)
     with quiet():
         vec_env = build_vec_env(setup)
@@ -163,6 +181,7 @@ def evaluate(options: EvaluateOptions) -> None:
         "Evaluated on": options.task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
+        "Sensors": ", ".join(options.sensors or (setup.cfg.sensors,)),
         "Robots": f"{cfg.robots} in each walk",
         "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
@@ -258,8 +277,9 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
 
 def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
     cfg = EvaluationCfg.quick() if options.quick else EvaluationCfg.for_device(device)
-    sizes = ("seeds", "robots", "seconds", "survival_seconds")
+    sizes = ("seeds", "robots", "seconds", "survival_seconds", "levels")
     given = {name: getattr(options, name) for name in sizes}
+    given["sensors"] = options.sensors or None
     return replace(cfg, **{name: value for name, value in given.items() if value is not None})
 
 
@@ -272,12 +292,31 @@ def _configure(
             device=device,
             arguments=options.task_arguments(),
             training=training,
-            adapt=arena_env_cfg,
+            adapt=lambda env_cfg: _adapt(env_cfg, cfg),
             num_envs=cfg.robots,
             seed=cfg.seeds[0],
             settings=options.settings,
         )
     )
+
+
+def _require_levels(env_cfg: AmpVaeEnvCfg, levels: Sequence[int]) -> None:
+    """Refuse levels that the ground does not have."""
+    terrain = env_cfg.scene.terrain
+    generator = None if terrain is None else terrain.terrain_generator
+    if generator is not None and max(levels) >= generator.num_rows:
+        raise UserError(
+            f"--levels {' '.join(map(str, levels))}: this ground has levels 0 to "
+            f"{generator.num_rows - 1}"
+        )
+
+
+def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
+    """Turn a configuration into the arena's, on ground and with sensors as an evaluation wants."""
+    arena_env_cfg(env_cfg)
+    on_unseen_ground(env_cfg, cfg)
+    if cfg.sensors[0] is not None:
+        env_cfg.sensors = "hardware" if "hardware" in cfg.sensors else "ideal"
 
 
 def _run(
@@ -298,7 +337,9 @@ def _run(
         speed_estimate_period=SPEED_WINDOW,
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
-        arena = Arena(vec_env, policy, on_step=lambda _: progress.advance(bar))
+        arena = Arena(
+            vec_env, policy, on_step=lambda _: progress.advance(bar), sensors=cfg.sensors[0]
+        )
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()

@@ -26,6 +26,10 @@ _DRIVE_FIELDS = {
 }
 """Fields of an actuator that held for all its joints, and what they are called by joint."""
 
+_TRUE_TORQUES = "rl_sim_env.mdp.observations:joint_torques"
+_REPORTED_TORQUES = "rl_sim_env.mdp.observations:reported_joint_torques"
+"""What policies saw of torques, and see."""
+
 
 def with_todays_names(saved: Any) -> Any:
     """Saved values with the names that classes and functions have now.
@@ -48,7 +52,8 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
 
     Until checkpoints held them, delays of drives were counted in physics steps, and the sensor of
     proprioception was told the time step. Until robots were described as data, the environment knew
-    names of parts only, and all joints of an actuator had the same gains.
+    names of parts only, and all joints of an actuator had the same gains. Until sensors could be as
+    on hardware, they were ideal.
 
     Args:
         env_cfg: Plain values, as a run saved them, with the names of today.
@@ -73,6 +78,11 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     sensor = plain_at(saved, "scene.sensors.proprioception")
     if isinstance(sensor, dict):
         sensor.pop("physics_dt", None)
+        sensor.setdefault("hardware", None)
+    saved.setdefault("sensors", "ideal")
+    torques = plain_at(saved, "observations.actor_obs.terms.joint_torques")
+    if isinstance(torques, dict) and torques.get("func") == _TRUE_TORQUES:
+        torques["func"] = _REPORTED_TORQUES
     for event in saved.get("events", {}).values():
         event.get("params", {}).pop("mjcf_path", None)
     speed_reward = plain_at(saved, "rewards.joint_vel_limits.params")

@@ -23,6 +23,7 @@ The robot's program reads its sensors and steps the policy once per control peri
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate, zip_longest
@@ -47,6 +48,7 @@ STATE = (HISTORY, LAST_ACTION, MEMORY)
 
 JOINT_TARGETS = "joint_targets"
 ESTIMATES = "estimates"
+_MASS = "mass"
 OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
 """Outputs of the exported policy; the last become the inputs of :data:`STATE` in the next step."""
 
@@ -70,6 +72,12 @@ class SensorReading:
     Shape (3,)."""
 
 
+TARE_AFTER = 3.0
+"""Time until the mass estimate of an episode has settled [s]; what came before is not averaged."""
+
+TARE_WINDOW = 2.0
+"""Time over which :meth:`DeployedPolicy.tare` averages [s]: several strides."""
+
 SENSORS = tuple(field.name for field in fields(SensorReading))
 
 
@@ -90,7 +98,10 @@ class PolicyStep:
 
     @property
     def mass(self) -> float:
-        """Estimated mass above that of the robot without load [kg]."""
+        """Estimated mass above that of the robot without load [kg].
+
+        The nominal one, or, after :meth:`DeployedPolicy.tare`, what was estimated then.
+        """
         return float(self.estimates["mass"][0])
 
     @property
@@ -156,6 +167,9 @@ class DeployedPolicy:
 
     Attributes:
         metadata: Facts of the policy: gains, limits, control period, how it was trained.
+        unloaded_mass: What the mass estimates of the steps to come are counted from [kg]: 0, the
+            nominal robot, or what :meth:`tare` has found. May be saved and set: it belongs to the
+            robot and its drives.
 
     Raises:
         UserError: The file is no such policy.
@@ -175,6 +189,11 @@ class DeployedPolicy:
         self._sensors = [name for name in SENSORS if name in self._inputs]
         ends = list(accumulate(columns.width for columns in self.metadata.estimates))
         self._estimate_ends = ends[:-1]
+        period = self.metadata.control_period
+        self._settling_steps = round(TARE_AFTER / period)
+        self._window_steps = round(TARE_WINDOW / period)
+        self._masses: deque[float] = deque(maxlen=self._window_steps)
+        self.unloaded_mass = 0.0
         self.reset()
 
     @classmethod
@@ -210,7 +229,12 @@ class DeployedPolicy:
         return policy
 
     def reset(self) -> None:
-        """Forget: the next step begins an episode, its frame filling the whole history."""
+        """Forget: the next step begins an episode, its frame filling the whole history.
+
+        What :meth:`tare` has found stays.
+        """
+        self._steps = 0
+        self._masses.clear()
         for name in STATE:
             self._inputs[name] = np.full_like(self._inputs[name], np.nan)
 
@@ -238,7 +262,38 @@ class DeployedPolicy:
         self._inputs.update(zip(STATE, state, strict=True))
         parts = np.split(estimates[0], self._estimate_ends)
         names = (columns.name for columns in self.metadata.estimates)
-        return PolicyStep(joint_targets=targets[0], estimates=dict(zip(names, parts, strict=True)))
+        believed = dict(zip(names, parts, strict=True))
+        self._steps += 1
+        if _MASS in believed:
+            if self._steps > self._settling_steps:
+                self._masses.append(float(believed[_MASS][0]))
+            believed[_MASS] = believed[_MASS] - np.float32(self.unloaded_mass)
+        return PolicyStep(joint_targets=targets[0], estimates=believed)
+
+    def tare(self) -> float:
+        """Count masses from that of the robot as it is now, which shall carry nothing.
+
+        An error of the drives' torque constants, friction of the joints and whatever has been
+        mounted on the robot look like mass. They do so without load, too, and most of it goes away
+        with the difference. What the policy itself acts on stays as it is.
+
+        Returns:
+            The mean of the latest estimates [kg], which later ones are counted from.
+
+        Raises:
+            UserError: The policy estimates no mass, or has not been stepped for
+                :data:`TARE_AFTER` + :data:`TARE_WINDOW` since it was reset.
+        """
+        if _MASS not in (columns.name for columns in self.metadata.estimates):
+            raise UserError("tare: this policy estimates no mass; there is nothing to count anew")
+        if len(self._masses) < self._window_steps:
+            raise UserError(
+                f"tare: the policy has been stepped for "
+                f"{self._steps * self.metadata.control_period:.1f} s since its reset; let the "
+                f"robot walk or stand without load for {TARE_AFTER + TARE_WINDOW:g} s before"
+            )
+        self.unloaded_mass = float(np.mean(self._masses))
+        return self.unloaded_mass
 
     def _take(self, name: str, values: ArrayLike) -> None:
         """Put the values of one sensor where the session reads them."""

@@ -1,7 +1,8 @@
 """The robot in plain MuJoCo, as a second opinion on the trainer's simulation.
 
-It shares the robot's model file with the trainer and nothing else: another time step, integrator,
-friction cone and solver budget, a rigid boom in place of a stiff servo, and a drive written anew.
+It shares the robot's model file with the trainer, and integrator and solver with MuJoCo, but no
+code: another time step, friction cone and solver budget, a rigid boom in place of a stiff servo,
+and a drive written anew.
 """
 
 from __future__ import annotations
@@ -267,7 +268,20 @@ class MujocoRobot:
 
     # Time.
 
-    def advance(self, target: NDArray[np.floating], *, seconds: float, delay: float = 0.0) -> None:
+    def load_drives(self, *, friction: Vector, armature: float) -> None:
+        """Give the leg drives more friction [N m], one for each joint, and inertia [kg m^2]."""
+        self.model.dof_frictionloss[self._v_adr] += friction
+        self.model.dof_armature[self._v_adr] += armature
+        mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
+
+    def advance(
+        self,
+        target: NDArray[np.floating],
+        *,
+        seconds: float,
+        delay: float = 0.0,
+        on_step: Callable[[], None] | None = None,
+    ) -> None:
         """Let time pass.
 
         Args:
@@ -275,6 +289,7 @@ class MujocoRobot:
             seconds: How long [s].
             delay: Time until the drives learn of the targets; until then they keep the last ones
                 [s]; at most ``seconds``.
+            on_step: Called after each physics step.
         """
         late_steps = round(delay / TIME_STEP)
         for step in range(round(seconds / TIME_STEP)):
@@ -283,6 +298,8 @@ class MujocoRobot:
                 known, self.joint_pos, self.joint_vel, **self._drive
             )
             mujoco.mj_step(self.model, self.data)
+            if on_step is not None:
+                on_step()
         self._target = target
         # A step ends with a new state, but with contacts and centres of mass of the old one.
         mujoco.mj_fwdPosition(self.model, self.data)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
 from rl_sim_env.conventions import COMMAND_PERIOD
-from rl_sim_env.deploy.deployed_policy import DeployedPolicy, PolicyStep, SensorReading
-from rl_sim_env.deploy.mujoco_robot import Model, MujocoRobot, Vector, World
+from rl_sim_env.deploy.deployed_policy import SENSORS, DeployedPolicy, PolicyStep, SensorReading
+from rl_sim_env.deploy.mujoco_robot import TIME_STEP, Model, MujocoRobot, Vector, World
+
+if TYPE_CHECKING:
+    from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
 
 Command = tuple[float, float, float]
 
@@ -43,6 +49,8 @@ class SensorNoise:
     """[rad/s]"""
     joint_torques: float = 1.0
     """[N m]"""
+    hardware: HardwareSensorsCfg | None = None
+    """How far sensors and drives may be off besides, for a whole walk; None: they are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,8 @@ def rollout(
 ) -> SimToSimResult:
     """Run an exported policy from standing.
 
-    The seed decides heading, friction, direction of the boom, sensor noise, and drawn commands.
+    The seed decides heading, friction, direction of the boom, errors and noise of sensors, and
+    drawn commands.
 
     Args:
         policy_path: ``policy.onnx`` as exported.
@@ -111,7 +120,7 @@ def rollout(
         yaw=rng.uniform(-START_YAW, START_YAW),
     )
     robot = MujocoRobot(model, policy.metadata, world)
-    noise = noise or SensorNoise()
+    sensors = _Sensors(robot, noise or SensorNoise(), rng)
     period = policy.metadata.control_period
     start = robot.base_pos.copy()
     log = _Log()
@@ -120,9 +129,14 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        output = policy.step(_read(robot, told, noise, rng))
+        output = policy.step(sensors.read(told))
         log.add_estimates(robot, output)
-        robot.advance(output.joint_targets, seconds=period, delay=command_delay)
+        robot.advance(
+            output.joint_targets - sensors.encoder_offset,
+            seconds=period,
+            delay=command_delay,
+            on_step=sensors.sample,
+        )
         log.add_tracking(robot, told)
         if robot.has_fallen:
             break
@@ -138,15 +152,75 @@ def rollout(
     )
 
 
-def _read(
-    robot: MujocoRobot, command: Vector, noise: SensorNoise, rng: np.random.Generator
-) -> SensorReading:
-    """What noisy sensors say."""
-    measured = {}
-    for field in fields(noise):
-        true = getattr(robot, field.name)
-        measured[field.name] = true + getattr(noise, field.name) * rng.standard_normal(true.shape)
-    return SensorReading(**measured, velocity_commands=command)
+_SIGNALS = tuple(name for name in SENSORS if name != "velocity_commands")
+
+
+class _Sensors:
+    """What the sensors of one robot say: noise, and what is off for the whole walk.
+
+    After :class:`rl_sim_env.mdp.hardware_sensors.HardwareSensors`, written anew.
+    """
+
+    def __init__(self, robot: MujocoRobot, noise: SensorNoise, rng: np.random.Generator) -> None:
+        self._robot, self._noise, self._rng = robot, noise, rng
+        hardware = noise.hardware
+        num_joints = len(robot.joint_pos)
+        self.encoder_offset = np.zeros(num_joints)
+        longest = 0.0
+        if hardware is not None:
+
+            def off(limit: float, size: int = num_joints) -> Vector:
+                return rng.uniform(-limit, limit, size)
+
+            longest = hardware.max_delay
+            self._delays = rng.uniform(0.0, longest, len(_SIGNALS))
+            self._gain = 1.0 + off(hardware.torque_constant, 1)
+            self._gain = self._gain * (1.0 + off(hardware.joint_torque_constant))
+            self._torque_offset = hardware.torque_offset * rng.standard_normal(num_joints)
+            self._gyro_bias = off(hardware.gyro_bias, 3)
+            self.encoder_offset = off(hardware.encoder_offset)
+            self._mounting, self._turn = np.empty(9), np.empty(4)
+            mujoco.mju_euler2Quat(self._turn, off(hardware.imu_mounting, 3), "xyz")
+            mujoco.mju_quat2Mat(self._mounting, self._turn)
+            robot.load_drives(
+                friction=rng.uniform(0.0, hardware.joint_friction, num_joints),
+                armature=rng.uniform(0.0, hardware.armature),
+            )
+        # Newest first.
+        self._past: deque[list[Vector]] = deque(maxlen=math.ceil(longest / TIME_STEP) + 1)
+        self.sample()
+
+    def sample(self) -> None:
+        """Take in the state after a physics step."""
+        self._past.appendleft([getattr(self._robot, name).copy() for name in _SIGNALS])
+
+    def read(self, command: Vector) -> SensorReading:
+        """What the policy is told."""
+        measured = dict(zip(_SIGNALS, self._past[0], strict=True))
+        if self._noise.hardware is not None:
+            measured = self._on_hardware(self._noise.hardware)
+        for name, value in measured.items():
+            spread = getattr(self._noise, name)
+            measured[name] = value + spread * self._rng.standard_normal(value.shape)
+        return SensorReading(**measured, velocity_commands=command)
+
+    def _on_hardware(self, cfg: HardwareSensorsCfg) -> dict[str, Vector]:
+        """Late signals, with all that is off but the noise that :class:`SensorNoise` has."""
+        jitter = self._rng.uniform(-cfg.delay_jitter, cfg.delay_jitter, len(_SIGNALS))
+        delays = np.clip(self._delays + jitter, 0.0, cfg.max_delay)
+        ages = np.minimum(np.round(delays / TIME_STEP).astype(int), len(self._past) - 1)
+        late = {
+            name: self._past[age][column]
+            for column, (name, age) in enumerate(zip(_SIGNALS, ages, strict=True))
+        }
+        from_imu = self._mounting.reshape(3, 3)
+        late["base_ang_vel"] = late["base_ang_vel"] @ from_imu + self._gyro_bias
+        late["projected_gravity"] = late["projected_gravity"] @ from_imu
+        late["joint_pos"] = late["joint_pos"] + self.encoder_offset
+        torques = self._gain * late["joint_torques"] + self._torque_offset
+        step = cfg.torque_resolution
+        late["joint_torques"] = step * np.round(torques / step) if step else torques
+        return late
 
 
 class _Log:

@@ -87,10 +87,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.num_robots = cfg.scene.num_envs
         self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
         self._reset_capacity: int | None = None
-        padded_cfg = cfg
+        scene = cfg.complete_scene()
         if cfg.fixed_shapes:
             self._reset_capacity = math.ceil(cfg.reset_share * self.num_robots)
-            padded_cfg = replace(cfg, scene=replace(cfg.scene, num_envs=self.num_robots + 1))
+            scene = replace(scene, num_envs=self.num_robots + 1)
+        padded_cfg = replace(cfg, scene=scene)
         with use_simulation(simulation_class(device)):
             super().__init__(padded_cfg, device, render_mode, **kwargs)
         self._run_step = self._step

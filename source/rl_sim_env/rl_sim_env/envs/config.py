@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from mjlab.envs import ManagerBasedRlEnvCfg
+from mjlab.scene import SceneCfg
 
 from rl_sim_env.configuration.limits import (
     COUNT,
@@ -20,7 +21,10 @@ from rl_sim_env.configuration.limits import (
 from rl_sim_env.envs.mjlab_limits import MJLAB_LIMITS
 from rl_sim_env.envs.observation_manager import FrameStackCfg
 from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg, SensorModel
+from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot
+from rl_sim_env.terrains import with_columns
 
 
 @dataclass(kw_only=True)
@@ -57,6 +61,16 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     style: StyleCfg = field(default_factory=StyleCfg)
     """Where the style reward counts."""
 
+    sensors: SensorModel = "ideal"
+    """How sensors are: ``ideal``, with noise and delays of some milliseconds alone, or as on
+    ``hardware``, where IMU, encoders and drives are off, too."""
+
+    hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
+    """How far sensors and drives may be off where ``sensors`` are as on hardware."""
+
+    terrain_columns: Annotated[int, COUNT] = 1
+    """Columns of tiles of each terrain family whose tiles are drawn at random."""
+
     height_map_resolution: Annotated[float, Number(at_least=0.005, at_most=1)] = 0.025
     """Cell size of the height map [m]; the number of cells goes with its inverse square."""
 
@@ -87,6 +101,21 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
     inverse_weight_interval: Annotated[int, COUNT] = 25
     """Steps from one computation of the inverse weights to the next with fixed shapes on a GPU.
     They follow the randomised masses and say how soft contacts and joint limits are."""
+
+    def complete_scene(self) -> SceneCfg:
+        """The scene with as many columns of tiles, and sensors, as other fields say."""
+        hardware = self.hardware_sensors if self.sensors == "hardware" else None
+        terrain = self.scene.terrain
+        return replace(
+            self.scene,
+            terrain=None if terrain is None else with_columns(terrain, self.terrain_columns),
+            sensors=tuple(
+                replace(sensor, hardware=hardware)
+                if isinstance(sensor, ProprioceptionCfg)
+                else sensor
+                for sensor in self.scene.sensors
+            ),
+        )
 
     def configure_for_device(self, device: str) -> None:
         """Set how steps run on a device: a GPU should never wait, a CPU would not gain from it."""

@@ -37,6 +37,7 @@ from rl_sim_env.mdp.commands import (
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
+    from rl_sim_env.mdp.hardware_sensors import SensorModel
 
 MAX_COMMAND = (1.0, 1.0, 1.0)
 """Largest magnitudes of drawn commands [m/s, m/s, rad/s], as in HIM (Long et al., ICLR 2024)."""
@@ -46,6 +47,9 @@ DRAWN_COMMANDS = (
     f"and {MAX_COMMAND[2]:g} rad/s"
 )
 """What robots are told where a scenario fixes nothing, in words."""
+
+UNSEEN_GROUND = 1000
+"""Added to the seed of an evaluation, it seeds the ground; training has the small numbers."""
 
 _SCENARIO = "scenario"
 
@@ -72,6 +76,13 @@ class EvaluationCfg:
     levels: tuple[int, ...] = (1, 2, 3, 4)
     """Rows of the terrain grid that robots stand on in equal shares, from 0, the easiest; the
     default is HIM's."""
+
+    terrain_columns: int = 3
+    """Tiles of each level of a terrain family whose tiles are drawn at random."""
+
+    sensors: tuple[SensorModel | None, ...] = (None,)
+    """How sensors are, None: as the environment has them. All is measured with the first of them;
+    tables of tracking and of estimates have rows for each."""
 
     @classmethod
     def for_device(cls, device: str) -> EvaluationCfg:
@@ -111,6 +122,9 @@ class Scenario:
     """Velocity command (vx, vy, yaw rate) [m/s, m/s, rad/s]. Shape (num_robots, 3). Where it is NaN
     the component is drawn uniformly up to ``MAX_COMMAND`` every ``COMMAND_PERIOD``; None: all."""
 
+    sensors: SensorModel | None = None
+    """How all robots' sensors are; None: as the arena has them."""
+
 
 class Arena(Evaluator):
     """A policy in an environment that protocols set up as they need.
@@ -119,6 +133,10 @@ class Arena(Evaluator):
         vec_env: The environment, configured by :func:`arena_env_cfg`.
         policy: The policy; it acts without exploration noise.
         on_step: Called with each step once it is done.
+        sensors: How sensors are where a scenario does not say; None: as the environment has them.
+
+    Attributes:
+        sensors: As given, or as the environment has them.
 
     Raises:
         UserError: The environment is configured otherwise.
@@ -129,7 +147,9 @@ class Arena(Evaluator):
         vec_env: AmpVaeVecEnv,
         policy: InferencePolicy,
         on_step: Callable[[EvaluationStep], None] | None = None,
+        sensors: SensorModel | None = None,
     ) -> None:
+        self.sensors: SensorModel = sensors or vec_env.cfg.sensors
         super().__init__(vec_env, policy, on_step=on_step)
         self._families = self.env.terrain_types.ids[: self.num_robots].clone()
         command = self.env.velocity_command
@@ -197,15 +217,26 @@ class Arena(Evaluator):
             drawn = torch.randint(num_rows, (self.num_robots,), device=self.device)
             family = self._families if scenario.family is None else scenario.family
             row = drawn if scenario.row is None else scenario.row
-            terrain.terrain_types[: self.num_robots] = family
+            column = self.env.terrain_types.draw_columns(family)
+            terrain.terrain_types[: self.num_robots] = column
             terrain.terrain_levels[: self.num_robots] = row
-            terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, family]
+            terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, column]
+        self._set_sensors(scenario.sensors or self.sensors)
         for wanted, fixed in (
             (scenario.load, self._load),
             (scenario.boom_length, self._boom_length),
             (scenario.command, self._command.fixed),
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
+
+    def _set_sensors(self, sensors: SensorModel) -> None:
+        errors = self.env.scene["proprioception"].hardware
+        if errors is not None:
+            errors.active.fill_(sensors == "hardware")
+        elif sensors == "hardware":
+            raise UserError(
+                "sensors as on hardware: the environment has ideal ones; set env.sensors=hardware"
+            )
 
 
 def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
@@ -224,6 +255,7 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     cfg.reset_share = 1.0
     cfg.terminations.pop("time_out", None)
     if cfg.terminations.pop("left_terrain", None) is not None:
+        # Also where training let robots walk on.
         cfg.terminations["left_tile"] = TerminationTermCfg(
             func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
         )
@@ -244,6 +276,19 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         resampling_time_range=(COMMAND_PERIOD, COMMAND_PERIOD),
     )
     return cfg
+
+
+def on_unseen_ground(cfg: AmpVaeEnvCfg, sizes: EvaluationCfg) -> None:
+    """Have tiles that are drawn at random drawn anew, so that training has not seen them.
+
+    Args:
+        cfg: Configuration of the environment; it is changed.
+        sizes: The first of its ``seeds``, and ``terrain_columns``, count.
+    """
+    terrain = cfg.scene.terrain
+    if terrain is not None and terrain.terrain_generator is not None:
+        terrain.terrain_generator.seed = UNSEEN_GROUND + sizes.seeds[0]
+    cfg.terrain_columns = sizes.terrain_columns
 
 
 @requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import torch
 
 from rl_sim_env.evaluation.grid import (
+    LEVEL,
     LOAD,
     TERRAIN,
     GridStep,
@@ -17,6 +18,7 @@ from rl_sim_env.evaluation.grid import (
     grid_loads,
     report_terrains,
     rollout_grid,
+    with_other_sensors,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
@@ -24,6 +26,9 @@ from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Ser
 from rl_sim_env.evaluation.step_response import (
     AFTER,
     COMMAND,
+    NOISE,
+    QUANTILES,
+    STEPS,
     TOLERANCE,
     StepResponse,
     load_step,
@@ -32,6 +37,7 @@ from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+    from rl_sim_env.mdp.hardware_sensors import SensorModel
 
 SPEED = "speed"
 SPEED_LIMITS = (0.3, 0.7)
@@ -80,23 +86,36 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         arena: Where to walk; the policy is fed its own estimates.
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
     """
-    errors = _ErrorMeter(arena, cfg)
     baselines = _BaselineMeter(arena, len(cfg.seeds))
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
-    for number, at in enumerate(rollout_grid(arena, cfg)):
-        errors.add(at)
-        if number % SAMPLING_STEPS == 0:
-            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
-            baselines.add(at, truth, estimate)
-            curves.add(truth, estimate)
+
+    def measure(sensors: SensorModel | None) -> tuple[Table, ...]:
+        errors = _ErrorMeter(arena, cfg)
+        for number, at in enumerate(rollout_grid(arena, cfg, sensors=sensors)):
+            errors.add(at)
+            if number % SAMPLING_STEPS == 0 and sensors == cfg.sensors[0]:
+                truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
+                baselines.add(at, truth, estimate)
+                curves.add(truth, estimate)
+        return errors.tables()
+
+    error_tables = with_other_sensors(cfg, measure)
     declared = arena.policy.targets.declared
     load = arena.env.cfg.robot.max_load
-    # The response to a step of the load says something about an estimated mass alone.
-    response = load_step(arena, cfg.seeds) if load and "mass" in declared else None
+    # The responses to steps of the load say something about an estimated mass alone.
+    steps = STEPS if load and "mass" in declared else ()
+    responses = {
+        (before * load, after * load): load_step(
+            arena, cfg.seeds, before=before * load, after=after * load
+        )
+        for before, after in steps
+    }
     about_the_step = (
-        f" Step of the load: from 0 to {load:g} kg on level ground, told {COMMAND[0]:g} m/s and "
-        f"{COMMAND[2]:g} rad/s, robots that do not fall; settled is a mean over robots that stays "
-        f"within {100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later."
+        f" Steps of the load: on level ground, told {COMMAND[0]:g} m/s and {COMMAND[2]:g} rad/s, "
+        "robots that do not fall. Settled is what stays within "
+        f"{100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later: the mean over "
+        "robots, and each robot for itself, for which "
+        f"{NOISE:g} kg is near enough; told is within which time a share of the robots has."
     )
     return Section(
         name="estimation",
@@ -111,15 +130,18 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "the estimator's own input; fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
-            f"is.{about_the_step if response else ''}"
+            f"is.{about_the_step if responses else ''}"
         ),
         tables=(
-            *errors.tables(),
+            *error_tables,
             baselines.table(),
-            *([] if response is None else [_step_table(response, load)]),
+            *([_step_table(responses)] if responses else []),
             baselines.calibration_table(),
         ),
-        plots=(*curves.plots(), *([] if response is None else [_response_plot(response, load)])),
+        plots=(
+            *curves.plots(),
+            *([_response_plot(responses[0.0, load], load)] if responses else []),
+        ),
     )
 
 
@@ -162,6 +184,7 @@ class _ErrorMeter:
 
     def __init__(self, arena: Arena, cfg: EvaluationCfg) -> None:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
+        del axes[LEVEL]
         self._sums = GroupedSums(axes, arena.num_robots, arena.device)
         self._loads = grid_loads(arena)
         self._columns = _ErrorColumns(arena.policy.targets)
@@ -361,18 +384,25 @@ def _diagonal(lines: Sequence[Series]) -> Series:
     return Series(label="truth", x=ends, y=ends)
 
 
-def _step_table(response: StepResponse, load: float) -> Table:
-    """How far and how fast the estimate follows a step of the load."""
-    robots = response.robots
-    cells = figure(response.step, robots=robots), figure(response.settling_times(), robots=robots)
+def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
+    """How far and how fast the estimate follows steps of the load."""
+    rows = []
+    for (before, after), response in responses.items():
+        values = (response.step, response.settling_times(), *response.settled.unbind(dim=1))
+        cells = tuple(figure(value, robots=response.robots) for value in values)
+        rows.append(Row(label=f"{before:g} to {after:g} kg", cells=cells))
     return Table(
         title="Mass estimate after a step of the load",
         rows_title="true step",
         columns=(
             Column(title="rise", unit="kg", decimals=2),
-            Column(title="settling time", unit="s", decimals=2),
+            Column(title="settling time of the mean", unit="s", decimals=2),
+            *(
+                Column(title=f"{100 * share:g} % of robots settled", unit="s", decimals=2)
+                for share in QUANTILES
+            ),
         ),
-        rows=(Row(label=f"{load:g} kg", cells=cells),),
+        rows=tuple(rows),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import nan, prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,15 +12,20 @@ import torch
 from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Scenario
 from rl_sim_env.evaluation.grouped_sums import SEED
 from rl_sim_env.evaluation.groups import spread_evenly
+from rl_sim_env.evaluation.report import Column, Row, Table
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
+    from rl_sim_env.mdp.hardware_sensors import SensorModel
 
 TERRAIN = "terrain"
 LOAD = "load"
 COMMAND_MODE = "command_mode"
+LEVEL = "level"
 """Axes of the grid, beside the seeds."""
+
+RowMaker = Callable[[str, int], Row]
 
 LOAD_STEPS = 4
 """Loads of the grid: from none to the heaviest of training in equal steps."""
@@ -39,6 +45,13 @@ TERRAINS = {
     "discrete obstacles": ("boxes",),
 }
 """Terrains of the report, and the families of the terrain grid that they are made of."""
+
+
+SENSORS = {
+    "ideal": "ideal sensors, but for noise and some milliseconds of delay",
+    "hardware": "sensors as on hardware",
+}
+"""How sensors are, in words."""
 
 
 class GridStep(NamedTuple):
@@ -75,25 +88,48 @@ def grid_loads(arena: Arena) -> tuple[float, ...]:
 
 
 def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
-    """Lengths of the axes: seeds, families of terrain, loads, command modes."""
+    """Lengths of the axes: seeds, families of terrain, loads, command modes, levels."""
     return {
         SEED: len(cfg.seeds),
         TERRAIN: len(arena.env.terrain_types.names),
         COMMAND_MODE: len(_MODE_COMPONENTS),
         LOAD: len(grid_loads(arena)),
+        LEVEL: len(cfg.levels),
     }
 
 
-def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> Iterator[GridStep]:
+def by_level(
+    arena: Arena, cfg: EvaluationCfg, title: str, columns: tuple[Column, ...], row: RowMaker
+) -> list[Table]:
+    """A table of the terrain's levels, over all families; none on a plane, which has no levels.
+
+    Args:
+        arena: Where robots walked.
+        cfg: Its ``levels`` count.
+        title: What the table is about.
+        columns: Of the table.
+        row: Makes a row of its label and its place on the axis :data:`LEVEL`.
+    """
+    if len(arena.env.terrain_types.names) == 1:
+        return []
+    rows = tuple(row(f"level {level}", place) for place, level in enumerate(cfg.levels))
+    title = f"{title} by level of the terrain"
+    return [Table(title=title, rows_title="terrain", columns=columns, rows=rows)]
+
+
+def rollout_grid(
+    arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0, sensors: SensorModel | None = None
+) -> Iterator[GridStep]:
     """One rollout for each seed, robots spread evenly over the grid.
 
     Args:
         arena: Where to walk.
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
         p_boot: 1 feeds the policy its own estimates, 0 the truth.
+        sensors: How sensors are; None: as the arena has them.
     """
     axes = grid_axes(arena, cfg)
-    del axes[SEED]
+    del axes[SEED], axes[LEVEL]
     device = arena.device
     num_cells = prod(axes.values())
     cells = spread_evenly(num_cells, axes, device)
@@ -112,28 +148,54 @@ def rollout_grid(arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0) -> It
             row=levels[level],
             load=torch.tensor(grid_loads(arena), device=device)[place[LOAD]],
             command=torch.tensor(_MODE_COMPONENTS, device=device)[place[COMMAND_MODE]],
+            sensors=sensors,
         )
         rollout = arena.rollout(scenario, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
         for number, step in enumerate(rollout):
-            yield GridStep(index, {SEED: index, **place}, step, begins=number == 0)
+            yield GridStep(index, {SEED: index, LEVEL: level, **place}, step, begins=number == 0)
+
+
+def with_other_sensors(
+    cfg: EvaluationCfg, measure: Callable[[SensorModel | None], Sequence[Table]]
+) -> list[Table]:
+    """Tables whose rows are of the first sensors, and below them of the others by their name.
+
+    Figures that others have published are not repeated.
+
+    Args:
+        cfg: Its ``sensors`` count.
+        measure: Measures with some sensors; the tables are always the same ones.
+    """
+    tables = list(measure(cfg.sensors[0]))
+    for sensors in cfg.sensors[1:]:
+        assert sensors is not None, "sensors that are as the environment has them stand alone"
+        for place, table in enumerate(measure(sensors)):
+            rows = (
+                replace(row, label=f"{row.label}, {sensors} sensors")
+                for row in table.rows
+                if any(cell is not None and cell.seeds for cell in row.cells)
+            )
+            tables[place] = replace(tables[place], rows=(*tables[place].rows, *rows))
+    return tables
 
 
 def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
     """What :func:`rollout_grid` does, in words."""
     families = arena.env.terrain_types.names
     ground = (
-        f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares; robots begin in the "
-        "middle of a tile, on most terrains a level platform, and are put back there when they "
-        "leave the tile"
+        f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares, "
+        f"{arena.env.cfg.terrain_columns} tiles of each that is drawn at random; robots begin in "
+        "the middle of a tile, on most terrains a level platform, and are put back there when "
+        "they leave the tile"
         if len(families) > 1
         else " on a plane"
     )
     loads = ", ".join(f"{load:g}" for load in grid_loads(arena))
     return (
         f"{arena.num_robots} robots for {cfg.seconds:g} s and each of {len(cfg.seeds)} seeds"
-        f"{ground}. Loads of {loads} kg in equal shares, the "
-        "rest of the robot, sensor noise and delays as in training, no pushes. Commands are drawn "
-        f"every {COMMAND_PERIOD:g} s, uniform up to {MAX_COMMAND[0]:g} m/s forward and sideways "
+        f"{ground}. Loads of {loads} kg in equal shares, the rest of the robot as in training, "
+        f"{SENSORS[arena.sensors]}, no pushes. Commands are drawn every "
+        f"{COMMAND_PERIOD:g} s, uniform up to {MAX_COMMAND[0]:g} m/s forward and sideways "
         f"and {MAX_COMMAND[2]:g} rad/s; a third of the robots is told velocities without turning, "
         "a third to turn on the spot, a third both. All steps count, also those just after a "
         "change of the command or a fall, which a robot goes on from by beginning anew."

@@ -13,7 +13,7 @@ from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
 from rl_sim_env.evaluation.constraints import AT_LIMIT, ConstraintMeter
 from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
 from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
-from rl_sim_env.evaluation.grid import LOAD, TERRAIN, report_terrains
+from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
@@ -34,7 +34,6 @@ SPEED_NAMES = (
     f"above {COMMANDED_SPEEDS[1]:g} m/s",
 )
 
-LEVEL = "level"
 SPEED = "speed"
 
 Totals = Mapping[str, torch.Tensor]

@@ -44,9 +44,13 @@ def _repeated_trials(cfg: EvaluationCfg) -> float:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "tracking": Protocol(run=tracking, seconds=lambda cfg: 2.0 * cfg.seconds),
+    "tracking": Protocol(run=tracking, seconds=lambda cfg: (1 + len(cfg.sensors)) * cfg.seconds),
     "estimation": Protocol(
-        run=estimation, seconds=lambda cfg: cfg.seconds + step_response.BEFORE + step_response.AFTER
+        run=estimation,
+        seconds=lambda cfg: (
+            len(cfg.sensors) * cfg.seconds
+            + len(step_response.STEPS) * (step_response.BEFORE + step_response.AFTER)
+        ),
     ),
     "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),
     "pushes": Protocol(run=pushes, seconds=_repeated_trials),

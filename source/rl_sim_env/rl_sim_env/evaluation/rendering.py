@@ -199,8 +199,8 @@ def _grid(table: Table) -> _Grid:
 
 
 def _size(row: Row) -> str:
-    """Seeds and robots behind the figures of a row."""
-    figures = [figure for figure in row.cells if figure is not None]
+    """Seeds and robots behind what was measured here of a row."""
+    figures = [figure for figure in row.cells if figure is not None and figure.seeds]
     if not figures:
         return _NOTHING
     seeds = _span([figure.seeds for figure in figures], "seed")

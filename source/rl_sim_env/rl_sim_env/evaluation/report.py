@@ -20,10 +20,10 @@ class Figure:
     """Standard deviation over seeds; None for a single seed."""
 
     seeds: int
-    """Number of seeds."""
+    """Number of seeds; 0 for a figure that others have published."""
 
     robots: int
-    """Number of robots behind it in each seed."""
+    """Number of robots behind it in each seed; 0 for a figure that others have published."""
 
     @staticmethod
     def over_seeds(values: Iterable[float], *, robots: int) -> Figure:
@@ -33,6 +33,11 @@ class Figure:
         squares = math.fsum((value - mean) ** 2 for value in seeds)
         spread = math.sqrt(squares / (len(seeds) - 1)) if len(seeds) > 1 else None
         return Figure(mean=mean, spread=spread, seeds=len(seeds), robots=robots)
+
+    @staticmethod
+    def published(value: float) -> Figure:
+        """A figure that was not measured here."""
+        return Figure(mean=value, spread=None, seeds=0, robots=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
 from rl_sim_env.evaluation.falls import FallMeter
-from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
+from rl_sim_env.evaluation.grid import LEVEL, TERRAIN, by_level, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
@@ -34,8 +34,11 @@ PUSH_SURVIVAL = 0.9
 STRIDE = 3.0
 """How long a robot walks before it is pushed, and is watched afterwards [s]."""
 
-LOAD_SWEEP = tuple(0.5 * step for step in range(8))
-"""Loads, as multiples of the heaviest of training."""
+LOAD_STEP = 1.0
+"""Distance of the loads that are tried [kg]."""
+
+HEAVIEST_LOAD = 3.5
+"""Heaviest load that is tried, as a multiple of that of training."""
 
 BOOM_LENGTHS = 5
 """Number of boom lengths from one end of the joint's range to the other."""
@@ -49,7 +52,6 @@ LOAD_ROLLOUT = 20.0
 TRIALS_TIME = 3.0
 """Repeated trials last about this many rollouts of :attr:`EvaluationCfg.seconds`."""
 
-LEVEL = "level"
 KIND = "kind"
 
 
@@ -66,13 +68,14 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``survival_seconds`` and ``levels`` count.
     """
     names = arena.env.terrain_types.names
-    family, scenario = _everywhere(arena, cfg)
-    sums = GroupedSums({SEED: len(cfg.seeds), TERRAIN: len(names)}, arena.num_robots, arena.device)
+    at, scenario = _everywhere(arena, cfg)
+    axes = {SEED: len(cfg.seeds), TERRAIN: len(names), LEVEL: len(cfg.levels)}
+    sums = GroupedSums(axes, arena.num_robots, arena.device)
     steps_per_second = round(1.0 / arena.step_dt)
     meter = FallMeter(arena, len(cfg.seeds))
     curves = []
     for index, seed in enumerate(cfg.seeds):
-        place = {SEED: index, TERRAIN: family}
+        place = {SEED: index, **at}
         alive = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
         curve = [alive.float().mean()]
         draw = torch.Generator(arena.device).manual_seed(seed)
@@ -105,7 +108,12 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
 
     terrains = report_terrains(names)
     rows = [row(label, **{TERRAIN: families}) for label, families in terrains.items()]
+    columns = (
+        Column(title="survivors", unit="%", decimals=1),
+        Column(title="falls", unit="per 1000 s", decimals=2),
+    )
     duration = f"{cfg.survival_seconds:g} s"
+    title = f"Survivors of {duration}"
     shares = 100.0 * torch.stack(curves).cpu()
     return Section(
         name="survival",
@@ -119,14 +127,9 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             "begin anew and can add to the rate of falls."
         ),
         tables=(
-            Table(
-                title=f"Survivors of {duration}",
-                rows_title="terrain",
-                columns=(
-                    Column(title="survivors", unit="%", decimals=1),
-                    Column(title="falls", unit="per 1000 s", decimals=2),
-                ),
-                rows=tuple(rows),
+            Table(title=title, rows_title="terrain", columns=columns, rows=tuple(rows)),
+            *by_level(
+                arena, cfg, title, columns, lambda label, level: row(label, **{LEVEL: level})
             ),
             meter.table(),
         ),
@@ -162,7 +165,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seconds`` and ``levels`` count.
     """
     names = arena.env.terrain_types.names
-    family, scenario = _everywhere(arena, cfg)
+    at, scenario = _everywhere(arena, cfg)
     sums = GroupedSums(
         {SEED: len(cfg.seeds), TERRAIN: len(names), SEVERITY: len(PUSH_SWEEP)},
         arena.num_robots,
@@ -190,7 +193,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
                 direction = torch.stack((angle.cos(), angle.sin()), dim=-1)
                 arena.push(speeds[severity, None] * direction)
             elif number % (2 * stride) == 0:
-                place = {SEED: index, TERRAIN: family, SEVERITY: severity}
+                place = {SEED: index, TERRAIN: at[TERRAIN], SEVERITY: severity}
                 count_trials(sums, place, takes_part, survives)
                 severity = (severity + 1) % len(PUSH_SWEEP)
     sweeps = {
@@ -242,7 +245,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     env, heaviest = arena.env, arena.env.cfg.robot.max_load
     if not heaviest:
         return Section(name="load_limits", title="Load limits", method="The robot carries nothing.")
-    sweep = tuple(heaviest * share for share in LOAD_SWEEP)
+    num_loads = math.floor(HEAVIEST_LOAD * heaviest / LOAD_STEP) + 1
+    sweep = tuple(LOAD_STEP * number for number in range(num_loads))
     loads, lengths, booms = [*sweep], [math.nan] * len(sweep), ()
     carried, place_of_load = f"Loads {sweep[0]:g} to {sweep[-1]:g} kg", "as drawn"
     if len(env.index.boom_joints):
@@ -265,9 +269,8 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
     kind = (severity >= len(sweep)).long()
     place = {KIND: kind, SEVERITY: severity - kind * len(sweep)}
-    sums = GroupedSums(
-        {SEED: len(cfg.seeds), KIND: 2, SEVERITY: len(sweep)}, arena.num_robots, arena.device
-    )
+    axes = {SEED: len(cfg.seeds), KIND: 2, SEVERITY: max(len(sweep), len(booms))}
+    sums = GroupedSums(axes, arena.num_robots, arena.device)
     walk_steps, rounds = arena.num_steps(LOAD_ROLLOUT), _rounds(LOAD_ROLLOUT, cfg)
     for index, seed in enumerate(cfg.seeds):
         survives = everyone = torch.ones_like(severity, dtype=torch.bool)
@@ -324,12 +327,12 @@ def _between_pushes(arena: Arena, draw: torch.Generator) -> torch.Tensor:
     return low + (high - low) * share
 
 
-def _everywhere(arena: Arena, cfg: EvaluationCfg) -> tuple[torch.Tensor, Scenario]:
-    """Robots on all terrains and levels in equal shares: the family of each, and their scenario."""
+def _everywhere(arena: Arena, cfg: EvaluationCfg) -> tuple[dict[str, torch.Tensor], Scenario]:
+    """Robots on all terrains and levels in equal shares: where each is, and their scenario."""
     axes = {TERRAIN: len(arena.env.terrain_types.names), LEVEL: len(cfg.levels)}
     at = spread_evenly(arena.num_robots, axes, arena.device)
     row = torch.tensor(cfg.levels, device=arena.device)[at[LEVEL]]
-    return at[TERRAIN], Scenario(family=at[TERRAIN], row=row)
+    return at, Scenario(family=at[TERRAIN], row=row)
 
 
 def _rounds(length: float, cfg: EvaluationCfg) -> int:

@@ -20,8 +20,19 @@ BEFORE, AFTER = 2.0, 6.0
 COMMAND = (0.5, 0.0, 0.5)
 """Command during the step [m/s, m/s, rad/s]: a circle of 1 m radius, which stays on a tile."""
 
+STEPS = ((0.0, 1.0), (1.0, 0.0), (1.0 / 3.0, 1.0 / 2.0))
+"""Loads before and after a step, as shares of the heaviest of training: all of it taken up, put
+down, and a part of it."""
+
 TOLERANCE = 0.1
 """Settled is what stays this near to its final value, as a share of the step."""
+
+NOISE = 0.3
+"""A single robot's estimate has settled when it stays this near to its final value [kg], though a
+small step be less than ten times of it: about twice its noise."""
+
+QUANTILES = (0.5, 0.9)
+"""Shares of the robots whose own settling times are told."""
 
 PLATEAU = 1.0
 """Initial and final value are means over this time [s]."""
@@ -43,6 +54,10 @@ class StepResponse:
     spread: torch.Tensor
     """Standard deviation of the error over the robots [kg]. Shape (num_seeds, num_steps)."""
 
+    settled: torch.Tensor
+    """Time within which a share :data:`QUANTILES` of the robots has settled, each for itself [s].
+    Shape (num_seeds, 2)."""
+
     robots: int
     """Robots behind the means, in the seed with the fewest."""
 
@@ -53,30 +68,51 @@ class StepResponse:
 
     def settling_times(self) -> torch.Tensor:
         """Time until the estimate stays near its final value [s]. Shape (num_seeds,)."""
-        distance = (self.means - self._final[:, None]).abs()
-        outside = (distance > TOLERANCE * self.step.abs()[:, None]) & (self.time >= 0.0)
-        # From the first sample after the last one outside.
-        last = (outside * torch.arange(1, len(self.time) + 1)).amax(dim=1)
-        settled = self.time[last.clamp(max=len(self.time) - 1)].clamp(min=0.0)
-        return torch.where(self.means.isnan().any(dim=1), torch.nan, settled)
+        return settling_times(self.means, self.time, TOLERANCE * self.step.abs())
 
     @property
     def _final(self) -> torch.Tensor:
-        end = float(self.time[-1])
-        return self.means[:, self._plateau(end - PLATEAU, end + PLATEAU)].mean(dim=1)
+        return _final(self.means, self.time)
 
     def _plateau(self, begin: float, end: float) -> torch.Tensor:
         return (self.time >= begin) & (self.time < end)
 
 
-def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
-    """Give the heaviest load of training to walking robots that carried none.
+def settling_times(
+    signals: torch.Tensor, time: torch.Tensor, tolerance: torch.Tensor
+) -> torch.Tensor:
+    """Times from which signals stay near their final values [s]; NaN for what is not known.
+
+    Args:
+        signals: Shape (..., num_steps).
+        time: Time since the step [s]. Shape (num_steps,).
+        tolerance: What is near. Shape (...).
+
+    Returns:
+        Shape (...).
+    """
+    distance = (signals - _final(signals, time)[..., None]).abs()
+    outside = (distance > tolerance[..., None]) & (time >= 0.0)
+    # From the first sample after the last one outside.
+    last = (outside * torch.arange(1, len(time) + 1)).amax(dim=-1)
+    settled = time[last.clamp(max=len(time) - 1)].clamp(min=0.0)
+    return torch.where(signals.isnan().any(dim=-1), torch.nan, settled)
+
+
+def _final(signals: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+    return signals[..., time >= float(time[-1]) - PLATEAU].mean(dim=-1)
+
+
+def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float) -> StepResponse:
+    """Change the load of walking robots at once.
 
     Only robots whose episode did not end meanwhile count.
 
     Args:
         arena: Where to walk; on level ground.
         seeds: One rollout each.
+        before: Load before the step [kg].
+        after: Load after it [kg].
     """
     names, device = arena.env.terrain_types.names, arena.device
 
@@ -86,25 +122,26 @@ def load_step(arena: Arena, seeds: Sequence[int]) -> StepResponse:
     scenario = Scenario(
         family=everywhere(names.index(PLANE_FAMILY)).long(),
         row=everywhere(0.0).long(),
-        load=everywhere(0.0),
+        load=everywhere(before),
         command=torch.tensor(COMMAND, device=device).expand(arena.num_robots, -1),
     )
-    before, after = arena.num_steps(BEFORE), arena.num_steps(AFTER)
-    heaviest = everywhere(arena.env.cfg.robot.max_load)
-    rollouts = [_rollout(arena, scenario, seed, before, heaviest) for seed in seeds]
-    truth, means, spread, robots = zip(*rollouts, strict=True)
+    steps = arena.num_steps(BEFORE)
+    time = torch.arange(-steps, arena.num_steps(AFTER)) * arena.step_dt
+    rollouts = [_rollout(arena, scenario, seed, time, everywhere(after)) for seed in seeds]
+    truth, means, spread, settled, robots = zip(*rollouts, strict=True)
     return StepResponse(
-        time=torch.arange(-before, after) * arena.step_dt,
+        time=time,
         truth=torch.stack(truth),
         means=torch.stack(means),
         spread=torch.stack(spread),
+        settled=torch.stack(settled),
         robots=min(robots),
     )
 
 
 def _rollout(
-    arena: Arena, scenario: Scenario, seed: int, before: int, load: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
+    arena: Arena, scenario: Scenario, seed: int, time: torch.Tensor, load: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]:
     """One rollout with a step of the load: see :class:`StepResponse`, without seeds."""
     stays = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
     truths, estimates = [], []
@@ -113,9 +150,12 @@ def _rollout(
         truths.append(step.truth.mass.squeeze(-1))
         estimates.append(step.estimate.mass.squeeze(-1))
         stays = stays & ~step.dones
-        if number == before:
+        if number == int((time < 0.0).sum()):
             arena.set_load(load)
     truth = torch.stack(truths)[:, stays].cpu()
     estimate = torch.stack(estimates)[:, stays].cpu()
     spread = (estimate - truth).std(dim=1)
-    return truth.mean(dim=1), estimate.mean(dim=1), spread, truth.shape[1]
+    step = (truth[-1] - truth[0]).abs()
+    own = settling_times(estimate.T, time, (TOLERANCE * step).clamp(min=NOISE))
+    settled = own.nanquantile(torch.tensor(QUANTILES)) if len(own) else torch.full((2,), torch.nan)
+    return truth.mean(dim=1), estimate.mean(dim=1), spread, settled, truth.shape[1]

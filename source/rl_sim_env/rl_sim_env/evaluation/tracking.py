@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ from rl_sim_env.evaluation.grid import (
     COMMAND_MODE,
     VELOCITY_MODE,
     YAW_RATE_MODE,
+    by_level,
     describe_grid,
     grid_axes,
     grid_loads,
     report_terrains,
     rollout_grid,
+    with_other_sensors,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.inference_policy import accepts_truth
@@ -24,9 +27,19 @@ from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
+    from rl_sim_env.mdp.hardware_sensors import SensorModel
 
 SETTLING_TIME = 1.0
 """Time after a change of the command that the errors of held commands leave out [s]."""
+
+HIM = {
+    "slopes": (0.073, 0.084, 0.078, 0.047),
+    "rough ground": (0.086, 0.097, 0.088, 0.054),
+    "stairs": (0.147, 0.087, 0.135, 0.096),
+    "discrete obstacles": (0.125, 0.083, 0.125, 0.075),
+}
+"""Published in HIM's table 1, for another robot without load: error of the velocity [m/s], of the
+yaw rate [rad/s] on the spot, and of both where robots are told both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +72,8 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     """
     terrains = report_terrains(arena.env.terrain_types.names)
     loads = grid_loads(arena)
-    velocity, _, yaw_rate, *_, falls = measures = _measures(arena.step_dt)
+    velocity, _, yaw_rate, *both, falls = measures = _measures(arena.step_dt)
     columns = tuple(measure.column for measure in measures)
-    believed = _rollout(arena, cfg, p_boot=1.0)
 
     def by_terrain(title: str, sums: GroupedSums, minus: GroupedSums | None = None) -> Table:
         rows = tuple(
@@ -73,14 +85,13 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         )
         return Table(title=title, rows_title="terrain", columns=columns, rows=rows)
 
-    def by_load(measure: _Measure) -> Table:
+    def by_load(measure: _Measure, sums: GroupedSums) -> Table:
         column = measure.column
         rows = tuple(
             Row(
                 label=label,
                 cells=tuple(
-                    _cell(measure, believed, terrain=families, load=load)
-                    for load in range(len(loads))
+                    _cell(measure, sums, terrain=families, load=load) for load in range(len(loads))
                 ),
             )
             for label, families in terrains.items()
@@ -92,12 +103,28 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             rows=rows,
         )
 
-    tables = [
-        by_terrain("Tracking, mean over loads", believed),
-        *(by_load(measure) for measure in (velocity, yaw_rate, falls)),
-    ]
+    on_estimates: dict[SensorModel | None, GroupedSums] = {}
+
+    def measure(sensors: SensorModel | None) -> list[Table]:
+        sums = on_estimates[sensors] = _rollout(arena, cfg, p_boot=1.0, sensors=sensors)
+        return [
+            by_terrain("Tracking, mean over loads", sums),
+            *by_level(
+                arena,
+                cfg,
+                "Tracking",
+                columns,
+                lambda label, level: Row(
+                    label=label, cells=tuple(_cell(of, sums, level=level) for of in measures)
+                ),
+            ),
+            *_beside_him((velocity, yaw_rate, *both), sums, terrains),
+            *(by_load(of, sums) for of in (velocity, yaw_rate, falls)),
+        ]
+
+    tables = with_other_sensors(cfg, measure)
     if accepts_truth(arena.policy):
-        fed = _rollout(arena, cfg, p_boot=0.0)
+        believed, fed = on_estimates[cfg.sensors[0]], _rollout(arena, cfg, p_boot=0.0)
         tables += [
             by_terrain("Upper bound: the policy is fed the truth", fed),
             by_terrain("Gap: on estimates minus on the truth", believed, minus=fed),
@@ -114,6 +141,24 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         ),
         tables=tuple(tables),
     )
+
+
+def _beside_him(
+    measures: Sequence[_Measure], sums: GroupedSums, terrains: Mapping[str, list[int]]
+) -> list[Table]:
+    """Robots without load beside the published figures; none where none of their terrains is."""
+    shared = [label for label in HIM if label in terrains]
+    rows = []
+    for number, measure in enumerate(measures):
+        title = f"{measure.column.title} [{measure.column.unit}]"
+        ours = tuple(_cell(measure, sums, terrain=terrains[label], load=0) for label in shared)
+        theirs = tuple(Figure.published(HIM[label][number]) for label in shared)
+        rows += [Row(label=title, cells=ours), Row(label=f"{title}, HIM", cells=theirs)]
+    columns = tuple(Column(title=label, decimals=3) for label in shared)
+    table = Table(
+        title="Without load, beside HIM", rows_title="error", columns=columns, rows=tuple(rows)
+    )
+    return [table] if shared else []
 
 
 def _measures(step_dt: float) -> tuple[_Measure, ...]:
@@ -153,11 +198,13 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
     )
 
 
-def _rollout(arena: Arena, cfg: EvaluationCfg, *, p_boot: float) -> GroupedSums:
+def _rollout(
+    arena: Arena, cfg: EvaluationCfg, *, p_boot: float, sensors: SensorModel | None = None
+) -> GroupedSums:
     sums = GroupedSums(grid_axes(arena, cfg), arena.num_robots, arena.device)
     last_command = torch.zeros(arena.num_robots, 3, device=arena.device)
     held_for = torch.zeros(arena.num_robots, device=arena.device)
-    for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot):
+    for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot, sensors=sensors):
         is_new = (step.command != last_command).any(dim=-1) | begins
         held_for = torch.where(is_new, 0.0, held_for + arena.step_dt)
         last_command = step.command

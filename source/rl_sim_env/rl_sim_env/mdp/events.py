@@ -152,6 +152,27 @@ def randomize_leg_gains(
     drive.set_gains(env_ids, kp=kp, kd=kd)
 
 
+@requires_model_fields("dof_frictionloss", "dof_armature", recompute=RecomputeLevel.set_const)
+def randomize_drive_mechanics(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
+    """Draw what lies between a drive's torque and its leg, where sensors are as on hardware.
+
+    Friction of each joint and inertia of the rotors, beyond the model's; see
+    :class:`~rl_sim_env.mdp.hardware_sensors.HardwareSensorsCfg`.
+    """
+    sensors = env.scene["proprioception"].hardware
+    if sensors is None:
+        return
+    model, default = env.sim.model, env.sim.get_default_field
+    joints = env.robot.indexing.joint_v_adr[env.index.leg_joints]
+    rows, num = env_ids[:, None], len(env_ids)
+    for field, most, width in (
+        ("dof_frictionloss", sensors.cfg.joint_friction, len(joints)),
+        ("dof_armature", sensors.cfg.armature, 1),
+    ):
+        added = sensors.active * _uniform((0.0, most), num, width, device=env.device)
+        getattr(model, field)[rows, joints] = default(field)[joints] + added
+
+
 def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
     """Draw the delay of the joint targets for the whole episode."""
     drive = env.leg_drive

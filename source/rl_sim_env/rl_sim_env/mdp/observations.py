@@ -41,12 +41,15 @@ def delayed_joint_vel(env: AmpVaeEnv) -> torch.Tensor:
     return env.scene["proprioception"].data.joint_vel
 
 
+def reported_joint_torques(env: AmpVaeEnv) -> torch.Tensor:
+    """Torques the leg drives report, after limits [N m]. Shape (num_envs, num_leg_joints).
+
+    True, and not late, where sensors are ideal.
+    """
+    return env.scene["proprioception"].data.joint_torques
+
+
 # Known without a sensor.
-
-
-def joint_torques(env: AmpVaeEnv) -> torch.Tensor:
-    """Torques the leg drives apply, after limits [N m]. Shape (num_envs, num_leg_joints)."""
-    return env.sim.data.qfrc_actuator[:, env.index.leg_dofs_global]
 
 
 def last_action(env: AmpVaeEnv) -> torch.Tensor:
@@ -123,6 +126,11 @@ def joint_pos(env: AmpVaeEnv) -> torch.Tensor:
 def joint_pos_rel(env: AmpVaeEnv) -> torch.Tensor:
     """Leg joint positions minus default [rad]. Shape (num_envs, num_leg_joints)."""
     return joint_pos(env) - env.default_leg_joint_pos
+
+
+def joint_torques(env: AmpVaeEnv) -> torch.Tensor:
+    """Torques the leg drives apply, after limits [N m]. Shape (num_envs, num_leg_joints)."""
+    return env.sim.data.qfrc_actuator[:, env.index.leg_dofs_global]
 
 
 def joint_vel(env: AmpVaeEnv) -> torch.Tensor:

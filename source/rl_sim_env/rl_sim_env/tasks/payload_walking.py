@@ -6,7 +6,7 @@ configurations that come out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from mjlab.envs import mdp as mjlab_mdp
@@ -18,7 +18,7 @@ from mjlab.managers.termination_manager import TerminationTermCfg as Termination
 from mjlab.scene import SceneCfg
 from mjlab.sensor import ContactMatch, ContactSensorCfg
 from mjlab.sim import MujocoCfg
-from mjlab.tasks.velocity.mdp import out_of_terrain_bounds
+from mjlab.tasks.velocity.mdp import out_of_terrain_bounds, terrain_edge_reached
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
 
@@ -30,6 +30,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.mdp import curriculums, observations, rewards, terminations
 from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
+from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot, entity_cfg
 from rl_sim_env.simulation import SimulationCfg
@@ -59,6 +60,10 @@ JOINT_VEL_SCALE = 0.05
 COM_SCALE = 5.0
 MASS_SCALE = 0.2
 HEIGHT_SCALE = 5.0
+
+HEADING_PROB = 0.25
+"""Share of commands of the full task that give a heading: their yaw rates decay, so that robots
+that are told little else learn to turn too slowly."""
 
 COMMAND_PERIOD = (3.0, 8.0)
 """Time between two commands [s]. A new one is what makes walking robots fall: show many."""
@@ -97,6 +102,9 @@ class PayloadWalkingCfg:
     trunk_com: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """What may be added to the trunk's centre of mass along x, y and z [m]."""
 
+    hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
+    """How far its sensors and drives may be off."""
+
     terrain_scale: float = 1.0
     """Factor of the heights of stairs, blocks and rubble; > 0: 1 for legs of 0.57 m."""
 
@@ -123,7 +131,7 @@ def _observations(walking: PayloadWalkingCfg, noise: bool) -> dict[str, Observat
                     func=observations.delayed_joint_vel, scale=JOINT_VEL_SCALE, noise=_noise(1.5)
                 ),
                 "joint_torques": ObsTerm(
-                    func=observations.joint_torques, scale=walking.torque_scale
+                    func=observations.reported_joint_torques, scale=walking.torque_scale
                 ),
                 "last_action": last_action,
                 "velocity_commands": commands,
@@ -197,6 +205,7 @@ def _commands(rough: bool) -> TerrainVelocityCommandCfg:
             "hf_pyramid_slope_inv": slope,
             "plane_run": ranges(both, 0.25, vx=1.2, vy=1.0, yaw=1.5),
         },
+        heading_prob=HEADING_PROB,
         resampling_time_range=COMMAND_PERIOD,
     )
 
@@ -213,6 +222,9 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
         ),
         "track_ang_vel_z_exp": RewardTerm(
             func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.5}
+        ),
+        "track_ang_vel_z_fine": RewardTerm(
+            func=rewards.track_ang_vel_z_exp, weight=0.5, params={"std": 0.2}
         ),
         "orientation_l2": RewardTerm(func=rewards.orientation_l2, weight=-0.1),
         "lin_vel_z_l2": RewardTerm(func=rewards.lin_vel_z_l2, weight=-2.0),
@@ -263,7 +275,7 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
     return terms
 
 
-def _terminations(rough: bool) -> dict[str, TerminationTerm]:
+def _terminations(rough: bool, play: bool) -> dict[str, TerminationTerm]:
     terms = {
         "time_out": TerminationTerm(func=mjlab_mdp.time_out, time_out=True),
         "body_contact": TerminationTerm(
@@ -277,6 +289,12 @@ def _terminations(rough: bool) -> dict[str, TerminationTerm]:
     }
     if rough:
         terms["left_terrain"] = TerminationTerm(func=out_of_terrain_bounds, time_out=True)
+    if rough and not play:
+        # Commands, costs, style and curricula are those of the robot's own tile; on the next stands
+        # another family, or another level.
+        terms["left_tile"] = TerminationTerm(
+            func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
+        )
     return terms
 
 
@@ -290,7 +308,8 @@ def _curriculum(rough: bool) -> dict[str, CurriculumTerm]:
                 # A robot of the flat preset lives through eight episodes, one of the full task
                 # through dozens.
                 "step": 0.1 if rough else 1.0,
-                "min_steps": 250,
+                # Whoever walks as fast as it goes has left its tile after three seconds.
+                "min_steps": 150 if rough else 250,
             },
         )
     }
@@ -366,8 +385,10 @@ def walking_env_cfg(
         commands={"velocity": _commands(rough)},
         rewards=_rewards(walking, rough),
         events=walking_events(walking, rough=rough, play=play),
-        terminations=_terminations(rough),
+        terminations=_terminations(rough, play),
         curriculum={} if play else _curriculum(rough),
+        sensors="hardware" if rough and not play else "ideal",
+        hardware_sensors=replace(walking.hardware_sensors),
         style=StyleCfg(
             terrain_scale={
                 # The clips walk on flat ground; climbing needs another gait.

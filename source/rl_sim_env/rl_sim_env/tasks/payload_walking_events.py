@@ -80,6 +80,7 @@ def walking_events(walking: PayloadWalkingCfg, *, rough: bool, play: bool) -> di
         ),
         "friction": reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
         "gains": reset(events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)),
+        "drive_mechanics": reset(events.randomize_drive_mechanics),
         **terms,
         "motion": reset(
             events.ResetToMotion,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mjlab.terrains import (
     BoxFlatTerrainCfg,
     BoxInvertedPyramidStairsTerrainCfg,
@@ -16,7 +18,7 @@ from rl_sim_env.terrains.sub_terrains import (
     RandomGridTerrainCfg,
     RandomRoughTerrainCfg,
 )
-from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
+from rl_sim_env.terrains.terrain_types import PLANE_FAMILY, column_name
 
 TILE_SIZE = 10.0
 """Side length of a tile, m."""
@@ -24,6 +26,9 @@ TILE_SIZE = 10.0
 BORDER_WIDTH = 20.0
 """Flat ground around the grid, m: from the centre of an outer tile, 5 m inside, a robot at the
 greatest forward command, 1.2 m/s, gets 19 m past the grid in an episode of 20 s."""
+
+_DRAWN = (RandomGridTerrainCfg, RandomRoughTerrainCfg)
+"""Families whose tiles are drawn at random."""
 
 PLAY_ROWS = 5
 """Difficulties of the play terrain, evenly spread over the same range as in training."""
@@ -78,6 +83,27 @@ def play_terrain_cfg(height_scale: float = 1.0) -> TerrainEntityCfg:
 def flat_terrain_cfg() -> TerrainEntityCfg:
     """An infinite plane."""
     return TerrainEntityCfg(terrain_type="plane")
+
+
+def with_columns(cfg: TerrainEntityCfg, columns: int) -> TerrainEntityCfg:
+    """A terrain with so many columns of each family whose tiles are drawn.
+
+    Columns of the other families would all look the same.
+
+    Args:
+        cfg: A terrain with one column of each family.
+        columns: Number of columns; at least 1.
+    """
+    generator = cfg.terrain_generator
+    if columns == 1 or generator is None:
+        return cfg
+    sub_terrains = {}
+    for family, of in generator.sub_terrains.items():
+        number = columns if isinstance(of, _DRAWN) else 1
+        for column in range(number):
+            share = replace(of, proportion=of.proportion / number)
+            sub_terrains[column_name(family, column)] = share
+    return replace(cfg, terrain_generator=replace(generator, sub_terrains=sub_terrains))
 
 
 def _sub_terrains(height_scale: float) -> dict[str, SubTerrainCfg]:
