@@ -21,9 +21,11 @@ from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
+from rl_sim_env.learning.structure import require_like
 from rl_sim_env.learning.symmetry import Symmetry
 from rl_sim_env.learning.training_env import TrainingEnv
 from rl_sim_env.learning.update_step import MiniBatch, UpdateStep
+from rl_sim_env.typed import typed
 
 
 class Algorithm:
@@ -223,18 +225,22 @@ class Algorithm:
 
         Raises:
             UserError: It is a policy without its trainer, or was saved by other learners.
-            RuntimeError: The networks are of other sizes.
+            MisfitError: It is of another form: the networks are of other sizes.
         """
         if "learners" not in state:
             raise UserError(
                 "holds a policy without its trainer, which can be played, evaluated and exported; "
                 "continue from a checkpoint of a training run"
             )
+        typed(state["learners"], dict[str, dict[str, Any]], "algorithm.learners")
         if state["learners"].keys() != self.learners.keys():
             raise UserError(
                 f"its learners are {', '.join(state['learners'])}, those of the configuration "
                 f"{', '.join(self.learners)}; set agent.learners as it was, or train anew"
             )
+        own = self.save()
+        require_like(state, {**_without_moments(own), "process": {}}, "algorithm")
+        require_like(state["process"], own["process"], "algorithm.process", rows_may_differ=True)
         self._load_shared_state(state)
         own = state["process"]
         for name, learner in self.learners.items():
@@ -276,6 +282,12 @@ class Algorithm:
         for learner in self.learners.values():
             metrics |= learner.observe(metrics, finished)
         return metrics
+
+
+def _without_moments(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state without those of optimisers, which are empty before the first step."""
+    learners = {name: {**of, "optimizer": {}} for name, of in state["learners"].items()}
+    return {**state, "learners": learners}
 
 
 def learner_figures(cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
