@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 
 class UserError(Exception):
@@ -19,6 +20,19 @@ class Notice(UserWarning):
 
     Command line programs print it without the place in the code that it comes from.
     """
+
+
+@contextlib.contextmanager
+def found_in(source: object) -> Iterator[None]:
+    """Let the message of a :class:`UserError` begin with where the mistake was found.
+
+    Args:
+        source: A file, or a part of one.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
 
 
 def known_names(name: str, known: Collection[str], *, cutoff: float = 0.6) -> str:

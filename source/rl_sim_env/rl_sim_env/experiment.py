@@ -8,6 +8,7 @@ of the command line. What comes later counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -35,7 +36,7 @@ from rl_sim_env.continuity import (
     with_parts,
 )
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv, AmpVaeVecEnv
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed, resolve_device
@@ -43,7 +44,7 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
-from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
+from rl_sim_env.tasks import family_ids, find_task, make_env_cfg, require_arguments
 
 MODEL_ARGUMENT = "mjcf_path"
 """Argument of tasks that says where the robot's model is."""
@@ -70,6 +71,9 @@ class Training:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What the task was made with, as plain values."""
 
+    source: str = "the trained configuration"
+    """Where all of this was read from, for messages."""
+
     @staticmethod
     def of(checkpoint: Checkpoint, path: Path, task: str) -> Training:
         """What a checkpoint says.
@@ -90,6 +94,7 @@ class Training:
                 checkpoint.trained_env_cfg(path), find_task(checkpoint.task).robot
             ),
             arguments=checkpoint.task_arguments,
+            source=str(path),
         )
 
 
@@ -146,6 +151,9 @@ class EnvSetup:
     settings: tuple[str, ...] = ()
     """Settings that ``cfg`` was given."""
 
+    files: tuple[str, ...] = ()
+    """Where the policy's training was read from."""
+
 
 def configure_env(options: EnvOptions) -> EnvSetup:
     """Configure an environment.
@@ -157,7 +165,9 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     training = options.training
     trained_arguments = {} if training is None else training.arguments
     arguments = {**trained_arguments, **options.arguments}
-    _require_model(arguments)
+    with found_in(training.source) if training else nullcontext():
+        require_arguments(trained_arguments)
+    require_arguments(arguments)
     cfg = make_env_cfg(options.task, **arguments)
     differences = [
         f"{name}: trained with {trained_arguments[name]}, now {value}"
@@ -168,7 +178,9 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     if training is not None:
         default = make_env_cfg(training.task, **{**training.arguments, **_model_in(arguments)})
         restored = restore(cfg, default, training.env_cfg, left_out=with_parts(OF_THE_RUN))
-        _require_what_the_policy_depends_on(restored)
+        with found_in(training.source):
+            _require_what_the_policy_depends_on(restored)
+            cfg.check()
     if options.adapt is not None:
         options.adapt(cfg)
     if options.num_envs is not None:
@@ -186,6 +198,7 @@ def configure_env(options: EnvOptions) -> EnvSetup:
         cfg=cfg,
         differences=tuple(differences),
         settings=tuple(options.settings),
+        files=() if training is None else (training.source,),
     )
 
 
@@ -195,14 +208,14 @@ def build_env(setup: EnvSetup, render_mode: str | None = None) -> AmpVaeEnv:
     Raises:
         UserError: There can be none with the configuration, or with the settings it was given.
     """
-    with blamed_on(setup.settings):
+    with blamed_on(setup.settings or setup.files):
         return AmpVaeEnv(setup.cfg, setup.device, render_mode)
 
 
 def build_vec_env(setup: EnvSetup) -> AmpVaeVecEnv:
     """Build an environment as trainer and policies see it, and reset it; see :func:`build_env`."""
     env = build_env(setup)
-    with blamed_on(setup.settings):
+    with blamed_on(setup.settings or setup.files):
         return AmpVaeVecEnv(env)
 
 
@@ -263,6 +276,7 @@ def build_policy(
         vec_env.num_actions,
         checkpoint.runner_cfg(path),
         str(vec_env.device),
+        path,
     )
 
 
@@ -372,10 +386,6 @@ def _model_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in (MODEL_ARGUMENT,) if name in arguments}
 
 
-def _require_model(arguments: Mapping[str, Any]) -> None:
-    for path in _model_in(arguments).values():
-        if not Path(path).is_file():
-            raise UserError(f"robot model {path}: no such file; say where it is with --mjcf FILE")
 
 
 def _require_what_the_policy_depends_on(restored: Restored) -> None:

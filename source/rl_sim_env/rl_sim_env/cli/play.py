@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rl_sim_env.cli.options import (
     ExperimentOptions,
@@ -17,7 +18,7 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
@@ -25,6 +26,7 @@ from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.motions import load_clips
 from rl_sim_env.tasks import find_task
+from rl_sim_env.typed import typed
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
@@ -116,7 +118,9 @@ def _play_policy(options: PlayOptions) -> None:
     policy = build_policy(checkpoint, path, options.task, vec_env)
     # Commands as far as training got.
     trained = checkpoint.processes[0]["env"]
-    vec_env.unwrapped.velocity_command.load_training_state(trained["command"])
+    with found_in(path):
+        command = typed(trained.get("command"), dict[str, Any], "processes.0.env.command")
+        vec_env.unwrapped.velocity_command.load_training_state(command)
     print(f"{path}: iteration {checkpoint.iteration} of {checkpoint.task}")
     meter = WalkingMeter(vec_env)
     player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)

@@ -23,7 +23,7 @@ from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.continuity import is_same_environment, require_same_meaning
 from rl_sim_env.envs import AmpVaeEnvCfg
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.evaluation import evaluate_walking, evaluation_env_cfg
 from rl_sim_env.evaluation.walking_metrics import print_metrics
 from rl_sim_env.experiment import (
@@ -129,7 +129,9 @@ def train(options: TrainOptions) -> None:
                 print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
                 remove_leftovers(path.parent)
             training = Training.of(resumed, path, options.task)
-            cfg, differences = configure_trainer(trainer, resumed)
+            # Mistakes of the command line have been told above.
+            with found_in(path):
+                cfg, differences = configure_trainer(trainer, resumed)
         setup = configure_env(
             EnvOptions(
                 task=options.task,

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, 
 from rl_sim_env.configuration.hints import field_type, parameter_type, parameters
 from rl_sim_env.configuration.plain import field_names, is_dataclass, item_names, to_plain
 from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.typed import is_of
 
 ForeignLimits = Mapping[Any, Mapping[str, "tuple[Limit, ...]"]]
 """Limits that are not declared where they belong: by dataclass and field, or by function and
@@ -195,7 +196,7 @@ def _check(
         raise _refusal(path, value, f"be one of {', '.join(map(str, get_args(hint)))}")
     if isinstance(value, float) and not math.isfinite(value) and MAY_BE_INFINITE not in limits:
         raise _refusal(path, value, "be a finite number")
-    if limits and not _is_of(value, hint):
+    if not is_of(value, hint):
         # A table of arguments that is set as a whole is not converted to what they are declared as.
         raise _refusal(path, value, f"be of type {getattr(hint, '__name__', hint)}")
     for limit in limits:
@@ -239,24 +240,6 @@ def _require_parameters(function: Any, params: Mapping[str, Any], path: str) -> 
         raise _refusal(path, params, f"hold {', '.join(sorted(missing))}")
     for name in params:
         require_known(f"{path}: a parameter", name, known - _GIVEN)
-
-
-def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value is of a declared type, as far as that is one of numbers, texts and tuples."""
-    if get_origin(hint) is Annotated:
-        return _is_of(value, get_args(hint)[0])
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(_is_of(value, each) for each in get_args(hint))
-    if get_origin(hint) in (tuple, list):
-        items = get_args(hint)
-        if not isinstance(value, (tuple, list)):
-            return False
-        if get_origin(hint) is list or items[-1:] == (...,):
-            return all(_is_of(item, items[0]) for item in value)
-        return len(value) == len(items) and all(map(_is_of, value, items))
-    if hint in (float, int):
-        return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    return hint not in (str, bool) or isinstance(value, hint)
 
 
 def _allows_none(hint: Any) -> bool:

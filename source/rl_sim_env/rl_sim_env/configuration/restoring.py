@@ -91,10 +91,13 @@ class _Merge:
                 dict(zip(item_names(of), of, strict=True)) for of in (fresh, default, saved)
             )
             return self._parts(fresh, own, usual, then, path)
-        if saved is None:
+        if saved is None and not callable(default):
             # A part of the configuration was switched off.
             return self._leaf(fresh, default, saved, path)
-        self._compare_names(default, saved, path)
+        if not isinstance(saved, str) or not callable(default):
+            self._change(path, saved, default)
+        else:
+            self._compare_names(default, saved, path)
         return fresh
 
     def _parts(
@@ -179,7 +182,10 @@ def _is_value_for(default: Any, saved: Any) -> bool:
         return saved in type(default).__members__
     if isinstance(saved, Mapping):
         return CLASS not in saved and all(_is_value_for(None, item) for item in saved.values())
-    return isinstance(default, str) or not _is_name(saved)
+    if None in (default, saved):
+        return not _is_name(saved)
+    is_fit = isinstance(saved, str) == isinstance(default, str)
+    return is_fit and (not isinstance(default, bool) or isinstance(saved, bool))
 
 
 def _like(default: Any, saved: Any) -> Any:

@@ -104,22 +104,22 @@ def apply_settings(
 
 
 @contextlib.contextmanager
-def blamed_on(settings: Sequence[str]) -> Iterator[None]:
-    """Blame settings for what fails with them: names and sizes that only the model can judge.
+def blamed_on(causes: Sequence[str]) -> Iterator[None]:
+    """Blame settings, or a file, for what fails with them: what only the model can judge.
 
     Raises:
-        UserError: Something failed, and there are settings.
+        UserError: Something failed, and there is something to blame.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if not settings:
+        if not causes:
             raise
         reason = " ".join(str(error).split())[:_MOST_OF_A_REASON]
         raise UserError(
-            f"no environment can be made with {', '.join(settings)} "
+            f"no environment can be made with {', '.join(causes)} "
             f"({type(error).__name__}: {reason})"
         ) from error
 

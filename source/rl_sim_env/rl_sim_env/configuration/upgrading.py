@@ -63,9 +63,9 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     time_step = plain_at(saved, "sim.mujoco.timestep")
     if saved.pop("robot_names", None) is not None:
         saved["robot"] = to_plain(robot)
-    entities, speeds = plain_at(saved, "scene.entities"), []
-    for entity in entities.values() if isinstance(entities, dict) else ():
-        for actuator in (entity.get("articulation") or {}).get("actuators", ()):
+    speeds = []
+    for entity in _tables_in(plain_at(saved, "scene.entities")):
+        for actuator in _tables_in(plain_at(entity, "articulation.actuators")):
             if "saturation_effort" in actuator:
                 if actuator.get("delay_max_lag"):
                     actuator["max_delay"] = actuator.pop("delay_max_lag") * time_step
@@ -83,9 +83,16 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     torques = plain_at(saved, "observations.actor_obs.terms.joint_torques")
     if isinstance(torques, dict) and torques.get("func") == _TRUE_TORQUES:
         torques["func"] = _REPORTED_TORQUES
-    for event in saved.get("events", {}).values():
-        event.get("params", {}).pop("mjcf_path", None)
+    for event in _tables_in(saved.get("events")):
+        for params in _tables_in([event.get("params")]):
+            params.pop("mjcf_path", None)
     speed_reward = plain_at(saved, "rewards.joint_vel_limits.params")
     if isinstance(speed_reward, dict) and "limit" in speed_reward and speeds:
         speed_reward["share"] = speed_reward.pop("limit") / max(speeds)
     return saved
+
+
+def _tables_in(parts: Any) -> list[dict[str, Any]]:
+    """Those of some parts, by name or in order, that have parts themselves."""
+    items = parts.values() if isinstance(parts, dict) else parts if isinstance(parts, list) else ()
+    return [item for item in items if isinstance(item, dict)]

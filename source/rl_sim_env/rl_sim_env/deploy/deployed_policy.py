@@ -53,6 +53,9 @@ OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
 """Outputs of the exported policy; the last become the inputs of :data:`STATE` in the next step."""
 
 
+_ANEW = "export the policy anew"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SensorReading:
     """What the robot measures, and what it is told; joints in the order of the metadata."""
@@ -182,10 +185,7 @@ class DeployedPolicy:
                 f"{path}: this file holds the networks without history and scaling; give the "
                 "policy.onnx that was exported beside it"
             )
-        self._inputs: dict[str, FloatArray] = {
-            node.name: np.zeros((1, *node.shape[1:]), dtype=np.float32)
-            for node in self._session.get_inputs()
-        }
+        self._inputs = _make_inputs(self._session, self.metadata, path)
         self._sensors = [name for name in SENSORS if name in self._inputs]
         ends = list(accumulate(columns.width for columns in self.metadata.estimates))
         self._estimate_ends = ends[:-1]
@@ -195,6 +195,7 @@ class DeployedPolicy:
         self._masses: deque[float] = deque(maxlen=self._window_steps)
         self.unloaded_mass = 0.0
         self.reset()
+        self._require_outputs(path)
 
     @classmethod
     def load(
@@ -295,6 +296,23 @@ class DeployedPolicy:
         self.unloaded_mass = float(np.mean(self._masses))
         return self.unloaded_mass
 
+    def _require_outputs(self, path: Path | str) -> None:
+        """Refuse a file whose graph cannot run, or returns what its facts do not say."""
+        try:
+            outputs = cast("list[FloatArray]", self._session.run(OUTPUTS, self._inputs))
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path}: its graph cannot be run ({reason}); {_ANEW}") from error
+        joints = len(self.metadata.joint_names)
+        estimates = sum(columns.width for columns in self.metadata.estimates)
+        wanted = [(1, joints), (1, estimates), *(self._inputs[name].shape for name in STATE)]
+        for name, values, shape in zip(OUTPUTS, outputs, wanted, strict=True):
+            if values.shape != shape:
+                raise UserError(
+                    f"{path}: output {name} has shape {values.shape}, where its facts say {shape}; "
+                    f"{_ANEW}"
+                )
+
     def _take(self, name: str, values: ArrayLike) -> None:
         """Put the values of one sensor where the session reads them."""
         place = self._inputs[name][0]
@@ -307,6 +325,35 @@ class DeployedPolicy:
         place[:] = given
         if not np.isfinite(place).all():
             raise UserError(f"{name}: not finite ({given}); stop the robot and check the sensor")
+
+
+def _make_inputs(
+    session: onnxruntime.InferenceSession, metadata: PolicyMetadata, path: Path | str
+) -> dict[str, FloatArray]:
+    """Arrays for the inputs of a policy, for one robot.
+
+    Raises:
+        UserError: An input is missing, unknown, or of another shape than the facts say.
+    """
+    by_joint = (len(metadata.joint_names),)
+    shapes = {name: by_joint if name.startswith("joint_") else (3,) for name in SENSORS}
+    inputs = {}
+    for node in session.get_inputs():
+        shape = tuple(node.shape[1:])
+        is_known = shapes.get(node.name) == shape or node.name in STATE
+        if not is_known or node.type != "tensor(float)" or not all(map(_is_size, shape)):
+            raise UserError(
+                f"{path}: input {node.name} of {node.type}, shape {shape}, is none that a robot of "
+                f"{by_joint[0]} joints has; {_ANEW}"
+            )
+        inputs[node.name] = np.zeros((1, *shape), dtype=np.float32)
+    if missing := {*STATE} - inputs.keys():
+        raise UserError(f"{path}: has no input {', '.join(sorted(missing))}; {_ANEW}")
+    return inputs
+
+
+def _is_size(dimension: object) -> bool:
+    return isinstance(dimension, int) and dimension > 0
 
 
 def _misfit(

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.typed import typed
 
 METADATA_KEY = "rl_sim_env"
 """Key of the ONNX file's properties under which the metadata stand."""
 
 FORMAT_VERSION = 1
+
+_BY_JOINT = (
+    *("default_joint_pos", "stiffness", "damping", "effort_limit", "stall_torque"),
+    *("velocity_limit", "action_scale"),
+)
+"""Facts that are a number for each joint."""
 
 _REMEDY = "export the policy with scripts/rsl_rl/export_policy.py"
 
@@ -114,14 +122,14 @@ class PolicyMetadata:
             source: Where the file is, for the message.
 
         Raises:
-            UserError: There are none, or they are of another version.
+            UserError: There are none, they are of another version, or facts that no robot has.
         """
         if METADATA_KEY not in properties:
             raise UserError(f"{source}: an ONNX file without metadata of rl_sim_env; {_REMEDY}")
         try:
             data = json.loads(properties[METADATA_KEY])
             version = data["format_version"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{source}: its metadata cannot be read; {_REMEDY} anew") from error
         if version != FORMAT_VERSION:
             raise UserError(
@@ -134,10 +142,41 @@ class PolicyMetadata:
             raise UserError(
                 f"{source}: metadata with missing or unknown facts ({unfit}); {_REMEDY} anew"
             )
-        facts = _tuples(data)
-        facts["robot"] = RobotParts(**facts["robot"])
-        facts["estimates"] = tuple(EstimateColumns(**columns) for columns in facts["estimates"])
-        return PolicyMetadata(**facts)
+        try:
+            facts: PolicyMetadata = typed(_tuples(data), PolicyMetadata, "metadata")
+            facts.require_sense()
+        except UserError as error:
+            raise UserError(f"{source}: {error}; {_REMEDY} anew") from error
+        return facts
+
+    def require_sense(self) -> None:
+        """Refuse facts that are no robot's, before anything is driven with them.
+
+        Raises:
+            UserError: Names the first such fact.
+        """
+        joints = len(self.joint_names)
+        by_joint = {name: getattr(self, name) for name in _BY_JOINT}
+        for name, values in by_joint.items():
+            if len(values) != joints or not all(map(math.isfinite, values)):
+                raise UserError(f"{name} is {values}; it must be {joints} finite numbers")
+        for name, value in {
+            "joint_names": joints,
+            "control_period": self.control_period,
+            "observation_clip": self.observation_clip,
+        }.items():
+            if not 0 < value < math.inf:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be more than nothing")
+        limits = self.target_limits
+        if limits is not None and (
+            len(limits) != joints or not all(low <= high for low, high in limits)
+        ):
+            raise UserError(f"target_limits is {limits}; it must be a range for each joint")
+        for columns in self.estimates:
+            if columns.width < 1:
+                raise UserError(f"estimate '{columns.name}' has {columns.width} columns")
+        if self.quaternion_order != "wxyz":
+            raise UserError(f"quaternion_order is {self.quaternion_order!r}; it must be 'wxyz'")
 
 
 def _tuples(value: Any) -> Any:

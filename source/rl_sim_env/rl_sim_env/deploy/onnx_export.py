@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import onnx
 import torch
@@ -25,7 +26,7 @@ from rl_sim_env.deploy.deployed_policy import (
 )
 from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.estimate_cfg import EstimateCfg
 from rl_sim_env.learning.layout import ObservationLayout
@@ -33,6 +34,7 @@ from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.robots.robot import DRIVE_FIELDS
 from rl_sim_env.tasks import find_task
+from rl_sim_env.typed import typed
 
 POLICY_FILE = "policy.onnx"
 """Everything inside: sensor values and state in, joint targets, estimates and state out."""
@@ -43,6 +45,9 @@ NETWORK_FILE = "policy_no_history.onnx"
 
 OPSET = 18
 """ONNX operator set of both files: the exporter's own, which needs no conversion."""
+
+_EXAMPLE_ROBOTS = 2
+"""Robots that the exporter is shown: of one alone it takes it that there is always one."""
 
 _OBSERVATIONS = "actor_obs"
 _STACK = "vae_obs"
@@ -199,7 +204,8 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
         checkpoint.trained_env_cfg(checkpoint_path), find_task(checkpoint.task).robot
     )
     cfg = checkpoint.runner_cfg(checkpoint_path)
-    metadata = _metadata(checkpoint, checkpoint_path.name, commit, env, cfg.vae.estimated())
+    with found_in(checkpoint_path):
+        metadata = _metadata(checkpoint, checkpoint_path.name, commit, env, cfg.vae.estimated())
     layout = ObservationLayout.from_dict(checkpoint.layout)
     # New networks draw random weights first, of which a training run around this must not notice.
     with torch.random.fork_rng(devices=()):
@@ -209,13 +215,17 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
             len(metadata.joint_names),
             cfg,
             "cpu",
+            checkpoint_path,
         )
     module = PolicyModule(policy, metadata)
     stack = layout.groups[_STACK]
-    history = torch.zeros(1, stack.history, stack.frame_width)
-    values = {name: torch.zeros(1, layout.term(_OBSERVATIONS, name).width) for name in module.terms}
-    memory = {MEMORY: policy.initial_memory(1)}
-    observations = {group: torch.zeros(1, layout.width(group)) for group in policy.groups}
+    robots = _EXAMPLE_ROBOTS
+    history = torch.zeros(robots, stack.history, stack.frame_width)
+    values = {
+        name: torch.zeros(robots, layout.term(_OBSERVATIONS, name).width) for name in module.terms
+    }
+    memory = {MEMORY: policy.initial_memory(robots)}
+    observations = {group: torch.zeros(robots, layout.width(group)) for group in policy.groups}
     models = {
         folder / POLICY_FILE: _to_onnx(module, {HISTORY: history, **memory, **values}, OUTPUTS),
         folder / NETWORK_FILE: _to_onnx(
@@ -274,7 +284,7 @@ def _metadata(
         UserError: The environment's configuration lacks a fact.
     """
     layout = ObservationLayout.from_dict(checkpoint.layout)
-    return PolicyMetadata(
+    metadata = PolicyMetadata(
         task=checkpoint.task,
         iteration=checkpoint.iteration,
         checkpoint=file_name,
@@ -295,6 +305,8 @@ def _metadata(
         },
         **environment_facts(env),
     )
+    metadata.require_sense()
+    return metadata
 
 
 def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,7 +329,7 @@ def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
             if set(actuator["target_names_expr"]) == set(joints)
         )
         limits = action["clip"] and resolve_field(action["clip"], joints)
-        return {
+        facts = {
             "joint_names": joints,
             "default_joint_pos": resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
             **{
@@ -330,11 +342,13 @@ def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
             "observation_clip": env["observation_clip"],
             "robot": _robot_parts(description),
         }
-    except (KeyError, TypeError, StopIteration) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration, re.error) as error:
         raise UserError(
             f"the environment's configuration does not say what a robot needs to know ({error!r}); "
             "export with the version of rl_sim_env that trained the policy"
         ) from error
+    hints = get_type_hints(PolicyMetadata)
+    return {name: typed(value, hints[name], name) for name, value in facts.items()}
 
 
 def require_same_environment(

@@ -13,10 +13,15 @@ from rl_sim_env.compat.torch import pytree
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
 from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_meter import Totals
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.structure import require_like, require_tensors
 from rl_sim_env.learning.symmetry import Reflection
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.reflections import reflections
+
+_ALWAYS_SAVED = ("common_step_counter", "sim_step_counter")
+"""What the training state of every environment has, beside the command's."""
 
 
 class AmpVaeVecEnv(VecEnv):
@@ -116,7 +121,24 @@ class AmpVaeVecEnv(VecEnv):
         return self.env.training_state(episodes=episodes)
 
     def load_training_state(self, state: dict[str, Any]) -> str | None:
-        """See :meth:`AmpVaeEnv.load_training_state`."""
+        """See :meth:`AmpVaeEnv.load_training_state`.
+
+        Raises:
+            UserError: It is not a state of such an environment.
+        """
+        own = self.env.training_state(episodes=False)
+        # A run on a plane has no terrain levels, and families of ground come and go.
+        looked_at = {name: own[name] for name in own if name in state or name in _ALWAYS_SAVED}
+        require_like(state, {**looked_at, "command": {}}, "env", rows_may_differ=True)
+        levels, terrain = state.get("terrain_levels"), self.env.scene.terrain
+        if levels is not None and terrain is not None and terrain.terrain_origins is not None:
+            rows = len(terrain.terrain_origins)
+            if not levels.numel() or levels.min() < 0 or levels.max() >= rows:
+                raise UserError(f"env.terrain_levels must be from 0 to {rows - 1}")
+        if "episodes" in state:
+            like = {"physics": {}, "parts": {"episode_length": self.env.episode_length_buf}}
+            require_like(state["episodes"], like, "env.episodes", rows_may_differ=True)
+            require_tensors(state["episodes"], "env.episodes")
         return self.env.load_training_state(state)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from rl_sim_env.learning.config import AdaBootCfg
 from rl_sim_env.learning.episodes import EpisodeSums
+from rl_sim_env.typed import typed
 
 
 class AdaBoot:
@@ -82,7 +83,8 @@ class AdaBoot:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
-        self._measured = deque(state["measured"], maxlen=self.cfg.window)
+        measured = typed(state["measured"], list[float], "adaboot.measured")
+        self._measured = deque(measured, maxlen=self.cfg.window)
         self._pending = EpisodeSums(*state["pending"])
         self._floor = state["floor"]
 

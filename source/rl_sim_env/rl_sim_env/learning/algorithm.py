@@ -21,9 +21,11 @@ from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
+from rl_sim_env.learning.structure import require_like
 from rl_sim_env.learning.symmetry import Symmetry
 from rl_sim_env.learning.training_env import TrainingEnv
 from rl_sim_env.learning.update_step import MiniBatch, UpdateStep
+from rl_sim_env.typed import typed
 
 
 class Algorithm:
@@ -230,18 +232,20 @@ class Algorithm:
 
         Raises:
             UserError: It is a policy without its trainer, or was saved by other learners.
-            RuntimeError: The networks are of other sizes.
+            MisfitError: It is of another form: the networks are of other sizes.
         """
         if "learners" not in state:
             raise UserError(
                 "holds a policy without its trainer, which can be played, evaluated and exported; "
                 "continue from a checkpoint of a training run"
             )
+        typed(state["learners"], dict[str, dict[str, Any]], "algorithm.learners")
         if state["learners"].keys() != self.learners.keys():
             raise UserError(
                 f"its learners are {', '.join(state['learners'])}, those of the configuration "
                 f"{', '.join(self.learners)}; set agent.learners as it was, or train anew"
             )
+        require_like(state, _without_moments(self.save()), "algorithm")
         for name, learner in self.learners.items():
             learner.load_state_dict(state["learners"][name])
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
@@ -250,7 +254,12 @@ class Algorithm:
         self.update_step.recapture()
 
     def load_process_state(self, state: Mapping[str, Any]) -> None:
-        """Continue from what :meth:`process_state` returned, in this process or another."""
+        """Continue from what :meth:`process_state` returned, in this process or another.
+
+        Raises:
+            MisfitError: It is of another form.
+        """
+        require_like(state, self.process_state(), "algorithm.process", rows_may_differ=True)
         for name, learner in self.learners.items():
             learner.load_process_state_dict(state["learners"][name])
         self._episodes.load_state_dict(state["episodes"])
@@ -276,6 +285,12 @@ class Algorithm:
         for learner in self.learners.values():
             metrics |= learner.observe(metrics, finished)
         return metrics
+
+
+def _without_moments(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state without those of optimisers, which are empty before the first step."""
+    learners = {name: {**of, "optimizer": {}} for name, of in state["learners"].items()}
+    return {**state, "learners": learners}
 
 
 def learner_figures(cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:

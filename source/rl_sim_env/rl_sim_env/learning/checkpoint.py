@@ -15,12 +15,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_type_hints
 
 import torch
 
 from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.learning.checkpoint_fields import require_fields
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
 from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
@@ -147,7 +148,10 @@ class Checkpoint:
             )
             raise UserError(f"{path}: not a checkpoint of rl_sim_env{found}")
         version = content.pop("format_version")
-        upgraded = upgrade(content, version)
+        try:
+            upgraded = upgrade(content, version)
+        except UserError as error:
+            raise _DamagedError(f"{path}: {error}") from error
         if upgraded is None:
             raise UserError(
                 f"{path}: checkpoint format {version}, this program reads {FORMAT_VERSION}; "
@@ -164,8 +168,10 @@ class Checkpoint:
                 f"{path}: damaged checkpoint: fields {_listing(expected ^ content.keys())} "
                 "are missing or unknown"
             )
-        if poisoned := first_not_finite(content["algorithm"]):
-            raise _DamagedError(f"{path}: of no use, {poisoned} is not finite")
+        try:
+            require_fields(content, get_type_hints(cls))
+        except UserError as error:
+            raise _DamagedError(f"{path}: of no use: {error}") from error
         names = ("config", "env_cfg", "task_arguments")
         return cls(**content | {name: with_todays_names(content[name]) for name in names})
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rl_sim_env.configuration import to_plain
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 
 
-def upgrade(content: dict[str, Any], version: int) -> dict[str, Any] | None:
+def upgrade(content: dict[str, Any], version: object) -> dict[str, Any] | None:
     """Bring what a file held up to the present format.
 
     Args:
@@ -18,11 +19,21 @@ def upgrade(content: dict[str, Any], version: int) -> dict[str, Any] | None:
 
     Returns:
         The fields in the present format; None where the file is too old, or too new.
+
+    Raises:
+        UserError: It lacks what files of its format have.
     """
+    if not isinstance(version, int):
+        return None
     while version != FORMAT_VERSION:
         if version not in _STEPS:
             return None
-        content = _STEPS[version](content)
+        try:
+            content = _STEPS[version](content)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"does not hold what a file of format {version} does ({error!r})"
+            ) from error
         version += 1
     return content
 

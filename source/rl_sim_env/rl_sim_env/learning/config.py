@@ -25,8 +25,9 @@ from rl_sim_env.configuration.limits import (
     Number,
     check_limits,
 )
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
+from rl_sim_env.typed import typed
 
 Cfg = TypeVar("Cfg")
 _logger = logging.getLogger(__name__)
@@ -444,12 +445,16 @@ def runner_cfg_from_dict(values: Mapping[str, Any], source: str) -> AmpVaeRunner
         source: Where the values came from, for the messages.
 
     Raises:
-        UserError: There are settings that this version does not know.
+        UserError: There are settings that this version does not know, or values that no field has.
     """
-    return _from_dict(AmpVaeRunnerCfg, values, source)
+    cfg = _from_dict(AmpVaeRunnerCfg, values, source, "agent")
+    with found_in(source):
+        cfg.check()
+    return cfg
 
 
-def _from_dict(kind: type[Cfg], values: Mapping[str, Any], where: str) -> Cfg:
+def _from_dict(kind: type[Cfg], values: Any, where: str, path: str) -> Cfg:
+    values = typed(values, dict[str, Any], f"{where}: {path}")
     names = {each.name for each in fields(kind)}  # pyright: ignore[reportArgumentType]
     if unknown := values.keys() - names:
         raise UserError(
@@ -464,16 +469,21 @@ def _from_dict(kind: type[Cfg], values: Mapping[str, Any], where: str) -> Cfg:
             ", ".join(sorted(newer)),
         )
     hints = get_type_hints(kind)
-    return kind(**{name: _restored(hints[name], value, where) for name, value in values.items()})
+    return kind(
+        **{
+            name: _restored(hints[name], value, where, f"{path}.{name}")
+            for name, value in values.items()
+        }
+    )
 
 
-def _restored(kind: Any, value: Any, where: str) -> Any:
-    if value is None:
-        return None
-    if get_origin(kind) is dict:
+def _restored(kind: Any, value: Any, where: str, path: str) -> Any:
+    if get_origin(kind) is dict and isinstance(value, Mapping):
         _, item = get_args(kind)
-        return {name: _restored(item, each, where) for name, each in value.items()}
+        return {
+            name: _restored(item, each, where, f"{path}.{name}") for name, each in value.items()
+        }
     for option in (kind, *get_args(kind)):
-        if is_dataclass(option) and isinstance(option, type):
-            return _from_dict(option, value, where)
-    return tuple(value) if isinstance(value, list) else value
+        if value is not None and is_dataclass(option) and isinstance(option, type):
+            return _from_dict(option, value, where, path)
+    return typed(value, kind, f"{where}: {path}")

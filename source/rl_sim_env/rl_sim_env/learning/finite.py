@@ -9,7 +9,7 @@ import torch
 
 
 def first_not_finite(tree: Any) -> str | None:
-    """Name of the first tensor that holds NaN or an infinity; None where all are finite.
+    """Name of the first tensor or number that is NaN or infinite; None where all are finite.
 
     Reads the device.
 
@@ -25,8 +25,8 @@ def first_not_finite(tree: Any) -> str | None:
 def _tensors(
     tree: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], torch.Tensor]]:
-    if isinstance(tree, torch.Tensor):
-        yield path, tree
+    if isinstance(tree, torch.Tensor | float):
+        yield path, torch.as_tensor(tree)
         return
     parts = tree.items() if isinstance(tree, Mapping) else ()
     if isinstance(tree, list | tuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.typed import typed
 
 _DIFF_COLUMN = 36
 """Characters of one side of a layout comparison; two sides and a mark fit 80 columns."""
@@ -24,7 +26,8 @@ class TermLayout:
     """One observation term.
 
     Raises:
-        LayoutError: The scale has neither one number nor one per element.
+        LayoutError: There are no elements, or the scale has neither one finite number nor one per
+            element.
     """
 
     name: str
@@ -42,6 +45,11 @@ class TermLayout:
                 f"term '{self.name}' has {self.width} elements but {len(self.scale)} scales; "
                 "give one scale, or one for each element."
             )
+        if self.width < 1 or not all(map(math.isfinite, self.scales)):
+            raise LayoutError(
+                f"term '{self.name}' has {self.width} elements of scale {self.scale}; there must "
+                "be at least one, and scales are finite"
+            )
 
     @property
     def scales(self) -> tuple[float, ...]:
@@ -51,13 +59,21 @@ class TermLayout:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupLayout:
-    """The ordered terms of one observation group."""
+    """The ordered terms of one observation group.
+
+    Raises:
+        LayoutError: It has no frame.
+    """
 
     terms: tuple[TermLayout, ...]
     """Terms of one frame, in order."""
 
     history: int = 1
     """Number of stacked frames: frame after frame, oldest first."""
+
+    def __post_init__(self) -> None:
+        if self.history < 1:
+            raise LayoutError(f"a group has {self.history} frames; there must be at least one")
 
     @property
     def frame_width(self) -> int:
@@ -193,17 +209,9 @@ class ObservationLayout:
             LayoutError: The data do not describe a layout.
         """
         try:
-            return ObservationLayout(
-                groups={
-                    name: GroupLayout(
-                        terms=tuple(_term_from_dict(term) for term in group["terms"]),
-                        history=group["history"],
-                    )
-                    for name, group in data.items()
-                }
-            )
-        except (AttributeError, KeyError, TypeError) as error:
-            raise LayoutError(f"not an observation layout: {error!r} in {data!r}.") from error
+            return ObservationLayout(groups=typed(data, Mapping[str, GroupLayout], "layout"))
+        except UserError as error:
+            raise LayoutError(f"not an observation layout: {error}") from error
 
     def _group(self, name: str) -> GroupLayout:
         if name not in self.groups:
@@ -224,12 +232,3 @@ class ObservationLayout:
             lines.append(f"  {columns:<8}{term.name:<18} x{','.join(scales)}")
             start += term.width
         return lines
-
-
-def _term_from_dict(data: Mapping[str, Any]) -> TermLayout:
-    scale = data["scale"]
-    return TermLayout(
-        name=data["name"],
-        width=data["width"],
-        scale=tuple(scale) if isinstance(scale, list | tuple) else scale,
-    )

@@ -10,6 +10,7 @@ curves learn of it by asking it.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
+from rl_sim_env.learning.structure import require_like
 from rl_sim_env.learning.symmetry import Symmetry
 
 Tree = Any
@@ -300,9 +302,22 @@ class ActingLearner(Learner):
 
 def _load_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Load an optimiser's moments; its rates stay those of the configuration."""
+    require_like(state, {"state": {}}, "optimizer")
+    if state["state"]:
+        require_like(state["state"], _moments_after_a_step(optimizer), "optimizer.state")
     own_groups = optimizer.state_dict()["param_groups"]
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**state, "param_groups": own_groups})
     # load_state_dict() made copies, but schedules write to the original tensors.
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
+
+
+def _moments_after_a_step(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
+    """What an optimiser keeps of each parameter, which it has nothing of before its first step."""
+    trial = copy.deepcopy(optimizer)
+    for group in trial.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    trial.step()
+    return trial.state_dict()["state"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from rl_sim_env.learning.distribution import Gaussian
 from rl_sim_env.learning.estimation import Estimate, EstimationTargets
 from rl_sim_env.learning.estimator import ESTIMATE, LATENT, Estimator
 from rl_sim_env.learning.layout import ObservationLayout
+from rl_sim_env.learning.structure import require_like
 
 POLICY_STATE = "policy_state_dict"
 """Key of the policy in the algorithm's saved state."""
@@ -152,6 +154,7 @@ class AmpVaePolicy(nn.Module):
         num_actions: int,
         cfg: AmpVaeRunnerCfg,
         device: str,
+        source: Path | str = "what was saved",
     ) -> AmpVaePolicy:
         """Rebuild the policy from what the algorithm saved, without anything else of it.
 
@@ -161,11 +164,14 @@ class AmpVaePolicy(nn.Module):
             num_actions: Number of actions.
             cfg: Configuration it was trained with.
             device: Where the policy runs.
+            source: Where it was read from, for the message.
 
         Raises:
-            UserError: A network of it cannot be found.
+            UserError: A network of it cannot be found, or what was saved is not that of these
+                networks.
         """
         policy = cls.build(layout, num_actions, cfg)
+        require_like(saved, {POLICY_STATE: policy.state_dict()}, f"{source}: algorithm")
         policy.load_state_dict(saved[POLICY_STATE])
         return policy.to(device).eval()
 

@@ -21,7 +21,7 @@ from tensordict import TensorDict
 
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
-from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.errors import Notice, UserError, found_in
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -37,6 +37,7 @@ from rl_sim_env.learning.rescue import Rescue
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.learning.stop_signals import StopSignals
+from rl_sim_env.learning.structure import MisfitError
 from rl_sim_env.learning.training_env import Breakdowns, TrainingEnv
 
 _MAX_BROKEN_SHARE = 0.01
@@ -237,19 +238,20 @@ class AmpVaeRunner:
         checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
         try:
             self.alg.load(checkpoint.algorithm)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
-        except RuntimeError as error:
+        except MisfitError as error:
             changed = "; ".join(checkpoint.config_differences(self.cfg))
             raise UserError(
                 f"{path}: its networks do not fit the configuration ({changed or error}); "
                 "train with the settings of the checkpoint, or anew"
             ) from error
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
         self.current_learning_iteration = checkpoint.iteration
         self.total_steps = checkpoint.total_steps
         self.total_seconds = checkpoint.total_seconds
         self.progress = checkpoint.progress
-        self._load_process(path, checkpoint.processes, episodes)
+        with found_in(path):
+            self._load_process(path, checkpoint.processes, episodes)
 
     def _load_process(self, path: Path, saved: list[dict[str, Any]], episodes: bool) -> None:
         """Continue with what this process has of its own."""
@@ -271,7 +273,7 @@ class AmpVaeRunner:
         self._begins_episodes = not_loaded is not None
         # A process more than were saved keeps its own seed: no two may draw the same numbers.
         if rank < len(saved):
-            restore_random_state(own["random"], self.device)
+            restore_random_state(own.get("random"), self.device)
 
     def _iterate(self, obs: TensorDict, stop: StopSignals) -> tuple[TensorDict, _Report] | None:
         """Run one rollout and one update; None if a signal ended the rollout."""

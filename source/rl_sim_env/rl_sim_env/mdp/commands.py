@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from mjlab.utils.lab_api.math import wrap_to_pi
 from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE, Range
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.observations import base_ang_vel_z, base_lin_vel_xy
+from rl_sim_env.typed import typed
 
 if TYPE_CHECKING:
     import viser
@@ -281,10 +283,17 @@ class TerrainVelocityCommand(CommandTerm):
         return {"level": dict(zip(self.family_names, self.level.tolist(), strict=True))}
 
     def load_training_state(self, state: dict[str, dict[str, float]]) -> None:
-        """Restore :meth:`training_state`; families that it does not know keep their level."""
+        """Restore :meth:`training_state`; families that it does not know keep their level.
+
+        Raises:
+            UserError: It is of another form.
+        """
+        levels = typed(state.get("level"), dict[str, float], "command.level")
         for index, name in enumerate(self.family_names):
-            if name in state["level"]:
-                self.level[index] = state["level"][name]
+            if not math.isfinite(level := levels.get(name, 0.0)):
+                raise UserError(f"command.level.{name} is {level}; it must be finite")
+            if name in levels:
+                self.level[index] = level
         # What the running episodes have shown so far was under other levels.
         self._clear_statistics(slice(None))
 

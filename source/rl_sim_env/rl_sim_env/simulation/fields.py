@@ -176,9 +176,17 @@ def different(values: torch.Tensor, default: torch.Tensor) -> dict[str, torch.Te
 def with_differences(
     default: torch.Tensor, shape: torch.Size, saved: Mapping[str, torch.Tensor]
 ) -> torch.Tensor:
-    """The field, of a shape (worlds, ...), that :func:`different` returned ``saved`` of."""
+    """The field, of a shape (worlds, ...), that :func:`different` returned ``saved`` of.
+
+    Raises:
+        ValueError: It is of another field.
+    """
     flat = default.flatten().repeat(shape[0], 1)
-    flat[:, saved["columns"].to(flat.device)] = saved["values"].to(flat.device)
+    columns, values = saved["columns"], saved["values"]
+    fits = values.shape == (shape[0], len(columns))
+    if not fits or (len(columns) and not 0 <= columns.min() <= columns.max() < flat.shape[1]):
+        raise ValueError("its physics is that of another model")
+    flat[:, columns.to(flat.device)] = values.to(flat.device)
     return flat.view(shape)
 
 

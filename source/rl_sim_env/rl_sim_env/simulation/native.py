@@ -214,12 +214,15 @@ class NativeSimulation(Simulation):
         Raises:
             ValueError: It is of other worlds or fields; nothing has changed.
         """
-        fields = self._randomized_fields
-        if state["states"].shape != self._states.shape or state["model"].keys() != set(fields):
+        views = {name: self._expanded_views[name] for name in self._randomized_fields}
+        if state["states"].shape != self._states.shape or state["model"].keys() != views.keys():
             raise ValueError("its physics is that of another simulation")
-        for name in fields:
-            view, default = self._expanded_views[name], self.get_default_field(name)
-            view.copy_(with_differences(default, view.shape, state["model"][name]))
+        values = {
+            name: with_differences(self.get_default_field(name), view.shape, state["model"][name])
+            for name, view in views.items()
+        }
+        for name, view in views.items():
+            view.copy_(values[name])
         self.recompute_constants(RecomputeLevel.set_const)
         self._states.copy_(state["states"])
         # Fields show a state once something was computed from it, which leaves it as it is.

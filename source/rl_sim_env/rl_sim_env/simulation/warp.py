@@ -131,11 +131,15 @@ class WarpSimulation(Simulation):
             != {name: field.shape for name, field in data.items()}
         ) or state["model"].keys() != self.expanded_fields:
             raise ValueError("its physics is that of another simulation")
+        fields = {name: getattr(self.model, name) for name in state["model"]}
+        values = {
+            name: with_differences(self.get_default_field(name), field.shape, state["model"][name])
+            for name, field in fields.items()
+        }
         for name, field in own.items():
             field[:] = data[name].to(self.device)
-        for name, saved in state["model"].items():
-            field = getattr(self.model, name)
-            field[:] = with_differences(self.get_default_field(name), field.shape, saved)
+        for name, field in fields.items():
+            field[:] = values[name]
         self.forward()
 
     def launch_all(self) -> None:

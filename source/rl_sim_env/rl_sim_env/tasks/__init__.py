@@ -17,6 +17,7 @@ from rl_sim_env.tasks.registry import (
     make_env_cfg,
     register_task,
     register_walking_tasks,
+    require_arguments,
     robots,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "make_env_cfg",
     "register_task",
     "register_walking_tasks",
+    "require_arguments",
     "robots",
 ]
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import gymnasium
 
+from rl_sim_env.configuration.hints import parameter_type, parameters
+from rl_sim_env.configuration.limits import require_known
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -20,6 +23,7 @@ from rl_sim_env.tasks.payload_walking import (
     walking_env_cfg,
     walking_runner_cfg,
 )
+from rl_sim_env.typed import typed
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -177,3 +181,21 @@ def make_env_cfg(
     if arm is not None:
         robot = robot.with_boom_mode(arm)
     return task.env_cfg(robot)
+
+
+def require_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that :func:`make_env_cfg` does not take, and a model that is not there.
+
+    Args:
+        arguments: Arguments by name, as a file or a user gives them.
+
+    Raises:
+        UserError: One is unknown or of another type, or there is no such file.
+    """
+    _, known = parameters(make_env_cfg)
+    for name, value in arguments.items():
+        require_known("an argument of the task", name, known - {"task_id"})
+        typed(value, parameter_type(make_env_cfg, name), f"the task's argument {name}")
+    path = arguments.get("mjcf_path")
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"robot model {path}: no such file; say where it is with --mjcf FILE")
