@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_sim_env.configuration import (
+    AGENT,
+    ENV,
     NOTHING,
     AppliedSetting,
     Restored,
@@ -35,9 +37,6 @@ from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
 from rl_sim_env.tasks import family_ids, find_task, make_env_cfg
-
-ENV, AGENT = "env", "agent"
-"""What settings begin with: environment and trainer."""
 
 MODEL_ARGUMENT = "mjcf_path"
 """Argument of tasks that says where the robot's model is."""

@@ -15,17 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from rl_sim_env.cli.options import (
-    DEFAULT_TASK,
-    POLICIES,
-    ExperimentOptions,
-    RobotOptions,
-    TaskOptions,
-    find_checkpoint,
-    require_positive,
-    tell_differences,
-)
-from rl_sim_env.cli.program import check_counts, quiet, run_program
+from rl_sim_env.cli.evaluate_options import EvaluateOptions
+from rl_sim_env.cli.options import POLICIES, find_checkpoint, tell_differences
+from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import OUTPUTS
@@ -79,50 +71,6 @@ SPEED_WINDOW = 120.0
 
 SUMMARY_FIGURES = 3
 """Figures of each section on the console."""
-
-
-@dataclass(kw_only=True)
-class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
-    """Measure a trained policy and write a report: figures, plots and a web page."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task to evaluate on."""
-
-    checkpoint: str | None = None
-    """Policy to evaluate: file, file name in the run, run folder or experiment folder, or the
-    exported policy_no_history.onnx; default: the newest of the run."""
-
-    output: Path | None = None
-    """Folder of the report; an earlier report there is replaced when all is measured. Until then,
-    what is measured stands beside it in a folder that ends in .unfinished. Default: report, beside
-    the checkpoint, and for the policy of the checkout in the working directory."""
-
-    protocols: tuple[str, ...] = ()
-    """What to measure, by name; default: everything."""
-
-    seeds: tuple[int, ...] | None = None
-    """Seeds of the walks, over which figures spread; default: 0 to 4."""
-
-    robots: int | None = None
-    """Robots in each walk; default: what suits the device."""
-
-    seconds: float | None = None
-    """Length of a walk [s]; default: what suits the device."""
-
-    survival_seconds: float | None = None
-    """Length of a survival walk [s]; default: what suits the device."""
-
-    quick: bool = False
-    """A minute's try with a few robots; its figures mean little."""
-
-    def __post_init__(self) -> None:
-        check_counts(robots=self.robots)
-        require_positive(seconds=self.seconds, survival_seconds=self.survival_seconds)
-        if self.seeds is not None and (
-            not self.seeds or min(self.seeds) < 0 or len({*self.seeds}) < len(self.seeds)
-        ):
-            given = " ".join(map(str, self.seeds))
-            raise UserError(f"--seeds {given}: give different whole numbers from 0")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from rl_sim_env.cli.options import (
-    ExperimentOptions,
-    RobotOptions,
-    TaskOptions,
-    find_checkpoint,
-    require_positive,
-    tell_differences,
-)
+from rl_sim_env.cli.options import find_checkpoint, tell_differences
+from rl_sim_env.cli.play_options import PlayOptions
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
-from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
@@ -28,68 +19,12 @@ from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
-from rl_sim_env.viewer.page import THIS_MACHINE, address, open_page
+from rl_sim_env.viewer.page import address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
-from rl_sim_env.viewer.video import check_video_path, record
+from rl_sim_env.viewer.video import record
 
-DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
 DEFAULT_VIDEO_STEPS = 400
-
-
-@dataclass(kw_only=True)
-class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
-    """Watch a policy, or the motion clips that AMP learns from."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task to play on."""
-
-    num_envs: int | None = None
-    """Robots; default: the task's own number."""
-
-    p_boot_mean: float = 1.0
-    """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
-    linear blend, which training never showed it."""
-
-    duration: float | None = None
-    """Simulated time after which to end [s]; default: never."""
-
-    video: Path | None = None
-    """Write a video, FILE.mp4, instead of opening the viewer."""
-
-    video_length: int | None = None
-    """Control steps in the video; default: the duration, or 400, or every clip once."""
-
-    headless: bool = False
-    """No viewer: only play for the duration, and print the figures."""
-
-    real_time: bool = False
-    """Accepted for the commands people have; the viewer keeps real time anyway."""
-
-    host: str = THIS_MACHINE
-    """Address that the viewer's page listens at; 0.0.0.0 lets others watch and steer, too."""
-
-    port: int | None = None
-    """Port of the viewer's page; default: 8080, or the next one that is free."""
-
-    seed: int = 42
-    """Seed of all random numbers."""
-
-    motions: tuple[str, ...] | None = None
-    """Motion clips to show: files, folders or patterns; default: generated clips."""
-
-    def __post_init__(self) -> None:
-        require_positive(
-            num_envs=self.num_envs, duration=self.duration, video_length=self.video_length
-        )
-        if not 0.0 <= self.p_boot_mean <= 1.0:
-            raise UserError(
-                f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
-            )
-        if self.headless and self.video is None and self.duration is None:
-            raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
-        if self.video is not None:
-            check_video_path(self.video)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

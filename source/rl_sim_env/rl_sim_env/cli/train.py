@@ -6,20 +6,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from rl_sim_env.cli.options import (
-    LOG_ROOT,
-    ExperimentOptions,
-    RobotOptions,
-    TaskOptions,
-    tell_differences,
-)
-from rl_sim_env.cli.program import check_counts, quiet, run_program
+from rl_sim_env.cli.options import LOG_ROOT, tell_differences
+from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.train_options import TrainOptions
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError
@@ -47,55 +40,6 @@ EVALUATION_ROBOTS = 128
 EVALUATION_SECONDS = 20.0
 
 
-@dataclass(kw_only=True)
-class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
-    """Train a policy."""
-
-    num_envs: int | None = None
-    """Robots per process; default: the task's own number."""
-
-    seed: int | None = None
-    """Seed of all random numbers; -1 draws one."""
-
-    max_iterations: int | None = None
-    """Iterations to train."""
-
-    max_minutes: float | None = None
-    """Wall-clock limit [min]."""
-
-    distributed: bool = False
-    """One of several processes that torchrun started."""
-
-    headless: bool = False
-    """Accepted for the commands people have; training never opens a window."""
-
-    run_name: str = ""
-    """Appended to the time stamp that names the run's folder."""
-
-    resume: bool = False
-    """Continue the newest run, or the one that load_run and checkpoint name."""
-
-    logger: Literal["tensorboard", "wandb"] | None = None
-    """Where the curves go."""
-
-    log_project_name: str | None = None
-    """Project name for W&B."""
-
-    motions: tuple[str, ...] | None = None
-    """Motion clips to learn from: files, folders or patterns; default: generated clips."""
-
-    evaluate: bool = False
-    """End with a short evaluation."""
-
-    rescue_dir: Path | None = None
-    """Where checkpoints go that the run's folder does not take, because its disk is full or gone;
-    default: the system's temporary folder."""
-
-    export_on_save: bool = False
-    """Export each saved checkpoint to ONNX, below exported/ in the run's folder; each takes a few
-    seconds of the training time."""
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the training program."""
     run_program(TrainOptions, train, argv, prog="rl-sim-env train")
@@ -108,7 +52,6 @@ def train(options: TrainOptions) -> None:
         UserError: Something in the options or the surroundings is wrong.
     """
     task = find_task(options.task)
-    check_counts(num_envs=options.num_envs)
     if options.rescue_dir is not None:
         _make_rescue_dir(options.rescue_dir)
     env_settings, agent_settings = split_settings(options.settings)
