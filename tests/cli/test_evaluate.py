@@ -102,6 +102,7 @@ def test_what_was_measured_outlives_an_end_before_the_last_protocol(run_folder, 
         "other": Protocol(run=interrupted, seconds=lambda cfg: 0.04),
     }
     monkeypatch.setattr(evaluate, "PROTOCOLS", protocols)
+    monkeypatch.setattr(evaluate_options, "PROTOCOL_NAMES", tuple(protocols))
     evaluate.main([*SMALL, "--seeds", "0", "--protocols", "height"])
     earlier = (run_folder / "report" / "report.json").read_text()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
