@@ -8,7 +8,7 @@ of the command line. What comes later counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -329,6 +329,10 @@ class TrainerOptions:
     settings: Sequence[str] = ()
     """Settings, as ``agent.path=value``."""
 
+    finetune: bool = False
+    """Whether only the policy of a checkpoint goes on, on any task of its family: its networks ask
+    for the learners of the task that it was trained on."""
+
 
 def configure_trainer(
     options: TrainerOptions, resumed: Checkpoint | None = None
@@ -348,6 +352,9 @@ def configure_trainer(
     cfg, restored = find_task(options.task).runner_cfg(), Restored()
     if resumed is not None:
         default = find_task(resumed.task).runner_cfg()
+        if options.finetune:
+            of_the_run = {name: getattr(cfg, name) for name in AGENT_OF_THE_RUN}
+            cfg = replace(find_task(resumed.task).runner_cfg(), **of_the_run)
         restored = restore(cfg, default, resumed.config, left_out=AGENT_OF_THE_RUN)
     for name, value in options.given.items():
         if value is not None:

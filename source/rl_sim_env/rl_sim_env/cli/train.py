@@ -13,6 +13,7 @@ import torch
 from rl_sim_env.cli.options import LOG_ROOT, tell_differences
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.cli.train_options import TrainOptions
+from rl_sim_env.cli.training_words import relative, tell_plan, tell_what_next
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError
@@ -58,16 +59,15 @@ def train(options: TrainOptions) -> None:
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
         trainer = _trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
-        path, resumed, training = None, None, None
-        if options.resume or options.load_run or options.checkpoint:
-            root = LOG_ROOT / cfg.experiment_name
-            path = resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
-            resumed = Checkpoint.load(path)
+        path, start, training = _starting_point(options, cfg), None, None
+        if path is not None:
+            start = Checkpoint.load(path)
             if processes.is_main:
-                print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
+                what = "fine-tuning" if options.finetune else "continuing"
+                print(f"{what} {path}: iteration {start.iteration}", flush=True)
                 remove_leftovers(path.parent)
-            training = Training.of(resumed, path, options.task)
-            cfg, differences = configure_trainer(trainer, resumed)
+            training = Training.of(start, path, options.task)
+            cfg, differences = configure_trainer(trainer, start)
         setup = configure_env(
             EnvOptions(
                 task=options.task,
@@ -82,6 +82,7 @@ def train(options: TrainOptions) -> None:
         )
         if processes.is_main:
             tell_differences((*setup.differences, *differences))
+            tell_plan(setup, cfg, processes.world_size)
         torch.set_float32_matmul_precision("high")
         with quiet():
             env = build_vec_env(setup)
@@ -93,8 +94,15 @@ def train(options: TrainOptions) -> None:
             on_save=_export_or_warn if options.export_on_save else None,
         )
         runner.rescue_dir = options.rescue_dir
-        if path is not None:
-            runner.load(path, tasks=family_ids(task.family))
+        if start is not None and path is not None:
+            tasks = family_ids(task.family)
+            if options.finetune:
+                runner.load_policy(path, tasks=tasks)
+                # Commands as far as its training got.
+                trained = start.processes[0]["env"]
+                env.unwrapped.velocity_command.load_training_state(trained["command"])
+            else:
+                runner.load(path, tasks=tasks)
         iterations_left = cfg.max_iterations - (runner.current_learning_iteration + 1)
         runner.require_iterations(iterations_left)
         # Only now, when nothing is left to be refused: no run, no folder.
@@ -104,10 +112,29 @@ def train(options: TrainOptions) -> None:
             else None
         )
         runner.log_dir = processes.broadcast(folder)
-        runner.learn(iterations_left)
+        if folder is not None:
+            print(f"logs in {folder} (tensorboard --logdir {relative(folder.parent)})", flush=True)
+        try:
+            runner.learn(iterations_left)
+        except SystemExit:
+            if processes.is_main:
+                tell_what_next(runner.last_saved, options.task)
+            raise
         env.close()
         if options.evaluate and processes.is_main:
             evaluate(runner, setup)
+        if processes.is_main:
+            tell_what_next(runner.last_saved, options.task)
+
+
+def _starting_point(options: TrainOptions, cfg: AmpVaeRunnerCfg) -> Path | None:
+    """Checkpoint that training goes on from, or whose policy it begins with."""
+    root = LOG_ROOT / cfg.experiment_name
+    if options.finetune:
+        return resolve_checkpoint(options.finetune, root=root)
+    if options.resume or options.load_run or options.checkpoint:
+        return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+    return None
 
 
 def evaluate(runner: AmpVaeRunner, setup: EnvSetup) -> None:
@@ -132,6 +159,7 @@ def evaluate(runner: AmpVaeRunner, setup: EnvSetup) -> None:
             seed=runner.cfg.seed,
         )
     )
+    print(f"evaluating {EVALUATION_ROBOTS} robots for {EVALUATION_SECONDS:g} s", flush=True)
     with quiet():
         env = build_vec_env(evaluation)
     policy = runner.alg.get_inference_policy()
@@ -187,4 +215,5 @@ def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerO
         },
         motion_paths=options.motions,
         settings=settings,
+        finetune=bool(options.finetune),
     )

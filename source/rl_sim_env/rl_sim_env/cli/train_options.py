@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from rl_sim_env.cli.options import Clips, ExperimentOptions, Flag, RobotOptions, TaskOptions, Unset
 from rl_sim_env.cli.program import check_counts
 from rl_sim_env.configuration import AGENT, ENV
+from rl_sim_env.errors import UserError
 
 
 @dataclass(kw_only=True)
@@ -39,6 +40,10 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     resume: Flag = False
     """Continue the newest run, or the one that load_run and checkpoint name."""
 
+    finetune: Unset[str] = None
+    """Policy to begin a new run with, such as policies/grq20_v2d3: file, run folder or experiment
+    folder. Optimisers, critic, discriminator and schedules are new."""
+
     logger: Unset[Literal["tensorboard", "wandb"]] = None
     """Where the curves go."""
 
@@ -64,3 +69,8 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(num_envs=self.num_envs)
+        if self.finetune and (self.resume or self.load_run or self.checkpoint):
+            raise UserError(
+                "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "
+                "give one of them"
+            )
