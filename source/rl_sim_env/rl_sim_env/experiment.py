@@ -27,11 +27,11 @@ from rl_sim_env.configuration import (
     settings_for,
     to_plain,
 )
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv, AmpVaeVecEnv
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.distributed import Distributed, resolve_device
+from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
@@ -251,40 +251,6 @@ def build_vec_env(setup: EnvSetup) -> AmpVaeVecEnv:
     env = build_env(setup)
     with blamed_on(setup.settings):
         return AmpVaeVecEnv(env)
-
-
-def make_gym_env(
-    task_id: str,
-    num_envs: int,
-    *,
-    device: str | None = None,
-    seed: int | None = None,
-    render_mode: str | None = None,
-    **arguments: Any,
-) -> AmpVaeGymEnv:
-    """Environment of a task for gymnasium: what ``gymnasium.make_vec`` calls.
-
-    Args:
-        task_id: Id of the task.
-        num_envs: Number of robots.
-        device: ``cpu`` or ``cuda:N``; CUDA where there is any, if left out.
-        seed: Seed of the terrain's and the robots' randomness; a random one if left out.
-        render_mode: ``rgb_array`` or None.
-        **arguments: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
-
-    Raises:
-        UserError: There is no such task or device, or ``num_envs`` is not positive.
-    """
-    setup = configure_env(
-        EnvOptions(
-            task=task_id,
-            device=resolve_device(device),
-            arguments=arguments,
-            num_envs=num_envs,
-            seed=seed,
-        )
-    )
-    return AmpVaeGymEnv(build_env(setup, render_mode))
 
 
 def build_policy(

@@ -75,7 +75,8 @@ def register_task(task_id: str, task: Task) -> None:
     _TASKS[task_id] = task
     gymnasium.register(
         id=task_id,
-        vector_entry_point="rl_sim_env.experiment:make_gym_env",
+        entry_point="rl_sim_env.gymnasium_envs:make_env",
+        vector_entry_point="rl_sim_env.gymnasium_envs:make_vec_env",
         kwargs={"task_id": task_id},
     )
 
