@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rl_sim_env.cli import evaluate
+from rl_sim_env.cli import evaluate, evaluate_options
 from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario
 from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
@@ -57,9 +57,14 @@ def height(arena: Arena, cfg: EvaluationCfg) -> Section:
 
 @pytest.fixture
 def only_height(monkeypatch):
+    monkeypatch.setattr(evaluate_options, "PROTOCOL_NAMES", ("height", "other"))
     monkeypatch.setattr(
         evaluate, "PROTOCOLS", {"height": Protocol(run=height, seconds=lambda cfg: 0.04)}
     )
+
+
+def test_the_names_that_options_and_help_know_are_those_of_the_protocols():
+    assert (*PROTOCOLS, OUTSIDE) == evaluate_options.PROTOCOL_NAMES
 
 
 @pytest.mark.usefixtures("only_height")
@@ -97,6 +102,7 @@ def test_what_was_measured_outlives_an_end_before_the_last_protocol(run_folder, 
         "other": Protocol(run=interrupted, seconds=lambda cfg: 0.04),
     }
     monkeypatch.setattr(evaluate, "PROTOCOLS", protocols)
+    monkeypatch.setattr(evaluate_options, "PROTOCOL_NAMES", tuple(protocols))
     evaluate.main([*SMALL, "--seeds", "0", "--protocols", "height"])
     earlier = (run_folder / "report" / "report.json").read_text()
     with pytest.raises((KeyboardInterrupt, SystemExit)):

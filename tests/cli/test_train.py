@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from rl_sim_env.cli import train
+from rl_sim_env.cli.main import COMMANDS
+from rl_sim_env.cli.options import POLICIES
+from rl_sim_env.cli.program import parse_options
+from rl_sim_env.learning.checkpoint import Checkpoint
 
 RUN = (
     *("--task", "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0", "--device", "cpu"),
@@ -36,12 +41,12 @@ def test_networks_are_not_trained_on_with_numbers_that_mean_something_else(
         "env.decimation was 3, is 5",
         "FL_hip_joint.stiffness was 70.0, is 40.0",
         "agent.vae.targets.com.factor was 10.0, is 5",
-        "--fine_tune",
+        "--finetune",
     ):
         assert told in refusal
     assert "max_delay" not in refusal and "gamma" not in refusal
-    # On purpose, yes; but nobody is in mid-walk then.
-    train.main((*more, *changes, "--fine_tune"))
+    # What leaves the meaning of numbers may change; but nobody is in mid-walk then.
+    train.main((*more, changes[3], changes[-1]))
     output = capsys.readouterr()
     assert "all robots begin new episodes: the environment is another" in output.out + output.err
     # The environment is as it was after the first run: its episodes go on.
@@ -56,6 +61,15 @@ def test_a_run_that_is_done_is_not_continued_and_gets_no_second_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     train.main(RUN)
+    told = capsys.readouterr().out
+    assert "training Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0: 2 robots on" in told
+    assert "until 15 minutes or 1 iterations" in told
+    (checkpoint,) = tmp_path.rglob("model_0.pt")
+    assert f"logs in {checkpoint.parent}" in told and f"policy: {checkpoint}" in told
+    for line in told.splitlines()[-4:]:
+        words = shlex.split(line)[2:]
+        given = parse_options(COMMANDS[words[0]].options_type, words[1:])
+        assert Path(getattr(given, "checkpoint", None) or given.runs[0]).exists()
     with pytest.raises(SystemExit) as ended:
         train.main((*RUN, "--resume"))
     assert ended.value.code == 2
@@ -63,3 +77,25 @@ def test_a_run_that_is_done_is_not_continued_and_gets_no_second_folder(
     (experiment,) = (tmp_path / "logs" / "rsl_rl").iterdir()
     (run,) = experiment.iterdir()
     assert (run / "model_0.pt").is_file()
+
+
+def test_the_shipped_policy_can_be_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = next((POLICIES / "grq20_v2d3").glob("model_*.pt"))
+    small = ("agent.num_steps_per_env=2", "agent.amp.batch_size=32", "agent.amp.replay_size=1000")
+    train.main((*RUN, "--finetune", str(shipped), *small))
+    assert f"fine-tuning {shipped}: iteration" in capsys.readouterr().out
+    tuned = Checkpoint.load(next(tmp_path.rglob("model_0.pt")))
+    of_before = Checkpoint.load(shipped)
+    assert tuned.iteration == 0 and "learners" in tuned.algorithm
+    # Its estimator has the sizes of its training, and commands are as wide as they had become.
+    assert tuned.config["vae"]["memory_cell"] == of_before.config["vae"]["memory_cell"]
+    assert tuned.processes[0]["env"]["command"]["level"]["plane_run"] == pytest.approx(1.0)
+
+
+def test_a_run_is_either_continued_or_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train.main((*RUN, "--resume", "--finetune", "policies/grq20_v2d3"))
+    assert "--finetune begins a new run" in capsys.readouterr().err

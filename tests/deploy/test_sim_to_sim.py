@@ -11,7 +11,7 @@ import pytest
 from grq20 import MJCF_PATH
 from rl_sim_env.deploy.onnx_export import POLICY_FILE
 from rl_sim_env.deploy.sim_to_sim import SensorNoise, rollout
-from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 
 SILENCE = SensorNoise(
     base_ang_vel=0.0, projected_gravity=0.0, joint_pos=0.0, joint_vel=0.0, joint_torques=0.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from rl_sim_env.envs import AmpVaeGymEnv
@@ -20,8 +19,7 @@ TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
 
 
 def make(num_envs: int, **kwargs):
-    with contextlib.redirect_stdout(io.StringIO()):
-        return gymnasium.make_vec(TASK, num_envs=num_envs, device="cpu", **kwargs)
+    return gymnasium.make_vec(TASK, num_envs=num_envs, device="cpu", **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +108,45 @@ def test_padding_environment_of_fixed_shapes_stays_hidden(make_env):
     assert all(len(of) == 3 for of in (*obs.values(), *results, *infos["final_obs"].values()))
     per_robot = ("_final_obs", "style_scale", "state_is_valid")
     assert [len(infos[name]) for name in per_robot] == [3, 3, 3]
+
+
+def test_actions_that_are_not_finite_are_refused(env):
+    env.reset()
+    for value in (np.nan, np.inf):
+        with pytest.raises(UserError, match="NaN or infinity"):
+            env.step(np.full((4, 12), value))
+
+
+def test_arrays_are_given_on_request():
+    env = make(2, seed=1, numpy=True)
+    obs, _ = env.reset(seed=1)
+    for values in (obs, env.step(env.action_space.sample())[0]):
+        assert all(space.contains(values[name]) for name, space in env.observation_space.items())
+    *_, reward, terminated, truncated, infos = env.step(np.zeros((2, 12)))
+    for array in (reward, terminated, truncated, infos["final_obs"]["amp_obs"]):
+        assert isinstance(array, np.ndarray) and len(array) == 2
+    env.close()
+
+
+def test_one_robot_is_a_plain_environment():
+    env = gymnasium.make(TASK, seed=1)
+    check_env(env.unwrapped, skip_render_check=True)
+    first, _ = env.reset(seed=3)
+    vec_env = env.unwrapped.vec_env.env
+    vec_env.episode_length_buf[0] = vec_env.max_episode_length - 2
+    before, _, _, truncated, _ = env.step(np.zeros(12))
+    assert not truncated
+    last, _, terminated, truncated, _ = env.step(np.zeros(12))
+    assert truncated and not terminated
+    # What ended is seen to its end, not what begins anew.
+    width = last["actor_obs"].size
+    assert np.array_equal(last["vae_obs"][:-width], before["vae_obs"][width:])
+    assert np.array_equal(last["vae_obs"][-width:], last["actor_obs"])
+    again, _ = env.reset(seed=3)
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    env.close()
+
+
+def test_making_an_environment_prints_nothing(capsys):
+    gymnasium.make_vec(TASK, num_envs=1, device="cpu").close()
+    assert capsys.readouterr().out == ""

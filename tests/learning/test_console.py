@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -16,6 +17,7 @@ from rl_sim_env.learning.console import (
     IterationSummary,
     TrainingConsole,
     format_block,
+    pace,
     render_panel,
 )
 
@@ -139,3 +141,19 @@ def test_a_terminal_gets_a_panel_that_stays(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\x1b[" in text
     assert text.count("iteration 4/1500") >= 1
     assert "SIGTERM: training ends" in text
+
+
+def test_the_pace_says_what_an_iteration_means_for_the_whole():
+    shown = summary(iteration=3, total=103)
+    assert pace(shown) == "an iteration takes 2 s here; to the end: 100 iterations, 0:03:20"
+    assert pace(replace(shown, limit_s=105.0)).endswith("0:00:40, enough for 20 iterations")
+    assert "fewer robots (--num_envs)" in pace(summary(iteration=3, total=100_003))
+
+
+def test_the_pace_is_told_once_after_the_first_iterations():
+    stream = io.StringIO()
+    console = TrainingConsole("run", stream=stream)
+    for iteration in range(1, 6):
+        console.show(summary(iteration=iteration))
+        assert ("an iteration takes" in stream.getvalue()) == (iteration >= 3)
+    assert stream.getvalue().count("an iteration takes") == 1

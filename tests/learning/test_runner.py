@@ -74,6 +74,28 @@ def test_a_resumed_run_continues_bit_identically(tmp_path: Path) -> None:
         assert continued[tag] == [point for point in curves[tag] if point[0] >= 3]
 
 
+def test_a_policy_without_its_trainer_can_be_trained_on(tmp_path: Path) -> None:
+    trained = make_runner(tmp_path)
+    trained.learn(2)
+    path = tmp_path / "alone.pt"
+    Checkpoint.load(tmp_path / "model_1.pt").policy_only().save(path)
+    torch.manual_seed(99)
+    tuned = make_runner(tmp_path / "tuned")
+    with pytest.raises(UserError, match="without its trainer"):
+        tuned.load(path)
+    critic = [each.clone() for each in ppo_of(tuned.alg).critic.parameters()]
+    tuned.load_policy(path)
+    saved = Checkpoint.load(path).algorithm["policy_state_dict"]
+    for state in (tuned.alg.get_inference_policy(), tuned.alg._policy):
+        for name, value in state.state_dict().items():
+            assert torch.equal(value, saved[name]), name
+    for before, now in zip(critic, ppo_of(tuned.alg).critic.parameters(), strict=True):
+        assert torch.equal(before, now)
+    assert (tuned.current_learning_iteration, tuned.progress) == (-1, 0.0)
+    tuned.learn(1)
+    assert Checkpoint.load(tmp_path / "tuned" / "model_0.pt").iteration == 0
+
+
 def test_episodes_that_a_resume_cannot_continue_are_forgotten(tmp_path: Path) -> None:
     class ForgetfulEnv(ToyEnv):
         def load_training_state(self, saved: dict[str, Any]) -> str | None:
@@ -405,6 +427,13 @@ def test_ctrl_c_ends_a_rollout_within_a_step_and_saves_what_was_learned(tmp_path
     assert ended.value.code == 130
     assert env.steps == 20
     assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
+
+
+def test_the_first_signal_is_answered_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with StopSignals(answers=True):
+        os.kill(os.getpid(), signal.SIGINT)
+        told = capfd.readouterr().err
+    assert "SIGINT: training saves a checkpoint and ends" in told and "once more" in told
 
 
 def test_a_signal_during_the_last_save_is_not_lost(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rl_sim_env.conventions import PHYSICS_DT
-from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 
 NUM_ENVS = 64
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mjlab.asset_zoo.robots.unitree_go1 import go1_constants
 
 from reordered import reordered
 from rl_sim_env.errors import UserError
@@ -174,3 +175,16 @@ def test_who_carries_nothing_falls_on_its_trunk_alone():
     assert GO1.untouchable == ("trunk", "payload")
     bare = replace(GO1, payload=None)
     assert bare.untouchable == ("trunk",) and bare.max_load == 0.0
+
+
+def test_the_go1_has_the_model_and_the_motors_that_mjlab_describes():
+    # It is described without importing mjlab, so that a task's name costs no seconds.
+    assert GO1.mjcf_path == go1_constants.GO1_XML
+    for joint, motor in (
+        ("FR_hip_joint", go1_constants.HIP_ACTUATOR),
+        ("RL_calf_joint", go1_constants.KNEE_ACTUATOR),
+    ):
+        drive = GO1.drives[joint]
+        assert drive.effort_limit == motor.effort_limit
+        assert drive.velocity_limit == motor.velocity_limit
+        assert drive.armature == pytest.approx(motor.reflected_inertia)

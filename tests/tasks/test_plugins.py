@@ -31,8 +31,7 @@ ROBOT = """
 from pathlib import Path
 
 from rl_sim_env.robots import Drive, Leg, Robot, TrunkBox
-from rl_sim_env.tasks import register_walking_tasks
-from rl_sim_env.tasks.payload_walking import PayloadWalkingCfg
+from rl_sim_env.tasks import PayloadWalkingCfg, register_walking_tasks
 
 LEGS = tuple(
     Leg(

@@ -6,12 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from typing import Any
 
-from rl_sim_env.configuration import to_plain, unequal
+from rl_sim_env.configuration import AGENT, ENV, to_plain, unequal
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-
-ENV, AGENT = "env", "agent"
-"""What settings begin with: environment and trainer."""
 
 OF_THE_RUN = (
     "scene.num_envs",
@@ -131,7 +128,7 @@ def require_same_meaning(
     if changed:
         raise UserError(
             f"{source}: its networks have learned what other numbers mean: {'; '.join(changed)}; "
-            "leave it as it was, or, to have them learn that anew, add --fine_tune"
+            "leave it as it was, or begin a new run with its policy: --finetune"
         )
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from rl_sim_env.configuration import (
+    AGENT,
+    ENV,
     NOTHING,
     AppliedSetting,
     Restored,
@@ -27,19 +29,17 @@ from rl_sim_env.configuration import (
     to_plain,
 )
 from rl_sim_env.continuity import (
-    AGENT,
     AGENT_OF_THE_RUN,
-    ENV,
     OF_THE_RUN,
     is_of_the_policy,
     short,
     with_parts,
 )
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeGymEnv, AmpVaeVecEnv
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.learning.distributed import Distributed, resolve_device
+from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
@@ -219,40 +219,6 @@ def build_vec_env(setup: EnvSetup) -> AmpVaeVecEnv:
         return AmpVaeVecEnv(env)
 
 
-def make_gym_env(
-    task_id: str,
-    num_envs: int,
-    *,
-    device: str | None = None,
-    seed: int | None = None,
-    render_mode: str | None = None,
-    **arguments: Any,
-) -> AmpVaeGymEnv:
-    """Environment of a task for gymnasium: what ``gymnasium.make_vec`` calls.
-
-    Args:
-        task_id: Id of the task.
-        num_envs: Number of robots.
-        device: ``cpu`` or ``cuda:N``; CUDA where there is any, if left out.
-        seed: Seed of the terrain's and the robots' randomness; a random one if left out.
-        render_mode: ``rgb_array`` or None.
-        **arguments: Arguments of the task's configuration, such as ``mjcf_path`` or ``arm``.
-
-    Raises:
-        UserError: There is no such task or device, or ``num_envs`` is not positive.
-    """
-    setup = configure_env(
-        EnvOptions(
-            task=task_id,
-            device=resolve_device(device),
-            arguments=arguments,
-            num_envs=num_envs,
-            seed=seed,
-        )
-    )
-    return AmpVaeGymEnv(build_env(setup, render_mode))
-
-
 def build_policy(
     checkpoint: Checkpoint, path: Path, task_id: str, vec_env: AmpVaeVecEnv
 ) -> AmpVaePolicy:
@@ -296,6 +262,10 @@ class TrainerOptions:
     settings: Sequence[str] = ()
     """Settings, as ``agent.path=value``."""
 
+    finetune: bool = False
+    """Whether only the policy of a checkpoint goes on, on any task of its family: its networks ask
+    for the learners of the task that it was trained on."""
+
 
 def configure_trainer(
     options: TrainerOptions, resumed: Checkpoint | None = None
@@ -315,6 +285,9 @@ def configure_trainer(
     cfg, restored = find_task(options.task).runner_cfg(), Restored()
     if resumed is not None:
         default = find_task(resumed.task).runner_cfg()
+        if options.finetune:
+            of_the_run = {name: getattr(cfg, name) for name in AGENT_OF_THE_RUN}
+            cfg = replace(find_task(resumed.task).runner_cfg(), **of_the_run)
         restored = restore(cfg, default, resumed.config, left_out=AGENT_OF_THE_RUN)
     for name, value in options.given.items():
         if value is not None:
@@ -384,8 +357,6 @@ def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _model_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in (MODEL_ARGUMENT,) if name in arguments}
-
-
 
 
 def _require_what_the_policy_depends_on(restored: Restored) -> None:

@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_sim_env.cli.options import RobotOptions, TaskOptions
+from rl_sim_env.cli.options import RobotOptions, TaskOptions, Unset
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.errors import UserError
-from rl_sim_env.experiment import EnvOptions, build_vec_env, configure_env
-from rl_sim_env.hardware import device_name
-from rl_sim_env.learning.distributed import resolve_device
-from rl_sim_env.simulation.kernels import compiled_modules, kernel_cache, use_kernel_cache
 
 NUM_STEPS = 5
 """Control steps to run: some by themselves, the one that is captured, and one replay."""
@@ -26,12 +22,16 @@ class CompileOptions(TaskOptions, RobotOptions):
     It needs a GPU of the kind that will train, for kernels are made for one architecture.
     """
 
-    num_envs: int | None = None
+    num_envs: Unset[int] = None
     """Robots; default: the task's own number."""
 
-    output: Path | None = None
+    output: Unset[Path] = None
     """Folder for the kernels, which WARP_CACHE_PATH names wherever they are used; default: where
     it points now, else Warp's own below ~/.cache."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(num_envs=self.num_envs)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,7 +45,12 @@ def compile_kernels(options: CompileOptions) -> None:
     Raises:
         UserError: There is no GPU, or something in the options is wrong.
     """
-    check_counts(num_envs=options.num_envs)
+    # Only here: these imports take seconds, and a slip in the options should be told at once.
+    from rl_sim_env.experiment import EnvOptions, build_vec_env, configure_env
+    from rl_sim_env.hardware import device_name
+    from rl_sim_env.learning.distributed import resolve_device
+    from rl_sim_env.simulation.kernels import compiled_modules, kernel_cache, use_kernel_cache
+
     device = resolve_device(options.device)
     if device == "cpu":
         raise UserError(

@@ -6,16 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import tyro
 
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.algorithm import learner_figures
-from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
-from rl_sim_env.learning.console import FIGURES
 from rl_sim_env.learning.figure import Figure
-from rl_sim_env.learning.run_files import RunFiles
 
 COLUMNS = 3
 
@@ -33,6 +28,9 @@ class CurvesOptions:
     def __post_init__(self) -> None:
         if not self.runs:
             raise UserError("no run given; give the folder of a run")
+        for run in self.runs:
+            if not list(run.glob("events.out.tfevents.*")):
+                raise UserError(f"{run}: no TensorBoard curves here; give the folder of a run")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,16 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw(options: CurvesOptions) -> None:
-    """Draw the curves.
-
-    Raises:
-        UserError: The folder holds no curves.
-    """
+    """Draw the curves and say where they are."""
+    # Only here: these imports take seconds, and a slip in the options should be told at once.
+    import matplotlib
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    for run in options.runs:
-        if not list(run.glob("events.out.tfevents.*")):
-            raise UserError(f"{run}: no TensorBoard curves here; give the folder of a run")
     parts = [
         EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload() for run in options.runs
     ]
@@ -90,6 +83,11 @@ def panels_of(run: Path) -> tuple[Figure, ...]:
     Raises:
         UserError: Its configuration cannot be read, or one of its learners cannot be found.
     """
+    from rl_sim_env.learning.algorithm import learner_figures
+    from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
+    from rl_sim_env.learning.console import FIGURES
+    from rl_sim_env.learning.run_files import RunFiles
+
     agent = RunFiles.read(run).agent
     cfg = AmpVaeRunnerCfg() if agent is None else runner_cfg_from_dict(agent, str(run))
     return (*FIGURES, *learner_figures(cfg))

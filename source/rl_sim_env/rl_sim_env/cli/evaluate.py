@@ -15,17 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from rl_sim_env.cli.options import (
-    DEFAULT_TASK,
-    POLICIES,
-    ExperimentOptions,
-    RobotOptions,
-    TaskOptions,
-    find_checkpoint,
-    require_positive,
-    tell_differences,
-)
-from rl_sim_env.cli.program import check_counts, quiet, run_program
+from rl_sim_env.cli.evaluate_options import EvaluateOptions
+from rl_sim_env.cli.options import POLICIES, find_checkpoint, tell_differences
+from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import OUTPUTS
@@ -71,7 +63,6 @@ from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
-from rl_sim_env.mdp.hardware_sensors import SensorModel
 from rl_sim_env.tasks import family_ids, find_task
 
 NOT_RECORDED = "not recorded"
@@ -85,61 +76,6 @@ SPEED_WINDOW = 120.0
 
 SUMMARY_FIGURES = 3
 """Figures of each section on the console."""
-
-
-@dataclass(kw_only=True)
-class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
-    """Measure a trained policy and write a report: figures, plots and a web page."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task to evaluate on."""
-
-    checkpoint: str | None = None
-    """Policy to evaluate: file, file name in the run, run folder or experiment folder, or the
-    exported policy_no_history.onnx; default: the newest of the run."""
-
-    output: Path | None = None
-    """Folder of the report; an earlier report there is replaced when all is measured. Until then,
-    what is measured stands beside it in a folder that ends in .unfinished. Default: report, beside
-    the checkpoint, and for the policy of the checkout in the working directory."""
-
-    protocols: tuple[str, ...] = ()
-    """What to measure, by name; default: everything."""
-
-    seeds: tuple[int, ...] | None = None
-    """Seeds of the walks, over which figures spread; default: 0 to 4."""
-
-    robots: int | None = None
-    """Robots in each walk; default: what suits the device."""
-
-    seconds: float | None = None
-    """Length of a walk [s]; default: what suits the device."""
-
-    survival_seconds: float | None = None
-    """Length of a survival walk [s]; default: what suits the device."""
-
-    levels: tuple[int, ...] | None = None
-    """Levels of the terrain that robots stand on in equal shares, from 0; default: 1 to 4."""
-
-    sensors: tuple[SensorModel, ...] = ()
-    """How sensors are: ideal, as on hardware, or both; all is measured with the first, tracking and
-    estimates with each. Default: as in training."""
-
-    quick: bool = False
-    """A minute's try with a few robots; its figures mean little."""
-
-    def __post_init__(self) -> None:
-        check_counts(robots=self.robots)
-        require_positive(seconds=self.seconds, survival_seconds=self.survival_seconds)
-        for name in ("seeds", "levels"):
-            numbers = getattr(self, name)
-            if numbers is not None and (
-                not numbers or min(numbers) < 0 or len({*numbers}) < len(numbers)
-            ):
-                given = " ".join(map(str, numbers))
-                raise UserError(f"--{name} {given}: give different whole numbers from 0")
-        if len({*self.sensors}) < len(self.sensors):
-            raise UserError(f"--sensors {' '.join(self.sensors)}: name each only once")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

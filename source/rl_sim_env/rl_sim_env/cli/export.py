@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_sim_env.cli.options import DEFAULT_TASK, ExperimentOptions, find_checkpoint
+from rl_sim_env.cli.options import DEFAULT_TASK, ExperimentOptions, Flag, Unset, find_checkpoint
 from rl_sim_env.cli.program import run_program
-from rl_sim_env.deploy.onnx_export import export_folder, export_policy
-from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.errors import UserError
+from rl_sim_env.tasks import find_task
 
 
 @dataclass(kw_only=True)
@@ -19,11 +19,16 @@ class ExportOptions(ExperimentOptions):
     task: str = DEFAULT_TASK
     """Id of the task whose newest run is exported where no checkpoint is named."""
 
-    output: Path | None = None
+    output: Unset[Path] = None
     """Folder for the files; default: exported/<checkpoint>, beside the checkpoint."""
 
-    with_checkpoint: bool = False
+    with_checkpoint: Flag = False
     """Write the checkpoint, too, without what only training needs: to hand a policy on."""
+
+    def __post_init__(self) -> None:
+        find_task(self.task)
+        if self.output is not None and self.output.exists() and not self.output.is_dir():
+            raise UserError(f"--output {self.output}: is a file; give a folder for the ONNX files")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,6 +42,10 @@ def export(options: ExportOptions) -> None:
     Raises:
         UserError: There is no such checkpoint, or the files cannot be written.
     """
+    # Only here: these imports take seconds, and a slip in the options should be told at once.
+    from rl_sim_env.deploy.onnx_export import export_folder, export_policy
+    from rl_sim_env.learning.checkpoint import Checkpoint
+
     path = find_checkpoint(options, options.task)
     folder = export_folder(path) if options.output is None else options.output
     files = [*export_policy(path, folder)]

@@ -4,19 +4,104 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "train": ("rl_sim_env.cli.train", "train a policy"),
-    "compile": ("rl_sim_env.cli.compile", "compile the kernels of a GPU ahead of training"),
-    "play": ("rl_sim_env.cli.play", "watch a policy"),
-    "export": ("rl_sim_env.cli.export", "write a policy as ONNX files"),
-    "evaluate": ("rl_sim_env.cli.evaluate", "measure a policy and write a report"),
-    "curves": ("rl_sim_env.cli.curves", "draw the training curves of a run"),
-    "motions": ("rl_sim_env.cli.motions", "make, inspect, import and replay motion clips"),
-    "robot": ("rl_sim_env.cli.robot", "check a robot's file, and begin with a robot of your own"),
-    "tasks": ("rl_sim_env.cli.tasks", "list the tasks"),
+from rl_sim_env.errors import known_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command, named without importing it: that may take seconds."""
+
+    purpose: str
+    """What it is for, in a few words."""
+
+    module: str
+    """Module that has its ``main``."""
+
+    options: str
+    """Its options, as ``module:name``; importing them takes no seconds."""
+
+    example: str
+    """How it may be called, behind the program's name."""
+
+    @property
+    def main(self) -> Callable[[Sequence[str]], None]:
+        """Runs it with its arguments."""
+        return import_module(f"rl_sim_env.cli.{self.module}").main
+
+    @property
+    def options_type(self) -> Any:
+        """What its arguments are read into."""
+        module, _, name = self.options.partition(":")
+        return getattr(import_module(f"rl_sim_env.cli.{module}"), name)
+
+
+COMMANDS: dict[str, Command] = {
+    "train": Command(
+        purpose="train a policy",
+        module="train",
+        options="train_options:TrainOptions",
+        example="train --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --max_minutes 15 "
+        "env.rewards.feet_slide.weight=-0.2",
+    ),
+    "compile": Command(
+        purpose="compile the kernels of a GPU ahead of training",
+        module="compile",
+        options="compile:CompileOptions",
+        example="compile --output /shared/kernels",
+    ),
+    "play": Command(
+        purpose="watch a policy",
+        module="play",
+        options="play_options:PlayOptions",
+        example="play --num_envs 4 --checkpoint policies/grq20_v2d3",
+    ),
+    "export": Command(
+        purpose="write a policy as ONNX files",
+        module="export",
+        options="export:ExportOptions",
+        example="export --checkpoint logs/rsl_rl/grq20_v2d3_amp_vae_flat",
+    ),
+    "evaluate": Command(
+        purpose="measure a policy and write a report",
+        module="evaluate",
+        options="evaluate_options:EvaluateOptions",
+        example="evaluate --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --quick",
+    ),
+    "curves": Command(
+        purpose="draw the training curves of a run",
+        module="curves",
+        options="curves:CurvesOptions",
+        example="curves logs/rsl_rl/grq20_v2d3_amp_vae_flat/2026-01-02_03-04-05",
+    ),
+    "motions": Command(
+        purpose="make, inspect, import and replay motion clips",
+        module="motions",
+        options="motions:MotionsCommand",
+        example="motions inspect --diagram footfalls.png",
+    ),
+    "robot": Command(
+        purpose="check a robot's file, and begin with a robot of your own",
+        module="robot",
+        options="robot:RobotCommand",
+        example="robot check my_robot.xml",
+    ),
+    "tasks": Command(
+        purpose="list the tasks",
+        module="tasks",
+        options="tasks:TasksOptions",
+        example="tasks",
+    ),
+    "settings": Command(
+        purpose="list what can be set, with its value",
+        module="settings",
+        options="settings:SettingsOptions",
+        example="settings --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0 rewards weight",
+    ),
 }
-"""Module and purpose by command. Modules are imported on use: their imports take seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -34,21 +119,39 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if arguments else 2)
     name, *rest = arguments
     if name not in COMMANDS:
-        print(f"error: unknown command '{name}'\n{_usage()}", file=sys.stderr)
+        nearest = known_names(name, COMMANDS)
+        print(f"error: unknown command '{name}'; {nearest}\n{_usage()}", file=sys.stderr)
         raise SystemExit(2)
-    _load(name)(rest)
+    _run(name, rest)
 
 
-def _load(name: str) -> Callable[[Sequence[str]], None]:
-    from importlib import import_module
+def _run(name: str, arguments: Sequence[str]) -> None:
+    from rl_sim_env.cli.program import one_line_errors, parse_options, until_nobody_reads
 
-    from rl_sim_env.cli.program import one_line_errors
-
+    command = COMMANDS[name]
     # With the tasks come packages of others, some of which may be broken.
-    with one_line_errors():
-        return import_module(COMMANDS[name][0]).main
+    with until_nobody_reads(), one_line_errors():
+        # A first reading, for help and slips alone: behind it come imports that take seconds.
+        parse_options(
+            command.options_type, arguments, prog=f"rl-sim-env {name}", notes=_notes(name)
+        )
+        run = command.main
+    run(arguments)
+
+
+def _notes(name: str) -> str:
+    """What the help says beside the options."""
+    lines = [f"example: rl-sim-env {COMMANDS[name].example}"]
+    if hasattr(COMMANDS[name].options_type, "task"):
+        from rl_sim_env.tasks import TASKS
+
+        lines += [
+            "settings: rl-sim-env settings --task TASK lists all, with their values",
+            f"tasks: {', '.join(TASKS)}",
+        ]
+    return "\n\n".join(lines)
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<10}{command.purpose}" for name, command in COMMANDS.items()]
     return "\n".join(("usage: rl-sim-env COMMAND ...", "", *lines, "", "COMMAND --help tells all."))

@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from rl_sim_env.cli.options import Unset
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
-from rl_sim_env.motions.inspect import clip_table, draw_footfalls
-from rl_sim_env.motions.kinematics import LegKinematics
-from rl_sim_env.motions.library import generated_clip_folder, load_clips, write_generated_clips
-from rl_sim_env.motions.readers import (
-    PYBULLET_LEG_ORDER,
-    MotionFormat,
-    read_amp_for_hardware,
-    read_grq20_npz,
-    read_motion_imitation,
-)
-from rl_sim_env.motions.replay import replay_clip
-from rl_sim_env.motions.retarget import SOURCE_ROBOTS, Recording, SourceRobot, retarget
+from rl_sim_env.motions.formats import PYBULLET_LEG_ORDER, MotionFormat
 from rl_sim_env.robots import Robot
 from rl_sim_env.tasks import find_robot
+
+if TYPE_CHECKING:
+    from rl_sim_env.motions.retarget import Recording, SourceRobot
 
 DEFAULT_ROBOT = "grq20_v2d3"
 
@@ -40,8 +33,11 @@ class RobotOptions:
     robot: str = DEFAULT_ROBOT
     """Name of the robot."""
 
-    mjcf: Path | None = None
+    mjcf: Unset[Path] = None
     """Another model of it, with the same parts; default: its own."""
+
+    def __post_init__(self) -> None:
+        find_robot(self.robot)
 
     def find_robot(self) -> Robot:
         """The robot at hand."""
@@ -53,11 +49,14 @@ class RobotOptions:
 class Generate(RobotOptions):
     """Make the clips for a robot."""
 
-    output: Path | None = None
+    output: Unset[Path] = None
     """Folder to write them to; default: the cache, from which training takes them."""
 
     def run(self) -> None:
         """Make the clips and say where they are."""
+        # Here and below: these imports take seconds, and a slip should be told at once.
+        from rl_sim_env.motions.library import generated_clip_folder, write_generated_clips
+
         if self.output is None:
             folder = generated_clip_folder(self.find_robot())
         else:
@@ -73,11 +72,14 @@ class Inspect(RobotOptions):
     clips: ClipPaths = ()
     """Files, folders or patterns; default: the generated clips."""
 
-    diagram: Path | None = None
+    diagram: Unset[Path] = None
     """Image file for the foot-fall diagram."""
 
     def run(self) -> None:
         """Print the table; draw the diagram if a file is given for it."""
+        from rl_sim_env.motions.inspect import clip_table, draw_footfalls
+        from rl_sim_env.motions.library import load_clips
+
         clips = load_clips(self.clips or None, self.find_robot())
         Console().print(clip_table(clips))
         if self.diagram is not None:
@@ -101,7 +103,7 @@ class Import(RobotOptions):
     licence: str
     """Terms under which the motion may be used; they go into the clip."""
 
-    recorded_on: str | None = None
+    recorded_on: Unset[str] = None
     """Robot it was recorded on: a1, go2, laikago, or the name of one of ours; default: laikago for
     motion-imitation, else the robot that it is brought onto."""
 
@@ -110,6 +112,10 @@ class Import(RobotOptions):
 
     def run(self) -> None:
         """Read, retarget, write and print what came out."""
+        from rl_sim_env.motions.inspect import clip_table
+        from rl_sim_env.motions.kinematics import LegKinematics
+        from rl_sim_env.motions.retarget import retarget
+
         clip, missed = retarget(
             self._read(), LegKinematics.from_robot(self.find_robot()), licence=self.licence
         )
@@ -118,6 +124,12 @@ class Import(RobotOptions):
         print(f"worst foot target {1000.0 * missed:.0f} mm out of reach")
 
     def _read(self) -> Recording:
+        from rl_sim_env.motions.readers import (
+            read_amp_for_hardware,
+            read_grq20_npz,
+            read_motion_imitation,
+        )
+
         leg_order = self.leg_order.split(",")
         if self.format == "amp-for-hardware":
             return read_amp_for_hardware(self.file, self._source_robot(), leg_order)
@@ -126,6 +138,9 @@ class Import(RobotOptions):
         return read_grq20_npz(self.file, self._source_robot().legs)
 
     def _source_robot(self, default: str | None = None) -> SourceRobot:
+        from rl_sim_env.motions.kinematics import LegKinematics
+        from rl_sim_env.motions.retarget import SOURCE_ROBOTS, SourceRobot
+
         name = self.recorded_on or default
         if name in SOURCE_ROBOTS:
             return SOURCE_ROBOTS[name]
@@ -151,6 +166,9 @@ class Replay(RobotOptions):
         Raises:
             UserError: The robot fell in one of them; after the table.
         """
+        from rl_sim_env.motions.library import load_clips
+        from rl_sim_env.motions.replay import replay_clip
+
         robot = self.find_robot()
         clips = load_clips(self.clips or None, robot)
         table = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,18 +1,33 @@
-"""Options that programs share, and the checkpoint that they mean."""
+"""Options that programs share, and the checkpoint that they mean.
+
+Programs read their options before they import what takes seconds: nothing here or in a module of
+options imports the simulator or torch.
+"""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import tyro
 
+from rl_sim_env.configuration import ENV, settings_for
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.checkpoint import resolve_checkpoint
 from rl_sim_env.robots import BoomMode
 from rl_sim_env.tasks import find_task
+
+_Value = TypeVar("_Value")
+
+Unset = Annotated[_Value | None, tyro.conf.arg(help_behavior_hint="")]
+"""An option that need not be given; its text says what happens then."""
+
+Clips = Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")]
+"""Motion clips, which need not be given."""
+
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+"""An option without a value, off by default."""
 
 DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 """Task of programs that look for a policy where none is named."""
@@ -34,21 +49,32 @@ class TaskOptions:
     task: str = DEFAULT_TASK
     """Id of the task."""
 
-    device: str | None = None
+    device: Unset[str] = None
     """cpu, cuda or cuda:N; default: CUDA if there is one."""
 
-    settings: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    settings: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="PATH=VALUE ...", help_behavior_hint=""),
+    ] = ()
     """Further settings, as env.path=value; where something trains, agent.path=value, too."""
+
+    settable: ClassVar[tuple[str, ...]] = (ENV,)
+    """What settings may begin with."""
+
+    def __post_init__(self) -> None:
+        find_task(self.task)
+        settings_for(ENV, self.settings, self.settable)
 
 
 @dataclass(kw_only=True)
 class RobotOptions:
     """How the robot differs from the task's own."""
 
-    mjcf: Path | None = None
+    mjcf: Unset[Path] = None
     """The robot's model; default: the one in training, else the task's own."""
 
-    arm: BoomMode | None = None
+    arm: Unset[BoomMode] = None
     """Whether the boom is locked where it was drawn, or viscous, so that it drifts; default: as in
     training, else locked."""
 
@@ -63,14 +89,14 @@ class RobotOptions:
 class ExperimentOptions:
     """Where runs are."""
 
-    experiment_name: str | None = None
+    experiment_name: Unset[str] = None
     """Folder of the runs, below logs/rsl_rl; default: the task's own."""
 
-    load_run: str | None = None
+    load_run: Unset[str] = None
     """Run to take the policy from: its folder's name, with or without the time it begins with, or a
     regular expression for either; where several fit, and by default, the one that saved last."""
 
-    checkpoint: str | None = None
+    checkpoint: Unset[str] = None
     """Policy to take: file, file name in the run, run folder or experiment folder; default: the
     newest of the run."""
 
@@ -83,6 +109,9 @@ def find_checkpoint(options: ExperimentOptions, task: str) -> Path:
     Raises:
         UserError: There is no such task or file.
     """
+    # Only here: this import takes seconds.
+    from rl_sim_env.learning.checkpoint import resolve_checkpoint
+
     experiment = options.experiment_name or find_task(task).runner_cfg().experiment_name
     root, shipped = LOG_ROOT / experiment, POLICIES / find_task(task).robot.name
     is_asked = options.checkpoint or options.load_run or options.experiment_name

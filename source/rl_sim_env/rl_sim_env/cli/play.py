@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from rl_sim_env.cli.options import (
-    ExperimentOptions,
-    RobotOptions,
-    TaskOptions,
-    find_checkpoint,
-    require_positive,
-    tell_differences,
-)
+from rl_sim_env.cli.options import find_checkpoint, tell_differences
+from rl_sim_env.cli.play_options import PlayOptions
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
-from rl_sim_env.errors import UserError, found_in
+from rl_sim_env.errors import found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
@@ -26,72 +17,15 @@ from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.motions import load_clips
 from rl_sim_env.tasks import find_task
-from rl_sim_env.typed import typed
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
-from rl_sim_env.viewer.page import THIS_MACHINE, address, open_page
+from rl_sim_env.viewer.page import address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
-from rl_sim_env.viewer.video import check_video_path, record
+from rl_sim_env.viewer.video import record
 
-DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
 DEFAULT_VIDEO_STEPS = 400
-
-
-@dataclass(kw_only=True)
-class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
-    """Watch a policy, or the motion clips that AMP learns from."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task to play on."""
-
-    num_envs: int | None = None
-    """Robots; default: the task's own number."""
-
-    p_boot_mean: float = 1.0
-    """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
-    linear blend, which training never showed it."""
-
-    duration: float | None = None
-    """Simulated time after which to end [s]; default: never."""
-
-    video: Path | None = None
-    """Write a video, FILE.mp4, instead of opening the viewer."""
-
-    video_length: int | None = None
-    """Control steps in the video; default: the duration, or 400, or every clip once."""
-
-    headless: bool = False
-    """No viewer: only play for the duration, and print the figures."""
-
-    real_time: bool = False
-    """Accepted for the commands people have; the viewer keeps real time anyway."""
-
-    host: str = THIS_MACHINE
-    """Address that the viewer's page listens at; 0.0.0.0 lets others watch and steer, too."""
-
-    port: int | None = None
-    """Port of the viewer's page; default: 8080, or the next one that is free."""
-
-    seed: int = 42
-    """Seed of all random numbers."""
-
-    motions: tuple[str, ...] | None = None
-    """Motion clips to show: files, folders or patterns; default: generated clips."""
-
-    def __post_init__(self) -> None:
-        require_positive(
-            num_envs=self.num_envs, duration=self.duration, video_length=self.video_length
-        )
-        if not 0.0 <= self.p_boot_mean <= 1.0:
-            raise UserError(
-                f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
-            )
-        if self.headless and self.video is None and self.duration is None:
-            raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
-        if self.video is not None:
-            check_video_path(self.video)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -117,10 +51,8 @@ def _play_policy(options: PlayOptions) -> None:
     vec_env = _make_env(options, options.num_envs, Training.of(checkpoint, path, options.task))
     policy = build_policy(checkpoint, path, options.task, vec_env)
     # Commands as far as training got.
-    trained = checkpoint.processes[0]["env"]
     with found_in(path):
-        command = typed(trained.get("command"), dict[str, Any], "processes.0.env.command")
-        vec_env.unwrapped.velocity_command.load_training_state(command)
+        vec_env.unwrapped.velocity_command.load_training_state(checkpoint.command_state())
     print(f"{path}: iteration {checkpoint.iteration} of {checkpoint.task}")
     meter = WalkingMeter(vec_env)
     player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)

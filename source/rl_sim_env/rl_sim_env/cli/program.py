@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import os
 import re
@@ -23,6 +24,19 @@ NOBODY_READS = 141
 
 _SETTING = re.compile(r"(env|agent)(\.[^=/]+)?=")
 """How a setting begins; paths do not."""
+
+_PLAINER = (
+    (r"(Got errors|Argument helptext): .*?(?=For full helptext|$)", ""),
+    (
+        r"Error parsing (\S+): no type matching INT .*? \['(.*?)'\]",
+        r"\1 \2: expected a whole number",
+    ),
+    (r"Error parsing (\S+): no type matching FLOAT .*? \['(.*?)'\]", r"\1 \2: expected a number"),
+    (r"Error parsing (\S+): invalid literal for int.*?'(.*?)'", r"\1 \2: expected a whole number."),
+    (r"Error parsing (\S+): could not convert .*?'(.*?)'", r"\1 \2: expected a number."),
+    (r", 'None'|'None', ", ""),
+)
+"""Words of the parser, which speaks of python's types, and ours."""
 
 
 def run_program(
@@ -47,28 +61,50 @@ def run_program(
         body(parse_options(options_type, argv, prog=prog))
 
 
-def parse_options(options_type: Any, argv: Sequence[str] | None, *, prog: str | None = None) -> Any:
+def parse_options(
+    options_type: Any, argv: Sequence[str] | None, *, prog: str | None = None, notes: str = ""
+) -> Any:
     """Read options from the command line; ``--a_b`` and ``--a-b`` mean the same.
 
     Settings may stand anywhere, also behind an option that takes many values.
+
+    Args:
+        options_type: Dataclass of options, or a union of such for a program with commands.
+        argv: Arguments without the program's name; None takes the process's own.
+        prog: How its users call it, for the help; by default the script's name.
+        notes: What the help says beside the options.
 
     Raises:
         UserError: The arguments do not fit the options.
         SystemExit: ``--help`` was asked for.
     """
     complaint = io.StringIO()
+    purpose = inspect.getdoc(options_type) if isinstance(options_type, type) else None
     try:
         with contextlib.redirect_stderr(complaint):
-            arguments = _settings_first(options_type, sys.argv[1:] if argv is None else argv)
-            return tyro.cli(options_type, prog=prog, args=arguments, use_underscores=True)
+            return tyro.cli(
+                options_type,
+                prog=prog,
+                description="\n\n".join(filter(None, (purpose, notes))) or None,
+                args=_settings_first(options_type, sys.argv[1:] if argv is None else argv),
+                use_underscores=True,
+                config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
+            )
     except SystemExit as end:
         if not end.code:
             raise
-        # The parser draws a box with a title around its message; what is in it makes one line.
-        words = re.sub(
-            r"╭.*?╮|[^\x20-\x7e]+|\x1b\[[0-9;]*m|-{4,}", " ", complaint.getvalue()
-        ).split()
-        raise UserError(" ".join(words) or "the arguments do not fit; see --help") from None
+        raise UserError(
+            _in_one_line(complaint.getvalue()) or "the arguments do not fit; see --help"
+        ) from None
+
+
+def _in_one_line(complaint: str) -> str:
+    """The parser's complaint without the box around it, and without the help of the option."""
+    words = re.sub(r"╭.*?╮|[^\x20-\x7e]+|\x1b\[[0-9;]*m|-{4,}", " ", complaint).split()
+    text = " ".join(words)
+    for pattern, plain in _PLAINER:
+        text = re.sub(pattern, plain, text)
+    return text
 
 
 def _settings_first(options_type: Any, arguments: Sequence[str]) -> list[str]:

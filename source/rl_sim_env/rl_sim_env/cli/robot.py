@@ -15,9 +15,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from rl_sim_env.cli.options import Unset
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import Notice, UserError
-from rl_sim_env.mjcf import require_file
 
 if TYPE_CHECKING:
     from rl_sim_env.robots.discovery import Discovery
@@ -48,7 +48,9 @@ far above is a slip of the decimal point, or grams."""
 LONGEST_LINE = 5000
 """Columns of a list whose paths are to be copied: whole, however narrow the terminal is."""
 
-ByJoint = tuple[str, ...]
+ByJoint = Annotated[
+    tuple[str, ...], tyro.conf.arg(metavar="PATTERN=VALUE ...", help_behavior_hint="")
+]
 
 
 @dataclass(kw_only=True)
@@ -62,7 +64,7 @@ class Check:
     file: Annotated[Path, tyro.conf.Positional]
     """The robot's file."""
 
-    write: Path | None = None
+    write: Unset[Path] = None
     """Folder to write, which becomes a Python package of that name with the robot's tasks."""
 
     pose: ByJoint = ()
@@ -80,7 +82,7 @@ class Check:
     speed: ByJoint = ()
     """No-load speeds of the drives [rad/s]."""
 
-    max_load: float | None = None
+    max_load: Unset[float] = None
     """Heaviest load in a box on the trunk [kg]; 0: it carries nothing."""
 
     action_scale: float = 0.3
@@ -96,8 +98,10 @@ class Check:
             raise UserError(f"--max_load {self.max_load}: give kilograms, at least 0")
         if not 0.0 < self.action_scale < math.inf:
             raise UserError(f"--action_scale {self.action_scale}: give radians above 0")
+        # Only here: these imports take seconds, and a slip should be told at once.
+        from rl_sim_env.mjcf import require_file
+
         require_file(self.file)
-        # Only here: these imports take seconds, and a slip in the path should be told at once.
         from rl_sim_env.robots.discovery import discover
         from rl_sim_env.robots.robot import MAY_BE_ZERO, is_drive_value
 

@@ -6,20 +6,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from rl_sim_env.cli.options import (
-    LOG_ROOT,
-    ExperimentOptions,
-    RobotOptions,
-    TaskOptions,
-    tell_differences,
-)
-from rl_sim_env.cli.program import check_counts, quiet, run_program
+from rl_sim_env.cli.options import LOG_ROOT, tell_differences
+from rl_sim_env.cli.program import quiet, run_program
+from rl_sim_env.cli.train_options import TrainOptions
+from rl_sim_env.cli.training_words import relative, tell_plan, tell_what_next
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.continuity import is_same_environment, require_same_meaning
 from rl_sim_env.envs import AmpVaeEnvCfg
@@ -48,59 +42,6 @@ EVALUATION_ROBOTS = 128
 EVALUATION_SECONDS = 20.0
 
 
-@dataclass(kw_only=True)
-class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
-    """Train a policy."""
-
-    num_envs: int | None = None
-    """Robots per process; default: the task's own number."""
-
-    seed: int | None = None
-    """Seed of all random numbers; -1 draws one."""
-
-    max_iterations: int | None = None
-    """Iterations to train."""
-
-    max_minutes: float | None = None
-    """Wall-clock limit [min]."""
-
-    distributed: bool = False
-    """One of several processes that torchrun started."""
-
-    headless: bool = False
-    """Accepted for the commands people have; training never opens a window."""
-
-    run_name: str = ""
-    """Appended to the time stamp that names the run's folder."""
-
-    resume: bool = False
-    """Continue the newest run, or the one that load_run and checkpoint name."""
-
-    fine_tune: bool = False
-    """Continue although settings give another meaning to what the networks have learned to read or
-    write, such as the scale of actions, gains or the control rate."""
-
-    logger: Literal["tensorboard", "wandb"] | None = None
-    """Where the curves go."""
-
-    log_project_name: str | None = None
-    """Project name for W&B."""
-
-    motions: tuple[str, ...] | None = None
-    """Motion clips to learn from: files, folders or patterns; default: generated clips."""
-
-    evaluate: bool = False
-    """End with a short evaluation."""
-
-    rescue_dir: Path | None = None
-    """Where checkpoints go that the run's folder does not take, because its disk is full or gone;
-    default: the system's temporary folder."""
-
-    export_on_save: bool = False
-    """Export each saved checkpoint to ONNX, below exported/ in the run's folder; each takes a few
-    seconds of the training time."""
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the training program."""
     run_program(TrainOptions, train, argv, prog="rl-sim-env train")
@@ -113,25 +54,23 @@ def train(options: TrainOptions) -> None:
         UserError: Something in the options or the surroundings is wrong.
     """
     task = find_task(options.task)
-    check_counts(num_envs=options.num_envs)
     if options.rescue_dir is not None:
         _make_rescue_dir(options.rescue_dir)
     env_settings, agent_settings = split_settings(options.settings)
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
         trainer = _trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
-        path, resumed, training, is_same = None, None, None, True
-        if options.resume or options.load_run or options.checkpoint:
-            root = LOG_ROOT / cfg.experiment_name
-            path = resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
-            resumed = Checkpoint.load(path)
+        path, start, training, is_same = _starting_point(options, cfg), None, None, True
+        if path is not None:
+            start = Checkpoint.load(path)
             if processes.is_main:
-                print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
+                what = "fine-tuning" if options.finetune else "continuing"
+                print(f"{what} {path}: iteration {start.iteration}", flush=True)
                 remove_leftovers(path.parent)
-            training = Training.of(resumed, path, options.task)
+            training = Training.of(start, path, options.task)
             # Mistakes of the command line have been told above.
             with found_in(path):
-                cfg, differences = configure_trainer(trainer, resumed)
+                cfg, differences = configure_trainer(trainer, start)
         setup = configure_env(
             EnvOptions(
                 task=options.task,
@@ -144,14 +83,14 @@ def train(options: TrainOptions) -> None:
                 settings=env_settings,
             )
         )
-        if resumed is not None and training is not None:
+        if start is not None and training is not None and not options.finetune:
             env_cfgs = (training.env_cfg, to_plain(setup.cfg, classes=True))
             is_same = training.task == setup.task and is_same_environment(*env_cfgs)
-            if not options.fine_tune:
-                as_trained, _ = configure_trainer(TrainerOptions(task=options.task), resumed)
-                require_same_meaning(str(path), env=env_cfgs, agent=(as_trained, cfg))
+            as_trained, _ = configure_trainer(TrainerOptions(task=options.task), start)
+            require_same_meaning(str(path), env=env_cfgs, agent=(as_trained, cfg))
         if processes.is_main:
             tell_differences((*setup.differences, *differences))
+            tell_plan(setup, cfg, processes.world_size)
         torch.set_float32_matmul_precision("high")
         with quiet():
             env = build_vec_env(setup)
@@ -163,8 +102,15 @@ def train(options: TrainOptions) -> None:
             on_save=_export_or_warn if options.export_on_save else None,
         )
         runner.rescue_dir = options.rescue_dir
-        if path is not None:
-            runner.load(path, tasks=family_ids(task.family), episodes=is_same)
+        if start is not None and path is not None:
+            tasks = family_ids(task.family)
+            if options.finetune:
+                runner.load_policy(path, tasks=tasks)
+                # Commands as far as its training got.
+                with found_in(path):
+                    env.unwrapped.velocity_command.load_training_state(start.command_state())
+            else:
+                runner.load(path, tasks=tasks, episodes=is_same)
         iterations_left = cfg.max_iterations - (runner.current_learning_iteration + 1)
         runner.require_iterations(iterations_left)
         # Only now, when nothing is left to be refused: no run, no folder.
@@ -174,10 +120,29 @@ def train(options: TrainOptions) -> None:
             else None
         )
         runner.log_dir = processes.broadcast(folder)
-        runner.learn(iterations_left)
+        if folder is not None:
+            print(f"logs in {folder} (tensorboard --logdir {relative(folder.parent)})", flush=True)
+        try:
+            runner.learn(iterations_left)
+        except SystemExit:
+            if processes.is_main:
+                tell_what_next(runner.last_saved, options.task)
+            raise
         env.close()
         if options.evaluate and processes.is_main:
             evaluate(runner, setup)
+        if processes.is_main:
+            tell_what_next(runner.last_saved, options.task)
+
+
+def _starting_point(options: TrainOptions, cfg: AmpVaeRunnerCfg) -> Path | None:
+    """Checkpoint that training goes on from, or whose policy it begins with."""
+    root = LOG_ROOT / cfg.experiment_name
+    if options.finetune:
+        return resolve_checkpoint(options.finetune, root=root)
+    if options.resume or options.load_run or options.checkpoint:
+        return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+    return None
 
 
 def evaluate(runner: AmpVaeRunner, setup: EnvSetup) -> None:
@@ -202,6 +167,7 @@ def evaluate(runner: AmpVaeRunner, setup: EnvSetup) -> None:
             seed=runner.cfg.seed,
         )
     )
+    print(f"evaluating {EVALUATION_ROBOTS} robots for {EVALUATION_SECONDS:g} s", flush=True)
     with quiet():
         env = build_vec_env(evaluation)
     policy = runner.alg.get_inference_policy()
@@ -258,4 +224,5 @@ def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerO
         },
         motion_paths=options.motions,
         settings=settings,
+        finetune=bool(options.finetune),
     )

@@ -3,6 +3,8 @@
 from rl_sim_env.configuration.plain import NOTHING, name_of, plain_at, to_plain, unequal
 from rl_sim_env.configuration.restoring import Restored, restore
 from rl_sim_env.configuration.settings import (
+    AGENT,
+    ENV,
     AppliedSetting,
     apply_settings,
     blamed_on,
@@ -11,6 +13,8 @@ from rl_sim_env.configuration.settings import (
 from rl_sim_env.configuration.upgrading import in_todays_form, with_todays_names
 
 __all__ = [
+    "AGENT",
+    "ENV",
     "NOTHING",
     "AppliedSetting",
     "Restored",

@@ -10,9 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 CLASS = "class"
 """Key under which :func:`to_plain` keeps the name of a dataclass; no field can have this name."""
 
@@ -54,7 +51,8 @@ def to_plain(value: Any, *, classes: bool = False) -> Any:
         return {str(key): to_plain(item, classes=classes) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [to_plain(item, classes=classes) for item in value]
-    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+    if hasattr(value, "tolist"):
+        # Arrays and tensors, without importing what they are of.
         return value.tolist()
     return name_of(value) if callable(value) else str(value)
 

@@ -22,6 +22,9 @@ from rl_sim_env.configuration.plain import (
 )
 from rl_sim_env.errors import UserError, known_names
 
+ENV, AGENT = "env", "agent"
+"""What settings begin with: environment and trainer."""
+
 _MOST_OF_A_REASON = 300
 """Characters of somebody else's message that are told."""
 

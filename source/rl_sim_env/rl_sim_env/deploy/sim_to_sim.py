@@ -18,7 +18,7 @@ from rl_sim_env.deploy.deployed_policy import SENSORS, DeployedPolicy, PolicySte
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, Model, MujocoRobot, Vector, World
 
 if TYPE_CHECKING:
-    from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
+    from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 
 Command = tuple[float, float, float]
 

@@ -21,7 +21,7 @@ from rl_sim_env.configuration.limits import (
 from rl_sim_env.envs.mjlab_limits import MJLAB_LIMITS
 from rl_sim_env.envs.observation_manager import FrameStackCfg
 from rl_sim_env.errors import UserError
-from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg, SensorModel
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg, SensorModel
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot
 from rl_sim_env.terrains import with_columns

@@ -37,7 +37,7 @@ from rl_sim_env.mdp.commands import (
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
-    from rl_sim_env.mdp.hardware_sensors import SensorModel
+    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 MAX_COMMAND = (1.0, 1.0, 1.0)
 """Largest magnitudes of drawn commands [m/s, m/s, rad/s], as in HIM (Long et al., ICLR 2024)."""

@@ -37,7 +37,7 @@ from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-    from rl_sim_env.mdp.hardware_sensors import SensorModel
+    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 SPEED = "speed"
 SPEED_LIMITS = (0.3, 0.7)

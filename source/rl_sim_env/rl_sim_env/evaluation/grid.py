@@ -17,7 +17,7 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
-    from rl_sim_env.mdp.hardware_sensors import SensorModel
+    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 TERRAIN = "terrain"
 LOAD = "load"

@@ -27,7 +27,7 @@ from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-    from rl_sim_env.mdp.hardware_sensors import SensorModel
+    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 SETTLING_TIME = 1.0
 """Time after a change of the command that the errors of held commands leave out [s]."""

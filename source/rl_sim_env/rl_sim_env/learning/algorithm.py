@@ -264,6 +264,18 @@ class Algorithm:
             learner.load_process_state_dict(state["learners"][name])
         self._episodes.load_state_dict(state["episodes"])
 
+    def load_policy(self, state: Mapping[str, Any]) -> None:
+        """Begin with the policy that :meth:`save` returned; all else stays new, as it is.
+
+        Raises:
+            RuntimeError: The networks are of other sizes.
+        """
+        for policy in (self._policy, self.get_inference_policy()):
+            policy.load_state_dict(state[POLICY_STATE])
+        # With a count of 0, the next update would overwrite the average that was just loaded.
+        self._average.n_averaged.fill_(1)
+        self.update_step.recapture()
+
     def begin_episodes(self) -> None:
         """Forget the running episodes, which the environment has ended."""
         self._episodes.begin()

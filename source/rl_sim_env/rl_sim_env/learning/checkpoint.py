@@ -31,6 +31,7 @@ from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, names_of_run, newest_first
 from rl_sim_env.learning.seal import is_damaged, seal
+from rl_sim_env.typed import typed
 
 _RECORDED_PACKAGES = (
     "rl_sim_env",
@@ -183,6 +184,15 @@ class Checkpoint:
             algorithm={POLICY_STATE: self.algorithm[POLICY_STATE]},
             processes=[{"env": {name: of for name, of in env.items() if name != "episodes"}}],
         )
+
+    def command_state(self) -> dict[str, Any]:
+        """How far commands got in training, for those of another environment.
+
+        Raises:
+            UserError: It is not said.
+        """
+        state = self.processes[0]["env"].get("command")
+        return typed(state, dict[str, Any], "processes.0.env.command")
 
     def trained_env_cfg(self, path: Path) -> dict[str, Any]:
         """Return the configuration of the environment that the policy was trained in.

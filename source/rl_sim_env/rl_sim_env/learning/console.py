@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,12 @@ from rl_sim_env.learning.reward_faults import reward_faults
 
 WIDTH = 80
 """Columns that the output never exceeds."""
+
+_LONG_S = 24.0 * 3600.0
+"""Time above which it is said what makes a training shorter [s]."""
+
+_WARM_UP = 3
+"""Iterations until one takes as long as those to come."""
 
 _COLUMNS = 2
 _LABEL_WIDTH = 20
@@ -50,6 +57,8 @@ class IterationSummary:
     """Time since this training began [s]."""
     remaining_s: float
     """Expected time to its end [s]."""
+    limit_s: float = math.inf
+    """Time that this training may take [s]."""
     scalars: Mapping[str, float] = field(default_factory=dict)
     """Everything that is logged of the iteration."""
 
@@ -77,6 +86,7 @@ class TrainingConsole:
         self._interval = interval
         self._stream = stream or sys.stdout
         console = Console(file=self._stream)
+        self._num_shown = 0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
     def start(self) -> None:
@@ -96,6 +106,9 @@ class TrainingConsole:
             self._live.update(render_panel(self._title, summary, self._figures), refresh=True)
         elif last or summary.iteration % self._interval == 1 % self._interval:
             self.say(format_block(self._title, summary, self._figures))
+        self._num_shown += 1
+        if self._num_shown == _WARM_UP and not last:
+            self.say(pace(summary))
 
     def say(self, message: str) -> None:
         """Print a message, above the panel where there is one."""
@@ -136,6 +149,28 @@ def format_block(title: str, summary: IterationSummary, shown: Sequence[Figure])
     for line in lines:
         line.truncate(WIDTH)
     return "\n".join(line.plain.rstrip() for line in lines)
+
+
+def pace(summary: IterationSummary) -> str:
+    """Say how long an iteration takes, and what that means for the whole.
+
+    Args:
+        summary: An iteration that took as long as those to come will.
+    """
+    scalars = summary.scalars
+    seconds = scalars["Perf/collection_time"] + scalars["Perf/learning_time"]
+    left = summary.total_iterations - summary.iteration
+    left_s, allowed_s = left * seconds, summary.limit_s - summary.elapsed_s
+    line = f"an iteration takes {seconds:.3g} s here; to the end: "
+    if allowed_s < left_s:
+        return f"{line}{_clock(allowed_s)}, enough for {int(allowed_s / seconds):,} iterations"
+    line += f"{left:,} iterations, {_clock(left_s)}"
+    if left_s > _LONG_S:
+        line += (
+            "; a task on a plane (-Flat), fewer robots (--num_envs), --max_minutes or a GPU make "
+            "it shorter"
+        )
+    return line
 
 
 def _status_lines(summary: IterationSummary) -> list[str]:

@@ -117,7 +117,8 @@ class AmpVaeRunner:
         self.progress = 0.0
         """Part of the training plan that is done, 0 to 1; it never falls."""
         self.alg = Algorithm(env, cfg, expert, self.device)
-        self._last_saved: Path | None = None
+        self.last_saved: Path | None = None
+        """Checkpoint that was saved last; None before the first."""
         self._saved_iteration: int | None = None
         self._begins_episodes = True
         self._reward_watch = RewardFaultWatch()
@@ -161,7 +162,12 @@ class AmpVaeRunner:
             )
         self.alg.train_mode()
         stopped_by: signal.Signals | None = None
-        with StopSignals() as stop, self._open_log() as log, self._united(), self._heartbeat:
+        with (
+            StopSignals(self.processes.is_main) as stop,
+            self._open_log() as log,
+            self._united(),
+            self._heartbeat,
+        ):
             rescue = Rescue(self.log_dir.name if self.log_dir else "", self.rescue_dir, log.say)
             obs = self.env.get_observations()
             begin = time.monotonic()
@@ -193,7 +199,7 @@ class AmpVaeRunner:
             # A signal that came too late to be agreed on still ends this process.
             stopped_by = stopped_by or stop.received
             if stopped_by is not None:
-                log.say(f"{stopped_by.name}: training ends; saved: {self._last_saved}")
+                log.say(f"{stopped_by.name}: training ends; saved: {self.last_saved}")
                 raise SystemExit(128 + stopped_by)
 
     @contextmanager
@@ -234,18 +240,7 @@ class AmpVaeRunner:
         Raises:
             UserError: It cannot be read or does not fit.
         """
-        checkpoint = Checkpoint.load(path)
-        checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
-        try:
-            self.alg.load(checkpoint.algorithm)
-        except MisfitError as error:
-            changed = "; ".join(checkpoint.config_differences(self.cfg))
-            raise UserError(
-                f"{path}: its networks do not fit the configuration ({changed or error}); "
-                "train with the settings of the checkpoint, or anew"
-            ) from error
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+        checkpoint = self._restore(path, tasks, self.alg.load)
         self.current_learning_iteration = checkpoint.iteration
         self.total_steps = checkpoint.total_steps
         self.total_seconds = checkpoint.total_seconds
@@ -257,7 +252,7 @@ class AmpVaeRunner:
         """Continue with what this process has of its own."""
         rank = self.processes.rank
         own = saved[rank % len(saved)]
-        self.alg.load_process_state(own["algorithm"])
+        self.alg.load_process_state(own.get("algorithm", {}))
         env, reason = dict(own["env"]), None
         if not episodes:
             reason = "the environment is another"
@@ -274,6 +269,41 @@ class AmpVaeRunner:
         # A process more than were saved keeps its own seed: no two may draw the same numbers.
         if rank < len(saved):
             restore_random_state(own.get("random"), self.device)
+
+    def load_policy(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
+        """Begin with the policy of a checkpoint, which needs to hold nothing else.
+
+        Critic, discriminator, optimisers, schedules and the count of iterations are new.
+
+        Args:
+            path: The checkpoint.
+            tasks: Ids of the tasks that the policy may be of; by default the runner's own.
+
+        Raises:
+            UserError: It cannot be read or does not fit.
+        """
+        self._restore(path, tasks, self.alg.load_policy)
+
+    def _restore(
+        self,
+        path: Path,
+        tasks: Collection[str] | None,
+        load: Callable[[Mapping[str, Any]], None],
+    ) -> Checkpoint:
+        """Read a checkpoint and load its networks."""
+        checkpoint = Checkpoint.load(path)
+        checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
+        try:
+            load(checkpoint.algorithm)
+        except MisfitError as error:
+            changed = "; ".join(checkpoint.config_differences(self.cfg))
+            raise UserError(
+                f"{path}: its networks do not fit the configuration ({changed or error}); "
+                "train with the settings of the checkpoint, or anew"
+            ) from error
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        return checkpoint
 
     def _iterate(self, obs: TensorDict, stop: StopSignals) -> tuple[TensorDict, _Report] | None:
         """Run one rollout and one update; None if a signal ended the rollout."""
@@ -341,7 +371,7 @@ class AmpVaeRunner:
         overflow = next((report.overflow for report in reports if report.overflow), None)
         if overflow:
             self._save_once(rescue)
-            raise UserError(f"{overflow}, and continue with --resume; saved: {self._last_saved}")
+            raise UserError(f"{overflow}, and continue with --resume; saved: {self.last_saved}")
 
     def _require_rewards(
         self, iteration: int, scalars: Mapping[str, float], log: RunLog, rescue: Rescue
@@ -354,7 +384,7 @@ class AmpVaeRunner:
             self._save_once(rescue)
             raise UserError(
                 f"iteration {iteration}: {reason}; then continue with --resume; saved: "
-                f"{self._last_saved}"
+                f"{self.last_saved}"
             )
 
     def _advance(
@@ -377,6 +407,7 @@ class AmpVaeRunner:
             total_iterations=end,
             progress=min(max(done / (end - first), elapsed_s / limit_s), 1.0),
             elapsed_s=elapsed_s,
+            limit_s=limit_s,
             remaining_s=max(min((end - 1 - iteration) * elapsed_s / done, limit_s - elapsed_s), 0),
             scalars={
                 **self.alg.episode_statistics(),
@@ -422,7 +453,7 @@ class AmpVaeRunner:
             path = rescue.save(checkpoint, self.log_dir / name)
         path = self.processes.broadcast(path)
         if path is not None:
-            self._last_saved, self._saved_iteration = path, self.current_learning_iteration
+            self.last_saved, self._saved_iteration = path, self.current_learning_iteration
             if self.on_save is not None and self.processes.is_main:
                 self.on_save(path)
 
@@ -448,7 +479,7 @@ class AmpVaeRunner:
         if self.log_dir is not None and last not in (-1, self._saved_iteration):
             raise UserError(
                 f"iteration {last} could not be saved in {self.log_dir}, nor elsewhere; free some "
-                f"space or give --rescue_dir; saved: {self._last_saved or 'nothing'}"
+                f"space or give --rescue_dir; saved: {self.last_saved or 'nothing'}"
             )
 
     def _gathered(self) -> Checkpoint | None:
@@ -501,7 +532,7 @@ class AmpVaeRunner:
             "iteration": iteration,
             "world_size": self.processes.world_size,
             "num_envs": self.env.num_envs,
-            "last_checkpoint": str(self._last_saved),
+            "last_checkpoint": str(self.last_saved),
         }
         write_atomically(own / "facts.json", json.dumps(facts, indent=2).encode())
         self.env.dump_state(own / "env_state.pt")
@@ -509,7 +540,7 @@ class AmpVaeRunner:
         checkpoint.write(path)
         remedy = f"what was learned is sound: go on from it with --checkpoint {path}"
         if poisoned := first_not_finite(checkpoint.algorithm):
-            remedy = f"{poisoned} is not finite: go on from {self._last_saved or 'the start'}"
+            remedy = f"{poisoned} is not finite: go on from {self.last_saved or 'the start'}"
         return f"What reproduces it is in {folder}; {remedy}"
 
 

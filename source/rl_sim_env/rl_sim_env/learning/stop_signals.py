@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from types import FrameType, TracebackType
+
+_ANSWER = (
+    b"\n%s: training saves a checkpoint and ends, after this step, or this iteration where several "
+    b"processes train; once more ends it at once, without\n"
+)
 
 _HANG_UP = getattr(signal, "SIGHUP", None)
 """What a terminal sends that is closed, where there are such signals."""
@@ -17,7 +23,13 @@ class StopSignals:
     The second one kills at once, unless it is SIGHUP: a terminal that closes sends it through its
     shell and by itself. Whoever ignores it, as nohup does, goes on ignoring it. Outside the main
     thread, where python handles no signals, nothing happens.
+
+    Args:
+        answers: Whether to tell the first on standard error, at once.
     """
+
+    def __init__(self, answers: bool = False) -> None:
+        self._answers = answers
 
     received: signal.Signals | None = None
     """The signal, once it came."""
@@ -46,6 +58,10 @@ class StopSignals:
             self._let_go_of_terminals()
         if self.received is None:
             self.received = signal.Signals(number)
+            if self._answers and number != _HANG_UP:
+                # Not print(): the signal may have interrupted one.
+                with contextlib.suppress(OSError):
+                    os.write(2, _ANSWER % self.received.name.encode())
             for each in self._previous.keys() - {_HANG_UP}:
                 signal.signal(each, signal.SIG_DFL)
 

@@ -12,7 +12,8 @@ from mjlab.sensor.sensor import Sensor, SensorCfg
 from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from rl_sim_env.configuration.limits import DELAY
-from rl_sim_env.mdp.hardware_sensors import HardwareSensors, HardwareSensorsCfg
+from rl_sim_env.mdp.hardware_sensors import HardwareSensors
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from rl_sim_env.robots.index import base_orientation
 
 if TYPE_CHECKING:

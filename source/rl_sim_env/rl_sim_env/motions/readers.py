@@ -17,21 +17,16 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.clip import read_npz
+from rl_sim_env.motions.formats import PYBULLET_LEG_ORDER
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.retarget import Recording, SourceRobot
 from rl_sim_env.motions.rotations import quat_conjugate, quat_multiply, xyzw_to_wxyz
 from rl_sim_env.robots.robot import NUM_LEGS, joint_columns
-
-MotionFormat = Literal["amp-for-hardware", "motion-imitation", "grq20-npz"]
-
-PYBULLET_LEG_ORDER = ("FR", "FL", "RR", "RL")
-"""Order of the legs in the files of AMP_for_hardware and motion_imitation."""
 
 MOTION_IMITATION_COLUMNS = {"root_pos": 3, "root_quat": 4, "joint_pos": 3 * NUM_LEGS}
 AMP_FOR_HARDWARE_COLUMNS = {

@@ -231,8 +231,7 @@ from rl_sim_env.robots import Drive, Leg, Robot, TrunkBox  # noqa: F401
 _TASKS = '''\
 """Its tasks. The numbers follow from the robot's size: a start, to be tuned."""
 
-from rl_sim_env.tasks import register_walking_tasks
-from rl_sim_env.tasks.payload_walking import PayloadWalkingCfg
+from rl_sim_env.tasks import PayloadWalkingCfg, register_walking_tasks
 
 from {package}.robot import {constant}
 

@@ -13,6 +13,7 @@ from mjlab.sim.sim import Simulation
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.native import NativeSimulation
 from rl_sim_env.simulation.warp import WarpSimulation
+from rl_sim_env.simulation.warp_start import start_warp
 
 
 def simulation_class(device: str) -> type[NativeSimulation] | type[WarpSimulation]:
@@ -38,6 +39,8 @@ def use_simulation(cls: type[Simulation]) -> Iterator[None]:
 
     mjlab's environment offers no parameter for it, but looks the class up by name in its module.
     """
+    # Environments seed Warp before they make a simulation, on CPUs too.
+    start_warp()
     module: Any = manager_based_rl_env
     original = module.Simulation
     module.Simulation = cls

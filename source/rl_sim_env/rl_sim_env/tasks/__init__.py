@@ -1,13 +1,16 @@
 """Tasks: one file for each robot, what they share, and the registry.
 
-Importing this package makes all tasks known, to gymnasium too: those of every module here and those
-that other installed packages announce.
+Importing this package makes all tasks known, to gymnasium too: those of every robot that has a
+folder in ``robots/`` and a file of the same name here, and those that other installed packages
+announce. It imports no simulator.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
 
+import rl_sim_env.robots
 from rl_sim_env.plugins import load_plugins
+from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
 from rl_sim_env.tasks.registry import (
     TASKS,
     Task,
@@ -23,6 +26,7 @@ from rl_sim_env.tasks.registry import (
 
 __all__ = [
     "TASKS",
+    "PayloadWalkingCfg",
     "Task",
     "family_ids",
     "find_robot",
@@ -34,6 +38,8 @@ __all__ = [
     "robots",
 ]
 
-for _module in sorted(module.name for module in iter_modules(__path__)):
-    import_module(f"{__name__}.{_module}")
+for _robot in sorted(
+    found.name for found in iter_modules(rl_sim_env.robots.__path__) if found.ispkg
+):
+    import_module(f"{__name__}.{_robot}")
 load_plugins()

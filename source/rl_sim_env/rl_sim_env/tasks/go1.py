@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from rl_sim_env.robots.go1 import GO1
-from rl_sim_env.tasks.payload_walking import PayloadWalkingCfg
+from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
 from rl_sim_env.tasks.registry import register_walking_tasks
 
 GO1_WALKING = PayloadWalkingCfg(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
-from rl_sim_env.tasks.payload_walking import PayloadWalkingCfg
+from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
 from rl_sim_env.tasks.registry import register_walking_tasks
 
 GRQ20_V2D3_WALKING = PayloadWalkingCfg(

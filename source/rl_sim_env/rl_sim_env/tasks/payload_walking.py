@@ -6,7 +6,7 @@ configurations that come out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from mjlab.envs import mdp as mjlab_mdp
@@ -30,10 +30,10 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.mdp import curriculums, observations, rewards, terminations
 from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
-from rl_sim_env.mdp.hardware_sensors import HardwareSensorsCfg
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot, entity_cfg
 from rl_sim_env.simulation import SimulationCfg
+from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg, TerrainName
 from rl_sim_env.tasks.payload_walking_events import walking_events
 from rl_sim_env.terrains import flat_terrain_cfg, play_terrain_cfg, rough_terrain_cfg
 
@@ -44,9 +44,6 @@ PLAY_ENVS = 25
 
 CPU_MINUTES = 15.0
 """Training time of the flat preset [min]."""
-
-TerrainName = Literal["rough", "flat"]
-"""The seven families, or an endless plane."""
 
 DECIMATION = 3
 """Physics steps of a control step. Two are unstable: no drive damps a joint within 10 ms."""
@@ -74,39 +71,6 @@ SCAN_RESOLUTION = 0.1
 FEET_CONTACT = "feet_contact"
 LEG_CONTACT = "leg_contact"
 BODY_CONTACT = "body_contact"
-
-
-@dataclass(kw_only=True)
-class PayloadWalkingCfg:
-    """What the task has to know of a robot beside its description: how large things are for it."""
-
-    robot: Robot
-    """The robot."""
-
-    action_scale: float
-    """Factor from actions to offsets of the joint targets [rad]; > 0."""
-
-    torque_scale: float
-    """Factor of observed torques [1/(N m)]; > 0: such that walking gives values of about 1."""
-
-    scan_offset: float
-    """Subtracted from the height of the base above the ground where it is observed [m]; a little
-    more than the standing height."""
-
-    swing_height: float
-    """Height above the ground that moving feet should reach [m]; > 0."""
-
-    trunk_mass: tuple[float, float]
-    """What may be added to the trunk's mass [kg]."""
-
-    trunk_com: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
-    """What may be added to the trunk's centre of mass along x, y and z [m]."""
-
-    hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
-    """How far its sensors and drives may be off."""
-
-    terrain_scale: float = 1.0
-    """Factor of the heights of stairs, blocks and rubble; > 0: 1 for legs of 0.57 m."""
 
 
 def _noise(amplitude: float) -> Unoise:

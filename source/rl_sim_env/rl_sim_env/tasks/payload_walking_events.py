@@ -12,7 +12,7 @@ from rl_sim_env.mdp import events
 from rl_sim_env.robots import Boom, Payload, TrunkBox
 
 if TYPE_CHECKING:
-    from rl_sim_env.tasks.payload_walking import PayloadWalkingCfg
+    from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
 
 PLAY_LOAD_SHARE = 2.0 / 3.0
 """Least load for watching, as a share of the heaviest."""

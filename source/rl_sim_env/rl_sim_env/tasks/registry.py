@@ -1,29 +1,29 @@
-"""The tasks by id, for the command line and for gymnasium."""
+"""The tasks by id, for the command line and for gymnasium.
+
+A task says what it is; its configurations are made when somebody asks for them, for they need the
+simulator, whose import takes seconds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
 from rl_sim_env.configuration.hints import parameter_type, parameters
 from rl_sim_env.configuration.limits import require_known
-from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError, known_names
-from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.robots import BoomMode, Robot
-from rl_sim_env.tasks.payload_walking import (
-    PayloadWalkingCfg,
-    TerrainName,
-    walking_env_cfg,
-    walking_runner_cfg,
-)
+from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg, TerrainName
 from rl_sim_env.typed import typed
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnvCfg
+    from rl_sim_env.learning.config import AmpVaeRunnerCfg
 
 
 @dataclass(kw_only=True, frozen=True)
@@ -78,7 +78,8 @@ def register_task(task_id: str, task: Task) -> None:
     _TASKS[task_id] = task
     gymnasium.register(
         id=task_id,
-        vector_entry_point="rl_sim_env.experiment:make_gym_env",
+        entry_point="rl_sim_env.gymnasium_envs:make_env",
+        vector_entry_point="rl_sim_env.gymnasium_envs:make_vec_env",
         kwargs={"task_id": task_id},
     )
 
@@ -98,7 +99,14 @@ def register_walking_tasks(family: str, walking: PayloadWalkingCfg) -> None:
         variant: str, purpose: str, *, terrain: TerrainName, play: bool, shows_motions: bool = False
     ) -> None:
         def env_cfg(robot: Robot) -> AmpVaeEnvCfg:
+            from rl_sim_env.tasks.payload_walking import walking_env_cfg
+
             return walking_env_cfg(replace(walking, robot=robot), terrain=terrain, play=play)
+
+        def runner_cfg() -> AmpVaeRunnerCfg:
+            from rl_sim_env.tasks.payload_walking import walking_runner_cfg
+
+            return walking_runner_cfg(walking, terrain=terrain)
 
         register_task(
             f"{family}{variant}-v0",
@@ -106,7 +114,7 @@ def register_walking_tasks(family: str, walking: PayloadWalkingCfg) -> None:
                 family=family,
                 robot=walking.robot,
                 env_cfg=env_cfg,
-                runner_cfg=partial(walking_runner_cfg, walking, terrain=terrain),
+                runner_cfg=runner_cfg,
                 purpose=purpose,
                 shows_motions=shows_motions,
             ),

@@ -9,10 +9,12 @@ import ipaddress
 import math
 import socket
 import warnings
-
-import viser
+from typing import TYPE_CHECKING
 
 from rl_sim_env.errors import Notice, UserError
+
+if TYPE_CHECKING:
+    import viser
 
 THIS_MACHINE = "127.0.0.1"
 """Address that nobody else reaches."""
@@ -33,6 +35,9 @@ def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserS
     Raises:
         UserError: Nothing can listen there.
     """
+    # Only here: programs ask for the address before anything heavy is imported.
+    import viser
+
     # viser itself takes another port without a word, or waits for ever.
     ports = range(FIRST_PORT, FIRST_PORT + PORTS) if port is None else (port,)
     reasons = {each: reason for each in ports if (reason := _why_not(host, each))}

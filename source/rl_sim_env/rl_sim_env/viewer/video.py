@@ -18,11 +18,10 @@ from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.opengl import VARIABLE
 from rl_sim_env.viewer.player_viewer import Player
+from rl_sim_env.viewer.video_path import check_video_path
 
 FRAME_RATE = 25.0
 """Frames per second of simulated time, or the control rate where that is lower."""
-
-SUFFIX = ".mp4"
 
 QUALITY = 20
 """Constant rate factor of H.264: 18 looks lossless, 28 coarse."""
@@ -30,22 +29,6 @@ QUALITY = 20
 CAPTION_SIZE = 20
 CAPTION_MARGIN = 14
 """Text height and distance from the corner [pixels]."""
-
-
-def check_video_path(path: Path) -> None:
-    """Check that a video can be written there.
-
-    Raises:
-        UserError: It is no name of an MP4 file, or its folder cannot be made or written to.
-    """
-    if path.suffix.lower() != SUFFIX:
-        raise UserError(f"--video {path}: give a file name that ends in {SUFFIX}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--video {path}: cannot make its folder ({error.strerror})") from error
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"--video {path}: its folder cannot be written to")
 
 
 def record(player: Player, path: Path, *, num_steps: int, caption: Callable[[], str]) -> None:

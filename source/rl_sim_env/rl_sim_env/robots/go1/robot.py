@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from mjlab.asset_zoo.robots.unitree_go1.go1_constants import (
-    GO1_XML,
-    HIP_ACTUATOR,
-    KNEE_ACTUATOR,
-)
-from mjlab.utils.actuator import ElectricActuator
+from importlib.util import find_spec
+from pathlib import Path
 
 from rl_sim_env.robots.robot import Drive, End, Leg, Robot, Side, TrunkBox
+
+ROTOR_INERTIA = 0.000111842
+"""Of the motors [kg m2], as in mjlab's description."""
+
+HIP_GEAR_RATIO, KNEE_GEAR_RATIO = 6.0, 9.0
+
+HIP_EFFORT, KNEE_EFFORT = 23.7, 35.55
+"""Largest torques at the joints [N m], as in mjlab's description."""
+
+HIP_SPEED, KNEE_SPEED = 30.1, 20.06
+"""No-load speeds of the joints [rad/s], as in mjlab's description."""
 
 STALL_TO_EFFORT = 2.0
 """Stall torque over the largest torque: full torque up to half the no-load speed."""
@@ -39,20 +46,32 @@ _LEGS = tuple(
 )
 
 
-def _drive(motor: ElectricActuator) -> Drive:
+def _model() -> Path:
+    """The model's file, found without importing mjlab: a description costs no seconds."""
+    mjlab = find_spec("mjlab")
+    assert mjlab is not None and mjlab.origin is not None, "mjlab is a requirement"
+    folder = Path(mjlab.origin).parent / "asset_zoo" / "robots" / "unitree_go1"
+    return folder / "xmls" / "go1.xml"
+
+
+def _drive(gear_ratio: float, effort: float, speed: float) -> Drive:
     return Drive(
         stiffness=30.0,
         damping=0.8,
-        effort_limit=motor.effort_limit,
-        velocity_limit=motor.velocity_limit,
-        stall_torque=STALL_TO_EFFORT * motor.effort_limit,
-        armature=motor.reflected_inertia,
+        effort_limit=effort,
+        velocity_limit=speed,
+        stall_torque=STALL_TO_EFFORT * effort,
+        armature=ROTOR_INERTIA * gear_ratio**2,
     )
+
+
+_HIP = _drive(HIP_GEAR_RATIO, HIP_EFFORT, HIP_SPEED)
+_KNEE = _drive(KNEE_GEAR_RATIO, KNEE_EFFORT, KNEE_SPEED)
 
 
 GO1 = Robot(
     name="go1",
-    mjcf_path=GO1_XML,
+    mjcf_path=_model(),
     base_body="trunk",
     legs=_LEGS,
     # Leg by leg.
@@ -65,9 +84,7 @@ GO1 = Robot(
         )
     },
     drives={
-        joint: _drive(KNEE_ACTUATOR if joint == leg.calf_joint else HIP_ACTUATOR)
-        for leg in _LEGS
-        for joint in leg.joints
+        joint: _KNEE if joint == leg.calf_joint else _HIP for leg in _LEGS for joint in leg.joints
     },
     spawn_height=0.34,
     payload=TrunkBox(

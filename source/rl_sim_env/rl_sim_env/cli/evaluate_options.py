@@ -1,0 +1,94 @@
+"""Options of the evaluation program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rl_sim_env.cli.options import (
+    DEFAULT_TASK,
+    ExperimentOptions,
+    Flag,
+    RobotOptions,
+    TaskOptions,
+    Unset,
+    require_positive,
+)
+from rl_sim_env.cli.program import check_counts
+from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
+
+PROTOCOL_NAMES = (
+    *("tracking", "estimation", "survival", "pushes", "load_limits"),
+    *("violations", "footholds", "gait", "sim_to_sim"),
+)
+"""What can be measured; the protocols themselves import the simulator."""
+
+
+@dataclass(kw_only=True)
+class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
+    """Measure a trained policy and write a report: figures, plots and a web page."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task to evaluate on."""
+
+    checkpoint: Unset[str] = None
+    """Policy to evaluate: file, file name in the run, run folder or experiment folder, or the
+    exported policy_no_history.onnx; default: the newest of the run."""
+
+    output: Unset[Path] = None
+    """Folder of the report; an earlier report there is replaced when all is measured. Until then,
+    what is measured stands beside it in a folder that ends in .unfinished. Default: report, beside
+    the checkpoint, and for the policy of the checkout in the working directory."""
+
+    protocols: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")
+    ] = ()
+    """What to measure: tracking, estimation, survival, pushes, load_limits, violations, footholds,
+    gait, sim_to_sim; default: everything."""
+
+    seeds: Annotated[
+        tuple[int, ...] | None, tyro.conf.arg(metavar="INT ...", help_behavior_hint="")
+    ] = None
+    """Seeds of the walks, over which figures spread; default: 0 to 4."""
+
+    robots: Unset[int] = None
+    """Robots in each walk; default: what suits the device."""
+
+    seconds: Unset[float] = None
+    """Length of a walk [s]; default: what suits the device."""
+
+    survival_seconds: Unset[float] = None
+    """Length of a survival walk [s]; default: what suits the device."""
+
+    levels: Annotated[
+        tuple[int, ...] | None, tyro.conf.arg(metavar="INT ...", help_behavior_hint="")
+    ] = None
+    """Levels of the terrain that robots stand on in equal shares, from 0; default: 1 to 4."""
+
+    sensors: Annotated[tuple[SensorModel, ...], tyro.conf.arg(help_behavior_hint="")] = ()
+    """How sensors are: ideal, as on hardware, or both; all is measured with the first, tracking and
+    estimates with each. Default: as in training."""
+
+    quick: Flag = False
+    """A minute's try with a few robots; its figures mean little."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.protocols:
+            if name not in PROTOCOL_NAMES:
+                raise UserError(f"unknown protocol '{name}'; {known_names(name, PROTOCOL_NAMES)}")
+        check_counts(robots=self.robots)
+        require_positive(seconds=self.seconds, survival_seconds=self.survival_seconds)
+        for name in ("seeds", "levels"):
+            numbers = getattr(self, name)
+            if numbers is not None and (
+                not numbers or min(numbers) < 0 or len({*numbers}) < len(numbers)
+            ):
+                given = " ".join(map(str, numbers))
+                raise UserError(f"--{name} {given}: give different whole numbers from 0")
+        if len({*self.sensors}) < len(self.sensors):
+            raise UserError(f"--sensors {' '.join(self.sensors)}: name each only once")

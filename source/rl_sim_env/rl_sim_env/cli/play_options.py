@@ -1,0 +1,77 @@
+"""Options of the playing program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_sim_env.cli.options import (
+    Clips,
+    ExperimentOptions,
+    Flag,
+    RobotOptions,
+    TaskOptions,
+    Unset,
+    require_positive,
+)
+from rl_sim_env.errors import UserError
+from rl_sim_env.viewer.page import THIS_MACHINE
+from rl_sim_env.viewer.video_path import check_video_path
+
+DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
+
+
+@dataclass(kw_only=True)
+class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
+    """Watch a policy, or the motion clips that AMP learns from."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task to play on."""
+
+    num_envs: Unset[int] = None
+    """Robots; default: the task's own number."""
+
+    p_boot_mean: float = 1.0
+    """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
+    linear blend, which training never showed it."""
+
+    duration: Unset[float] = None
+    """Simulated time after which to end [s]; default: never."""
+
+    video: Unset[Path] = None
+    """Write a video, FILE.mp4, instead of opening the viewer."""
+
+    video_length: Unset[int] = None
+    """Control steps in the video; default: the duration, or 400, or every clip once."""
+
+    headless: Flag = False
+    """No viewer: only play for the duration, and print the figures."""
+
+    real_time: Flag = False
+    """Accepted for the commands people have; the viewer keeps real time anyway."""
+
+    host: str = THIS_MACHINE
+    """Address that the viewer's page listens at; 0.0.0.0 lets others watch and steer, too."""
+
+    port: Unset[int] = None
+    """Port of the viewer's page; default: 8080, or the next one that is free."""
+
+    seed: int = 42
+    """Seed of all random numbers."""
+
+    motions: Clips = None
+    """Motion clips to show: files, folders or patterns; default: generated clips."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(
+            num_envs=self.num_envs, duration=self.duration, video_length=self.video_length
+        )
+        if not 0.0 <= self.p_boot_mean <= 1.0:
+            raise UserError(
+                f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
+            )
+        if self.headless and self.video is None and self.duration is None:
+            raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
+        if self.video is not None:
+            check_video_path(self.video)

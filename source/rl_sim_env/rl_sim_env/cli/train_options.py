@@ -1,0 +1,76 @@
+"""Options of training's program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from rl_sim_env.cli.options import Clips, ExperimentOptions, Flag, RobotOptions, TaskOptions, Unset
+from rl_sim_env.cli.program import check_counts
+from rl_sim_env.configuration import AGENT, ENV
+from rl_sim_env.errors import UserError
+
+
+@dataclass(kw_only=True)
+class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
+    """Train a policy."""
+
+    num_envs: Unset[int] = None
+    """Robots per process; default: the task's own number."""
+
+    seed: Unset[int] = None
+    """Seed of all random numbers; -1 draws one."""
+
+    max_iterations: Unset[int] = None
+    """Iterations to train."""
+
+    max_minutes: Unset[float] = None
+    """Wall-clock limit [min]."""
+
+    distributed: Flag = False
+    """One of several processes that torchrun started."""
+
+    headless: Flag = False
+    """Accepted for the commands people have; training never opens a window."""
+
+    run_name: str = ""
+    """Appended to the time stamp that names the run's folder."""
+
+    resume: Flag = False
+    """Continue the newest run, or the one that load_run and checkpoint name."""
+
+    finetune: Unset[str] = None
+    """Policy to begin a new run with, such as policies/grq20_v2d3: file, run folder or experiment
+    folder. Optimisers, critic, discriminator and schedules are new."""
+
+    logger: Unset[Literal["tensorboard", "wandb"]] = None
+    """Where the curves go."""
+
+    log_project_name: Unset[str] = None
+    """Project name for W&B."""
+
+    motions: Clips = None
+    """Motion clips to learn from: files, folders or patterns; default: generated clips."""
+
+    evaluate: Flag = False
+    """End with a short evaluation."""
+
+    rescue_dir: Unset[Path] = None
+    """Where checkpoints go that the run's folder does not take, because its disk is full or gone;
+    default: the system's temporary folder."""
+
+    export_on_save: Flag = False
+    """Export each saved checkpoint to ONNX, below exported/ in the run's folder; each takes a few
+    seconds of the training time."""
+
+    settable: ClassVar[tuple[str, ...]] = (ENV, AGENT)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(num_envs=self.num_envs)
+        if self.finetune and (self.resume or self.load_run or self.checkpoint):
+            raise UserError(
+                "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "
+                "give one of them"
+            )

@@ -1,0 +1,67 @@
+"""What training's program says before it begins and after it ends."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from rl_sim_env.experiment import EnvSetup
+from rl_sim_env.hardware import device_name
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.tasks import TASKS
+
+ROBOTS_OF_A_CORE = 512
+"""More of them for each core of a CPU make iterations of many seconds."""
+
+
+def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None:
+    """Say what is trained, where, with how many robots and until when."""
+    robots, cores = setup.cfg.scene.num_envs, os.cpu_count() or 1
+    is_cpu = setup.device == "cpu"
+    where = f"{cores} CPU cores" if is_cpu else f"{device_name(setup.device)} ({setup.device})"
+    if num_processes > 1:
+        where = f"each of {num_processes} processes, the first on {where}"
+    limits = [f"{cfg.max_iterations:,} iterations"]
+    if cfg.max_minutes is not None:
+        limits.insert(0, f"{cfg.max_minutes:g} minutes")
+    print(
+        f"training {setup.task}: {robots:,} robots on {where}, until {' or '.join(limits)}, "
+        f"seed {cfg.seed}",
+        flush=True,
+    )
+    if is_cpu and robots > ROBOTS_OF_A_CORE * cores:
+        print(
+            f"note: {robots:,} robots are for a GPU; here an iteration will take minutes. On a "
+            "CPU, take a plane (a task that ends in -Flat-v0) or fewer robots (--num_envs "
+            f"{ROBOTS_OF_A_CORE})",
+            flush=True,
+        )
+
+
+def tell_what_next(checkpoint: Path | None, task_id: str) -> None:
+    """Say where the policy is, and the commands that take it further."""
+    if checkpoint is None:
+        return
+    # Where the environment that it is installed in is not active, it is named by its path.
+    name = "rl-sim-env"
+    program = name if shutil.which(name) else relative(Path(sys.executable).with_name(name))
+    path = shlex.quote(relative(checkpoint))
+    watching = f"{task_id.removesuffix('-v0')}-Play-v0"
+    play_task = watching if watching in TASKS else task_id
+    print(
+        f"\npolicy: {checkpoint}\n"
+        f"  watch:    {program} play --task {play_task} --checkpoint {path}\n"
+        f"  measure:  {program} evaluate --task {task_id} --checkpoint {path}\n"
+        f"  export:   {program} export --task {task_id} --checkpoint {path}\n"
+        f"  curves:   {program} curves {shlex.quote(relative(checkpoint.parent))}",
+        flush=True,
+    )
+
+
+def relative(path: Path) -> str:
+    """The path from the working directory, where it is below it; else as it is."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

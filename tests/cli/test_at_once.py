@@ -1,0 +1,90 @@
+"""Programs answer help and slips before they import what takes seconds.
+
+What is imported is counted, not the time: that differs from machine to machine.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from rl_sim_env.cli.main import COMMANDS
+
+HEAVY = {"torch", "mujoco", "mujoco_warp", "warp", "mjlab", "tensordict", "matplotlib", "viser"}
+PROGRAM = """
+import sys
+from rl_sim_env.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("imported:", *sorted(HEAVY & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+def answer(*arguments: str) -> tuple[int, str, str]:
+    """Exit status, what was printed, and the error's line; nothing heavy may be imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"HEAVY = {HEAVY}\n{PROGRAM}", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *errors, imported = done.stderr.splitlines()
+    assert imported.strip() == "imported:"
+    return done.returncode, done.stdout, "\n".join(errors)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_the_command_and_shows_an_example(command):
+    status, printed, _ = answer(command, "--help")
+    assert status == 0
+    assert printed.startswith(f"usage: rl-sim-env {command} ")
+    assert f"example: rl-sim-env {command}" in printed
+    assert "(default: None)" not in printed and "{None}" not in printed
+
+
+def test_help_names_the_tasks_and_how_to_list_the_settings():
+    _, printed, _ = answer("train", "--help")
+    words = printed.split()
+    assert {"Rl-Sim-Env-AmpVae-Go1-v0,", "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0,"} <= {*words}
+    assert "rl-sim-env settings --task" in " ".join(words)
+
+
+def test_tasks_are_listed():
+    status, printed, _ = answer("tasks")
+    assert status == 0
+    assert "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("traim", "did you mean train?"),
+        ("train --task Rl-Sim-Env-AmpVae-Grq20-V2d3", "did you mean Rl-Sim-Env-AmpVae-Grq20-V2"),
+        ("train --num_env 4", "Perhaps you meant: --num_envs"),
+        ("train --seed abc", "--seed abc: expected a whole number"),
+        ("train --max_minutes soon", "--max_minutes soon: expected a number"),
+        ("train --arm loose", "invalid choice 'loose' for argument '--arm'. Expected one"),
+        ("train --num_envs 0", "--num_envs 0: must be at least 1"),
+        ("train env.decimation", "has no '='; write env/agent.field=value"),
+        ("train envs.decimation=3", "did you mean env?"),
+        ("play --video film.avi", "ends in .mp4"),
+        ("play agent.seed=3", "'agent' does not exist"),
+        ("evaluate --protocols gate", "did you mean gait"),
+        ("export --output pyproject.toml", "is a file; give a folder"),
+        ("compile --num_envs 0", "must be at least 1"),
+        ("curves nowhere", "nowhere: no TensorBoard curves here"),
+        ("motions inspect --robot grq20", "did you mean grq20_v2d3"),
+        ("robot check robot.xml --max_load much", "--max_load much: expected a number"),
+        ("settings --task typo", "unknown task 'typo'"),
+    ],
+)
+def test_a_slip_is_told_in_one_line(arguments, told):
+    status, _, error = answer(*arguments.split())
+    assert status == 2
+    first, *rest = error.splitlines()
+    assert first.startswith("error: ") and told in first
+    # An unknown command is followed by those that there are.
+    assert not rest or arguments == "traim"
