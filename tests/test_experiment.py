@@ -141,7 +141,8 @@ def test_resumed_in_the_environment_and_with_the_learners_of_its_training(
 ):
     monkeypatch.chdir(tmp_path)
     resume = ("--task", FLAT, "--device", "cpu", "--num_envs", "4", "--checkpoint", str(alone))
-    train.main([*resume, "--max_iterations", "2", "--headless", "agent.vae.com_scale=5"])
+    other_scale = ("agent.vae.com_scale=5", "--fine_tune")
+    train.main([*resume, "--max_iterations", "2", "--headless", *other_scale])
     (cfg,) = built
     assert cfg.actions["joint_pos"].scale == 0.25
     told = capsys.readouterr().out

@@ -174,6 +174,10 @@ def poisoned(iteration: int) -> Checkpoint:
 
 def test_what_is_not_finite_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "model_3.pt"
+    of_a_process = make_checkpoint(3)
+    of_a_process.processes.append({"algorithm": {"memory": torch.tensor(torch.inf)}})
+    with pytest.raises(UserError, match=r"not written, because processes\.1\.memory is not finite"):
+        of_a_process.save(path)
     with pytest.raises(UserError, match=r"model_3\.pt: not .*learners\.policy\.moments\.0 is not"):
         poisoned(3).save(path)
     assert not list(tmp_path.iterdir())

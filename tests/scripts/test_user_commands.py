@@ -11,6 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from rl_sim_env.compat.torch import pytree
+from rl_sim_env.learning.checkpoint import Checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLONE_NAME = "rl_sim_env-amp_vae_vit"
@@ -91,20 +95,31 @@ def test_train_with_torchrun(parent: Path) -> None:
     assert (runs[0] / "model_1.pt").is_file()
 
 
-def test_killed_training_resumes_where_it_stopped(tmp_path: Path) -> None:
-    (tmp_path / CLONE_NAME).symlink_to(CHECKOUT)
-    experiment = "grq20_v2d3_amp_vae_flat"
-    process = start(f"{FLAT} --max_iterations 10000", tmp_path)
-    assert process.stdout is not None
-    with process:
-        printed = next((line for line in process.stdout if "iteration 11/" in line), None)
-        process.send_signal(signal.SIGKILL)
-    assert printed, "training ended by itself"
-    kept = [int(re.findall(r"\d+", name)[0]) for name in checkpoints(tmp_path, experiment)]
-    assert kept
-    last = max(kept)
-    run(f"{FLAT} --resume --max_iterations {last + 3}", tmp_path)
-    assert f"model_{last + 2}.pt" in checkpoints(tmp_path, experiment)
+def test_killed_training_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
+    experiment = Path("logs/rsl_rl/grq20_v2d3_amp_vae_flat")
+    command = f"OMP_NUM_THREADS=1 {FLAT} --max_iterations 16"
+    ends = []
+    for folder in (tmp_path / "killed", tmp_path / "straight"):
+        folder.mkdir()
+        (folder / CLONE_NAME).symlink_to(CHECKOUT)
+        if folder.name == "killed":
+            process = start(command, folder)
+            assert process.stdout is not None
+            with process:
+                printed = next((line for line in process.stdout if "iteration 11/" in line), None)
+                process.send_signal(signal.SIGKILL)
+            assert printed, "training ended by itself"
+            kept = checkpoints(folder, experiment.name)
+            assert kept and "model_15.pt" not in kept
+            output = run(f"{command} --resume", folder)
+            assert "continuing" in output and "new episodes" not in output
+        else:
+            run(command, folder)
+        (path,) = (folder / experiment).glob("*/model_15.pt")
+        ends.append(Checkpoint.load(path))
+    killed, straight = (pytree.tree_leaves((end.algorithm, end.processes)) for end in ends)
+    for a, b in zip(killed, straight, strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import torch
 from mjlab.managers.event_manager import RecomputeLevel
 from mjlab.sim.sim import SimulationCfg
 
+from rl_sim_env.compat.torch import pytree
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation import WarpSimulation
 
@@ -96,6 +97,32 @@ ARM = """<mujoco><worldbody><geom type="plane" size="5 5 1"/>
     <body pos="0.2 0 0"><joint name="hinge" axis="0 1 0"/><geom size="0.05" pos="0.1 0 0"/></body>
   </body></worldbody>
   <actuator><motor joint="hinge" gear="2"/></actuator></mujoco>"""
+
+
+def test_a_saved_state_goes_on_as_it_was_in_worlds_of_other_masses() -> None:
+    model = mujoco.MjModel.from_xml_string(ARM)
+
+    def make(num_worlds: int = 2) -> WarpSimulation:
+        simulation = WarpSimulation(num_worlds, SimulationCfg(), model=model, device="cpu")
+        simulation.expand_model_fields(("body_mass", "geom_friction"))
+        return simulation
+
+    first = make()
+    first.model.body_mass[1, 2] = 3.0
+    first.data.ctrl[0] = 1.5
+    first.step()
+    saved = pytree.tree_map_only(torch.Tensor, torch.clone, first.state_dict())
+    assert saved["model"]["body_mass"]["columns"].tolist() == [2]
+    assert not len(saved["model"]["geom_friction"]["columns"])
+    second = make()
+    second.model.body_mass[0, 1] = 9.0
+    second.load_state_dict(saved)
+    for simulation in (first, second):
+        simulation.step()
+    for name in ("qpos", "qvel", "time"):
+        torch.testing.assert_close(getattr(second.data, name)[:], getattr(first.data, name)[:])
+    with pytest.raises(ValueError, match="another simulation"):
+        make(3).load_state_dict(saved)
 
 
 def test_a_refresh_gives_the_poses_velocities_and_forces_of_a_forward() -> None:

@@ -33,15 +33,8 @@ from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, names_of_run, newest_
 from rl_sim_env.learning.seal import is_damaged, seal
 from rl_sim_env.typed import typed
 
-_RECORDED_PACKAGES = (
-    "rl_sim_env",
-    "torch",
-    "rsl-rl-lib",
-    "mjlab",
-    "mujoco",
-    "mujoco-warp",
-    "mjbatch",
-)
+_PHYSICS = ("mjlab", "mujoco", "mujoco-warp", "mjbatch")
+_RECORDED_PACKAGES = ("rl_sim_env", "torch", "rsl-rl-lib", *_PHYSICS)
 _FILE_NAME = re.compile(r"model_(\d+)\.pt")
 _LISTED_ENTRIES = 8
 
@@ -75,8 +68,7 @@ class Checkpoint:
     algorithm: dict[str, Any]
     """Networks, optimisers and everything else that the algorithm learns or adapts."""
     processes: list[dict[str, Any]]
-    """What differs between processes, by rank: random number generators, environment, and what the
-    algorithm has for each process alone."""
+    """What each process has of its own, by rank: random numbers, environment, algorithm."""
     config: dict[str, Any]
     """The runner configuration, as plain values."""
     layout: dict[str, Any]
@@ -102,7 +94,7 @@ class Checkpoint:
             UserError: What was learned is not finite and would be of no use.
             NotWrittenError: The file could not be written, for instance because the disk is full.
         """
-        if poisoned := first_not_finite(self.algorithm):
+        if poisoned := self.first_not_finite():
             raise UserError(
                 f"{path}: not written, because {poisoned} is not finite, for instance after a "
                 "gradient of the last mini-batch that was not; older checkpoints are intact: "
@@ -174,7 +166,15 @@ class Checkpoint:
         except UserError as error:
             raise _DamagedError(f"{path}: of no use: {error}") from error
         names = ("config", "env_cfg", "task_arguments")
-        return cls(**content | {name: with_todays_names(content[name]) for name in names})
+        read = cls(**content | {name: with_todays_names(content[name]) for name in names})
+        if poisoned := read.first_not_finite():
+            raise _DamagedError(f"{path}: of no use: {poisoned} is not finite")
+        return read
+
+    def first_not_finite(self) -> str | None:
+        """Name of the first tensor of what was learned that is not finite; None for none."""
+        own = {"processes": [of.get("algorithm") for of in self.processes]}
+        return first_not_finite(self.algorithm | own)
 
     def policy_only(self) -> Checkpoint:
         """The checkpoint without what only training needs: to play, to evaluate, to export."""

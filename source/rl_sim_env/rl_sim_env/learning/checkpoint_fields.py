@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.typed import typed
 
@@ -25,7 +24,7 @@ def require_fields(content: Mapping[str, Any], types: Mapping[str, Any]) -> None
         types: Their declared types.
 
     Raises:
-        UserError: One is of another type, impossible or not finite; the message names it.
+        UserError: One is of another type or impossible; the message names it.
     """
     for name, hint in types.items():
         typed(content[name], hint, name)
@@ -38,8 +37,6 @@ def require_fields(content: Mapping[str, Any], types: Mapping[str, Any]) -> None
     if content["progress"] > 1.0:
         raise UserError(f"progress is {content['progress']}; it must be at most 1")
     ObservationLayout.from_dict(content["layout"])
-    if poisoned := first_not_finite(content["algorithm"]):
-        raise UserError(f"{poisoned} is not finite")
     if not content["processes"]:
         raise UserError("processes is empty; a run has at least one")
     for rank, process in enumerate(content["processes"]):

@@ -27,7 +27,6 @@ from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
-from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.heartbeat import Heartbeat
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
@@ -539,7 +538,7 @@ class AmpVaeRunner:
         checkpoint, path = self._checkpoint([self._process_state()]), own / "failed.pt"
         checkpoint.write(path)
         remedy = f"what was learned is sound: go on from it with --checkpoint {path}"
-        if poisoned := first_not_finite(checkpoint.algorithm):
+        if poisoned := checkpoint.first_not_finite():
             remedy = f"{poisoned} is not finite: go on from {self.last_saved or 'the start'}"
         return f"What reproduces it is in {folder}; {remedy}"
 
