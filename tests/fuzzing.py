@@ -62,9 +62,10 @@ def _others(value: Any) -> list[Any]:
     anything = [None, "walk", "", 1.5, -3, [], {}, ["walk"], {"walk": 1}, [[1.0]], float("nan")]
     if isinstance(value, torch.Tensor):
         numbers = value.to(torch.float32)
+        other = value.sum() if value.dim() else value[None]
         return [
             *anything,
-            *(value[None], value.flatten()[:-1], value[..., None].sum(0), value.tolist()),
+            *(value[None], value.flatten()[:-1], other, value.tolist()),
             *(value.to(torch.complex64), numbers * float("nan"), numbers.to(torch.bool)),
         ]
     if isinstance(value, bool | str | None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import mujoco
@@ -24,15 +25,41 @@ def require_file(path: Path) -> None:
 
 
 def read_spec(path: Path | str) -> mujoco.MjSpec:
-    """Read an MJCF or URDF.
+    """Read an MJCF or URDF that MuJoCo can make a model of.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: It cannot be read, does not compile, or has a name that is no text.
     """
+    path = Path(path)
     try:
-        return mujoco.MjSpec.from_file(str(path))
-    except (ValueError, OSError) as error:
-        raise UserError(f"cannot read robot model {path}: {error}") from error
+        spec = mujoco.MjSpec.from_file(str(path))
+        if path.suffix.lower() == ".urdf":
+            # Otherwise the trunk becomes a part of the world.
+            spec.compiler.fusestatic = False
+        _require_model(path, path.stat().st_mtime_ns)
+    except Exception as error:  # MuJoCo raises what its parser, its compiler or C++ happen to
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"cannot read robot model {path}: {reason}; give an MJCF (.xml) or a URDF (.urdf), "
+            "with its mesh files where it says they are"
+        ) from error
+    return spec
+
+
+@cache
+def _require_model(path: Path, changed: int) -> None:
+    """Compile a file, once: what is wrong with it is told while somebody still knows which it is.
+
+    Args:
+        path: The file.
+        changed: When it was changed, which makes another file of it.
+    """
+    del changed
+    spec = mujoco.MjSpec.from_file(str(path))
+    for element in (*spec.bodies, *spec.joints, *spec.geoms, *spec.sites):
+        # Raises where a name is no text.
+        _ = element.name
+    spec.compile()
 
 
 def missing_parts(needed: Needed) -> list[str]:

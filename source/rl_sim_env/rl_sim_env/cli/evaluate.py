@@ -23,7 +23,7 @@ from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import OUTPUTS
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.evaluation.arena import (
     Arena,
     EvaluationCfg,
@@ -206,7 +206,14 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
             present=layout,
         )
         trained = ObservationLayout.from_dict(metadata.layout)
-        return OnnxInferencePolicy(session, trained, exported_targets(metadata))
+        with found_in(path):
+            policy = OnnxInferencePolicy(session, trained, exported_targets(metadata))
+        if policy.num_actions != vec_env.num_actions:
+            raise UserError(
+                f"{path}: gives {policy.num_actions} actions, the robot takes "
+                f"{vec_env.num_actions}; export it anew"
+            )
+        return policy
 
     return _SavedPolicy(facts=facts, training=None, check=check, build=build)
 

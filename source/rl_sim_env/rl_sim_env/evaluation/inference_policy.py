@@ -15,6 +15,7 @@ from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.learning.estimation import EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import PolicyOutput
+from rl_sim_env.typed import typed
 
 _MEMORY = "memory"
 _OUTPUTS = ("actions", "estimates", "next_memory")
@@ -60,7 +61,7 @@ class OnnxInferencePolicy:
         targets: Mapping[str, EstimateCfg],
     ) -> None:
         self._session = session
-        widths = {port.name: port.shape[1] for port in session.get_inputs()}
+        widths = {port.name: port.shape[-1] for port in session.get_inputs()}
         given = tuple(port.name for port in session.get_outputs())
         self._groups = tuple(name for name in widths if name != _MEMORY)
         is_network = _MEMORY in widths and all(name in layout.groups for name in self._groups)
@@ -70,16 +71,38 @@ class OnnxInferencePolicy:
                 f"observation groups and {_MEMORY} -> {', '.join(_OUTPUTS)}: give the file "
                 "without history"
             )
-        nothing = {name: np.zeros((1, width), dtype=np.float32) for name, width in widths.items()}
-        if not all(
-            np.isfinite(np.asarray(output)).all() for output in session.run(_OUTPUTS, nothing)
-        ):
+        for name in self._groups:
+            if widths[name] != layout.width(name):
+                raise UserError(
+                    f"ONNX file that reads {widths[name]} values of {name}, of which there are "
+                    f"{layout.width(name)}; export it anew"
+                )
+        self.targets = EstimationTargets(layout, targets)
+        memory = widths[_MEMORY]
+        shapes = [(1, self.targets.width), (1, memory)]
+        try:
+            nothing = {
+                name: np.zeros((1, width), dtype=np.float32) for name, width in widths.items()
+            }
+            outputs = [np.asarray(output) for output in session.run(_OUTPUTS, nothing)]
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            reason = " ".join(str(error).split())
+            raise UserError(f"ONNX file that cannot be run ({reason}); export it anew") from error
+        actions, *rest = outputs
+        if [output.shape for output in rest] != shapes or actions.ndim != 2:
+            raise UserError(
+                f"ONNX file that returns {', '.join(str(output.shape) for output in rest)} for "
+                f"{', '.join(_OUTPUTS[1:])}, where its facts say {', '.join(map(str, shapes))}; "
+                "export it anew"
+            )
+        self.num_actions = actions.shape[1]
+        """Width of the actions."""
+        if not all(np.isfinite(output).all() for output in outputs):
             raise UserError(
                 "ONNX file whose networks are not finite: they say NaN even when they read zeros; "
                 "export it anew, from a checkpoint that walks"
             )
-        self._memory_width = widths[_MEMORY]
-        self.targets = EstimationTargets(layout, targets)
+        self._memory_width = memory
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         """What the policy remembers when episodes begin: zeros. Shape (num_envs, width)."""
@@ -111,13 +134,14 @@ def exported_targets(metadata: PolicyMetadata) -> dict[str, EstimateCfg]:
 
     Args:
         metadata: Facts of the policy.
+
+    Raises:
+        UserError: They do not say what is estimated.
     """
     undeclared = velocity_mass_com()
     return {
-        columns.name: EstimateCfg(**columns.declared)
-        if columns.declared
-        else undeclared[columns.name]
-        for columns in metadata.estimates
+        each.name: typed(each.declared or undeclared.get(each.name), EstimateCfg, each.name)
+        for each in metadata.estimates
     }
 
 

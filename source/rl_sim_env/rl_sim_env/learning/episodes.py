@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from rl_sim_env.learning.structure import require_like
+
 
 @dataclass(frozen=True)
 class EpisodeSums:
@@ -82,6 +84,7 @@ class ReturnMeter:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue the saved episodes; with another number of environments, begin new ones."""
+        require_like(state["sums"], self.sums, "episodes.sums")
         self.sums.copy_(state["sums"])
         if state["returns"].shape == self._returns.shape:
             self._returns.copy_(state["returns"])

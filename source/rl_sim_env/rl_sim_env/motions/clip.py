@@ -27,7 +27,6 @@ its joints in another order, finds its own or says what is missing.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -57,6 +56,9 @@ FOOT_SHAPES: dict[str, tuple[int, ...]] = {"foot_pos": (3,), "foot_contact": ()}
 """Shape of one frame of every field of the feet, for one foot."""
 
 _Value = TypeVar("_Value")
+
+_DTYPE_KINDS: dict[Any, str] = {str: "U", bool: "b", float: "fiu"}
+"""NumPy's kinds of array that a single value may come from."""
 
 MIN_FRAMES = 2
 UNIT_QUATERNION_TOLERANCE = 1e-3
@@ -291,12 +293,15 @@ def read_npz(path: Path | str) -> dict[str, np.ndarray]:
             for field in archive.files:
                 arrays[field] = archive[field]
             return arrays
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(f"cannot read motion file {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and zlib raise what the bytes happen to say
         where = f"field {field}: " if field else ""
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"motion file {path}: {where}not a plain .npz archive of numbers and names ({error})"
+            f"motion file {path}: {where}not a plain .npz archive of numbers and names ({reason})"
         ) from error
 
 
@@ -304,13 +309,14 @@ def _single(arrays: dict[str, np.ndarray], field: str, kind: Callable[[Any], _Va
     value = arrays[field]
     if value.size != 1:
         raise UserError(f"field {field}: expected a single value, has shape {value.shape}")
-    try:
-        return kind(value.item())
-    except ValueError as error:
-        raise UserError(f"field {field}: cannot be {value.item()!r}") from error
+    if value.dtype.kind not in _DTYPE_KINDS[kind]:
+        raise UserError(f"field {field}: cannot be {value.item()!r}")
+    return kind(value.item())
 
 
 def _check_names(field: str, names: tuple[str, ...]) -> None:
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(f"field {field}: must be texts, is {names}")
     repeated = sorted({str(name) for name in names if names.count(name) > 1})
     if repeated or not names:
         raise UserError(

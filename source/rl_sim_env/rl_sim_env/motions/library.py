@@ -124,6 +124,9 @@ def _matching_files(path: Path) -> list[Path]:
         if not files:
             raise UserError(f"no .npz motion files in folder {path}; import or generate some first")
         return files
+    if path.is_file():
+        # Whatever its name: brackets are a pattern, too.
+        return [path]
     files = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
     if not files:
         raise UserError(f"no motion file matches {path}; give a file, a folder or a glob pattern")

@@ -151,13 +151,16 @@ def _read_frames(
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """The JSON document of a text clip, and its frames cut into named blocks of columns."""
     try:
-        document = json.loads(Path(path).read_text())
+        # Some editors put a mark in front of UTF-8.
+        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read motion file {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"motion file {path}: not JSON text ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"motion file {path}: not JSON text in UTF-8 ({error})") from error
     if not isinstance(document, dict) or not document.get("Frames"):
         raise UserError(f"motion file {path}: field Frames: missing or empty")
+    if not isinstance(document["Frames"], list):
+        raise UserError(f"motion file {path}: field Frames: must be a list of rows")
     width = sum(columns.values())
     for row, frame in enumerate(document["Frames"]):
         found = len(frame) if isinstance(frame, list) else 0

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.mjcf import require_file
+from rl_sim_env.mjcf import read_spec, require_file
 from rl_sim_env.robots.robot import JOINT_KINDS, NUM_LEGS, Leg
 
 JOINTS_PER_LEG = len(JOINT_KINDS)
@@ -72,18 +72,7 @@ def discover(path: Path | str) -> Discovery:
     """
     path = Path(path)
     require_file(path)
-    try:
-        spec = mujoco.MjSpec.from_file(str(path))
-        if path.suffix.lower() == ".urdf":
-            # Otherwise the trunk becomes a part of the world.
-            spec.compiler.fusestatic = False
-        model = spec.compile()
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"cannot read robot model {path}: {reason}; give an MJCF (.xml) or a URDF (.urdf), "
-            "with its mesh files where it says they are"
-        ) from error
+    model = read_spec(path).compile()
     data = mujoco.MjData(model)
     pose_of = _standing_keyframe(model)
     if pose_of is not None:
