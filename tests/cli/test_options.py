@@ -30,7 +30,9 @@ def test_the_policy_of_the_checkout_serves_until_something_is_trained(shipped, c
     RUN.mkdir(parents=True)
     (RUN / "model_7.pt").touch()
     assert options.find_checkpoint(nothing, nothing.task) == RUN / "model_7.pt"
-    assert capsys.readouterr().out == ""
+    told = capsys.readouterr().out
+    assert str(RUN / "model_7.pt") in told
+    assert "for the shipped one give --checkpoint policies/grq20_v2d3" in told
 
 
 @pytest.mark.usefixtures("shipped")

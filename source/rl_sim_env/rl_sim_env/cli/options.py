@@ -104,7 +104,8 @@ class ExperimentOptions:
 def find_checkpoint(options: ExperimentOptions, task: str) -> Path:
     """Find the checkpoint's file; by default the newest of the task's experiment.
 
-    Where nothing was trained yet and nothing is asked for, it is the policy of the checkout.
+    Where nothing was trained yet and nothing is asked for, it is the policy of the checkout. Which
+    one is taken then, and how to take the other, is printed.
 
     Raises:
         UserError: There is no such task or file.
@@ -115,10 +116,24 @@ def find_checkpoint(options: ExperimentOptions, task: str) -> Path:
     experiment = options.experiment_name or find_task(task).runner_cfg().experiment_name
     root, shipped = LOG_ROOT / experiment, POLICIES / find_task(task).robot.name
     is_asked = options.checkpoint or options.load_run or options.experiment_name
-    if not is_asked and not root.is_dir() and shipped.is_dir():
+    if is_asked or not shipped.is_dir():
+        return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+    if not root.is_dir():
         print(f"nothing trained in {root} yet: taking the policy in {shipped}", flush=True)
-        root = shipped
-    return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+        return resolve_checkpoint(root=shipped)
+    path = resolve_checkpoint(root=root)
+    print(
+        f"taking the newest policy, {path}; for the shipped one give "
+        f"--checkpoint {relative(shipped)}",
+        flush=True,
+    )
+    return path
+
+
+def relative(path: Path) -> str:
+    """The path from the working directory, where it is below it; else as it is."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def tell_differences(differences: tuple[str, ...]) -> None:

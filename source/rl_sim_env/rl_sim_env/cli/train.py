@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from rl_sim_env.cli.options import LOG_ROOT, tell_differences
+from rl_sim_env.cli.options import LOG_ROOT, relative, tell_differences
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.cli.train_options import TrainOptions
-from rl_sim_env.cli.training_words import relative, tell_plan, tell_what_next
+from rl_sim_env.cli.training_words import tell_plan, tell_what_next
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.continuity import is_same_environment, require_same_meaning
 from rl_sim_env.envs import AmpVaeEnvCfg

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from rl_sim_env.cli.options import relative
 from rl_sim_env.experiment import EnvSetup
 from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -59,9 +60,3 @@ def tell_what_next(checkpoint: Path | None, task_id: str) -> None:
         f"  curves:   {program} curves {shlex.quote(relative(checkpoint.parent))}",
         flush=True,
     )
-
-
-def relative(path: Path) -> str:
-    """The path from the working directory, where it is below it; else as it is."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)

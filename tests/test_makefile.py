@@ -1,0 +1,35 @@
+"""make tells what there is, and hands options on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from pages import ROOT
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def make(*arguments: str) -> str:
+    """What make prints."""
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_make_alone_tells_what_there_is_and_installs_nothing(tmp_path):
+    printed = make(f"VENV={tmp_path / 'venv'}")
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in {*targets} - {"help"}:
+        assert re.search(rf"^  {target} +\w", printed, re.MULTILINE), target
+    assert "--checkpoint policies/go1" in make("ROBOT=go1")
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("target", ("train", "play", "evaluate", "test"))
+def test_options_are_handed_on(target, tmp_path):
+    commands = make("-n", target, f"VENV={tmp_path / 'venv'}", "ARGS=--some option")
+    assert commands.splitlines()[-1].endswith(" --some option")
