@@ -98,7 +98,7 @@ def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, moment: s
     make_checkpoint().save(path)
     program = (
         "import os, signal, sys, pathlib\n"
-        "from rl_sim_env.learning.checkpoint import write_atomically\n"
+        "from rl_sim_env.learning.atomic_file import write_atomically\n"
         f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_atomically(pathlib.Path(sys.argv[1]), b'half a checkpoint')\n"
     )

@@ -144,7 +144,8 @@ def _changed_meanings(
         (AGENT, tuple(map(to_plain, agent)), OF_THE_NETWORKS),
         (f"{AGENT}.vae.targets", estimates, _UNITS),
     ):
-        for path, before, now in unequal(*pair):
+        trained, present = pair
+        for path, before, now in unequal(trained, present):
             if _matches(path, fields) and not (root == ENV and _matches(path, left_out)):
                 yield f"{root}.{path} was {short(before)}, is {short(now)}"
 

@@ -27,7 +27,8 @@ from rl_sim_env.deploy.deployed_policy import (
 from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.errors import UserError, found_in
-from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
+from rl_sim_env.learning.atomic_file import write_atomically
+from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.estimate_cfg import EstimateCfg
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
 import io
-import os
 import platform
 import re
 import warnings
@@ -21,6 +18,7 @@ import torch
 
 from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint_fields import require_fields
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
@@ -29,7 +27,7 @@ from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
-from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX, names_of_run, newest_first
+from rl_sim_env.learning.run_folder import names_of_run, newest_first
 from rl_sim_env.learning.seal import is_damaged, seal
 from rl_sim_env.typed import typed
 
@@ -37,10 +35,6 @@ _PHYSICS = ("mjlab", "mujoco", "mujoco-warp", "mjbatch")
 _RECORDED_PACKAGES = ("rl_sim_env", "torch", "rsl-rl-lib", *_PHYSICS)
 _FILE_NAME = re.compile(r"model_(\d+)\.pt")
 _LISTED_ENTRIES = 8
-
-
-class NotWrittenError(UserError):
-    """A file could not be written; what stood at its path before is untouched."""
 
 
 class _DamagedError(UserError):
@@ -325,30 +319,6 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that ``path`` never holds a part of it.
-
-    Raises:
-        NotWrittenError: The file could not be written; what ``path`` held before is untouched.
-    """
-    partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder"
-        raise NotWrittenError(
-            f"{path}: could not be written ({error.strerror}); {remedy}"
-        ) from error
-
-
 def resolve_checkpoint(
     checkpoint: str | Path | None = None, *, root: Path, load_run: str | None = None
 ) -> Path:
@@ -492,15 +462,6 @@ def _read(path: Path) -> Any:
 def _is_cut_off(file: BinaryIO) -> bool:
     """Whether the file begins like the zip archive that torch writes but lacks its end."""
     return b"PK\x03\x04".startswith(file.read(4)) and not zipfile.is_zipfile(file)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, not only the new content."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _listing(names: Any) -> str:

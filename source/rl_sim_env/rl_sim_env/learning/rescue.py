@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rl_sim_env.learning.checkpoint import Checkpoint, NotWrittenError
+from rl_sim_env.learning.atomic_file import NotWrittenError
+from rl_sim_env.learning.checkpoint import Checkpoint
 
 _PAUSE_S = 0.5
 """Time between the two attempts at the run's own folder, in which a file server may come back."""

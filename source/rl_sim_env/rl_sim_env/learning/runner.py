@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +20,13 @@ from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError, found_in
 from rl_sim_env.learning.algorithm import Algorithm
-from rl_sim_env.learning.checkpoint import Checkpoint, write_atomically
+from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConsole
 from rl_sim_env.learning.distributed import Distributed
+from rl_sim_env.learning.failure_report import write_dump
 from rl_sim_env.learning.heartbeat import Heartbeat
+from rl_sim_env.learning.iteration_report import IterationReport, failures
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.plan import Plan
@@ -37,37 +36,7 @@ from rl_sim_env.learning.reward_faults import RewardFaultWatch
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.learning.stop_signals import StopSignals
 from rl_sim_env.learning.structure import MisfitError
-from rl_sim_env.learning.training_env import Breakdowns, TrainingEnv
-
-_MAX_BROKEN_SHARE = 0.01
-"""Share of the robots whose physics may break down in one iteration before training stops."""
-
-_MAX_BREAKDOWNS = 10
-"""Breakdowns that an iteration may have, however few its robots are."""
-
-
-@dataclass(kw_only=True)
-class _Report:
-    """What a process tells the others after an iteration, so that all of them decide alike."""
-
-    metrics: dict[str, tuple[float, int]]
-    """Sum and number of what the environment logged."""
-    breakdowns: Breakdowns = field(default_factory=Breakdowns)
-    """Whose physics broke down."""
-    overflow: str | None = None
-    """What the physics had no room for."""
-    losses: dict[str, float] = field(default_factory=dict)
-    """What the update returned."""
-    failure: str | None = None
-    """Why the update failed."""
-    collection_s: float = 0.0
-    """Time of the rollout [s]."""
-    learning_s: float = 0.0
-    """Time of the update [s]."""
-    elapsed_s: float = 0.0
-    """Time since this training began; that of rank 0 counts [s]."""
-    signal: signal.Signals | None = None
-    """Signal that asks for the end."""
+from rl_sim_env.learning.training_env import TrainingEnv
 
 
 class AmpVaeRunner:
@@ -267,7 +236,7 @@ class AmpVaeRunner:
         self._begins_episodes = not_loaded is not None
         # A process more than were saved keeps its own seed: no two may draw the same numbers.
         if rank < len(saved):
-            restore_random_state(own.get("random"), self.device)
+            restore_random_state(own.get("random", {}), self.device)
 
     def load_policy(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
         """Begin with the policy of a checkpoint, which needs to hold nothing else.
@@ -304,7 +273,9 @@ class AmpVaeRunner:
             raise UserError(f"{path}: {error}") from error
         return checkpoint
 
-    def _iterate(self, obs: TensorDict, stop: StopSignals) -> tuple[TensorDict, _Report] | None:
+    def _iterate(
+        self, obs: TensorDict, stop: StopSignals
+    ) -> tuple[TensorDict, IterationReport] | None:
         """Run one rollout and one update; None if a signal ended the rollout."""
         begin = time.monotonic()
         self.alg.set_progress(self.progress)
@@ -314,7 +285,7 @@ class AmpVaeRunner:
         if next_obs is None:
             return None
         # Reading what was logged waits for the device, so the two times are told apart rightly.
-        report = _Report(metrics=self.env.read_log())
+        report = IterationReport(metrics=self.env.read_log())
         collected = time.monotonic()
         try:
             report.breakdowns = self.env.check_health()
@@ -347,25 +318,14 @@ class AmpVaeRunner:
             self._heartbeat.step("rollout")
         return obs
 
-    def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
+    def _require_finite(self, iteration: int, reports: list[IterationReport]) -> None:
         """End training with a dump if losses are not finite, or too much physics breaks down."""
-        failures = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
-        broken = Breakdowns(
-            robots=sum(report.breakdowns.robots for report in reports),
-            resets=sum(report.breakdowns.resets for report in reports),
-        )
-        num_envs = self.env.num_envs * self.processes.world_size
-        if broken.robots > _MAX_BROKEN_SHARE * num_envs and broken.resets > _MAX_BREAKDOWNS:
-            failures.append(
-                f"the physics of {broken.robots} of {num_envs} robots broke down, {broken.resets} "
-                "times in all (NaN or absurd velocities): look for a time step too long, or "
-                "forces, masses and gains too large"
-            )
-        if failures:
-            reason = f"iteration {iteration}: {'; '.join(failures)}"
-            raise UserError(f"{reason}. {self._dump(self.log_dir, iteration, reason)}")
+        reasons = failures(reports, self.env.num_envs * self.processes.world_size)
+        if reasons:
+            reason = f"iteration {iteration}: {'; '.join(reasons)}"
+            raise UserError(f"{reason}. {self._dump(iteration, reason)}")
 
-    def _require_capacity(self, reports: list[_Report], rescue: Rescue) -> None:
+    def _require_capacity(self, reports: list[IterationReport], rescue: Rescue) -> None:
         """End training, after saving it, if physics had to drop contacts or constraints."""
         overflow = next((report.overflow for report in reports if report.overflow), None)
         if overflow:
@@ -387,7 +347,7 @@ class AmpVaeRunner:
             )
 
     def _advance(
-        self, iteration: int, first: int, end: int, plan: Plan, reports: list[_Report]
+        self, iteration: int, first: int, end: int, plan: Plan, reports: list[IterationReport]
     ) -> IterationSummary:
         """Count a completed iteration and say how far training is."""
         steps = self._robot_steps
@@ -469,8 +429,8 @@ class AmpVaeRunner:
             on_gpu = self.device != "cpu"
             with torch.cuda.stream(torch.cuda.Stream(self.device) if on_gpu else None):
                 checkpoint = self._checkpoint([self._process_state()])
-                self._last_saved = rescue.save(checkpoint, name) or self._last_saved
-        return f"Saved: {self._last_saved or 'nothing'}"
+                self.last_saved = rescue.save(checkpoint, name) or self.last_saved
+        return f"Saved: {self.last_saved or 'nothing'}"
 
     def _require_saved(self) -> None:
         """End with an error if what was learned last is lost."""
@@ -509,21 +469,8 @@ class AmpVaeRunner:
         own = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, state)
         return {"random": random_state(self.device), **own}
 
-    def _dump(self, parent: Path | None, iteration: int, reason: str) -> str:
+    def _dump(self, iteration: int, reason: str) -> str:
         """Write what this process knows of a failure; say where, and what to go on from."""
-        try:
-            return self._dump_into(
-                parent or Path(tempfile.mkdtemp(prefix="rl_sim_env_")), iteration, reason
-            )
-        except (OSError, RuntimeError, UserError) as error:  # torch.save raises RuntimeErrors
-            if parent is not None:
-                return self._dump(None, iteration, reason)
-            return f"What reproduces it could not be written ({error})"
-
-    def _dump_into(self, parent: Path, iteration: int, reason: str) -> str:
-        folder = parent / f"dump_iteration_{iteration}"
-        own = folder / f"rank_{self.processes.rank}"
-        own.mkdir(parents=True, exist_ok=True)
         facts = {
             "reason": reason,
             "task": self.task_id,
@@ -531,16 +478,11 @@ class AmpVaeRunner:
             "iteration": iteration,
             "world_size": self.processes.world_size,
             "num_envs": self.env.num_envs,
-            "last_checkpoint": str(self.last_saved),
+            "last_checkpoint": str(self.last_saved or "the start"),
         }
-        write_atomically(own / "facts.json", json.dumps(facts, indent=2).encode())
-        self.env.dump_state(own / "env_state.pt")
-        checkpoint, path = self._checkpoint([self._process_state()]), own / "failed.pt"
-        checkpoint.write(path)
-        remedy = f"what was learned is sound: go on from it with --checkpoint {path}"
-        if poisoned := checkpoint.first_not_finite():
-            remedy = f"{poisoned} is not finite: go on from {self.last_saved or 'the start'}"
-        return f"What reproduces it is in {folder}; {remedy}"
+        place = Path(f"dump_iteration_{iteration}", f"rank_{self.processes.rank}")
+        checkpoint = self._checkpoint([self._process_state()])
+        return write_dump(self.log_dir, place, facts, checkpoint, self.env.dump_state)
 
 
 @contextmanager
