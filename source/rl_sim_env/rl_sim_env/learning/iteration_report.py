@@ -51,8 +51,8 @@ def failures(reports: Sequence[IterationReport], num_robots: int) -> list[str]:
     resets = sum(report.breakdowns.resets for report in reports)
     if robots > _MAX_BROKEN_SHARE * num_robots and resets > _MAX_BREAKDOWNS:
         reasons.append(
-            f"the physics of {robots} of {num_robots} robots broke down, {resets} times in all (NaN "
-            "or absurd velocities): look for a time step too long, or forces, masses and gains too "
-            "large"
+            f"the physics of {robots} of {num_robots} robots broke down, {resets} times in all "
+            "(NaN or absurd velocities): look for a time step too long, or forces, masses and "
+            "gains too large"
         )
     return reasons
