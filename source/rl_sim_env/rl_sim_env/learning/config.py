@@ -368,7 +368,7 @@ class AmpVaeRunnerCfg:
     save_environment: bool = True
     """Whether checkpoints hold the running episodes: physics, delays, commands, clocks of events.
     A resumed run then goes on as if it had never been interrupted (docs/reliability.md says where
-    to the bit); without, all robots begin anew. About 6 KB a robot."""
+    to the bit); without, all robots begin anew. About 7 KB a robot, 28 MB for 4096."""
 
     experiment_name: Annotated[str, FolderName()] = "amp_vae"
     """Folder of all runs of the experiment, below the folder of logs."""
