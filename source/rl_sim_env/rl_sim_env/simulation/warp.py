@@ -28,9 +28,6 @@ from rl_sim_env.simulation.kernels import load_side_by_side
 
 _CHOICES = {"hfield_contacts": ("surface", "convex"), "static_broadphase": ("grid", "pairs")}
 
-_STATE = (*INPUT_FIELDS, "time")
-"""Fields of the data that the next step depends on."""
-
 HEADROOM = 1.25
 """Factor by which suggested buffer sizes exceed what was needed."""
 
@@ -111,7 +108,7 @@ class WarpSimulation(Simulation):
     def state_dict(self) -> dict[str, Any]:
         """What the next step depends on, and how the worlds' models differ."""
         return {
-            "data": {name: getattr(self.data, name)[:] for name in _STATE},
+            "data": {name: field[:] for name, field in self._state_fields().items()},
             "model": {
                 name: different(getattr(self.model, name)[:], self.get_default_field(name))
                 for name in sorted(self.expanded_fields)
@@ -124,23 +121,29 @@ class WarpSimulation(Simulation):
         Raises:
             ValueError: It is of other worlds or fields; nothing has changed.
         """
-        data = state.get("data", {})
-        own = {name: getattr(self.data, name) for name in _STATE}
-        if (
-            {name: field.shape for name, field in own.items()}
-            != {name: field.shape for name, field in data.items()}
-        ) or state["model"].keys() != self.expanded_fields:
+        fields, saved = self._state_fields(), state.get("data", {})
+        shapes, saved_shapes = (
+            {name: tuple(of.shape) for name, of in each.items()} for each in (fields, saved)
+        )
+        if shapes != saved_shapes or state["model"].keys() != self.expanded_fields:
             raise ValueError("its physics is that of another simulation")
-        fields = {name: getattr(self.model, name) for name in state["model"]}
+        models = {name: getattr(self.model, name) for name in state["model"]}
         values = {
             name: with_differences(self.get_default_field(name), field.shape, state["model"][name])
-            for name, field in fields.items()
+            for name, field in models.items()
         }
-        for name, field in own.items():
-            field[:] = data[name].to(self.device)
         for name, field in fields.items():
+            field[:] = saved[name].to(self.device)
+        for name, field in models.items():
             field[:] = values[name]
-        self.forward()
+        # Not forward(), which moves the solver's first guess.
+        self.refresh()
+
+    def _state_fields(self) -> dict[str, TorchArray]:
+        """Fields of the data that the next step depends on, but those of nothing."""
+        names = (*INPUT_FIELDS, "time")
+        present = [name for name in names if getattr(self.wp_data, name).size]
+        return {name: getattr(self.data, name) for name in present}
 
     def launch_all(self) -> None:
         """Launch every kernel of physics: for compiling them, not for what they compute."""
