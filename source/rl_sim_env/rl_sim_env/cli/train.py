@@ -6,9 +6,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -45,6 +45,10 @@ from rl_sim_env.tasks import family_ids, find_task
 
 EVALUATION_ROBOTS = 128
 EVALUATION_SECONDS = 20.0
+DRAWN = -1
+"""Seed that stands for one that is drawn."""
+OF_A_HOST = {"--device", "--mjcf", "--motions", "--checkpoint", "--rescue_dir"}
+"""Options that may differ between the hosts of a run."""
 
 
 @dataclass(kw_only=True)
@@ -113,12 +117,22 @@ def train(options: TrainOptions) -> None:
         _make_rescue_dir(options.rescue_dir)
     env_settings, agent_settings = split_settings(options.settings)
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
+        processes.require_same(**_options_of_the_run(options))
+        if options.seed == DRAWN:
+            drawn = processes.broadcast(int.from_bytes(os.urandom(4), "little"))
+            options = replace(options, seed=drawn)
         trainer = _trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
         path, resumed, training = None, None, None
-        if options.resume or options.load_run or options.checkpoint:
+        noted = processes.noted_run()
+        if noted or options.resume or options.load_run or options.checkpoint:
             root = LOG_ROOT / cfg.experiment_name
-            path = resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+            # Where torchrun has started this anew, what the command says is behind us.
+            path = (
+                resolve_checkpoint(root=noted)
+                if noted
+                else resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
+            )
             resumed = Checkpoint.load(path)
             if processes.is_main:
                 print(f"continuing {path}: iteration {resumed.iteration}", flush=True)
@@ -229,12 +243,17 @@ def _make_rescue_dir(folder: Path) -> None:
         ) from error
 
 
+def _options_of_the_run(options: TrainOptions) -> dict[str, Any]:
+    """Options that all processes must agree on: all but those that name places on a host."""
+    named = {f"--{field.name}": getattr(options, field.name) for field in fields(options)}
+    return {name: value for name, value in named.items() if name not in OF_A_HOST}
+
+
 def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerOptions:
-    seed = options.seed
     return TrainerOptions(
         task=options.task,
         given={
-            "seed": int.from_bytes(os.urandom(4), "little") if seed == -1 else seed,
+            "seed": options.seed,
             "max_iterations": options.max_iterations,
             "max_minutes": options.max_minutes,
             "experiment_name": options.experiment_name,
