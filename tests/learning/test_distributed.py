@@ -18,10 +18,12 @@ from rl_sim_env.learning.distributed import Distributed, resolve_device
 PROGRAM = Path(__file__).parent / "toy_train.py"
 
 
-def torchrun(*arguments: object, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+def torchrun(
+    *arguments: object, ranks: int = 2, timeout: float = 120.0
+) -> subprocess.CompletedProcess[str]:
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     return subprocess.run(
-        [*launcher, *map(str, (PROGRAM, *arguments))],
+        [*launcher, f"--nproc_per_node={ranks}", *map(str, (PROGRAM, *arguments))],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -113,6 +115,33 @@ def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
     assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
     # Who hangs shows where.
     assert ("toy_train.py" in ended.stderr.partition("hangs here")[2]) == (fate == "hang")
+
+
+@pytest.mark.slow
+def test_ranks_with_different_numbers_of_robots_are_refused(tmp_path: Path) -> None:
+    refused = torchrun(tmp_path, "--distributed", "--num-envs", 8, 4)
+    assert refused.returncode != 0
+    assert refused.stderr.count("robots: rank 0 has 8, rank 1 has 4; all processes") == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_continues(tmp_path: Path) -> None:
+    trained = torchrun(tmp_path, "--distributed", "--iterations", 1, ranks=3)
+    assert trained.returncode == 0, trained.stderr
+    saved = Checkpoint.load(tmp_path / "model_0.pt")
+    assert (len(saved.processes), saved.total_steps) == (3, 3 * 8 * 8)
+    for ranks in (2, 4):
+        folder = tmp_path / str(ranks)
+        resume = ("--iterations", 1, "--resume", tmp_path / "model_0.pt")
+        resumed = torchrun(folder, "--distributed", *resume, ranks=ranks)
+        assert resumed.returncode == 0, resumed.stderr
+        states = [torch.load(folder / f"rank_{rank}.pt") for rank in range(ranks)]
+        assert_equal(states[0], states[-1])
+        saved = Checkpoint.load(folder / "model_1.pt")
+        assert saved.total_steps == (3 + ranks) * 8 * 8
+        draws = [tuple(process["random"]["torch"].tolist()) for process in saved.processes]
+        assert len(set(draws)) == ranks, "two processes draw the same numbers"
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,66 @@ def test_killed_training_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path:
     killed, straight = (pytree.tree_leaves((end.algorithm, end.processes)) for end in ends)
     for a, b in zip(killed, straight, strict=True):
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def start_nodes(folder: Path, *of_each: str) -> list[subprocess.Popen[str]]:
+    """Start training on as many nodes, all on this host, as there are words for."""
+    (folder / CLONE_NAME).symlink_to(CHECKOUT)
+    port = free_port()
+    return [
+        start(
+            f"torchrun --nnodes={len(of_each)} --node_rank={node} --nproc_per_node=1 "
+            f"--master_addr=127.0.0.1 --master_port={port} {FLAT.removeprefix('python ')} "
+            f"--distributed {words}",
+            folder,
+        )
+        for node, words in enumerate(of_each)
+    ]
+
+
+def test_two_nodes_train_one_run(tmp_path: Path) -> None:
+    nodes = start_nodes(tmp_path, *["--max_iterations 2"] * 2)
+    outputs = [node.communicate(timeout=280)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert checkpoints(tmp_path, "grq20_v2d3_amp_vae_flat") == ["model_0.pt", "model_1.pt"]
+    assert "iteration 2/2" in outputs[0]
+    assert "iteration" not in outputs[1]
+
+
+def test_nodes_with_different_options_are_refused_and_leave_nothing_behind(tmp_path: Path) -> None:
+    nodes = start_nodes(tmp_path, "env.decimation=2", "env.decimation=4")
+    outputs = [node.communicate(timeout=280)[0] for node in nodes]
+    assert all(node.returncode for node in nodes)
+    assert all("error: --settings: rank 0 has (" in output for output in outputs), outputs
+    assert not (tmp_path / "logs").exists()
+
+
+def test_torchrun_starts_a_run_anew_from_what_it_saved_last(tmp_path: Path) -> None:
+    (tmp_path / CLONE_NAME).symlink_to(CHECKOUT)
+    training = f"{FLAT.removeprefix('python ')} --distributed --max_iterations 6"
+    process = start(
+        f"torchrun --standalone --nproc_per_node=2 --max_restarts=1 {training}", tmp_path
+    )
+    assert process.stdout is not None
+    with process:
+        begun = next((line for line in process.stdout if "iteration 1/" in line), None)
+        # Of the two processes the one that does not write: the other one has a checkpoint to save.
+        _, rank = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(rank), signal.SIGKILL)
+        output = process.stdout.read()
+    assert begun
+    assert process.returncode == 0, output
+    (run, iteration) = re.findall(r"continuing (.*)/model_\d+.pt: iteration (\d+)", output)[0]
+    assert int(iteration) < 5
+    runs = sorted((tmp_path / "logs/rsl_rl/grq20_v2d3_amp_vae_flat").iterdir())
+    assert Path(run) == runs[0]
+    assert (runs[1] / "model_5.pt").is_file()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -40,6 +42,10 @@ from rl_sim_env.tasks import family_ids, find_task
 
 EVALUATION_ROBOTS = 128
 EVALUATION_SECONDS = 20.0
+DRAWN = -1
+"""Seed that stands for one that is drawn."""
+OF_A_HOST = {"--device", "--mjcf", "--motions", "--checkpoint", "--rescue_dir"}
+"""Options that may differ between the hosts of a run."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -58,9 +64,18 @@ def train(options: TrainOptions) -> None:
         _make_rescue_dir(options.rescue_dir)
     env_settings, agent_settings = split_settings(options.settings)
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
+        processes.require_same(**_options_of_the_run(options))
+        if options.seed == DRAWN:
+            drawn = processes.broadcast(int.from_bytes(os.urandom(4), "little"))
+            options = replace(options, seed=drawn)
+        noted = processes.noted_run()
+        if noted:
+            # Where torchrun has started this anew, what the command says is behind us.
+            options = replace(options, finetune=None)
         trainer = _trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
-        path, start, training, is_same = _starting_point(options, cfg), None, None, True
+        path = resolve_checkpoint(root=noted) if noted else _starting_point(options, cfg)
+        start, training, is_same = None, None, True
         if path is not None:
             start = Checkpoint.load(path)
             if processes.is_main:
@@ -209,12 +224,17 @@ def _make_rescue_dir(folder: Path) -> None:
         ) from error
 
 
+def _options_of_the_run(options: TrainOptions) -> dict[str, Any]:
+    """Options that all processes must agree on: all but those that name places on a host."""
+    named = {f"--{field.name}": getattr(options, field.name) for field in fields(options)}
+    return {name: value for name, value in named.items() if name not in OF_A_HOST}
+
+
 def _trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerOptions:
-    seed = options.seed
     return TrainerOptions(
         task=options.task,
         given={
-            "seed": int.from_bytes(os.urandom(4), "little") if seed == -1 else seed,
+            "seed": options.seed,
             "max_iterations": options.max_iterations,
             "max_minutes": options.max_minutes,
             "experiment_name": options.experiment_name,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import Store
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from rl_sim_env.errors import UserError
 
@@ -20,6 +23,7 @@ _LAUNCH_EXAMPLE = "torchrun --nproc_per_node=4 scripts/rsl_rl/train.py --distrib
 _TORCHRUN_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _COLLECTIVE_TIMEOUT_S = 600.0
 _STORE_TIMEOUT_S = 10.0
+_RUN_KEY = "rl_sim_env/run"
 # gloo reports a lost peer as a bare RuntimeError, told from others only by the name in its text.
 _COLLECTIVE_LIBRARIES = ("gloo", "NCCL")
 
@@ -72,8 +76,8 @@ class Distributed:
     """Index of this process on its host."""
     world_size: int = 1
     """Number of processes."""
-    node: int = 0
-    """Index of the torchrun that started this process, one on each host."""
+    node: int | None = None
+    """Index of the torchrun that started this process, one on each host; None without any."""
 
     @classmethod
     def launch(
@@ -118,14 +122,21 @@ class Distributed:
             rank=int(os.environ["RANK"]),
             local_rank=local_rank,
             world_size=int(os.environ["WORLD_SIZE"]),
-            node=int(os.environ.get("GROUP_RANK", "0")),
+            node=int(node) if (node := os.environ.get("GROUP_RANK")) else None,
         )
         if processes.world_size > 1:
             on_gpu = processes.device != "cpu"
             if on_gpu:
                 torch.cuda.set_device(processes.device)
+            # torchrun keeps its store when it starts processes anew, and torch then takes the
+            # addresses of those before for those of today.
+            attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
             dist.init_process_group(
-                "nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout_s)
+                "nccl" if on_gpu else "gloo",
+                store=PrefixStore(f"rl_sim_env/{attempt}", processes.open_store(timeout_s)),
+                rank=processes.rank,
+                world_size=processes.world_size,
+                timeout=timedelta(seconds=timeout_s),
             )
         return processes
 
@@ -153,23 +164,59 @@ class Distributed:
         dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
+    def require_same(self, **values: object) -> None:
+        """Refuse what differs between processes and must not. All processes call it.
+
+        Args:
+            **values: What each process has, by name.
+
+        Raises:
+            UserError: Something differs; the message names it, with two ranks and their values.
+        """
+        first, *others = self.all_gather(values)
+        for rank, other in enumerate(others, start=1):
+            for name, value in other.items():
+                if value != first[name]:
+                    raise UserError(
+                        f"{name}: rank 0 has {first[name]}, rank {rank} has {value}; all processes "
+                        "of a run need the same, so give every torchrun the same options"
+                    )
+
     def broadcast(self, value: T) -> T:
         """Return the value that rank 0 passed, for instance the run's folder."""
         return self.all_gather(value)[0]
 
-    def open_store(self) -> Store:
+    def open_store(self, timeout_s: float = _STORE_TIMEOUT_S) -> Store:
         """Connect to the store of torchrun, by a connection that no collective holds up.
+
+        Args:
+            timeout_s: Longest wait for an answer [s].
 
         Raises:
             RuntimeError: It does not answer.
         """
-        return dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+        has_agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        return TCPStore(
             os.environ["MASTER_ADDR"],
             int(os.environ["MASTER_PORT"]),
-            is_master=False,
+            is_master=self.is_main and not has_agent,
             wait_for_workers=False,
-            timeout=timedelta(seconds=_STORE_TIMEOUT_S),
+            timeout=timedelta(seconds=timeout_s),
+            multi_tenant=True,
         )
+
+    def note_run(self, folder: Path) -> None:
+        """Tell the processes that torchrun starts in place of these where the run was saved."""
+        if self.node is not None:
+            with suppress(RuntimeError):
+                self.open_store().set(_RUN_KEY, str(folder.absolute()))
+
+    def noted_run(self) -> Path | None:
+        """Where the run was saved before torchrun started it anew; None where it was not."""
+        if self.node is None:
+            return None
+        store = self.open_store()
+        return Path(store.get(_RUN_KEY).decode()) if store.check([_RUN_KEY]) else None
 
     def __enter__(self) -> Distributed:
         return self

@@ -61,7 +61,7 @@ class _Row:
 class _Peer:
     """Where a process is."""
 
-    node: int
+    node: int | None
     host: str
     pid: int
 
@@ -244,14 +244,18 @@ class Heartbeat:
         return self._rows[rank].is_watched and now - self._stepped_s[rank] > self._limit_s
 
     def _is_gone(self, peer: _Peer) -> bool:
-        """Whether a process that the same torchrun started is no more."""
-        if peer.node != self._processes.node:
+        """Whether a process of the same torchrun is no more."""
+        if not self._is_beside(peer):
             return False
         try:
             os.kill(peer.pid, 0)
         except ProcessLookupError:
             return True
         return False
+
+    def _is_beside(self, peer: _Peer) -> bool:
+        """Whether a process has the same torchrun, so that its number means the same to both."""
+        return peer.node is not None and peer.node == self._processes.node
 
     def _names(self, ranks: Iterable[int]) -> str:
         return " and ".join(
@@ -288,7 +292,7 @@ class Heartbeat:
         self._publish_end(verdict.reason)
         for rank in {*verdict.hanging} & {*verdict.lost} - {self._rank}:
             # torchrun would wait 30 s for a process that does not run.
-            if self._peers[rank].node == self._processes.node:
+            if self._is_beside(self._peers[rank]):
                 with suppress(ProcessLookupError):
                     os.kill(self._peers[rank].pid, signal.SIGKILL)
         os._exit(_EXIT_CODE)

@@ -113,13 +113,15 @@ class AmpVaeRunner:
                 they do not all end together; those of a checkpoint keep theirs.
 
         Raises:
-            UserError: There is nothing to do, or training cannot go on: the physics lost contacts,
-                states or losses are not finite (the message names a dump), reward terms are not
-                finite or absurd, or what was learned last could not be saved anywhere.
+            UserError: There is nothing to do, processes have different numbers of robots, or
+                training cannot go on: the physics lost contacts, states or losses are not finite
+                (the message names a dump), reward terms are not finite or absurd, another process
+                is lost, or what was learned last could not be saved anywhere.
             SystemExit: SIGINT, SIGTERM or SIGHUP asked for the end and a checkpoint was saved. The
                 code is 128 plus the number of the signal, as shells have it.
         """
         self.require_iterations(num_iterations)
+        self.processes.require_same(robots=self.env.num_envs)
         first = self.current_learning_iteration + 1
         end = first + num_iterations
         limit_s = math.inf if self.cfg.max_minutes is None else 60.0 * self.cfg.max_minutes
@@ -413,8 +415,10 @@ class AmpVaeRunner:
         path = self.processes.broadcast(path)
         if path is not None:
             self.last_saved, self._saved_iteration = path, self.current_learning_iteration
-            if self.on_save is not None and self.processes.is_main:
-                self.on_save(path)
+            if self.processes.is_main:
+                self.processes.note_run(path.parent)
+                if self.on_save is not None:
+                    self.on_save(path)
 
     def _save_alone(self) -> str:
         """Save what this process knows while others are lost; say where.
@@ -429,7 +433,10 @@ class AmpVaeRunner:
             on_gpu = self.device != "cpu"
             with torch.cuda.stream(torch.cuda.Stream(self.device) if on_gpu else None):
                 checkpoint = self._checkpoint([self._process_state()])
-                self.last_saved = rescue.save(checkpoint, name) or self.last_saved
+                path = rescue.save(checkpoint, name)
+            if path is not None:
+                self.last_saved = path
+                self.processes.note_run(path.parent)
         return f"Saved: {self.last_saved or 'nothing'}"
 
     def _require_saved(self) -> None:
