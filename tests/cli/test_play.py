@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -115,7 +116,9 @@ def test_replay_needs_no_checkpoint(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RL_SIM_ENV_CACHE", str(tmp_path))
     play.main(["--task", REPLAY_TASK, "--headless", "--duration", "0.1"])
-    assert "Evaluation" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Evaluation" not in told
+    assert re.search(r"replayed from (\S+) to \1, of \d+ clips", told)
 
 
 @pytest.mark.parametrize(

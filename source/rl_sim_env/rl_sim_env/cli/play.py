@@ -71,7 +71,11 @@ def _play_clips(options: PlayOptions) -> None:
     vec_env = _make_env(options, options.num_envs or 1, None)
     clips = load_clips(options.motions, vec_env.cfg.robot)
     player = ClipPlayer(vec_env, clips)
+    first = player.index
     _run(options, player, ClipViewer, lambda: player.clip.name, default_steps=player.num_steps)
+    if options.headless or options.video is not None:
+        shown = f"from {player.clips[first].name} to {player.clip.name}"
+        print(f"replayed {shown}, of {len(clips)} clips; --motions FILE ... chooses, --video films")
     vec_env.close()
 
 
@@ -114,8 +118,12 @@ def _run(
         num_steps = max(round(options.duration / player.vec_env.step_dt), 1)
     if options.video is not None:
         length = options.video_length or num_steps or default_steps
+        seconds, robots = length * player.vec_env.step_dt, player.vec_env.num_envs
+        print(f"recording {seconds:g} s of {robots} robots into {options.video}", flush=True)
+        if robots > 1 and str(player.vec_env.device) == "cpu":
+            print("note: without a GPU a picture takes seconds; --num_envs 1 is fastest", flush=True)
         record(player, options.video, num_steps=length, caption=caption)
-        print(f"video: {options.video}")
+        print(f"video: {options.video.absolute()}, {seconds:g} s")
     elif options.headless:
         assert num_steps is not None, "checked with the options"
         for _ in range(num_steps):
