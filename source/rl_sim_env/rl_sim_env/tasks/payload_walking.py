@@ -6,7 +6,8 @@ configurations that come out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal, get_args
 
 from mjlab.envs import mdp as mjlab_mdp
@@ -101,9 +102,6 @@ class PayloadWalkingCfg:
 
     trunk_com: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """What may be added to the trunk's centre of mass along x, y and z [m]."""
-
-    hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
-    """How far its sensors and drives may be off."""
 
     terrain_scale: float = 1.0
     """Factor of the heights of stairs, blocks and rubble; > 0: 1 for legs of 0.57 m."""
@@ -388,7 +386,9 @@ def walking_env_cfg(
         terminations=_terminations(rough, play),
         curriculum={} if play else _curriculum(rough),
         sensors="hardware" if rough and not play else "ideal",
-        hardware_sensors=replace(walking.hardware_sensors),
+        hardware_sensors=HardwareSensorsCfg.for_drives(
+            fmean(drive.effort_limit for drive in robot.drives.values())
+        ),
         style=StyleCfg(
             terrain_scale={
                 # The clips walk on flat ground; climbing needs another gait.
