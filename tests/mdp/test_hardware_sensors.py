@@ -144,3 +144,10 @@ def test_ideal_torques_are_those_that_are_applied(make_env):
         obs, *_ = env.step(torch.randn(4, 12))
     seen = obs["actor_obs"][:, env.observation_layout.slice("actor_obs", "joint_torques")]
     assert torch.equal(seen, 0.02 * env.robot.data.qfrc_actuator[:, env.index.leg_joints])
+
+
+def test_small_drives_are_off_by_little():
+    large, small = HardwareSensorsCfg(), HardwareSensorsCfg.for_drives(30.0)
+    assert HardwareSensorsCfg.for_drives(120.0) == large
+    assert (small.torque_offset, small.joint_friction) == (0.25, 0.5)
+    assert small.torque_constant == large.torque_constant

@@ -1,8 +1,10 @@
-"""What a program ran on, for reports and records."""
+"""What a program runs on: its threads, and names for reports and records."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,3 +23,14 @@ def device_name(device: str) -> str:
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return processor_name()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Limit torch's CPU threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -19,6 +19,7 @@ from tensordict import TensorDict
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError, found_in
+from rl_sim_env.hardware import torch_threads
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -282,7 +283,7 @@ class AmpVaeRunner:
         begin = time.monotonic()
         self.alg.set_progress(self.progress)
         threads = self.cfg.rollout_threads if self.device == "cpu" else torch.get_num_threads()
-        with _torch_threads(threads):
+        with torch_threads(threads):
             next_obs = self._rollout(obs, stop)
         if next_obs is None:
             return None
@@ -490,14 +491,3 @@ class AmpVaeRunner:
         place = Path(f"dump_iteration_{iteration}", f"rank_{self.processes.rank}")
         checkpoint = self._checkpoint([self._process_state()])
         return write_dump(self.log_dir, place, facts, checkpoint, self.env.dump_state)
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Limit torch's CPU threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from rl_sim_env.configuration.limits import DELAY, NOT_NEGATIVE, SHARE, Number
 
 SensorModel = Literal["ideal", "hardware"]
 """Delays of some milliseconds and white noise alone, or what :class:`HardwareSensorsCfg` says."""
+
+REFERENCE_TORQUE = 120.0
+"""Greatest torque of the drives that the defaults are for [N m]."""
 
 Amount = Annotated[float, NOT_NEGATIVE]
 
@@ -18,7 +21,7 @@ Amount = Annotated[float, NOT_NEGATIVE]
 class HardwareSensorsCfg:
     """How far sensors and drives may be off; what is drawn is drawn anew for each episode.
 
-    The defaults are for a robot of 30 kg whose drives give 100 N m.
+    The defaults are for drives that give :data:`REFERENCE_TORQUE`.
     """
 
     torque_constant: Annotated[float, SHARE] = 0.05
@@ -60,3 +63,16 @@ class HardwareSensorsCfg:
     delay_jitter: Annotated[float, DELAY] = 0.002
     """Most by which a signal's delay differs from step to step [s], in between 0 and the longest.
     Uniform to both sides."""
+
+    @classmethod
+    def for_drives(cls, torque: float) -> HardwareSensorsCfg:
+        """The defaults, but friction, inertia and errors of torques in proportion to the drives.
+
+        Args:
+            torque: Greatest torque of the drives [N m].
+        """
+        default, size = cls(), torque / REFERENCE_TORQUE
+        return replace(default, **{name: size * getattr(default, name) for name in _SIZED})
+
+
+_SIZED = ("torque_offset", "torque_noise", "torque_resolution", "joint_friction", "armature")

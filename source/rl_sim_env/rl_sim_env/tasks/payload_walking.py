@@ -6,7 +6,7 @@ configurations that come out.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from statistics import fmean
 from typing import Any, Literal, get_args
 
 from mjlab.envs import mdp as mjlab_mdp
@@ -352,7 +352,9 @@ def walking_env_cfg(
         terminations=_terminations(rough, play),
         curriculum={} if play else _curriculum(rough),
         sensors="hardware" if rough and not play else "ideal",
-        hardware_sensors=replace(walking.hardware_sensors),
+        hardware_sensors=HardwareSensorsCfg.for_drives(
+            fmean(drive.effort_limit for drive in robot.drives.values())
+        ),
         style=StyleCfg(
             terrain_scale={
                 # The clips walk on flat ground; climbing needs another gait.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from rl_sim_env.robots import Robot
 
 TerrainName = Literal["rough", "flat"]
@@ -37,9 +36,6 @@ class PayloadWalkingCfg:
 
     trunk_com: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     """What may be added to the trunk's centre of mass along x, y and z [m]."""
-
-    hardware_sensors: HardwareSensorsCfg = field(default_factory=HardwareSensorsCfg)
-    """How far its sensors and drives may be off."""
 
     terrain_scale: float = 1.0
     """Factor of the heights of stairs, blocks and rubble; > 0: 1 for legs of 0.57 m."""
