@@ -216,7 +216,7 @@ class NativeSimulation(Simulation):
         """
         fields = self._randomized_fields
         if state["states"].shape != self._states.shape or state["model"].keys() != set(fields):
-            raise ValueError("its physics is that of another simulation")
+            raise ValueError("their physics is that of another simulation")
         for name in fields:
             view, default = self._expanded_views[name], self.get_default_field(name)
             view.copy_(with_differences(default, view.shape, state["model"][name]))

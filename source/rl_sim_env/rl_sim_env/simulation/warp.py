@@ -126,13 +126,13 @@ class WarpSimulation(Simulation):
             {name: tuple(of.shape) for name, of in each.items()} for each in (fields, saved)
         )
         if shapes != saved_shapes or state["model"].keys() != self.expanded_fields:
-            raise ValueError("its physics is that of another simulation")
+            raise ValueError("their physics is that of another simulation")
         for name, field in fields.items():
             field[:] = saved[name].to(self.device)
         for name, differences in state["model"].items():
             field = getattr(self.model, name)
             field[:] = with_differences(self.get_default_field(name), field.shape, differences)
-        # Not forward(), which moves the solver's first guess.
+        # As a step ends: contacts are those of the next physics step.
         self.refresh()
 
     def _state_fields(self) -> dict[str, TorchArray]:
