@@ -113,7 +113,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(
 
 def test_other_robots_begin_new_episodes_and_a_line_says_so(flat_run: Path) -> None:
     resumed = make_runner(None, num_envs=6)
-    with pytest.warns(Notice, match="model_2.pt: all robots begin new episodes: .*4 robots.* 6"):
+    with pytest.warns(Notice, match="model_2.pt: robots begin new episodes: .*4 robots.* 6"):
         resumed.load(flat_run / "model_2.pt")
     assert not resumed.env.episode_length_buf.any()
     resumed.learn(1)
@@ -123,5 +123,5 @@ def test_who_saves_no_environment_begins_new_episodes(tmp_path: Path) -> None:
     runner = make_runner(tmp_path, agent=("agent.save_environment=False",))
     runner.learn(1)
     assert "episodes" not in Checkpoint.load(tmp_path / "model_0.pt").processes[0]["env"]
-    with pytest.warns(Notice, match="begin new episodes: they were not saved"):
+    with pytest.warns(Notice, match="begin new episodes: the running ones were not saved"):
         runner.load(tmp_path / "model_0.pt")

@@ -48,7 +48,7 @@ def test_networks_are_not_trained_on_with_numbers_that_mean_something_else(
     # What leaves the meaning of numbers may change; but nobody is in mid-walk then.
     train.main((*more, changes[3], changes[-1]))
     output = capsys.readouterr()
-    assert "all robots begin new episodes: the environment is another" in output.out + output.err
+    assert "robots begin new episodes: the environment is another" in output.out + output.err
     # The environment is as it was after the first run: its episodes go on.
     (first,) = tmp_path.rglob("model_0.pt")
     train.main((*more, "--checkpoint", str(first)))

@@ -69,7 +69,9 @@ OF_THE_POLICY = (
 """Fields that what a policy sees and does depends on; there, functions must not change."""
 
 OF_THE_NETWORKS = (
-    "*.class_name",
+    "actor.class_name",
+    "critic.class_name",
+    "vae.class_name",
     "*.obs_groups",
     "*.activation",
     "vae.memory_cell",
@@ -138,14 +140,14 @@ def _changed_meanings(
 ) -> Iterator[str]:
     of_env = (*OF_THE_POLICY, "observations.*.scale", "observations.*.clip")
     left_out = (*with_parts(OF_THE_RUN), *_MEANS_THE_SAME)
-    estimates = tuple(to_plain(cfg.vae.estimated()) for cfg in agent)
-    for root, pair, fields in (
-        (ENV, env, of_env),
-        (AGENT, tuple(map(to_plain, agent)), OF_THE_NETWORKS),
-        (f"{AGENT}.vae.targets", estimates, _UNITS),
+    trained, present = agent
+    estimates = (to_plain(cfg.vae.estimated()) for cfg in agent)
+    for root, differences, fields in (
+        (ENV, unequal(*env), of_env),
+        (AGENT, unequal(to_plain(trained), to_plain(present)), OF_THE_NETWORKS),
+        (f"{AGENT}.vae.targets", unequal(*estimates), _UNITS),
     ):
-        trained, present = pair
-        for path, before, now in unequal(trained, present):
+        for path, before, now in differences:
             if _matches(path, fields) and not (root == ENV and _matches(path, left_out)):
                 yield f"{root}.{path} was {short(before)}, is {short(now)}"
 

@@ -73,7 +73,7 @@ def load_training_state(env: AmpVaeEnv, state: Mapping[str, Any]) -> str | None:
     env.common_step_counter = state["common_step_counter"]
     env._sim_step_counter = state["sim_step_counter"]
     env.velocity_command.load_training_state(state["command"])
-    reason = "they were not saved"
+    reason = "the running ones were not saved"
     if "episodes" in state:
         try:
             load_episode_state(env, state["episodes"])
@@ -126,7 +126,7 @@ def load_episode_state(env: AmpVaeEnv, state: Mapping[str, Any]) -> None:
     parts, saved = dict(_flat(_parts(env))), state["parts"]
     there, here = len(saved["episode_length"]), len(parts["episode_length"])
     if there != here:
-        raise ValueError(f"they are those of {there} robots, here are {here}")
+        raise ValueError(f"the running ones are of {there} robots, here are {here}")
     unlike = [
         name
         for name in sorted(parts.keys() | saved.keys())

@@ -228,14 +228,15 @@ class AmpVaeRunner:
         if not episodes:
             reason = "the environment is another"
         elif rank >= len(saved):
-            reason = f"they are those of {len(saved)} processes"
+            reason = f"the running ones are of {len(saved)} processes"
         if reason:
             env.pop("episodes", None)
         not_loaded = self.env.load_training_state(env)
         if not_loaded is not None:
             self.alg.begin_episodes()
-            notice = Notice(f"{path}: all robots begin new episodes: {reason or not_loaded}")
-            warnings.warn(notice, stacklevel=3)
+            if rank in (0, len(saved)):  # the first of those whom it concerns
+                notice = Notice(f"{path}: robots begin new episodes: {reason or not_loaded}")
+                warnings.warn(notice, stacklevel=3)
         self._begins_episodes = not_loaded is not None
         # A process more than were saved keeps its own seed: no two may draw the same numbers.
         if rank < len(saved):

@@ -185,7 +185,7 @@ def with_differences(
     columns, values = saved["columns"], saved["values"]
     fits = values.shape == (shape[0], len(columns))
     if not fits or (len(columns) and not 0 <= columns.min() <= columns.max() < flat.shape[1]):
-        raise ValueError("its physics is that of another model")
+        raise ValueError("their physics is that of another model")
     flat[:, columns.to(flat.device)] = values.to(flat.device)
     return flat.view(shape)
 

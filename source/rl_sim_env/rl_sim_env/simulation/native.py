@@ -216,7 +216,7 @@ class NativeSimulation(Simulation):
         """
         views = {name: self._expanded_views[name] for name in self._randomized_fields}
         if state["states"].shape != self._states.shape or state["model"].keys() != views.keys():
-            raise ValueError("its physics is that of another simulation")
+            raise ValueError("their physics is that of another simulation")
         values = {
             name: with_differences(self.get_default_field(name), view.shape, state["model"][name])
             for name, view in views.items()

@@ -126,7 +126,7 @@ class WarpSimulation(Simulation):
             {name: tuple(of.shape) for name, of in each.items()} for each in (fields, saved)
         )
         if shapes != saved_shapes or state["model"].keys() != self.expanded_fields:
-            raise ValueError("its physics is that of another simulation")
+            raise ValueError("their physics is that of another simulation")
         models = {name: getattr(self.model, name) for name in state["model"]}
         values = {
             name: with_differences(self.get_default_field(name), field.shape, state["model"][name])
@@ -136,7 +136,7 @@ class WarpSimulation(Simulation):
             field[:] = saved[name].to(self.device)
         for name, field in models.items():
             field[:] = values[name]
-        # Not forward(), which moves the solver's first guess.
+        # As a step ends: contacts are those of the next physics step.
         self.refresh()
 
     def _state_fields(self) -> dict[str, TorchArray]:
