@@ -1,4 +1,4 @@
-# make train | make play | make evaluate | make test | make lint: each sets up what it needs.
+# make train | make play | make evaluate | make test | make test-gpu | make soak | make lint: each sets up what it needs.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +12,7 @@ $(error ROBOT=$(ROBOT): there are $(patsubst FAMILY_%,%,$(filter FAMILY_%,$(.VAR
 endif
 HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU)
 
-.PHONY: setup train play evaluate test lint format clean
+.PHONY: setup train play evaluate test test-gpu soak lint format clean
 
 setup: $(VENV)/.ready
 
@@ -44,6 +44,16 @@ evaluate: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What a machine without a GPU leaves out; two ranks need two of them.
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu
+
+# What chance decides, SOAK times as often as in the tests: 201 kills and 10,000 flipped bits by default. Hours.
+SOAK ?= 67
+soak: setup
+	SOAK=$(SOAK) $(BIN)/python -m pytest tests/learning/test_long_runs.py tests/configuration/test_limits.py \
+		tests/learning/test_checkpoint.py tests/deploy/test_deployed_policy.py
 
 lint: setup
 	$(BIN)/ruff check .

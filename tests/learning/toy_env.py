@@ -7,6 +7,7 @@ under the same names, only fewer of each, and is fast enough for hundreds of ste
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,11 @@ class ToyEnv:
         }
 
     def load_training_state(self, saved: dict[str, Any]) -> bool:
-        self.state = {name: value.clone() for name, value in saved["state"].items()}
-        self.history = saved["history"].clone()
-        self.episode_length_buf = saved["episode_length"].clone()
+        # A checkpoint is on the CPU.
+        mine = partial(torch.Tensor.to, device=self.device, copy=True)
+        self.state = {name: mine(value) for name, value in saved["state"].items()}
+        self.history = mine(saved["history"])
+        self.episode_length_buf = mine(saved["episode_length"])
         return True
 
     def check_health(self) -> Breakdowns:
