@@ -199,7 +199,7 @@ def test_damaged_file_is_refused_or_harmless(exported, tmp_path):
             assert re.search(r"damaged\.onnx: .*damaged[^\n]*$", str(error)), place
         else:
             # What says that there is a digest is damaged itself.
-            assert len(content) - place < 90
+            assert len(content) - place <= 90
             assert policy.metadata == expected.metadata
             assert np.array_equal(policy.step(a_reading()).joint_targets, targets)
 
