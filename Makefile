@@ -18,13 +18,13 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train play evaluate test lint format clean
+.PHONY: help setup train play evaluate test test-gpu soak lint format clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo 'make TARGET [ARGS="OPTIONS OF THE PROGRAM"] [ROBOT=NAME, one of: $(ROBOTS)]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target text; \
 		do printf '  %-10s%s\n' "$$target" "$$text"; done
 	@echo
 	@echo 'make train ARGS="--max_minutes 30", make play ARGS="--checkpoint $(SHIPPED)" (the shipped'
@@ -62,6 +62,16 @@ evaluate: setup ## measure a policy and write a report
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# What a machine without a GPU leaves out; two ranks need two of them.
+test-gpu: setup ## run the tests that need a GPU
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+# 201 kills and over 10,000 flipped bits by default.
+SOAK ?= 67
+soak: setup ## repeat what chance decides, SOAK times as often as in the tests: hours
+	SOAK=$(SOAK) $(BIN)/python -m pytest tests/learning/test_long_runs.py tests/configuration/test_limits.py \
+		tests/learning/test_checkpoint.py tests/deploy/test_deployed_policy.py $(ARGS)
 
 lint: setup ## run ruff and pyright
 	$(BIN)/ruff check .

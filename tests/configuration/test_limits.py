@@ -32,6 +32,7 @@ from rl_sim_env.experiment import (
     configure_trainer,
 )
 from rl_sim_env.tasks import find_task, make_env_cfg
+from soak import SOAK
 
 FAMILY = "Rl-Sim-Env-AmpVae-Grq20-V2d3"
 FLAT = f"{FAMILY}-Flat-v0"
@@ -199,7 +200,7 @@ def sample(share: float, seed: int) -> list[str]:
     """Nonsense for a part of all fields."""
     fields = [*leaves(make_env_cfg(FLAT), "env"), *leaves(find_task(FLAT).runner_cfg(), "agent")]
     settings = [f"{path}={text}" for path, value in fields for text in nonsense(value)]
-    return random.Random(seed).sample(settings, round(share * len(settings)))
+    return random.Random(seed).sample(settings, round(min(share * SOAK, 1.0) * len(settings)))
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
 from small_policy import save
+from soak import times
 
 ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}
 
@@ -228,7 +229,7 @@ def test_damaged_file_is_refused_or_harmless(exported, tmp_path):
     expected = DeployedPolicy(exported / POLICY_FILE)
     targets = expected.step(a_reading()).joint_targets
     ends = len(content) - 1 - np.arange(90)
-    for place in (*rng.integers(len(content), size=40), *rng.choice(ends, size=40, replace=False)):
+    for place in (*rng.integers(len(content), size=times(40)), *rng.choice(ends, times(40))):
         damaged = bytearray(content)
         damaged[place] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
@@ -238,7 +239,7 @@ def test_damaged_file_is_refused_or_harmless(exported, tmp_path):
             assert re.search(r"damaged\.onnx: .*damaged[^\n]*$", str(error)), place
         else:
             # What says that there is a digest is damaged itself.
-            assert len(content) - place < 90
+            assert len(content) - place <= 90
             assert policy.metadata == expected.metadata
             assert np.array_equal(policy.step(a_reading()).joint_targets, targets)
 

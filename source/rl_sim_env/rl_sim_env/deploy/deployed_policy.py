@@ -153,9 +153,10 @@ def open_session(path: Path | str) -> tuple[onnxruntime.InferenceSession, Policy
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Names that are damaged need not be text.
+        properties = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise UserError(f"{path}: not an ONNX file, or a damaged one") from error
-    properties = session.get_modelmeta().custom_metadata_map
     return session, PolicyMetadata.from_properties(properties, str(path))
 
 
