@@ -119,6 +119,17 @@ def test_what_was_measured_outlives_an_end_before_the_last_protocol(run_folder, 
     assert found.facts["Settings"] == "env.max_velocity=500"
 
 
+def test_a_quick_try_leaves_out_what_takes_longest_and_says_so(run_folder, monkeypatch, capsys):
+    walk = Protocol(run=height, seconds=lambda cfg: 0.04)
+    monkeypatch.setattr(evaluate, "PROTOCOLS", {"height": walk, "load_limits": walk})
+    evaluate.main(SMALL)
+    report = Report.from_json((run_folder / "report" / "report.json").read_text())
+    assert [section.name for section in report.sections] == ["height"]
+    said = "2 robots in walks of 2 s, seeds 0, without load_limits, sim_to_sim"
+    assert report.facts["Quick try"].startswith(said)
+    assert f"quick: {said}" in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("run_folder")
 def test_foreign_files_where_unfinished_reports_go_are_refused(refuse, tmp_path):
     foreign = tmp_path / "report.unfinished" / "notes.txt"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -355,3 +357,9 @@ def test_a_foot_that_belongs_to_another_body_than_it_says_is_refused():
     wrong = replace(first, foot_body="FL_hip")
     with pytest.raises(UserError, match=r"FL_foot_collision.*'FL_foot', not to 'FL_hip'.*leg FL"):
         load_model(replace(GRQ20_V2D3, legs=(wrong, *others)))
+
+
+def test_a_process_may_begin_with_loading_a_model():
+    # As those that walk outside the trainer do: mjlab's modules import each other in a circle.
+    code = "from rl_sim_env.robots.model import load_model"
+    subprocess.run([sys.executable, "-c", code], check=True)

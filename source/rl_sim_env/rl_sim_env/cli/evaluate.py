@@ -36,6 +36,7 @@ from rl_sim_env.evaluation.inference_policy import (
     exported_targets,
 )
 from rl_sim_env.evaluation.protocols import (
+    NOT_QUICK,
     OUTSIDE,
     PROTOCOLS,
     Protocol,
@@ -97,6 +98,8 @@ def evaluate(options: EvaluateOptions) -> None:
     names = choose_protocols(
         options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
     )
+    if options.quick and not options.protocols:
+        names = [name for name in names if name not in NOT_QUICK]
     beside = Path() if path.parent.parent == POLICIES else path.parent
     output = beside / "report" if options.output is None else options.output
     check_writable(output)
@@ -109,6 +112,8 @@ def evaluate(options: EvaluateOptions) -> None:
     saved.check(setup)
     _require_levels(setup.cfg, cfg.levels)
     tell_differences(setup.differences)
+    if options.quick:
+        print(f"quick: {_of_a_quick_try(cfg, names)}", flush=True)
     with quiet():
         vec_env = build_vec_env(setup)
     policy = saved.build(vec_env)
@@ -116,6 +121,7 @@ def evaluate(options: EvaluateOptions) -> None:
         **saved.facts,
         "Evaluated on": options.task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
+        **({"Quick try": _of_a_quick_try(cfg, names)} if options.quick else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
         "Sensors": ", ".join(options.sensors or (setup.cfg.sensors,)),
         "Robots": f"{cfg.robots} in each walk",
@@ -139,6 +145,17 @@ def evaluate(options: EvaluateOptions) -> None:
     vec_env.close()
     _print_summary(report)
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
+
+
+def _of_a_quick_try(cfg: EvaluationCfg, names: Sequence[str]) -> str:
+    """What a quick evaluation is, in words that nobody takes for a result."""
+    left_out = [name for name in (*PROTOCOLS, OUTSIDE) if name not in names]
+    line = (
+        f"{cfg.robots} robots in walks of {cfg.seconds:g} s, seeds {', '.join(map(str, cfg.seeds))}"
+    )
+    if left_out:
+        line += f", without {', '.join(left_out)}"
+    return f"{line}; shows what a report looks like, its figures mean little"
 
 
 @dataclass(frozen=True, kw_only=True)

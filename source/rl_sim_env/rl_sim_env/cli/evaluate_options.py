@@ -74,7 +74,8 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     estimates with each. Default: as in training."""
 
     quick: Flag = False
-    """A minute's try with a few robots; its figures mean little."""
+    """A minute's try: one seed of a few robots, without load_limits and sim_to_sim unless they are
+    named; its figures mean little."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -94,7 +94,7 @@ class EvaluationCfg:
     @classmethod
     def quick(cls) -> EvaluationCfg:
         """The smallest size that fills every table of the flat task; its figures mean little."""
-        return cls(seeds=(0, 1), robots=24, seconds=2.0, survival_seconds=4.0, outside_walks=1)
+        return cls(seeds=(0,), robots=24, seconds=2.0, survival_seconds=4.0, outside_walks=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,10 @@ PROTOCOLS: dict[str, Protocol] = {
 
 OUTSIDE = "sim_to_sim"
 
+NOT_QUICK = ("load_limits", OUTSIDE)
+"""What a quick evaluation leaves out unless it is named: walks of a fixed length, and those of
+processes of their own, take longer than all the rest."""
+
 
 def outside_protocol(policy_path: Path) -> Protocol:
     """The protocol of the walks in plain MuJoCo.

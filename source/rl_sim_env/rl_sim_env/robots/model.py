@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 
+# Before mjlab.utils.spec, which it imports back.
+import mjlab.actuator  # noqa: F401
 import mujoco
 import numpy as np
 from mjlab.utils.spec import non_default_option_fields
