@@ -44,7 +44,7 @@ def draw(options: CurvesOptions) -> None:
     """Draw the curves.
 
     Raises:
-        UserError: The folder holds no curves.
+        UserError: The folder holds no curves, or the picture cannot be written.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -77,7 +77,10 @@ def draw(options: CurvesOptions) -> None:
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("training time [min]")
     figure.tight_layout()
-    figure.savefig(options.output, dpi=100)
+    try:
+        figure.savefig(options.output, dpi=100)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--output {options.output}: cannot be written ({error})") from error
     print(f"curves: {options.output}")
 
 

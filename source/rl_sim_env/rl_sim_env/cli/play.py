@@ -30,7 +30,7 @@ from rl_sim_env.typed import typed
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.load_panel import caption
-from rl_sim_env.viewer.page import THIS_MACHINE, address, open_page
+from rl_sim_env.viewer.page import LAST_PORT, THIS_MACHINE, address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
 from rl_sim_env.viewer.video import check_video_path, record
@@ -90,6 +90,8 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
             )
         if self.headless and self.video is None and self.duration is None:
             raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
+        if self.port is not None and not 0 <= self.port <= LAST_PORT:
+            raise UserError(f"--port {self.port}: ports are numbers up to {LAST_PORT}")
         if self.video is not None:
             check_video_path(self.video)
 

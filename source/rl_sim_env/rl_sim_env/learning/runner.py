@@ -29,7 +29,7 @@ from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.random_state import random_state, restore_random_state
 from rl_sim_env.learning.rescue import Rescue
-from rl_sim_env.learning.reward_faults import RewardFaultWatch
+from rl_sim_env.learning.reward_faults import RewardFaultWatch, observation_faults
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.learning.stop_signals import StopSignals
 from rl_sim_env.learning.structure import MisfitError
@@ -288,6 +288,9 @@ class AmpVaeRunner:
     def _require_finite(self, iteration: int, reports: list[_Report]) -> None:
         """End training with a dump if losses are not finite, or too much physics breaks down."""
         failures = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
+        if failures:
+            # What was put in comes before what came of it.
+            failures = observation_faults(mean_metrics(r.metrics for r in reports))[:3] + failures
         broken = Breakdowns(
             robots=sum(report.breakdowns.robots for report in reports),
             resets=sum(report.breakdowns.resets for report in reports),
