@@ -17,16 +17,6 @@ from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
 torch.set_num_threads(1)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="take far more random cases")
-
-
-@pytest.fixture(scope="session")
-def soak(request: pytest.FixtureRequest) -> bool:
-    """Whether tests take far more random cases than each time."""
-    return request.config.getoption("--soak")
-
-
 MakeEnv = Callable[..., AmpVaeEnv]
 Place = Callable[..., None]
 

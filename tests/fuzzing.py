@@ -14,24 +14,19 @@ from typing import Any
 import torch
 
 from rl_sim_env.errors import UserError
-
-SOAK = 50
-"""How many times as many cases a soak takes."""
+from soak import times
 
 
-def wrong_facts(
-    good: Any, count: int, *, seed: int, soak: bool = False
-) -> Iterator[tuple[str, Any]]:
+def wrong_facts(good: Any, count: int, *, seed: int) -> Iterator[tuple[str, Any]]:
     """What was changed, and a copy of something good with that one fact changed.
 
     Args:
         good: Dictionaries, lists, tuples, tensors, numbers, texts and None.
-        count: Number of cases.
+        count: Number of cases; a soak takes more.
         seed: Seed of what is changed, and how.
-        soak: Whether to take :data:`SOAK` times as many.
     """
     rng = random.Random(seed)
-    for _ in range(count * (SOAK if soak else 1)):
+    for _ in range(times(count)):
         changed = copy.deepcopy(good)
         yield _change(changed, rng), changed
 

@@ -141,12 +141,11 @@ def test_resumed_in_the_environment_and_with_the_learners_of_its_training(
 ):
     monkeypatch.chdir(tmp_path)
     resume = ("--task", FLAT, "--device", "cpu", "--num_envs", "4", "--checkpoint", str(alone))
-    other_scale = ("agent.vae.com_scale=5", "--fine_tune")
-    train.main([*resume, "--max_iterations", "2", "--headless", *other_scale])
+    train.main([*resume, "--max_iterations", "2", "--headless", "agent.algorithm.gamma=0.98"])
     (cfg,) = built
     assert cfg.actions["joint_pos"].scale == 0.25
     told = capsys.readouterr().out
-    assert "agent.vae.com_scale: trained with None, now 5.0; the policy depends on it" in told
+    assert "agent.algorithm.gamma: trained with 0.99, now 0.98" in told
     resumed = Checkpoint.load(next(tmp_path.rglob("model_*.pt")))
     assert resumed.iteration == 1
     assert resumed.config["actor"]["hidden_dims"] == [16]

@@ -168,6 +168,8 @@ def configure(*settings: str, task: str = FLAT) -> Any:
         ("env.feet_contact_sensor=feet", "there are feet_contact"),
         ("env.terminations.body_contact.params.sensor_name=body", "there are feet_contact"),
         ("env.scene.sensors.feet_contact.track_air_time=False", "air time"),
+        ("env.actions.joint_pos.actuator_names=()", "at least 1 of them"),
+        ("env.events.load.params.mass=(0, 6000)", "between 0 and 500"),
         ("env.scene.terrain=None", "a robot needs ground"),
     ],
 )

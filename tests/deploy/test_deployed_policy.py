@@ -150,6 +150,8 @@ def test_result_of_a_step_survives_the_next(policy):
     [
         ("joint_pos", np.zeros(11), r"joint_pos.*\(11,\).*\(12,\)"),
         ("joint_vel", np.full(12, np.nan), "joint_vel: not finite"),
+        ("joint_pos", np.full(12, 45.0), "joint_pos: .*give radians"),
+        ("velocity_commands", (50.0, 0.0, 0.0), "velocity_commands: .*beyond 10"),
         ("base_ang_vel", 0.0, r"base_ang_vel.*\(\).*\(3,\)"),
     ],
 )

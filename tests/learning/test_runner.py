@@ -285,7 +285,7 @@ def test_a_gradient_that_is_not_finite_before_a_save_leaves_the_checkpoint_befor
         return gradient * torch.nan if mini_batches == 8 else gradient
 
     weight.register_hook(poison_the_last_of_the_second_iteration)
-    with pytest.raises(UserError, match=r"model_1\.pt: not written.*actor\..* is not finite"):
+    with pytest.raises(UserError, match=r"Gradient/actor\..* go on from .*model_0\.pt"):
         runner.learn(6)
     assert mini_batches == 8
     assert [path.name for path in tmp_path.glob("model_*")] == ["model_0.pt"]

@@ -39,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw(options: CurvesOptions) -> None:
-    """Draw the curves and say where they are."""
+    """Draw the curves and say where they are.
+
+    Raises:
+        UserError: The picture cannot be written.
+    """
     # Only here: these imports take seconds, and a slip in the options should be told at once.
     import matplotlib
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -70,7 +74,10 @@ def draw(options: CurvesOptions) -> None:
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("training time [min]")
     figure.tight_layout()
-    figure.savefig(options.output, dpi=100)
+    try:
+        figure.savefig(options.output, dpi=100)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--output {options.output}: cannot be written ({error})") from error
     print(f"curves: {options.output}")
 
 

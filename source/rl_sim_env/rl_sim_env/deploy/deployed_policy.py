@@ -53,6 +53,10 @@ OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
 """Outputs of the exported policy; the last become the inputs of :data:`STATE` in the next step."""
 
 
+LARGEST = {"joint_pos": 2.0 * np.pi, "base_ang_vel": 100.0, "velocity_commands": 10.0}
+"""What a sensor cannot say [rad, rad/s, m/s]: degrees are mistaken for radians, or a remote's raw
+values for metres a second."""
+
 _ANEW = "export the policy anew"
 
 
@@ -247,8 +251,9 @@ class DeployedPolicy:
             reading: What the sensors say now.
 
         Raises:
-            UserError: A sensor delivers another number of values, or values that are not finite; or
-                what the policy makes of them is not finite. The policy's memory is as before.
+            UserError: A sensor delivers another number of values, or values that are not finite or
+                in other units; or what the policy makes of them is not finite. The policy's memory
+                is as before.
         """
         for name in self._sensors:
             self._take(name, getattr(reading, name))
@@ -326,6 +331,11 @@ class DeployedPolicy:
         place[:] = given
         if not np.isfinite(place).all():
             raise UserError(f"{name}: not finite ({given}); stop the robot and check the sensor")
+        if name in LARGEST and np.abs(place).max() > LARGEST[name]:
+            raise UserError(
+                f"{name}: {given} goes beyond {LARGEST[name]:.3g}, which no robot does; give "
+                "radians and metres, as rl_sim_env.deploy.SensorReading says"
+            )
 
 
 def _make_inputs(

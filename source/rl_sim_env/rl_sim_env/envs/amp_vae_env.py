@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from rl_sim_env.simulation import NativeSimulation
 
 
+_FARTHEST = 1e5
+"""No ground is as large [m], and no joint turns as far [rad]."""
+
+
 class AmpVaeEnv(ManagerBasedRlEnv):
     """Quadruped environment on CPU (native MuJoCo) or CUDA (MuJoCo Warp), for any learner.
 
@@ -169,7 +173,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.command_manager = CommandManager(cfg.commands, self)
         self.action_manager = ActionManager(cfg.actions, self)
         self.observation_manager = StackedObservationManager(
-            cfg.observations, self, cfg.frame_stacks, cfg.observation_clip
+            cfg.observations, self, cfg.frame_stacks, cfg.observation_clip, self.num_robots
         )
         self.termination_manager = DeviceTerminationManager(cfg.terminations, self)
         self.reward_manager = DeviceRewardManager(
@@ -423,11 +427,11 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.extras["style_scale"] = style_scale * self.velocity_command.is_moving * state_is_valid
 
     def state_is_valid(self) -> torch.Tensor:
-        """Whether the physics state is finite and no velocity is absurd. Shape (num_envs,)."""
+        """Whether no position or velocity is absurd or not finite. Shape (num_envs,)."""
         data = self.sim.data
         # NaN compares as False.
-        is_slow = data.qvel.abs() < self.cfg.max_velocity
-        return data.qpos.isfinite().all(dim=-1) & is_slow.all(dim=-1)
+        is_near = (data.qpos.abs() < _FARTHEST).all(dim=-1)
+        return is_near & (data.qvel.abs() < self.cfg.max_velocity).all(dim=-1)
 
     # What the trainer asks between rollouts.
 
@@ -451,7 +455,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         totals = self._episode_meter.read()
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
-        totals |= self.reward_manager.read_faults()
+        totals |= self.reward_manager.read_faults() | self.observation_manager.read_faults()
         if self._reset_capacity is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()

@@ -8,6 +8,7 @@ from mjlab.actuator import BuiltinPositionActuatorCfg
 from mjlab.actuator.actuator import ActuatorCfg
 from mjlab.entity import EntityArticulationInfoCfg
 from mjlab.envs import ManagerBasedRlEnvCfg
+from mjlab.envs.mdp.actions import JointPositionActionCfg
 from mjlab.envs.mdp.terminations import bad_orientation
 from mjlab.managers.command_manager import CommandTermCfg
 from mjlab.managers.event_manager import EventTermCfg
@@ -28,6 +29,7 @@ from mjlab.viewer import ViewerConfig
 from rl_sim_env.configuration.limits import (
     ASCENDING,
     COUNT,
+    NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
@@ -100,6 +102,7 @@ MJLAB_LIMITS: ForeignLimits = {
         "platform_width": (NOT_NEGATIVE,),
     },
     EntityArticulationInfoCfg: {"soft_joint_pos_limit_factor": (SHARE_ABOVE_0,)},
+    JointPositionActionCfg: {"actuator_names": (NOT_EMPTY,)},
     ActuatorCfg: {
         "armature": (NOT_NEGATIVE,),
         "frictionloss": (NOT_NEGATIVE,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
@@ -12,8 +13,10 @@ from mjlab.managers.observation_manager import ObservationGroupCfg, ObservationM
 
 from rl_sim_env.configuration.limits import COUNT
 from rl_sim_env.cuda_graphs import fork_join
+from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
+from rl_sim_env.learning.reward_faults import OBSERVATION_FAULTS
 
 if TYPE_CHECKING:
     from mjlab.envs import ManagerBasedRlEnv
@@ -34,6 +37,10 @@ class FrameStackCfg:
     """Number of frames, the newest included."""
 
 
+LARGEST_OBSERVATION = 1e6
+"""A scaled observation beyond this, or before minus this, is absurd: a clip would hide it."""
+
+
 class StackedObservationManager(ObservationManager):
     """Observation manager that adds stacked groups after the others and clips every group."""
 
@@ -43,11 +50,18 @@ class StackedObservationManager(ObservationManager):
         env: ManagerBasedRlEnv,
         stacks: dict[str, FrameStackCfg],
         clip: float,
+        num_robots: int,
     ) -> None:
         self._clip = clip
+        self._num_robots = num_robots
         self._stacks = stacks
         super().__init__(cfg, env)
         self._latest: dict[str, torch.Tensor] = {}
+        # Faults of each column of a group, and behind them the robot-steps that were looked at.
+        self._tallies = {
+            name: torch.zeros(1 + sum(dim[0] for dim in dims), dtype=torch.long, device=env.device)
+            for name, dims in self._group_obs_term_dim.items()
+        }
         self._frames: dict[str, torch.Tensor] = {}
         self._just_reset: dict[str, torch.Tensor] = {}
         for name, stack in stacks.items():
@@ -121,8 +135,31 @@ class StackedObservationManager(ObservationManager):
             return self._stack(group_name, advance=update_history and env_ids is None)
         obs = super().compute_group(group_name, update_history, env_ids)
         assert isinstance(obs, torch.Tensor), "groups are concatenated"
+        if update_history:
+            # NaN compares as False.
+            faults = ~(obs[: self._num_robots].abs() <= LARGEST_OBSERVATION)
+            self._tallies[group_name] += torch.nn.functional.pad(faults, (0, 1), value=True).sum(
+                dim=0
+            )
         self._latest[group_name] = obs.clamp_(-self._clip, self._clip)
         return self._latest[group_name]
+
+    def read_faults(self) -> Totals:
+        """In how many robot-steps a term was at fault since the last call, and of how many.
+
+        By the names that are logged, those at fault only. Reads the device.
+        """
+        totals: Totals = {}
+        for group, tally in self._tallies.items():
+            *faults, robot_steps = tally.tolist()
+            tally.zero_()
+            dims = self._group_obs_term_dim[group]
+            ends = list(accumulate(dim[0] for dim in dims))
+            for name, dim, end in zip(self._group_obs_term_names[group], dims, ends, strict=True):
+                # One bad value of several makes the term bad.
+                if count := max(faults[end - dim[0] : end]):
+                    totals[f"{OBSERVATION_FAULTS}{group}.{name}"] = (count, robot_steps)
+        return totals
 
     def measure(self, group: str, term: str) -> torch.Tensor:
         """What a term says of the state: in its own unit, before noise, clip and scale.

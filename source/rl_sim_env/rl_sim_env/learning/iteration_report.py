@@ -6,6 +6,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rl_sim_env.learning.log_writer import mean_metrics
+from rl_sim_env.learning.reward_faults import observation_faults
 from rl_sim_env.learning.training_env import Breakdowns
 
 _MAX_BROKEN_SHARE = 0.01
@@ -13,6 +15,9 @@ _MAX_BROKEN_SHARE = 0.01
 
 _MAX_BREAKDOWNS = 10
 """Breakdowns that an iteration may have, however few its robots are."""
+
+_TOLD_OBSERVATIONS = 3
+"""Observations at fault that are named."""
 
 
 @dataclass(kw_only=True)
@@ -47,6 +52,10 @@ def failures(reports: Sequence[IterationReport], num_robots: int) -> list[str]:
         num_robots: Robots of all processes.
     """
     reasons = [f"rank {rank}: {r.failure}" for rank, r in enumerate(reports) if r.failure]
+    if reasons:
+        # What was put in comes before what came of it.
+        logged = mean_metrics(report.metrics for report in reports)
+        reasons = observation_faults(logged)[:_TOLD_OBSERVATIONS] + reasons
     robots = sum(report.breakdowns.robots for report in reports)
     resets = sum(report.breakdowns.resets for report in reports)
     if robots > _MAX_BROKEN_SHARE * num_robots and resets > _MAX_BREAKDOWNS:

@@ -281,11 +281,18 @@ class Learner(ABC):
         """Gradients of all parameters, in an order that is the same on all ranks."""
         return [each.grad for each in self.parameters() if each.grad is not None]
 
-    def step(self) -> None:
-        """Clip the gradients and apply them."""
-        for module in self.modules.values():
-            nn.utils.clip_grad_norm_(module.parameters(), self.max_grad_norm)
+    def step(self) -> dict[str, torch.Tensor]:
+        """Clip the gradients and apply them.
+
+        Returns:
+            Norm of each network's gradient before it was clipped, shape () each.
+        """
+        norms = {
+            name: nn.utils.clip_grad_norm_(module.parameters(), self.max_grad_norm)
+            for name, module in self.modules.items()
+        }
         self.optimizer.step()
+        return norms
 
 
 class ActingLearner(Learner):

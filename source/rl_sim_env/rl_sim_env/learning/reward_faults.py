@@ -1,4 +1,4 @@
-"""Reward terms that were not finite or absurdly large, and counted as 0: who is told, and when."""
+"""Rewards and observations that were not finite or absurdly large: who is told, and when."""
 
 from __future__ import annotations
 
@@ -8,23 +8,42 @@ REWARD_FAULTS = "Reward_Faults/"
 """Begins the names under which an environment logs in which share of the robot-steps a reward term
 was at fault: not finite, or absurdly large. The term's name follows."""
 
+OBSERVATION_FAULTS = "Observation_Faults/"
+"""Begins the names for terms of observations, which are ``group.term``."""
+
 _MAX_SHARE = 0.01
 """Share of an iteration's robot-steps in which a term may be at fault before training stops."""
+
+_TOLD = 3
+"""Observations that a message names."""
 
 _MAX_COUNT = 10
 """Robot-steps in which it may be, however few an iteration has."""
 
 
 def reward_faults(scalars: Mapping[str, float]) -> dict[str, float]:
-    """Shares of the terms that were at fault in an iteration, by term, the worst first.
+    """Shares of the reward terms that were at fault in an iteration, the worst first.
 
     Args:
         scalars: What was logged of the iteration.
     """
+    return _faults(scalars, REWARD_FAULTS)
+
+
+def observation_faults(scalars: Mapping[str, float]) -> list[str]:
+    """What happened to observations in an iteration, a sentence for each term, the worst first."""
+    return [
+        f"observation '{name}' was NaN, infinite or absurdly large in {share:.2%} of the "
+        "robot-steps of this iteration"
+        for name, share in _faults(scalars, OBSERVATION_FAULTS).items()
+    ]
+
+
+def _faults(scalars: Mapping[str, float], prefix: str) -> dict[str, float]:
     faults = {
-        name.removeprefix(REWARD_FAULTS): share
+        name.removeprefix(prefix): share
         for name, share in scalars.items()
-        if name.startswith(REWARD_FAULTS) and share > 0.0
+        if name.startswith(prefix) and share > 0.0
     }
     return dict(sorted(faults.items(), key=lambda fault: -fault[1]))
 
@@ -63,6 +82,12 @@ class RewardFaultWatch:
                     f"{_what_happened(name, share)}; look in its function for divisions by zero, "
                     f"roots and logarithms, leave it out (env.rewards.{name}.weight=0), or, where "
                     "such values are meant, raise env.largest_reward"
+                )
+        for share in _faults(scalars, OBSERVATION_FAULTS).values():
+            if share > max(_MAX_SHARE, _MAX_COUNT / robot_steps):
+                return (
+                    f"{'; '.join(observation_faults(scalars)[:_TOLD])}; look in the functions of "
+                    "these terms, and at masses, gains and actions that they show"
                 )
         return None
 

@@ -105,11 +105,13 @@ class UpdateStep:
         with torch.no_grad():
             for learner, averaged in zip(self._learners, steering, strict=True):
                 learner.adapt(*averaged)
-        fork_join(*(learner.step for learner in self._learners))
+        norms = fork_join(*(learner.step for learner in self._learners))
         scalars = {name: value for loss in losses for name, value in loss.scalars.items()}
         if len(scalars) < sum(len(loss.scalars) for loss in losses):
             names = Counter(chain.from_iterable(loss.scalars for loss in losses))
             twice = ", ".join(name for name, count in names.items() if count > 1)
             raise UserError(f"two learners log '{twice}'; give the scalars of one another name")
+        # A gradient that is not finite is told by its name, before its weights are saved.
+        scalars |= {f"Gradient/{name}": norm for each in norms for name, norm in each.items()}
         self._names = tuple(scalars)
         return torch.stack([value.detach() for value in scalars.values()])

@@ -13,7 +13,7 @@ import torch
 from mjlab.managers.event_manager import RecomputeLevel, requires_model_fields
 from mjlab.utils.lab_api.math import quat_mul, yaw_quat
 
-from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE, Range
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE, Number, Range
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions import MotionSampler, load_clips
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
 
 AmountRange = Annotated[Range, NOT_NEGATIVE]
+LoadRange = Annotated[Range, Number(at_least=0, at_most=500)]
+"""Kilograms: what is heavier, no legged robot carries; grams are mistaken for them."""
 PositiveRange = Annotated[Range, POSITIVE]
 Size = Annotated[float, NOT_NEGATIVE]
 
@@ -70,7 +72,7 @@ def randomize_base_mass_and_com(
 
 
 @requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
-def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: AmountRange) -> None:
+def randomize_load(env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: LoadRange) -> None:
     """Draw the load [kg] that the robot carries, uniform within the range."""
     set_load(env, env_ids, _uniform(mass, len(env_ids), device=env.device))
 

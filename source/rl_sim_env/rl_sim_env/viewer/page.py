@@ -22,7 +22,7 @@ THIS_MACHINE = "127.0.0.1"
 FIRST_PORT, PORTS = 8080, 100
 """Where a port is looked for that is free, and how many are tried."""
 
-_LAST_PORT = 65535
+LAST_PORT = 65535
 
 
 def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserServer:
@@ -71,8 +71,8 @@ def within(value: float, low: float, high: float) -> float | None:
 
 def _why_not(host: str, port: int) -> str | None:
     """What keeps anybody from listening there."""
-    if not 0 <= port <= _LAST_PORT:
-        return f"ports are numbers up to {_LAST_PORT}"
+    if not 0 <= port <= LAST_PORT:
+        return f"ports are numbers up to {LAST_PORT}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, place = found[0]

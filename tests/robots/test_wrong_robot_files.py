@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fuzzing import SOAK, refused_or_works
+from fuzzing import refused_or_works
 from rl_sim_env.robots import load_model
 from rl_sim_env.robots.discovery import discover
 from rl_sim_env.tasks import find_robot
+from soak import times
 
 ROBOT = find_robot("grq20_v2d3")
 
@@ -44,10 +45,10 @@ def wrong_models(count: int, *, seed: int) -> Iterator[tuple[str, str]]:
         yield what, ElementTree.tostring(root, encoding="unicode")
 
 
-def test_a_wrong_model_is_refused_in_one_line(tmp_path, soak):
+def test_a_wrong_model_is_refused_in_one_line(tmp_path):
     path = tmp_path / "robot.xml"
     robot = ROBOT.with_model(path)
-    for what, text in wrong_models(120 * (SOAK if soak else 1), seed=0):
+    for what, text in wrong_models(times(120), seed=0):
         path.write_text(text)
         with refused_or_works(f"check: {what}"):
             discover(path)

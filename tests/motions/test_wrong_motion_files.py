@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from texts import write_amp_text
 
-from fuzzing import SOAK, refused_or_works, wrong_facts
+from fuzzing import refused_or_works, wrong_facts
 from rl_sim_env.motions import load_clips
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.readers import read_amp_for_hardware
 from rl_sim_env.motions.retarget import SourceRobot
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
+from soak import times
 
 
 def others(array: np.ndarray) -> list[Any]:
@@ -24,10 +25,10 @@ def others(array: np.ndarray) -> list[Any]:
     return [*anything, array.astype(str), array[None], array.ravel()[:-1], array.astype("S8")]
 
 
-def test_a_wrong_clip_is_refused_in_one_line(clip, tmp_path, soak):
+def test_a_wrong_clip_is_refused_in_one_line(clip, tmp_path):
     path, rng = tmp_path / "trot [v2].npz", random.Random(0)
     good = {each.name: np.asarray(getattr(clip, each.name)) for each in fields(clip)}
-    for _ in range(150 * (SOAK if soak else 1)):
+    for _ in range(times(150)):
         name = rng.choice(list(good))
         arrays = {**good, name: rng.choice(others(good[name]))}
         if rng.random() < 0.2:
@@ -39,12 +40,12 @@ def test_a_wrong_clip_is_refused_in_one_line(clip, tmp_path, soak):
             assert all(map(np.isfinite, (read.fps, read.weight, read.duration)))
 
 
-def test_a_wrong_text_is_refused_in_one_line(clip, legs, tmp_path, soak):
+def test_a_wrong_text_is_refused_in_one_line(clip, legs, tmp_path):
     path = write_amp_text(tmp_path / "trot.txt", clip)
     good = json.loads(path.read_text())
     good["Frames"] = good["Frames"][:20]
     robot = SourceRobot(name="GRQ20", legs=legs)
-    for what, changed in wrong_facts(good, 100, seed=0, soak=soak):
+    for what, changed in wrong_facts(good, 100, seed=0):
         path.write_text(json.dumps(changed, default=lambda tensor: tensor.tolist()))
         with refused_or_works(what):
             read_amp_for_hardware(path, robot)

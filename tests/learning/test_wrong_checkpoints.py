@@ -41,9 +41,9 @@ def write(content: dict[str, Any], path: Path) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-def test_a_wrong_fact_is_refused_in_one_line_before_anything_is_trained(saved, tmp_path, soak):
+def test_a_wrong_fact_is_refused_in_one_line_before_anything_is_trained(saved, tmp_path):
     path = tmp_path / "model_1.pt"
-    for what, content in wrong_facts(saved, 100, seed=0, soak=soak):
+    for what, content in wrong_facts(saved, 100, seed=0):
         if what.startswith("processes.0.env"):
             continue
         write(content, path)
@@ -54,11 +54,11 @@ def test_a_wrong_fact_is_refused_in_one_line_before_anything_is_trained(saved, t
             runner.learn(1)
 
 
-def test_no_wrong_fact_of_what_was_learned_is_loaded(saved, tmp_path, soak):
+def test_no_wrong_fact_of_what_was_learned_is_loaded(saved, tmp_path):
     path = tmp_path / "model_1.pt"
     learned = {name: saved[name] for name in LEARNED}
     loaded = []
-    for what, changed in wrong_facts(learned, 100, seed=1, soak=soak):
+    for what, changed in wrong_facts(learned, 100, seed=1):
         # Rates are the configuration's; the toy looks at its own state by itself.
         if "param_groups" in what or what.startswith("processes.0.env"):
             continue

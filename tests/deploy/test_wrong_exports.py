@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from fuzzing import SOAK, refused_or_works, wrong_facts
+from fuzzing import refused_or_works, wrong_facts
 from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 from rl_sim_env.deploy import DeployedPolicy, SensorReading
 from rl_sim_env.deploy.deployed_policy import open_session
@@ -20,6 +20,7 @@ from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.inference_policy import OnnxInferencePolicy, exported_targets
+from soak import times
 
 READING = SensorReading(
     base_ang_vel=np.zeros(3),
@@ -56,10 +57,10 @@ def plain_json(value: object) -> str:
     return json.dumps(value, default=lambda tensor: tensor.tolist())
 
 
-def test_wrong_metadata_are_refused_in_one_line(exported, tmp_path, soak):
+def test_wrong_metadata_are_refused_in_one_line(exported, tmp_path):
     model, path = onnx.load(exported / POLICY_FILE), tmp_path / POLICY_FILE
     metadata = json.loads(facts_of(model)[METADATA_KEY])
-    for what, changed in wrong_facts(metadata, 150, seed=0, soak=soak):
+    for what, changed in wrong_facts(metadata, 150, seed=0):
         save(model, {METADATA_KEY: plain_json(changed)}, path)
         with refused_or_works(what):
             try:
@@ -107,10 +108,10 @@ def wrong_graphs(good: onnx.ModelProto, count: int) -> Iterator[tuple[str, onnx.
 
 
 @pytest.mark.parametrize("file", [POLICY_FILE, NETWORK_FILE])
-def test_a_wrong_graph_is_refused_in_one_line(exported, vec_env, tmp_path, soak, file):
+def test_a_wrong_graph_is_refused_in_one_line(exported, vec_env, tmp_path, file):
     good, path = onnx.load(exported / file), tmp_path / file
     facts = facts_of(good)
-    for what, model in wrong_graphs(good, 80 * (SOAK if soak else 1)):
+    for what, model in wrong_graphs(good, times(80)):
         save(model, facts, path)
         with refused_or_works(what):
             if file == POLICY_FILE:
