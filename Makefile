@@ -71,7 +71,8 @@ test-gpu: setup ## run the tests that need a GPU
 SOAK ?= 67
 soak: setup ## repeat what chance decides, SOAK times as often as in the tests: hours
 	SOAK=$(SOAK) $(BIN)/python -m pytest tests/learning/test_long_runs.py tests/configuration/test_limits.py \
-		tests/learning/test_checkpoint.py tests/deploy/test_deployed_policy.py \
+		tests/learning/test_checkpoint.py tests/learning/test_distributed.py tests/deploy/test_deployed_policy.py \
+		tests/scripts/test_user_commands.py \
 		$(wildcard tests/*/test_wrong_*.py) $(ARGS)
 
 lint: setup ## run ruff and pyright

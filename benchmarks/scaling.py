@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.options import LOG_ROOT, TaskOptions
 from rl_sim_env.cli.program import check_counts, run_program
+from rl_sim_env.configuration import AGENT, ENV
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.tasks import find_task
@@ -49,6 +50,8 @@ class ScalingOptions(TaskOptions):
 
     output: Path = Path("scaling.json")
     """Where the record goes."""
+
+    settable: ClassVar[tuple[str, ...]] = (ENV, AGENT)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from mjlab.envs import ManagerBasedRlEnv, ManagerBasedRlEnvCfg
@@ -27,6 +27,7 @@ from cases import (
 from profilers import MemoryMeter
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.program import check_counts, quiet, run_program
+from rl_sim_env.configuration import AGENT, ENV
 from rl_sim_env.experiment import EnvSetup, build_trainer, build_vec_env
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import resolve_device
@@ -50,6 +51,8 @@ class TrainIterationOptions(CaseOptions):
 
     output: Path = Path("train_iteration.json")
     """Where the record goes."""
+
+    settable: ClassVar[tuple[str, ...]] = (ENV, AGENT)
 
 
 class Iteration(NamedTuple):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 SOAK = int(os.environ.get("SOAK", "1"))
+
+
+only_in_a_soak = pytest.mark.skipif(SOAK == 1, reason="takes long: make soak runs it")
+"""For what is worth its time now and then."""
 
 
 def times(count: int) -> int:

@@ -34,6 +34,8 @@ _TREES = {
     if _COMPAT not in file.parents
 }
 _OWN = {name for tree in _TREES.values() for name in defined(tree)}
+_PUBLIC = {"_exit"}
+"""Names of the standard library that are documented in spite of their underscore."""
 _MENTIONED = {file: mentioned(tree) for file, tree in _TREES.items()}
 
 _IMPORTS = [
@@ -133,7 +135,8 @@ def test_overridden_methods_take_the_same_parameters():
 
 def _undeclared_names(tree: ast.AST) -> set[str]:
     declared = {name for names in MEMBERS.values() for name in names}
-    return {*imported(tree), *(set(filter(is_private, accessed(tree))) - declared - _OWN)}
+    private = set(filter(is_private, accessed(tree))) - declared - _OWN - _PUBLIC
+    return {*imported(tree), *private}
 
 
 def _undeclared_members(cls: type) -> set[str]:

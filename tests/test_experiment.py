@@ -294,14 +294,13 @@ def test_shipped_checkpoint_says_what_it_was_trained_in(folder, family, newer):
             "env.events.drive_mechanics: did not exist in training",
             "env.hardware_sensors: did not exist in training",
             "env.rewards.track_ang_vel_z_fine: did not exist in training",
-            "env.sensors: 'ideal', as in training",
             "env.sim.mujoco.timestep: 0.005, as in training",
             "env.terminations.left_tile: did not exist in training",
             *(f"env.sim.{name}: did not exist in training" for name in newer),
         ]
     )
     of_today = make_env_cfg(task)
-    of_today.decimation, of_today.sim.mujoco.timestep, of_today.sensors = 4, 0.005, "ideal"
+    of_today.decimation, of_today.sim.mujoco.timestep = 4, 0.005
     of_today.commands["velocity"].heading_prob = 0.9
     of_today.curriculum["command_level"].params["min_steps"] = 250
     assert to_plain(setup.cfg) == to_plain(of_today)

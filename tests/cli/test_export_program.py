@@ -17,7 +17,7 @@ from small_policy import TASK
 def test_newest_run_is_exported_beside_its_checkpoint(run_folder, capsys):
     main(["export", "--task", TASK])
     folder = run_folder / "exported" / "model_3"
-    assert capsys.readouterr().out.split() == [
+    assert capsys.readouterr().out.splitlines()[-2:] == [
         str(folder / POLICY_FILE),
         str(folder / NETWORK_FILE),
     ]

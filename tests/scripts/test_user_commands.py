@@ -16,6 +16,7 @@ import torch
 
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.learning.checkpoint import Checkpoint
+from soak import only_in_a_soak
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLONE_NAME = "rl_sim_env-amp_vae_vit"
@@ -153,6 +154,7 @@ def test_two_nodes_train_one_run(tmp_path: Path) -> None:
     assert "iteration" not in outputs[1]
 
 
+@only_in_a_soak
 def test_nodes_with_different_options_are_refused_and_leave_nothing_behind(tmp_path: Path) -> None:
     nodes = start_nodes(tmp_path, "env.decimation=2", "env.decimation=4")
     outputs = [node.communicate(timeout=280)[0] for node in nodes]

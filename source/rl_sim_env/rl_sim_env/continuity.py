@@ -36,6 +36,7 @@ AGENT_OF_THE_RUN = (
     "max_minutes",
     "save_interval",
     "save_environment",
+    "heartbeat_seconds",
     "experiment_name",
     "run_name",
     "logger",

@@ -210,7 +210,7 @@ class _ErrorMeter:
 
     def tables(self) -> tuple[Table, ...]:
         """Errors by terrain, by load, by speed and by age."""
-        loads = {f"{load:g} kg": {LOAD: index} for index, load in enumerate(self._loads)}
+        loads = {f"{load:.3g} kg": {LOAD: index} for index, load in enumerate(self._loads)}
         terrains = {label: {TERRAIN: families} for label, families in self._terrains.items()}
         speeds = {label: {SPEED: index} for index, label in enumerate(SPEED_NAMES)}
         ages = {label: {AGE: index} for index, label in enumerate(AGE_NAMES)}
@@ -390,7 +390,7 @@ def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
     for (before, after), response in responses.items():
         values = (response.step, response.settling_times(), *response.settled.unbind(dim=1))
         cells = tuple(figure(value, robots=response.robots) for value in values)
-        rows.append(Row(label=f"{before:g} to {after:g} kg", cells=cells))
+        rows.append(Row(label=f"{before:.3g} to {after:.3g} kg", cells=cells))
     return Table(
         title="Mass estimate after a step of the load",
         rows_title="true step",
@@ -413,7 +413,7 @@ def _response_plot(response: StepResponse, load: float) -> Plot:
     truth = response.truth.nanmean(dim=0)
     return Plot(
         name="load_step",
-        title=f"Mass estimate when the load steps from 0 to {load:g} kg",
+        title=f"Mass estimate when the load steps from 0 to {load:.3g} kg",
         x_label="time since the step [s]",
         y_label="mass above nominal [kg]",
         series=(

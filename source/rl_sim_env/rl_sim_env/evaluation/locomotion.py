@@ -110,7 +110,7 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
     meter = ConstraintMeter(arena.env)
     sums = _rollout(arena, cfg, lambda step: meter.sample())
     rows = [
-        _row(sums, VIOLATION_FIGURES, f"{label}, {load:g} kg", **{TERRAIN: families, LOAD: place})
+        _row(sums, VIOLATION_FIGURES, f"{label}, {load:.3g} kg", **{TERRAIN: families, LOAD: place})
         for label, families in report_terrains(arena.env.terrain_types.names).items()
         for place, load in enumerate(_loads(arena))
     ]
@@ -177,7 +177,7 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
     loads = _loads(arena)
     by_load = {
         load: [
-            _row(sums, GAIT_FIGURES, f"{load:g} kg, {speed}", **at_load, **{SPEED: fastness})
+            _row(sums, GAIT_FIGURES, f"{load:.3g} kg, {speed}", **at_load, **{SPEED: fastness})
             for fastness, speed in enumerate(SPEED_NAMES)
         ]
         for load, at_load in ((load, flat | {LOAD: place}) for place, load in enumerate(loads))
@@ -211,7 +211,9 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
                 x_label="speed [m/s]",
                 y_label="cost of transport",
                 series=tuple(
-                    _curve(f"{load:g} kg", GAIT_FIGURES, of_load, x="speed", y="cost of transport")
+                    _curve(
+                        f"{load:.3g} kg", GAIT_FIGURES, of_load, x="speed", y="cost of transport"
+                    )
                     for load, of_load in by_load.items()
                 ),
             ),

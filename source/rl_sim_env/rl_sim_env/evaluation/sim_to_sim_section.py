@@ -96,7 +96,7 @@ def sim_to_sim(
 
         # All begin before anybody waits for one.
         begun = {
-            f"{ground}, {load:g} kg": [
+            f"{ground}, {load:.3g} kg": [
                 [begin(ground, load, seed, robot_number) for robot_number in range(robots)]
                 for seed in seeds
             ]

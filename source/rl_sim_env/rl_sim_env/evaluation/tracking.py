@@ -99,7 +99,9 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         return Table(
             title=f"{column.title.capitalize()} [{column.unit}] by load",
             rows_title="terrain",
-            columns=tuple(Column(title=f"{load:g} kg", decimals=column.decimals) for load in loads),
+            columns=tuple(
+                Column(title=f"{load:.3g} kg", decimals=column.decimals) for load in loads
+            ),
             rows=rows,
         )
 

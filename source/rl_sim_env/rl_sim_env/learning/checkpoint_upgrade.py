@@ -118,7 +118,7 @@ def _algorithm_from_3(state: dict[str, Any]) -> dict[str, Any]:
 def _from_4(content: dict[str, Any]) -> dict[str, Any]:
     """What the learners of rank 0 alone had of their own; no running episodes."""
     algorithm = dict(content["algorithm"])
-    config = content["config"] | {"save_environment": True}
+    config = content["config"] | {"save_environment": True, "heartbeat_seconds": 60.0}
     if "learners" not in algorithm:
         return {**content, "config": config}
     own = algorithm.pop("process")

@@ -352,7 +352,6 @@ def walking_env_cfg(
         events=walking_events(walking, rough=rough, play=play),
         terminations=_terminations(rough, play),
         curriculum={} if play else _curriculum(rough),
-        sensors="hardware" if rough and not play else "ideal",
         hardware_sensors=HardwareSensorsCfg.for_drives(
             fmean(drive.effort_limit for drive in robot.drives.values())
         ),
