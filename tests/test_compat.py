@@ -24,7 +24,7 @@ from private_names import (
     mentioned,
     shared_with_bases,
 )
-from rl_sim_env.compat.members import MEMBERS, WRITTEN_FOR
+from rl_sim_env.compat.members import MEMBERS, PARAMETERS, WRITTEN_FOR
 
 _ROOT = Path(rl_sim_env.__file__).parent
 _COMPAT = _ROOT / "compat"
@@ -122,6 +122,21 @@ def test_members_are_still_there():
     missing = list(_missing_members(MEMBERS))
 
     assert not missing, "\n".join(missing)
+
+
+def _parameters(function: Any) -> str:
+    """Names of what a function takes, also one that Warp compiles."""
+    return " ".join(inspect.signature(getattr(function, "func", function)).parameters)
+
+
+def test_functions_that_kernels_call_take_the_same_parameters():
+    changed = [
+        f"{_release(name)}: {name} takes {taken!r}, but {given!r} when this was written"
+        for name, given in PARAMETERS.items()
+        if (taken := _parameters(_find(name))) != given
+    ]
+
+    assert not changed, "\n".join(changed)
 
 
 def test_overridden_methods_take_the_same_parameters():

@@ -116,3 +116,34 @@ MEMBERS: dict[str, dict[str, str]] = {
     },
 }
 """By class or module: its member, and what for."""
+
+PARAMETERS: dict[str, str] = {
+    "mujoco_warp._src.collision_core.contact_margin_gap": (
+        "geom_margin geom_gap pair_margin pair_gap geoms pairid worldid"
+    ),
+    "mujoco_warp._src.collision_core.contact_material_params": (
+        "geom_condim geom_priority geom_solmix geom_solref geom_solimp geom_friction pair_dim "
+        "pair_solref pair_solreffriction pair_solimp pair_friction geoms pairid worldid"
+    ),
+    "mujoco_warp._src.collision_core.create_collision_context": "naconmax",
+    "mujoco_warp._src.collision_core.write_contact": (
+        "naconmax_in id_ dist_in pos_in frame_in margin_in gap_in condim_in friction_in "
+        "solref_in solreffriction_in solimp_in geoms_in pairid_in worldid_in contact_dist_out "
+        "contact_pos_out contact_frame_out contact_includemargin_out contact_friction_out "
+        "contact_solref_out contact_solreffriction_out contact_solimp_out contact_dim_out "
+        "contact_geom_out contact_efc_address_out contact_worldid_out contact_type_out "
+        "contact_geomcollisionid_out nacon_out"
+    ),
+    "mujoco_warp._src.collision_driver._add_geom_pair": (
+        "geom_type nxn_pairid naconmax_in geom1 geom2 worldid nxnid ncollision_out "
+        "collision_pair_out collision_pairid_out collision_worldid_out"
+    ),
+    "mujoco_warp._src.collision_driver._broadphase_filter": (
+        "opt_broadphase_filter ngeom_aabb ngeom_rbound ngeom_margin ngeom_gap"
+    ),
+    "mujoco_warp._src.collision_driver._narrowphase": "m d ctx",
+    "mujoco_warp._src.math.make_frame": "a",
+    "mujoco_warp._src.math.upper_trid_index": "n i j",
+}
+"""Parameters of what :mod:`rl_sim_env.compat.mujoco_warp` imports and kernels call by place: a change
+would be seen only where a kernel is compiled."""
