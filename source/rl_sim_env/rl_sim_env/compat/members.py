@@ -145,5 +145,5 @@ PARAMETERS: dict[str, str] = {
     "mujoco_warp._src.math.make_frame": "a",
     "mujoco_warp._src.math.upper_trid_index": "n i j",
 }
-"""Parameters of what :mod:`rl_sim_env.compat.mujoco_warp` imports and kernels call by place: a change
-would be seen only where a kernel is compiled."""
+"""Parameters of what :mod:`rl_sim_env.compat.mujoco_warp` imports and kernels call by place: a
+change would be seen only where a kernel is compiled."""
