@@ -13,7 +13,7 @@ def test_the_curves_of_a_run_become_a_picture(tmp_path, capsys):
         for panel in panels_of(tmp_path)[:-1]:  # one curve may be missing
             for iteration in range(3):
                 writer.add_scalar(panel.metric, iteration, iteration)
-    main([str(tmp_path), "--output", str(tmp_path / "curves.png")])
+    main([str(tmp_path)])
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -152,6 +152,8 @@ def test_result_of_a_step_survives_the_next(policy):
         ("joint_vel", np.full(12, np.nan), "joint_vel: not finite"),
         ("joint_pos", np.full(12, 45.0), "joint_pos: .*give radians"),
         ("velocity_commands", (50.0, 0.0, 0.0), "velocity_commands: .*beyond 10"),
+        ("projected_gravity", np.zeros(3), "projected_gravity: .*length 0 instead of 1"),
+        ("projected_gravity", (0.0, 0.0, -9.81), r"projected_gravity: .*length 9\.81"),
         ("base_ang_vel", 0.0, r"base_ang_vel.*\(\).*\(3,\)"),
     ],
 )
@@ -274,3 +276,9 @@ def test_gravity_is_seen_from_the_body():
         torch.from_numpy(quaternion), torch.tensor((0.0, 0.0, -1.0), dtype=torch.double)
     )
     np.testing.assert_allclose(projected_gravity(quaternion), expected, atol=1e-12)
+
+
+def test_an_orientation_that_is_none_is_refused():
+    for quaternion in (np.zeros(4), 2.0 * np.eye(4)[0]):
+        with pytest.raises(UserError, match=r"quaternion_wxyz: .* instead of 1"):
+            projected_gravity(quaternion)

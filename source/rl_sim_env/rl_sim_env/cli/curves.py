@@ -8,11 +8,13 @@ from pathlib import Path
 
 import tyro
 
+from rl_sim_env.cli.options import Unset
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.figure import Figure
 
 COLUMNS = 3
+PICTURE = "curves.png"
 
 
 @dataclass(kw_only=True)
@@ -22,8 +24,8 @@ class CurvesOptions:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folder of the run, and of those that resumed it, in order."""
 
-    output: Path = Path("curves.png")
-    """Picture to write."""
+    output: Unset[Path] = None
+    """Picture to write; default: curves.png in the folder of the last run."""
 
     def __post_init__(self) -> None:
         if not self.runs:
@@ -74,11 +76,12 @@ def draw(options: CurvesOptions) -> None:
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("training time [min]")
     figure.tight_layout()
+    output = options.output or options.runs[-1] / PICTURE
     try:
-        figure.savefig(options.output, dpi=100)
+        figure.savefig(output, dpi=100)
     except (OSError, ValueError) as error:
-        raise UserError(f"--output {options.output}: cannot be written ({error})") from error
-    print(f"curves: {options.output}")
+        raise UserError(f"--output {output}: cannot be written ({error})") from error
+    print(f"curves: {output}")
 
 
 def panels_of(run: Path) -> tuple[Figure, ...]:

@@ -69,6 +69,11 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(num_envs=self.num_envs)
+        if self.finetune and not Path(self.finetune).exists():
+            raise UserError(
+                f"--finetune {self.finetune}: no such file or folder; give a checkpoint, a run "
+                "folder or an experiment folder"
+            )
         if self.finetune and (self.resume or self.load_run or self.checkpoint):
             raise UserError(
                 "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "

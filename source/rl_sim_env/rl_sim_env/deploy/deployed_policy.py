@@ -57,6 +57,11 @@ LARGEST = {"joint_pos": 2.0 * np.pi, "base_ang_vel": 100.0, "velocity_commands":
 """What a sensor cannot say [rad, rad/s, m/s]: degrees are mistaken for radians, or a remote's raw
 values for metres a second."""
 
+_GRAVITY = "projected_gravity"
+DIRECTION_LENGTH = (0.8, 1.2)
+"""Lengths that a direction may have, noise and all: zeros come from a sensor that is not up yet,
+9.8 from an accelerometer."""
+
 _ANEW = "export the policy anew"
 
 
@@ -125,8 +130,13 @@ def projected_gravity(quaternion_wxyz: ArrayLike) -> NDArray[np.float64]:
 
     Returns:
         Unit vector. Shape (3,).
+
+    Raises:
+        UserError: The quaternion is far from unit length.
     """
-    w, x, y, z = np.asarray(quaternion_wxyz, dtype=np.float64)
+    quaternion = np.asarray(quaternion_wxyz, dtype=np.float64)
+    _require_direction("quaternion_wxyz", quaternion)
+    w, x, y, z = quaternion
     return np.array(
         (2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0),
     )
@@ -336,6 +346,18 @@ class DeployedPolicy:
                 f"{name}: {given} goes beyond {LARGEST[name]:.3g}, which no robot does; give "
                 "radians and metres, as rl_sim_env.deploy.SensorReading says"
             )
+        if name == _GRAVITY:
+            _require_direction(name, place)
+
+
+def _require_direction(name: str, values: NDArray[np.floating]) -> None:
+    low, high = DIRECTION_LENGTH
+    length = float(np.linalg.norm(values))
+    if not low <= length <= high:
+        raise UserError(
+            f"{name}: {values} has length {length:.3g} instead of 1; stop the robot and check the "
+            "sensor, or divide by the length where it measures in other units"
+        )
 
 
 def _make_inputs(
