@@ -145,6 +145,7 @@ def start_nodes(folder: Path, *of_each: str) -> list[subprocess.Popen[str]]:
     ]
 
 
+@only_in_a_soak
 def test_two_nodes_train_one_run(tmp_path: Path) -> None:
     nodes = start_nodes(tmp_path, *["--max_iterations 2"] * 2)
     outputs = [node.communicate(timeout=280)[0] for node in nodes]
