@@ -16,9 +16,6 @@ _MAX_BROKEN_SHARE = 0.01
 _MAX_BREAKDOWNS = 10
 """Breakdowns that an iteration may have, however few its robots are."""
 
-_TOLD_OBSERVATIONS = 3
-"""Observations at fault that are named."""
-
 
 @dataclass(kw_only=True)
 class IterationReport:
@@ -55,7 +52,7 @@ def failures(reports: Sequence[IterationReport], num_robots: int) -> list[str]:
     if reasons:
         # What was put in comes before what came of it.
         logged = mean_metrics(report.metrics for report in reports)
-        reasons = observation_faults(logged)[:_TOLD_OBSERVATIONS] + reasons
+        reasons = observation_faults(logged) + reasons
     robots = sum(report.breakdowns.robots for report in reports)
     resets = sum(report.breakdowns.resets for report in reports)
     if robots > _MAX_BROKEN_SHARE * num_robots and resets > _MAX_BREAKDOWNS:

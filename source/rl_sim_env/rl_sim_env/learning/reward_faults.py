@@ -31,12 +31,13 @@ def reward_faults(scalars: Mapping[str, float]) -> dict[str, float]:
 
 
 def observation_faults(scalars: Mapping[str, float]) -> list[str]:
-    """What happened to observations in an iteration, a sentence for each term, the worst first."""
-    return [
+    """What happened to the worst observations of an iteration, a sentence for each term."""
+    sentences = [
         f"observation '{name}' was NaN, infinite or absurdly large in {share:.2%} of the "
         "robot-steps of this iteration"
         for name, share in _faults(scalars, OBSERVATION_FAULTS).items()
     ]
+    return sentences[:_TOLD]
 
 
 def _faults(scalars: Mapping[str, float], prefix: str) -> dict[str, float]:
@@ -86,7 +87,7 @@ class RewardFaultWatch:
         for share in _faults(scalars, OBSERVATION_FAULTS).values():
             if share > max(_MAX_SHARE, _MAX_COUNT / robot_steps):
                 return (
-                    f"{'; '.join(observation_faults(scalars)[:_TOLD])}; look in the functions of "
+                    f"{'; '.join(observation_faults(scalars))}; look in the functions of "
                     "these terms, and at masses, gains and actions that they show"
                 )
         return None
