@@ -23,7 +23,7 @@ from grq20 import (
 )
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS
+from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS, STD
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.policy import POLICY_STATE
@@ -80,10 +80,10 @@ def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
     for _ in range(STEPS):
         observations = {key: obs[key].numpy() for key in ("actor_obs", "vae_obs")}
         of_network = network.run(None, observations | {MEMORY: memory.numpy()})
-        actions, estimate, memory = policy(obs, memory)
+        actions, estimate, memory, std = policy(obs, memory)
         state = {HISTORY: history, LAST_ACTION: last_action, MEMORY: remembered}
-        targets, estimates, history, last_action, remembered = whole.run(
-            OUTPUTS, state | read_sensors(env)
+        targets, estimates, history, last_action, remembered, deviations = whole.run(
+            (*OUTPUTS, STD), state | read_sensors(env)
         )
         obs, _, dones, _ = vec_env.step(actions)
         expected = estimate.joined().numpy()
@@ -94,6 +94,8 @@ def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
         np.testing.assert_allclose(of_network[0], actions, atol=TOLERANCE, rtol=0.0)
         np.testing.assert_allclose(of_network[1], expected, atol=TOLERANCE, rtol=0.0)
         np.testing.assert_allclose(of_network[2], memory, atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(deviations, std.joined().numpy(), atol=TOLERANCE, rtol=0.0)
+        np.testing.assert_allclose(of_network[3], deviations, atol=TOLERANCE, rtol=0.0)
         np.testing.assert_allclose(remembered, memory, atol=TOLERANCE, rtol=0.0)
         done = dones.bool().numpy()
         for value in (history, last_action, remembered):

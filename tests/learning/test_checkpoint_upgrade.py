@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,23 @@ from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from rl_sim_env.learning.runner import AmpVaeRunner
 
 
-def make_runner(log_dir: Path | None) -> AmpVaeRunner:
+def make_runner(log_dir: Path | None, variance_weight: float = 0.0) -> AmpVaeRunner:
     torch.manual_seed(0)
-    return AmpVaeRunner(ToyEnv(), toy_cfg(), ToyExpert(), log_dir, task_id="Toy-v0")
+    cfg = toy_cfg()
+    cfg.vae.variance_weight = variance_weight
+    return AmpVaeRunner(ToyEnv(), cfg, ToyExpert(), log_dir, task_id="Toy-v0")
+
+
+def as_format_5(path: Path) -> dict[str, Any]:
+    """What the trainer wrote before estimates had variances."""
+    content = torch.load(path, weights_only=True)
+    del content["config"]["vae"]["variance_weight"], content["config"]["vae"]["variance_log_range"]
+    return content | {"format_version": 5}
 
 
 def as_format_3(path: Path) -> dict[str, Any]:
     """What the trainer of that time would have written."""
-    content = torch.load(path, weights_only=True)
+    content = as_format_5(path)
     state, config = content["algorithm"], content["config"]
     process = content["processes"][0].pop("algorithm")
     learners, own = state["learners"], process["learners"]
@@ -63,10 +73,13 @@ def as_format_3(path: Path) -> dict[str, Any]:
     return content
 
 
-def test_training_goes_on_from_one_as_from_one_of_today(tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_written_before", [as_format_3, as_format_5])
+def test_training_goes_on_from_one_as_from_one_of_today(
+    tmp_path: Path, as_written_before: Callable[[Path], dict[str, Any]]
+) -> None:
     make_runner(tmp_path).learn(2)
     new, old = tmp_path / "model_1.pt", tmp_path / "old.pt"
-    torch.save(as_format_3(new), old)
+    torch.save(as_written_before(new), old)
     states = []
     for path in (new, old):
         runner = make_runner(None)
@@ -88,7 +101,32 @@ def test_its_configuration_says_what_the_program_of_its_time_did(
     assert not caplog.records
     expected = toy_cfg()
     expected.vae.targets["mass"].weight = 0.5
+    expected.vae.variance_weight = 0.0
     assert cfg == expected
+
+
+def test_one_without_variances_is_not_trained_on_with_them_unasked(tmp_path: Path) -> None:
+    make_runner(tmp_path).learn(1)
+    path = tmp_path / "model_0.pt"
+    torch.save(as_format_5(path), path)
+    with pytest.raises(
+        UserError, match=r"variance_weight was 0\.0, is 1\.0.* with the settings of"
+    ):
+        make_runner(None, variance_weight=1.0).load(path)
+
+
+def test_a_policy_without_variances_learns_them_in_a_new_run(tmp_path: Path) -> None:
+    make_runner(tmp_path).learn(1)
+    path = tmp_path / "model_0.pt"
+    torch.save(as_format_5(path), path)
+    runner = make_runner(None, variance_weight=1.0)
+    runner.load_policy(path)
+    policy = runner.alg.get_inference_policy()
+    for name, saved in Checkpoint.load(path).algorithm["policy_state_dict"].items():
+        assert torch.equal(policy.state_dict()[name], saved)
+    before = policy.vae.variance.head.weight.clone()
+    runner.learn(1)
+    assert not torch.equal(policy.vae.variance.head.weight, before)
 
 
 def test_the_policy_of_the_checkout_is_one(caplog: pytest.LogCaptureFixture) -> None:

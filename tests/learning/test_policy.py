@@ -30,7 +30,7 @@ def test_p_boot_chooses_between_truth_and_estimate() -> None:
     obs = env.get_observations()
     inputs = obs, policy.initial_memory(3)
     truth = policy.targets.truth(obs)
-    estimate, latent, _ = policy.vae(*inputs, deterministic=True)
+    estimate, latent, *_ = policy.vae(*inputs, deterministic=True)
     for p_boot, fed in (
         (1.0, estimate),
         (0.0, truth),

@@ -77,6 +77,7 @@ OF_THE_NETWORKS = (
     "*.activation",
     "vae.memory_cell",
     "vae.logvar_bound",
+    "vae.variance_log_range",
     "vae.reconstructed_terms",
     "amp.observation_clip",
 )

@@ -20,7 +20,7 @@ from rl_sim_env.cli.options import POLICIES, find_checkpoint, tell_differences
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.deployed_policy import OUTPUTS
+from rl_sim_env.deploy.deployed_policy import JOINT_TARGETS
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
@@ -33,6 +33,7 @@ from rl_sim_env.evaluation.arena import (
 from rl_sim_env.evaluation.inference_policy import (
     InferencePolicy,
     OnnxInferencePolicy,
+    exported_range,
     exported_targets,
 )
 from rl_sim_env.evaluation.protocols import (
@@ -197,7 +198,7 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
     session, metadata = open_session(path)
-    if {port.name for port in session.get_outputs()} == set(OUTPUTS):
+    if JOINT_TARGETS in {port.name for port in session.get_outputs()}:
         raise UserError(
             f"{path}: this file keeps history and scaling inside, as a robot needs them, but the "
             f"environment of an evaluation brings its own; give the {NETWORK_FILE} of the same "
@@ -224,7 +225,9 @@ def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
         )
         trained = ObservationLayout.from_dict(metadata.layout)
         with found_in(path):
-            policy = OnnxInferencePolicy(session, trained, exported_targets(metadata))
+            policy = OnnxInferencePolicy(
+                session, trained, exported_targets(metadata), exported_range(metadata)
+            )
         if policy.num_actions != vec_env.num_actions:
             raise UserError(
                 f"{path}: gives {policy.num_actions} actions, the robot takes "

@@ -34,6 +34,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
+from rl_sim_env.conventions import leaves_range
 from rl_sim_env.deploy.digest import is_damaged
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.errors import UserError
@@ -48,9 +49,12 @@ STATE = (HISTORY, LAST_ACTION, MEMORY)
 
 JOINT_TARGETS = "joint_targets"
 ESTIMATES = "estimates"
+STD = "estimates_std"
+"""Output of a policy that says how far its estimates may be off; others have none."""
 _MASS = "mass"
 OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
-"""Outputs of the exported policy; the last become the inputs of :data:`STATE` in the next step."""
+"""Outputs of every exported policy; the last become the inputs of :data:`STATE` in the next step.
+"""
 
 
 LARGEST = {"joint_pos": 2.0 * np.pi, "base_ang_vel": 100.0, "velocity_commands": 10.0}
@@ -102,6 +106,13 @@ class PolicyStep:
     estimates: Mapping[str, FloatArray]
     """Estimated quantities by name, in the SI units that ``metadata.estimates`` says; shape (width
     of the quantity,) each."""
+    std: Mapping[str, FloatArray] | None = None
+    """Standard deviations of their errors, in the same units and shapes: 95 % of the truths lie
+    within 1.96 of them. None where the policy does not say."""
+    beyond_training: bool | None = None
+    """Whether the mass may be beyond what was trained, with and without load alike: see
+    :func:`~rl_sim_env.conventions.leaves_range`. Then neither estimates and deviations nor the walk
+    are to be trusted. None where the policy does not say."""
 
     @property
     def velocity(self) -> FloatArray:
@@ -195,11 +206,13 @@ class DeployedPolicy:
 
     def __init__(self, path: Path | str) -> None:
         self._session, self.metadata = open_session(path)
-        if {node.name for node in self._session.get_outputs()} != set(OUTPUTS):
+        given = {node.name for node in self._session.get_outputs()}
+        if given - {STD} != set(OUTPUTS):
             raise UserError(
                 f"{path}: this file holds the networks without history and scaling; give the "
                 "policy.onnx that was exported beside it"
             )
+        self._outputs = (*OUTPUTS, STD) if STD in given else OUTPUTS
         self._inputs = _make_inputs(self._session, self.metadata, path)
         self._sensors = [name for name in SENSORS if name in self._inputs]
         ends = list(accumulate(columns.width for columns in self.metadata.estimates))
@@ -267,25 +280,29 @@ class DeployedPolicy:
         """
         for name in self._sensors:
             self._take(name, getattr(reading, name))
-        outputs = cast("list[FloatArray]", self._session.run(OUTPUTS, self._inputs))
-        for name, values in zip(OUTPUTS, outputs, strict=True):
+        outputs = self._run()
+        for name, values in outputs.items():
             # All of them: a limit of the targets would hide an action that is not finite.
             if not np.isfinite(values).all():
                 raise UserError(
                     f"{name}: the policy's output is not finite ({values[0]}); put the joints into "
                     "damping, and export the policy anew from a checkpoint that walks"
                 )
-        targets, estimates, *state = outputs
-        self._inputs.update(zip(STATE, state, strict=True))
-        parts = np.split(estimates[0], self._estimate_ends)
-        names = (columns.name for columns in self.metadata.estimates)
-        believed = dict(zip(names, parts, strict=True))
+        self._inputs.update({name: outputs[f"next_{name}"] for name in STATE})
+        believed = self._by_quantity(outputs[ESTIMATES])
+        std = self._by_quantity(outputs[STD]) if STD in outputs else None
+        beyond_training = self._is_beyond_training(believed, std)
         self._steps += 1
         if _MASS in believed:
             if self._steps > self._settling_steps:
                 self._masses.append(float(believed[_MASS][0]))
             believed[_MASS] = believed[_MASS] - np.float32(self.unloaded_mass)
-        return PolicyStep(joint_targets=targets[0], estimates=believed)
+        return PolicyStep(
+            joint_targets=outputs[JOINT_TARGETS][0],
+            estimates=believed,
+            std=std,
+            beyond_training=beyond_training,
+        )
 
     def tare(self) -> float:
         """Count masses from that of the robot as it is now, which shall carry nothing.
@@ -312,17 +329,40 @@ class DeployedPolicy:
         self.unloaded_mass = float(np.mean(self._masses))
         return self.unloaded_mass
 
+    def _run(self) -> dict[str, FloatArray]:
+        """Outputs by name, shape (1, width) each."""
+        outputs = cast("list[FloatArray]", self._session.run(self._outputs, self._inputs))
+        return dict(zip(self._outputs, outputs, strict=True))
+
+    def _by_quantity(self, columns: FloatArray) -> dict[str, FloatArray]:
+        """Estimates, or their deviations, by the name of the quantity."""
+        parts = np.split(columns[0], self._estimate_ends)
+        names = (each.name for each in self.metadata.estimates)
+        return dict(zip(names, parts, strict=True))
+
+    def _is_beyond_training(
+        self, believed: Mapping[str, FloatArray], std: Mapping[str, FloatArray] | None
+    ) -> bool | None:
+        """See :class:`PolicyStep`; masses are those of before a tare, as in training."""
+        trained = {each.name: each.trained_range for each in self.metadata.estimates}.get(_MASS)
+        if std is None or trained is None:
+            return None
+        ((least, greatest),) = trained
+        return bool(leaves_range(believed[_MASS], std[_MASS], least, greatest).item())
+
     def _require_outputs(self, path: Path | str) -> None:
         """Refuse a file whose graph cannot run, or returns what its facts do not say."""
         try:
-            outputs = cast("list[FloatArray]", self._session.run(OUTPUTS, self._inputs))
+            outputs = self._run()
         except Exception as error:  # onnxruntime's exceptions share no public base class
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: its graph cannot be run ({reason}); {_ANEW}") from error
         joints = len(self.metadata.joint_names)
         estimates = sum(columns.width for columns in self.metadata.estimates)
-        wanted = [(1, joints), (1, estimates), *(self._inputs[name].shape for name in STATE)]
-        for name, values, shape in zip(OUTPUTS, outputs, wanted, strict=True):
+        shapes = {JOINT_TARGETS: (1, joints), ESTIMATES: (1, estimates), STD: (1, estimates)}
+        shapes |= {f"next_{name}": self._inputs[name].shape for name in STATE}
+        for name, values in outputs.items():
+            shape = shapes[name]
             if values.shape != shape:
                 raise UserError(
                     f"{path}: output {name} has shape {values.shape}, where its facts say {shape}; "

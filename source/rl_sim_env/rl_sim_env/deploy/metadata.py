@@ -38,6 +38,9 @@ class EstimateColumns:
     files of the time when nobody could, and the columns are velocity of the base in the base frame,
     mass above that of the robot without load, and centre of mass of robot and load in the base link
     frame."""
+    trained_range: tuple[tuple[float, float], ...] | None = None
+    """Least and greatest value in training of each column [unit]; None where nobody recorded it, as
+    of policies without variances."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +178,14 @@ class PolicyMetadata:
         for columns in self.estimates:
             if columns.width < 1:
                 raise UserError(f"estimate '{columns.name}' has {columns.width} columns")
+            trained = columns.trained_range
+            if trained is not None and (
+                len(trained) != columns.width or not all(low <= high for low, high in trained)
+            ):
+                raise UserError(
+                    f"estimate '{columns.name}': trained_range is {trained}; it must be a range "
+                    "for each column"
+                )
         if self.quaternion_order != "wxyz":
             raise UserError(f"quaternion_order is {self.quaternion_order!r}; it must be 'wxyz'")
 

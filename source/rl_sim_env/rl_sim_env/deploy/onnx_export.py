@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -23,6 +23,7 @@ from rl_sim_env.deploy.deployed_policy import (
     MEMORY,
     OUTPUTS,
     SENSORS,
+    STD,
 )
 from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
@@ -60,15 +61,18 @@ class NetworkModule(nn.Module):
 
     Args:
         policy: The policy.
+
+    Attributes:
+        further: Names of what it returns beyond actions, estimates and memory: standard deviations
+            of the estimates, where the policy tells them.
     """
 
     def __init__(self, policy: AmpVaePolicy) -> None:
         super().__init__()
         self.policy = policy
+        self.further = () if policy.vae.variance is None else (STD,)
 
-    def forward(
-        self, inputs: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Run the networks.
 
         Args:
@@ -76,11 +80,11 @@ class NetworkModule(nn.Module):
                 ``memory``, shape (N, memory width), zeros where an episode begins.
 
         Returns:
-            Raw actions, shape (N, joints), estimates in SI units, shape (N, width of all), and the
-            next memory.
+            Raw actions, shape (N, joints), estimates in SI units, shape (N, width of all), the next
+            memory, and ``further``, shaped like the estimates.
         """
-        actions, estimate, memory = self.policy(inputs, inputs[MEMORY])
-        return actions, estimate.joined(), memory
+        actions, estimate, memory, std = self.policy(inputs, inputs[MEMORY])
+        return actions, estimate.joined(), memory, *(() if std is None else (std.joined(),))
 
 
 class PolicyModule(nn.Module):
@@ -132,9 +136,7 @@ class PolicyModule(nn.Module):
         self.register_buffer("target_low", low)
         self.register_buffer("target_high", high)
 
-    def forward(
-        self, inputs: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Run one control step.
 
         Args:
@@ -146,8 +148,8 @@ class PolicyModule(nn.Module):
                 before, where NaN counts as zero.
 
         Returns:
-            Joint targets [rad], estimates, the next ``history``, the raw actions, and the next
-            ``memory``.
+            Joint targets [rad], estimates, the next ``history``, the raw actions, the next
+            ``memory``, and ``network.further``.
         """
         scaled = [
             self._in_si(name, inputs[name]) * self.get_buffer(_scale_of(name))
@@ -158,12 +160,12 @@ class PolicyModule(nn.Module):
         earlier = inputs[HISTORY][:, 1:]
         frames = torch.cat((torch.where(earlier.isnan(), newest, earlier), newest), dim=1)
         memory = torch.where(inputs[MEMORY].isnan(), 0.0, inputs[MEMORY])
-        actions, estimates, memory = self.network(
+        actions, estimates, memory, *further = self.network(
             {_OBSERVATIONS: frame, _STACK: frames.flatten(1), MEMORY: memory}
         )
         targets = self.default_joint_pos + self.action_scale * actions
         targets = torch.clamp(targets, self.target_low, self.target_high)
-        return targets, estimates, frames, actions, memory
+        return targets, estimates, frames, actions, memory, *further
 
     def _in_si(self, term: str, value: torch.Tensor) -> torch.Tensor:
         """What the environment observes, before its scale."""
@@ -218,6 +220,7 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
             "cpu",
             checkpoint_path,
         )
+    metadata = _with_trained_range(metadata, policy)
     module = PolicyModule(policy, metadata)
     stack = layout.groups[_STACK]
     robots = _EXAMPLE_ROBOTS
@@ -228,9 +231,13 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     memory = {MEMORY: policy.initial_memory(robots)}
     observations = {group: torch.zeros(robots, layout.width(group)) for group in policy.groups}
     models = {
-        folder / POLICY_FILE: _to_onnx(module, {HISTORY: history, **memory, **values}, OUTPUTS),
+        folder / POLICY_FILE: _to_onnx(
+            module, {HISTORY: history, **memory, **values}, (*OUTPUTS, *module.network.further)
+        ),
         folder / NETWORK_FILE: _to_onnx(
-            NetworkModule(policy), observations | memory, ("actions", ESTIMATES, f"next_{MEMORY}")
+            module.network,
+            observations | memory,
+            ("actions", ESTIMATES, f"next_{MEMORY}", *module.network.further),
         ),
     }
     for path, model in models.items():
@@ -308,6 +315,18 @@ def _metadata(
     )
     metadata.require_sense()
     return metadata
+
+
+def _with_trained_range(metadata: PolicyMetadata, policy: AmpVaePolicy) -> PolicyMetadata:
+    """The facts with the range of each estimate's truth in training, where it is known."""
+    trained = policy.trained_range()
+    if trained is None:
+        return metadata
+    estimates = (
+        replace(columns, trained_range=tuple(map(tuple, trained[columns.name].T.tolist())))
+        for columns in metadata.estimates
+    )
+    return replace(metadata, estimates=tuple(estimates))
 
 
 def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:

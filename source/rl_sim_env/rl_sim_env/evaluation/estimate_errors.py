@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.evaluation.coverage import CoverageMeter, describe_coverage
 from rl_sim_env.evaluation.grid import (
     LEVEL,
     LOAD,
@@ -90,14 +91,15 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
 
     def measure(sensors: SensorModel | None) -> tuple[Table, ...]:
-        errors = _ErrorMeter(arena, cfg)
+        errors, coverage = _ErrorMeter(arena, cfg), CoverageMeter(arena, cfg)
         for number, at in enumerate(rollout_grid(arena, cfg, sensors=sensors)):
             errors.add(at)
+            coverage.add(at)
             if number % SAMPLING_STEPS == 0 and sensors == cfg.sensors[0]:
                 truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
                 baselines.add(at, truth, estimate)
                 curves.add(truth, estimate)
-        return errors.tables()
+        return (*errors.tables(), *coverage.tables())
 
     error_tables = with_other_sensors(cfg, measure)
     declared = arena.policy.targets.declared
@@ -131,6 +133,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
             f"is.{about_the_step if responses else ''}"
+            f"{describe_coverage(arena)}"
         ),
         tables=(
             *error_tables,

@@ -40,6 +40,9 @@ class EvaluationStep:
     estimate: Estimate
     """What the policy believed then; SI units."""
 
+    std: Estimate | None
+    """Standard deviations that it told of it, or None; SI units."""
+
     velocity: torch.Tensor
     """Horizontal velocity that the step led to, base frame [m/s]. Shape (num_robots, 2)."""
 
@@ -85,10 +88,12 @@ class Evaluator:
         p_boot: As given; it may be changed between steps.
         truth: What was true when the policy last acted, or is as episodes begin; SI units.
         estimate: What the policy believed then, in the same units.
+        std: Standard deviations that it told of its estimate; None where it tells none.
     """
 
     truth: Estimate
     estimate: Estimate
+    std: Estimate | None
 
     def __init__(
         self,
@@ -151,6 +156,7 @@ class Evaluator:
             command=command,
             truth=self.truth,
             estimate=self.estimate,
+            std=self.std,
             velocity=extras["base_lin_vel"][:, :2],
             yaw_rate=extras["base_ang_vel"][:, 2],
             dones=done,
@@ -165,8 +171,9 @@ class Evaluator:
     def _act(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Actions, and the policy's memory after them."""
         self.truth = self._state
-        actions, self.estimate, memory = self.policy(self._obs, self._memory, self.p_boot)
-        return actions, memory
+        output = self.policy(self._obs, self._memory, self.p_boot)
+        self.estimate, self.std = output.estimate, output.std
+        return output.actions, output.memory
 
     def _look(self, obs: TensorDict, memory: torch.Tensor) -> None:
         """Take in the state that the policy acts on next."""

@@ -12,13 +12,14 @@ import torch
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
-from rl_sim_env.learning.estimation import EstimationTargets
+from rl_sim_env.learning.estimation import Estimate, EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import PolicyOutput
 from rl_sim_env.typed import typed
 
 _MEMORY = "memory"
 _OUTPUTS = ("actions", "estimates", "next_memory")
+_STD = "estimates_std"
 
 
 class InferencePolicy(Protocol):
@@ -31,6 +32,10 @@ class InferencePolicy(Protocol):
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         """What the policy remembers when episodes begin: zeros. Shape (num_envs, width)."""
+        ...
+
+    def trained_range(self) -> Estimate | None:
+        """See :meth:`~rl_sim_env.learning.policy.AmpVaePolicy.trained_range`."""
         ...
 
     def __call__(
@@ -49,6 +54,7 @@ class OnnxInferencePolicy:
         session: The open file; see :func:`rl_sim_env.deploy.open_session`.
         layout: Observation layout of the environment; the file must have been exported with it.
         targets: What it estimates; see :func:`exported_targets`.
+        trained_range: Range of each quantity in training; see :func:`exported_range`.
 
     Raises:
         UserError: The file has other inputs or outputs, or its networks are not finite.
@@ -59,6 +65,7 @@ class OnnxInferencePolicy:
         session: onnxruntime.InferenceSession,
         layout: ObservationLayout,
         targets: Mapping[str, EstimateCfg],
+        trained_range: Estimate | None = None,
     ) -> None:
         self._session = session
         widths = {port.name: port.shape[-1] for port in session.get_inputs()}
@@ -78,13 +85,16 @@ class OnnxInferencePolicy:
                     f"{layout.width(name)}; export it anew"
                 )
         self.targets = EstimationTargets(layout, targets)
+        self._trained_range = trained_range
         memory = widths[_MEMORY]
-        shapes = [(1, self.targets.width), (1, memory)]
+        self._outputs = (*_OUTPUTS, _STD) if _STD in given else _OUTPUTS
+        shapes = [(1, self.targets.width), (1, memory), (1, self.targets.width)]
+        shapes = shapes[: len(self._outputs) - 1]
         try:
             nothing = {
                 name: np.zeros((1, width), dtype=np.float32) for name, width in widths.items()
             }
-            outputs = [np.asarray(output) for output in session.run(_OUTPUTS, nothing)]
+            outputs = [np.asarray(output) for output in session.run(self._outputs, nothing)]
         except Exception as error:  # onnxruntime's exceptions share no public base class
             reason = " ".join(str(error).split())
             raise UserError(f"ONNX file that cannot be run ({reason}); export it anew") from error
@@ -92,7 +102,7 @@ class OnnxInferencePolicy:
         if [output.shape for output in rest] != shapes or actions.ndim != 2:
             raise UserError(
                 f"ONNX file that returns {', '.join(str(output.shape) for output in rest)} for "
-                f"{', '.join(_OUTPUTS[1:])}, where its facts say {', '.join(map(str, shapes))}; "
+                f"{', '.join(self._outputs[1:])}, where its facts say {', '.join(map(str, shapes))}; "
                 "export it anew"
             )
         self.num_actions = actions.shape[1]
@@ -108,6 +118,10 @@ class OnnxInferencePolicy:
         """What the policy remembers when episodes begin: zeros. Shape (num_envs, width)."""
         return torch.zeros(num_envs, self._memory_width)
 
+    def trained_range(self) -> Estimate | None:
+        """Least and greatest value in training [SI], shape (2, width of the quantity) each."""
+        return self._trained_range
+
     def __call__(
         self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, p_boot: float = 1.0
     ) -> PolicyOutput:
@@ -122,11 +136,12 @@ class OnnxInferencePolicy:
                 "checkpoint it was exported from"
             )
         feed = {group: _to_numpy(observations[group]) for group in self._groups}
-        actions, estimates, next_memory = (
+        actions, estimates, next_memory, *std = (
             torch.from_numpy(np.asarray(output)).to(memory.device)
-            for output in self._session.run(_OUTPUTS, {**feed, _MEMORY: _to_numpy(memory)})
+            for output in self._session.run(self._outputs, {**feed, _MEMORY: _to_numpy(memory)})
         )
-        return PolicyOutput(actions, self.targets.split(estimates), next_memory)
+        split = self.targets.split
+        return PolicyOutput(actions, split(estimates), next_memory, *map(split, std))
 
 
 def exported_targets(metadata: PolicyMetadata) -> dict[str, EstimateCfg]:
@@ -143,6 +158,17 @@ def exported_targets(metadata: PolicyMetadata) -> dict[str, EstimateCfg]:
         each.name: typed(each.declared or undeclared.get(each.name), EstimateCfg, each.name)
         for each in metadata.estimates
     }
+
+
+def exported_range(metadata: PolicyMetadata) -> Estimate | None:
+    """Least and greatest value in training of each quantity [SI], shape (2, width of the quantity).
+
+    None where an exported policy does not say.
+    """
+    ranges = {each.name: each.trained_range for each in metadata.estimates}
+    if None in ranges.values():
+        return None
+    return Estimate({name: torch.tensor(ends).T for name, ends in ranges.items()})
 
 
 def accepts_truth(policy: InferencePolicy) -> bool:

@@ -19,7 +19,7 @@ from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
-from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
+from rl_sim_env.learning.policy import POLICY_STATE, VARIANCE_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
 from rl_sim_env.learning.structure import require_like
 from rl_sim_env.learning.symmetry import Symmetry
@@ -267,11 +267,16 @@ class Algorithm:
     def load_policy(self, state: Mapping[str, Any]) -> None:
         """Begin with the policy that :meth:`save` returned; all else stays new, as it is.
 
+        Variances of its estimates are new where it has none, and left out where none are wanted.
+
         Raises:
-            RuntimeError: The networks are of other sizes.
+            MisfitError: The networks are of other sizes.
         """
+        own = self._policy.state_dict().items()
+        needed = {name: value for name, value in own if not name.startswith(VARIANCE_STATE)}
+        require_like(state, {POLICY_STATE: needed}, "algorithm")
         for policy in (self._policy, self.get_inference_policy()):
-            policy.load_state_dict(state[POLICY_STATE])
+            policy.load_state_dict(state[POLICY_STATE], strict=False)
         # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)
         self.update_step.recapture()

@@ -30,6 +30,7 @@ from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.typed import typed
 
 Cfg = TypeVar("Cfg")
+LOG_VARIANCE = Number(at_least=-30, at_most=30)
 _logger = logging.getLogger(__name__)
 
 
@@ -210,6 +211,13 @@ class ContextVaeCfg:
 
     logvar_bound: Annotated[float, POSITIVE] = 5.0
     """Bound of the latent's log-variance, approached smoothly so that gradients live on."""
+
+    variance_weight: Annotated[float, NOT_NEGATIVE] = 1.0
+    """Weight of the loss of the estimate's variances, whatever which the estimate is the same; 0:
+    no variances."""
+
+    variance_log_range: Annotated[tuple[float, float], LOG_VARIANCE, ASCENDING] = (-12.0, 4.0)
+    """Least and greatest log-variance of an estimate's error, at the scale of the loss."""
 
     beta: Annotated[float, POSITIVE] = 1e-3
     """Initial weight of the KL term; within ``beta_range``."""

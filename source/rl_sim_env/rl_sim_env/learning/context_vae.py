@@ -15,6 +15,7 @@ from rsl_rl.modules import MLP
 from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
+from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import DECODE_LOSS, Estimator, EstimatorOutput, Sequences
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
@@ -120,6 +121,10 @@ class ContextVae(Estimator):
             "elu",
         )
         self.register_buffer("beta", torch.tensor(cfg.beta))
+        if cfg.variance_weight > 0.0:
+            self.variance = ErrorVariance(
+                self.heads.in_features, estimate_width, cfg.variance_log_range
+            )
 
     def forward(
         self,
@@ -130,8 +135,11 @@ class ContextVae(Estimator):
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
         features = self.encoder(self._joined(observations))
         memory = self.memory.advance(self.memory.prepare(features), memory)
-        estimate, mean, logvar = self._read(features, memory)
-        return EstimatorOutput(estimate, mean if deterministic else _sample(mean, logvar), memory)
+        context = torch.cat((features, memory), dim=-1)
+        estimate, mean, logvar = self._read(context)
+        latent = mean if deterministic else _sample(mean, logvar)
+        error_logvar = None if self.variance is None else self.variance(context)
+        return EstimatorOutput(estimate, latent, memory, error_logvar)
 
     def encode(
         self,
@@ -150,28 +158,35 @@ class ContextVae(Estimator):
             Estimate (normalised, shape (T, B, estimate width)), and mean and log-variance of the
             latent (shape (T, B, latent width) each).
         """
+        return self._read(self._context(observations, memory, begins))
+
+    def _context(
+        self,
+        observations: Mapping[str, torch.Tensor],
+        memory: torch.Tensor,
+        begins: torch.Tensor,
+    ) -> torch.Tensor:
+        """Features and memories of sequences, shape (T, B, feature and memory width)."""
         features = self.encoder(self._joined(observations))
         memories = []
         for prepared, first in zip(self.memory.prepare(features), begins, strict=True):
             memory = self.memory.advance(prepared, torch.where(first[:, None], 0.0, memory))
             memories.append(memory)
-        return self._read(features, torch.stack(memories))
+        return torch.cat((features, torch.stack(memories)), dim=-1)
 
     def _joined(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
         first, *others = (observations[group] for group in self.groups)
         return torch.cat((first, *others), dim=-1) if others else first
 
-    def _read(
-        self, features: torch.Tensor, memory: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        heads = self.heads(torch.cat((features, memory), dim=-1))
-        estimate, mean, logvar = heads.split(self._head_widths, dim=-1)
+    def _read(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        estimate, mean, logvar = self.heads(context).split(self._head_widths, dim=-1)
         bound = self.cfg.logvar_bound
         return estimate, mean, bound * torch.tanh(logvar / bound)
 
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch; the gradient reaches back to the first step of the sequences."""
-        estimate, mean, logvar = self.encode(batch.observations, batch.memory, batch.begins)
+        context = self._context(batch.observations, batch.memory, batch.begins)
+        estimate, mean, logvar = self._read(context)
         squared_error = (estimate - batch.estimate_targets).square().mean(dim=(0, 1))
         errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}
         decoded = self.decoder(torch.cat((estimate, _sample(mean, logvar)), dim=-1))
@@ -183,7 +198,8 @@ class ContextVae(Estimator):
         kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).sum(dim=-1).mean()
         declared = self.targets.declared
         weighted = [declared[name].weight * error for name, error in errors.items()]
-        total = sum(weighted) + reconstruction + self.beta * kl
+        variance_loss, of_variance = self.variance_loss(context, estimate, batch.estimate_targets)
+        total = sum(weighted) + reconstruction + self.beta * kl + variance_loss
         scalars = {
             **{
                 f"Loss/vae_{declared[name].loss_name or name}_loss": error
@@ -191,6 +207,7 @@ class ContextVae(Estimator):
             },
             DECODE_LOSS: reconstruction,
             "Loss/vae_kl_loss": kl,
+            **of_variance,
         }
         return LearnerLoss(total, scalars | self.rmse(squared_error), steering=(reconstruction,))
 

@@ -138,6 +138,13 @@ class EstimationTargets(nn.Module):
         """The quantities in SI units. Shape (..., width)."""
         return self.split(normalized / self._normalized_per_si)
 
+    def std_in_si(self, logvar: torch.Tensor) -> Estimate:
+        """Standard deviations in SI units, of log-variances of normalised errors.
+
+        Shape (..., width).
+        """
+        return self.split(torch.exp(0.5 * logvar) / self._normalized_per_si.abs())
+
     def rmse(self, squared_error: torch.Tensor) -> Estimate:
         """Root mean square length of the error vectors.
 

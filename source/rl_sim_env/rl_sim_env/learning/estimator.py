@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
+from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimation import EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
@@ -33,6 +34,10 @@ class EstimatorOutput(NamedTuple):
 
     memory: torch.Tensor
     """Memory after the step, shape (B, memory width)."""
+
+    logvar: torch.Tensor | None = None
+    """Log-variance of the normalised estimate's error, shape (B, estimate width); None where the
+    estimator has no variances."""
 
 
 class Sequences(NamedTuple):
@@ -60,7 +65,9 @@ class Sequences(NamedTuple):
 class Estimator(nn.Module, ABC):
     """Base of all estimators; ``agent.vae.class_name`` names the one that is built.
 
-    A derived class adds its networks, and sets the widths of what it remembers and encodes.
+    A derived class adds its networks, and sets the widths of what it remembers and encodes. One
+    that tells variances sets ``variance``, too, returns what it says, and adds
+    :meth:`variance_loss` to its loss.
 
     Args:
         layout: What stands where in the observations.
@@ -75,8 +82,11 @@ class Estimator(nn.Module, ABC):
         groups: Observation groups that it reads.
         latent_width: Width of the latent code; 0 for none.
         memory_width: Width of the memory; 0 for none.
+        variance: How far the estimate may be off; None where nobody says. Its gradient is clipped
+            apart from that of everything else.
     """
 
+    variance: ErrorVariance | None
     latent_width: int = 0
     memory_width: int = 0
 
@@ -85,6 +95,7 @@ class Estimator(nn.Module, ABC):
         self.cfg = cfg
         self.targets = EstimationTargets(layout, cfg.estimated())
         self.groups = cfg.obs_groups
+        self.variance = None
 
     @property
     def provides(self) -> dict[str, int]:
@@ -121,6 +132,29 @@ class Estimator(nn.Module, ABC):
     def metrics(self) -> dict[str, torch.Tensor]:
         """Further scalars to log of an update, on the device, shape () each."""
         return {}
+
+    def variance_loss(
+        self, features: torch.Tensor, estimate: torch.Tensor, truth: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Weighted loss of the variances, which moves them alone, and what is logged of it.
+
+        Args:
+            features: What ``variance`` reads, shape (..., feature width).
+            estimate: Normalised estimate, shape (..., estimate width).
+            truth: Normalised truth, of the same shape.
+
+        Returns:
+            The loss, shape (), and scalars by name: the negative log-likelihood, and the share of
+            truths within the 95 % interval by quantity. Without variances 0 and nothing.
+        """
+        if self.variance is None:
+            return estimate.new_zeros(()), {}
+        loss, covered = self.variance.loss(features, estimate, truth)
+        shares = {name: part.mean() for name, part in self.targets.split(covered).items()}
+        return self.cfg.variance_weight * loss, {
+            "Loss/vae_variance_loss": loss,
+            **{f"Estimation/{name}_coverage": share for name, share in shares.items()},
+        }
 
     def rmse(self, squared_error: torch.Tensor) -> dict[str, torch.Tensor]:
         """Errors of all quantities in SI units, by the name that they are logged under.

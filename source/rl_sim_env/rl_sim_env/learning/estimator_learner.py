@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -103,7 +104,7 @@ class EstimatorLearner(Learner):
             read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
             truth = self._mirrored.targets.augment(truth)
             uses_estimate = uses_estimate.repeat(2, 1)
-        estimate, latent, self._memory = self.estimator(
+        estimate, latent, self._memory, _ = self.estimator(
             read, self._memory, deterministic=not self.estimator.training
         )
         provided = {ESTIMATE: torch.where(uses_estimate, estimate, truth), LATENT: latent}
@@ -135,6 +136,14 @@ class EstimatorLearner(Learner):
         """Forget everything."""
         self._memory = torch.zeros_like(self._memory)
 
+    def finish_rollout(
+        self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Remember between which values the truth has been."""
+        if self.estimator.variance is not None:
+            self.estimator.variance.see(rollout["estimate_targets"])
+        return {}
+
     def sequences(self, rollout: Rollout, envs: torch.Tensor) -> Sequences:
         """The whole time of some environments.
 
@@ -162,6 +171,16 @@ class EstimatorLearner(Learner):
             in_the_mirror = self.first_memory[self._num_envs + indices.envs]
             batch = self._mirrored.reflect_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
+
+    def clipped(self) -> dict[str, list[nn.Parameter]]:
+        """The variances apart: large gradients of theirs must not hold up the estimate."""
+        variance = self.estimator.variance
+        if variance is None:
+            return super().clipped()
+        apart = list(variance.parameters())
+        theirs = {id(each) for each in apart}
+        own = [each for each in self.estimator.parameters() if id(each) not in theirs]
+        return {"vae": own, "vae_variance": apart}
 
     def adapt(self, *steering: torch.Tensor) -> None:
         """Let the estimator follow its loss."""

@@ -138,7 +138,7 @@ class Learner(ABC):
 
     Attributes:
         modules: Networks by the name that a checkpoint keeps them under; the gradient of each is
-            clipped on its own. Learners share no parameters.
+            clipped on its own unless :meth:`clipped` says otherwise. Learners share no parameters.
         optimizer: Optimiser of all their parameters.
         max_grad_norm: Clip of the gradient norm of each network; > 0.
     """
@@ -281,15 +281,20 @@ class Learner(ABC):
         """Gradients of all parameters, in an order that is the same on all ranks."""
         return [each.grad for each in self.parameters() if each.grad is not None]
 
+    def clipped(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters whose gradient is clipped as one: those of each network."""
+        return {name: list(module.parameters()) for name, module in self.modules.items()}
+
     def step(self) -> dict[str, torch.Tensor]:
         """Clip the gradients and apply them.
 
         Returns:
-            Norm of each network's gradient before it was clipped, shape () each.
+            Norm of each gradient before it was clipped, by its name in :meth:`clipped`, shape ()
+            each.
         """
         norms = {
-            name: nn.utils.clip_grad_norm_(module.parameters(), self.max_grad_norm)
-            for name, module in self.modules.items()
+            name: nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+            for name, parameters in self.clipped().items()
         }
         self.optimizer.step()
         return norms

@@ -23,6 +23,9 @@ from rl_sim_env.learning.structure import require_like
 POLICY_STATE = "policy_state_dict"
 """Key of the policy in the algorithm's saved state."""
 
+VARIANCE_STATE = "vae.variance."
+"""Begins the names of what tells how far estimates may be off, in the policy's saved state."""
+
 
 class PolicyOutput(NamedTuple):
     """What the policy does and what it believes."""
@@ -36,6 +39,10 @@ class PolicyOutput(NamedTuple):
     memory: torch.Tensor
     """What the estimator remembers, for the next step; zeros begin an episode. Shape (..., width).
     """
+
+    std: Estimate | None = None
+    """Standard deviations of the estimate's errors, in the same units; None where the policy tells
+    none."""
 
 
 def build_estimator(layout: ObservationLayout, cfg: ContextVaeCfg) -> Estimator:
@@ -123,6 +130,18 @@ class AmpVaePolicy(nn.Module):
         """What it estimates, and where the truth about it stands."""
         return self.vae.targets
 
+    def trained_range(self) -> Estimate | None:
+        """Least and greatest truth of its training, in SI units, shape (2, width of the quantity).
+
+        None where that is not known: it tells no variances, or has not been trained.
+        """
+        seen = None if self.vae.variance is None else self.vae.variance.seen()
+        if seen is None:
+            return None
+        # A term may be observed at a negative scale.
+        ends = self.targets.to_si(seen).items()
+        return Estimate({name: part.sort(dim=0).values for name, part in ends})
+
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         """What it remembers when episodes begin, shape (num_envs, memory width)."""
         return self.vae.initial_memory(num_envs)
@@ -193,9 +212,10 @@ class AmpVaePolicy(nn.Module):
         """
         if not 0.0 <= p_boot <= 1.0:
             raise UserError(f"p_boot is {p_boot}; give a number from 0 (truth) to 1 (estimates).")
-        estimate, latent, memory = self.vae(observations, memory, deterministic=True)
+        estimate, latent, memory, logvar = self.vae(observations, memory, deterministic=True)
         fed = estimate
         if p_boot < 1.0:
             fed = torch.lerp(self.targets.truth(observations), estimate, p_boot)
         actions = self.actor({**dict(observations.items()), ESTIMATE: fed, LATENT: latent})
-        return PolicyOutput(actions, self.targets.to_si(estimate), memory)
+        std = None if logvar is None else self.targets.std_in_si(logvar)
+        return PolicyOutput(actions, self.targets.to_si(estimate), memory, std)

@@ -10,12 +10,19 @@ import numpy as np
 import viser
 import viser.uplot
 
+from rl_sim_env.conventions import DEVIATIONS_95, leaves_range
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import events
 from rl_sim_env.viewer.page import within
 
 TRUTH_COLOR = "#adb5bd"
 ESTIMATE_COLOR = "#f76707"
+WARNING_COLOR = "#e03131"
+
+BEYOND_TRAINING = "maybe beyond training"
+"""What is said of a load that may be heavier, or lighter, than any that was trained."""
+
+_MASS = "mass"
 
 PLOT_SECONDS = 10.0
 """Length of the running plot [s]."""
@@ -23,7 +30,7 @@ PLOT_SECONDS = 10.0
 PLOT_HEIGHT = 170
 """Its height [pixels]."""
 
-MAX_LOAD, LOAD_DECIMALS = 10.0, 1
+MAX_LOAD, LOAD_DECIMALS = 15.0, 1
 """Greatest load [kg] that can be hung on, and decimals of its slider."""
 
 UPDATE_PERIOD = 0.1
@@ -42,6 +49,10 @@ class Comparison:
     """Magnitude that fills the bar."""
     true: float
     estimated: float
+    reach: float | None = None
+    """Half of the estimate's 95 % interval; None where the policy does not tell."""
+    beyond_training: bool = False
+    """Whether it is a mass that may be beyond training."""
 
 
 def compare(player: Evaluator, env_id: int) -> list[Comparison]:
@@ -50,8 +61,11 @@ def compare(player: Evaluator, env_id: int) -> list[Comparison]:
         belief.joined()[env_id].tolist() for belief in (player.truth, player.estimate)
     )
     targets = player.policy.targets
+    told = player.std is not None
+    std = player.std.joined()[env_id].tolist() if told else [None] * len(true)
+    trained = player.policy.trained_range() if told else None
     rows = []
-    for each, truth, guess in zip(targets.components, true, estimated, strict=True):
+    for each, truth, guess, deviation in zip(targets.components, true, estimated, std, strict=True):
         low, high = targets.declared[each.target].shown_range
         rows.append(
             Comparison(
@@ -61,6 +75,12 @@ def compare(player: Evaluator, env_id: int) -> list[Comparison]:
                 span=0.5 * (high - low),
                 true=each.per_si * truth,
                 estimated=each.per_si * guess,
+                reach=None if deviation is None else DEVIATIONS_95 * each.per_si * deviation,
+                beyond_training=(
+                    trained is not None
+                    and each.target == _MASS
+                    and leaves_range(guess, deviation, *trained[_MASS].flatten().tolist())
+                ),
             )
         )
     # Quantities of a single number first, and of them the first is plotted over time.
@@ -72,9 +92,11 @@ def caption(player: Evaluator, env_id: int) -> str:
     row, env = compare(player, env_id)[0], player.vec_env.unwrapped
     command = env.velocity_command.command[env_id, :2].norm()
     speed = env.robot.data.root_link_lin_vel_b[env_id, :2].norm()
+    interval = "" if row.reach is None else f" ± {row.reach:.1f}"
+    beyond = f" ({BEYOND_TRAINING})" if row.beyond_training else ""
     return (
-        f"{row.label} {row.true:.1f} {row.unit}, estimated {row.estimated:.1f} {row.unit}    "
-        f"speed {speed:.2f} m/s, commanded {command:.2f} m/s"
+        f"{row.label} {row.true:.1f} {row.unit}, estimated {row.estimated:.1f}{interval} {row.unit}"
+        f"{beyond}    speed {speed:.2f} m/s, commanded {command:.2f} m/s"
     )
 
 
@@ -190,9 +212,10 @@ class LoadPanel:
 def table_html(rows: list[Comparison]) -> str:
     """Table of true and estimated values, each with a bar from the middle of its column."""
     cells = "".join(
-        f"<tr><td>{row.label} <span style='opacity:.6'>[{row.unit}]</span></td>"
+        f"<tr><td>{row.label} <span style='opacity:.6'>[{row.unit}]</span>{_warning(row)}</td>"
         f"<td style='text-align:right'>{_number(row.true)}</td>"
-        f"<td style='text-align:right;color:{ESTIMATE_COLOR}'>{_number(row.estimated)}</td>"
+        f"<td style='text-align:right;color:{ESTIMATE_COLOR}'>{_number(row.estimated)}"
+        f"{'' if row.reach is None else f' ± {row.reach:.2f}'}</td>"
         f"<td style='width:36%'>{_bar(row.true, row.span, TRUTH_COLOR)}"
         f"{_bar(row.estimated, row.span, ESTIMATE_COLOR)}</td></tr>"
         for row in rows
@@ -202,6 +225,11 @@ def table_html(rows: list[Comparison]) -> str:
         "<tr style='opacity:.6'><td></td><td style='text-align:right'>true</td>"
         f"<td style='text-align:right'>estimate</td><td></td></tr>{cells}</table>"
     )
+
+
+def _warning(row: Comparison) -> str:
+    text = f"<br><b style='color:{WARNING_COLOR}'>{BEYOND_TRAINING}</b>"
+    return text if row.beyond_training else ""
 
 
 def _number(value: float) -> str:
