@@ -14,6 +14,7 @@ import torch
 from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
+from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
 from rl_sim_env.deploy.deployed_policy import TARE_AFTER, TARE_WINDOW
 from rl_sim_env.deploy.digest import DIGEST_KEY
@@ -282,3 +283,50 @@ def test_an_orientation_that_is_none_is_refused():
     for quaternion in (np.zeros(4), 2.0 * np.eye(4)[0]):
         with pytest.raises(UserError, match=r"quaternion_wxyz: .* instead of 1"):
             projected_gravity(quaternion)
+
+
+def trained_on(exported, target, *mass_range):
+    """A copy that says in which range the mass was in training [kg]; no range: it does not say."""
+    model = onnx.load(exported / POLICY_FILE)
+    facts = PolicyMetadata.from_properties(
+        {each.key: each.value for each in model.metadata_props}, "the exported file"
+    )
+    estimates = tuple(
+        replace(each, trained_range=mass_range or None) if each.name == "mass" else each
+        for each in facts.estimates
+    )
+    facts = replace(facts, estimates=estimates)
+    return DeployedPolicy(
+        edit_properties(exported / POLICY_FILE, target, {METADATA_KEY: facts.to_json()})
+    )
+
+
+def test_a_mass_whose_interval_leaves_the_range_of_training_is_flagged(exported, tmp_path, policy):
+    first = policy.step(a_reading())
+    assert first.std is not None and first.std["com"].shape == (3,) and first.std["mass"] > 0.0
+    mass, std = first.mass, float(first.std["mass"][0])
+    for number, (below, above, flagged) in enumerate(
+        ((3.0, 3.0, False), (3.0, 1.0, True), (1.0, 3.0, True), (30.0, -5.0, True))
+    ):
+        trained = (mass - below * std, mass + above * std)
+        copy = trained_on(exported, tmp_path / f"{number}.onnx", trained)
+        assert copy.step(a_reading()).beyond_training is flagged
+        # A tare says what masses are counted from, not what was trained.
+        copy.unloaded_mass = 100.0
+        copy.reset()
+        assert copy.step(a_reading()).beyond_training is flagged
+
+
+def test_a_policy_that_does_not_know_its_range_flags_nothing(exported, tmp_path):
+    assert trained_on(exported, tmp_path / "copy.onnx").step(a_reading()).beyond_training is None
+
+
+def test_a_policy_of_before_tells_no_deviations_and_flags_nothing():
+    step = DeployedPolicy(POLICIES / "grq20_v2d3" / POLICY_FILE).step(a_reading())
+    assert step.std is None and step.beyond_training is None
+
+
+@pytest.mark.parametrize("trained", [((5.0, -3.0),), ((0.0, 6.0), (0.0, 6.0))])
+def test_a_range_that_is_none_is_refused(exported, tmp_path, trained):
+    with pytest.raises(UserError, match="estimate 'mass': trained_range is"):
+        trained_on(exported, tmp_path / "copy.onnx", *trained)

@@ -26,7 +26,7 @@ from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS, STD
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.policy import POLICY_STATE
+from rl_sim_env.learning.policy import POLICY_STATE, VARIANCE_STATE
 from rl_sim_env.mdp import observations
 from small_policy import TASK, save, small_policy
 
@@ -170,3 +170,25 @@ def test_place_that_cannot_be_written_is_told_in_one_line(checkpoint, tmp_path):
     assert "\n" not in str(caught.value)
     assert "--resume" not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["file", path.name]
+
+
+def test_facts_say_between_which_masses_training_was(checkpoint, tmp_path):
+    state = checkpoint.algorithm[POLICY_STATE]
+    scale = 0.2
+    for name, value in (("least", -3.0), ("greatest", 11.0)):
+        state[f"{VARIANCE_STATE}{name}"].fill_(scale * value)
+    path, _ = export_policy(save(checkpoint, tmp_path), tmp_path)
+    ranges = {each.name: each.trained_range for each in open_session(path)[1].estimates}
+    assert ranges["mass"] == (pytest.approx((-3.0, 11.0)),)
+    assert len(ranges["com"]) == 3
+
+
+def test_a_policy_without_variances_has_no_output_for_them(checkpoint, tmp_path):
+    checkpoint.config["vae"]["variance_weight"] = 0.0
+    state = checkpoint.algorithm[POLICY_STATE]
+    for name in [name for name in state if name.startswith(VARIANCE_STATE)]:
+        del state[name]
+    for path in export_policy(save(checkpoint, tmp_path), tmp_path):
+        session, metadata = open_session(path)
+        assert STD not in {port.name for port in session.get_outputs()}
+        assert {each.trained_range for each in metadata.estimates} == {None}

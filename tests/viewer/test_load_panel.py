@@ -8,6 +8,7 @@ import pytest
 
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.load_panel import (
+    BEYOND_TRAINING,
     ESTIMATE_COLOR,
     MAX_LOAD,
     Comparison,
@@ -35,7 +36,25 @@ def test_values_are_those_of_the_robot_in_view(policy_player):
         assert rows["velocity y"].estimated == pytest.approx(float(velocity[1]))
     text = caption(policy_player, 1)
     assert f"extra mass {rows['extra mass'].true:.1f} kg" in text
-    assert f"estimated {rows['extra mass'].estimated:.1f} kg" in text
+    assert f"estimated {rows['extra mass'].estimated:.1f} ± " in text
+
+
+def test_an_estimate_is_shown_with_its_interval_and_flagged_beyond_training(policy_player):
+    policy_player.reset()
+    variance = policy_player.policy.vae.variance
+    row = compare(policy_player, 0)[0]
+    assert row.target == "mass" and not row.beyond_training, "nobody knows the range yet"
+    assert row.reach == pytest.approx(1.96 * policy_player.std.mass[0, 0].item())
+    mass_scale = 0.2
+    heaviest = row.estimated + 0.5 * row.reach
+    variance.least.fill_(-100.0)
+    variance.greatest.fill_(mass_scale * heaviest)
+    rows = compare(policy_player, 0)
+    assert [each.target for each in rows if each.beyond_training] == ["mass"]
+    assert BEYOND_TRAINING in caption(policy_player, 0) and BEYOND_TRAINING in table_html(rows)
+    assert f"± {row.reach:.1f} kg" in caption(policy_player, 0)
+    variance.greatest.fill_(mass_scale * (row.estimated + 2.0 * row.reach))
+    assert BEYOND_TRAINING not in caption(policy_player, 0)
 
 
 def bar(value: float) -> str:

@@ -88,8 +88,8 @@ class OnnxInferencePolicy:
         self._trained_range = trained_range
         memory = widths[_MEMORY]
         self._outputs = (*_OUTPUTS, _STD) if _STD in given else _OUTPUTS
-        shapes = [(1, self.targets.width), (1, memory), (1, self.targets.width)]
-        shapes = shapes[: len(self._outputs) - 1]
+        estimates = (1, self.targets.width)
+        shapes = [estimates, (1, memory), estimates][: len(self._outputs) - 1]
         try:
             nothing = {
                 name: np.zeros((1, width), dtype=np.float32) for name, width in widths.items()
@@ -102,8 +102,8 @@ class OnnxInferencePolicy:
         if [output.shape for output in rest] != shapes or actions.ndim != 2:
             raise UserError(
                 f"ONNX file that returns {', '.join(str(output.shape) for output in rest)} for "
-                f"{', '.join(self._outputs[1:])}, where its facts say {', '.join(map(str, shapes))}; "
-                "export it anew"
+                f"{', '.join(self._outputs[1:])}, where its facts say "
+                f"{', '.join(map(str, shapes))}; export it anew"
             )
         self.num_actions = actions.shape[1]
         """Width of the actions."""

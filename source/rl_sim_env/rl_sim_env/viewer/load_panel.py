@@ -60,12 +60,13 @@ def compare(player: Evaluator, env_id: int) -> list[Comparison]:
     true, estimated = (
         belief.joined()[env_id].tolist() for belief in (player.truth, player.estimate)
     )
-    targets = player.policy.targets
-    told = player.std is not None
-    std = player.std.joined()[env_id].tolist() if told else [None] * len(true)
-    trained = player.policy.trained_range() if told else None
+    targets, std = player.policy.targets, player.std
+    deviations = [None] * len(true) if std is None else std.joined()[env_id].tolist()
+    trained = None if std is None else player.policy.trained_range()
     rows = []
-    for each, truth, guess, deviation in zip(targets.components, true, estimated, std, strict=True):
+    for each, truth, guess, deviation in zip(
+        targets.components, true, estimated, deviations, strict=True
+    ):
         low, high = targets.declared[each.target].shown_range
         rows.append(
             Comparison(
@@ -76,11 +77,9 @@ def compare(player: Evaluator, env_id: int) -> list[Comparison]:
                 true=each.per_si * truth,
                 estimated=each.per_si * guess,
                 reach=None if deviation is None else DEVIATIONS_95 * each.per_si * deviation,
-                beyond_training=(
-                    trained is not None
-                    and each.target == _MASS
-                    and leaves_range(guess, deviation, *trained[_MASS].flatten().tolist())
-                ),
+                beyond_training=trained is not None
+                and each.target == _MASS
+                and leaves_range(guess, deviation, *trained[_MASS].flatten().tolist()),
             )
         )
     # Quantities of a single number first, and of them the first is plotted over time.
