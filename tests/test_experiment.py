@@ -306,6 +306,7 @@ def test_shipped_checkpoint_says_what_it_was_trained_in(folder, family, newer):
     assert to_plain(setup.cfg) == to_plain(of_today)
     _, learners = configure_trainer(TrainerOptions(task=task), checkpoint)
     assert not any("targets" in line or "class_name" in line for line in learners)
+    assert "agent.vae.variance_weight: 0.0, as in training, not 1.0" in learners
 
 
 def test_files_exported_before_fit_the_environment_of_the_shipped_checkpoint():
