@@ -20,6 +20,7 @@ PAGES = sorted(
 """All of them."""
 
 _SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"^```\w+\n# ([\w./]+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:rl-sim-env +|scripts/rsl_rl/)(\w[^`\n]*)")
 _SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=[^\s`]+")
 
@@ -27,6 +28,17 @@ _SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=[^\s`]+")
 def python_snippets(page: Path) -> list[str]:
     """The Python that a page shows, block by block."""
     return _SNIPPET.findall(page.read_text())
+
+
+def write_files(page: Path, folder: Path) -> list[Path]:
+    """Write down the files that a page shows, each of which begins with its name, as they stand."""
+    written = []
+    for name, text in _FILE.findall(page.read_text()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        written.append(path)
+    return written
 
 
 def commands(page: Path) -> list[list[str]]:

@@ -35,7 +35,7 @@ _OPTIONS = {
     "robot": RobotCommand,
 }
 
-_TASKS_OF_READERS = ("TASK", "My-Robot-Flat-v0")
+_TASKS_OF_READERS = ("TASK", "My-Robot-Flat-v0", "My-Lab-Waves-v0")
 
 
 def _pages_with(what) -> pytest.MarkDecorator:
