@@ -9,31 +9,12 @@ from pathlib import Path
 import pytest
 
 from pages import DOCS, PAGES, ROOT, commands, python_snippets, settings
-from rl_sim_env.cli.compile import CompileOptions
-from rl_sim_env.cli.curves import CurvesOptions
-from rl_sim_env.cli.evaluate import EvaluateOptions
-from rl_sim_env.cli.export import ExportOptions
 from rl_sim_env.cli.main import COMMANDS
-from rl_sim_env.cli.motions import MotionsCommand
 from rl_sim_env.cli.options import DEFAULT_TASK
-from rl_sim_env.cli.play import PlayOptions
 from rl_sim_env.cli.program import parse_options
-from rl_sim_env.cli.robot import RobotCommand
-from rl_sim_env.cli.train import TrainOptions
 from rl_sim_env.configuration import apply_settings
 from rl_sim_env.experiment import split_settings
 from rl_sim_env.tasks import find_task, make_env_cfg
-
-_OPTIONS = {
-    "train": TrainOptions,
-    "play": PlayOptions,
-    "evaluate": EvaluateOptions,
-    "export": ExportOptions,
-    "compile": CompileOptions,
-    "curves": CurvesOptions,
-    "motions": MotionsCommand,
-    "robot": RobotCommand,
-}
 
 _TASKS_OF_READERS = ("TASK", "My-Robot-Flat-v0", "My-Lab-Waves-v0")
 
@@ -60,7 +41,7 @@ def test_commands_have_the_options_that_pages_give_them(page: Path):
         assert name in COMMANDS
         if any(argument.startswith("--") for argument in arguments):
             given = [DEFAULT_TASK if word in _TASKS_OF_READERS else word for word in arguments]
-            parse_options(_OPTIONS[name], given)
+            parse_options(COMMANDS[name].options_type, given)
 
 
 @_pages_with(settings)
