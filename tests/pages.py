@@ -22,7 +22,9 @@ PAGES = sorted(
 _SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^```\w+\n# ([\w./]+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:rl-sim-env +|scripts/rsl_rl/)(\w[^`\n]*)")
-_SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=[^\s`]+")
+_MAKE = re.compile(r"(?:^ {4}|`)make +(\w[^`\n]*)", re.MULTILINE)
+_BENCHMARK = re.compile(r"python benchmarks/(\w+\.py[^`\n]*)")
+_SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=[^\s`']+")
 
 
 def python_snippets(page: Path) -> list[str]:
@@ -43,7 +45,27 @@ def write_files(page: Path, folder: Path) -> list[Path]:
 
 def commands(page: Path) -> list[list[str]]:
     """Calls of our programs that a page shows, word by word, the program's name first."""
-    return [shlex.split(found) for found in _COMMAND.findall(page.read_text().replace("\\\n", " "))]
+    return [shlex.split(found, comments=True) for found in _COMMAND.findall(_joined_lines(page))]
+
+
+def make_commands(page: Path) -> list[list[str]]:
+    """Calls of make that a page shows, word by word, the target first."""
+    return [shlex.split(found, comments=True) for found in _MAKE.findall(_joined_lines(page))]
+
+
+def benchmark_commands(page: Path) -> list[list[str]]:
+    """Calls of the benchmarks that a page shows, word by word, the module's name first."""
+    return [shlex.split(found, comments=True) for found in _BENCHMARK.findall(_joined_lines(page))]
+
+
+def links(page: Path) -> list[str]:
+    """What a page links to beside the web: files, from the page's folder, and headings."""
+    found = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    return [target for target in found if "://" not in target]
+
+
+def _joined_lines(page: Path) -> str:
+    return page.read_text().replace("\\\n", " ")
 
 
 def settings(page: Path) -> list[str]:
