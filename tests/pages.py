@@ -48,6 +48,13 @@ def commands(page: Path) -> list[list[str]]:
     return [shlex.split(found, comments=True) for found in _COMMAND.findall(_joined_lines(page))]
 
 
+def shell_line(page: Path, part: str) -> str:
+    """The one line for a shell that a page shows with these words in it, continuations joined."""
+    found = re.findall(r"^ {4}(\S.*)$", _joined_lines(page), re.MULTILINE)
+    (line,) = (line for line in (" ".join(each.split()) for each in found) if part in line)
+    return line
+
+
 def make_commands(page: Path) -> list[list[str]]:
     """Calls of make that a page shows, word by word, the target first."""
     return [shlex.split(found, comments=True) for found in _MAKE.findall(_joined_lines(page))]

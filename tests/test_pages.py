@@ -7,14 +7,18 @@ import re
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pages import DOCS, PAGES, ROOT, commands, links, make_commands, python_snippets, settings
-from rl_sim_env.cli.main import COMMANDS
+from rl_sim_env.cli.main import COMMANDS, main
 from rl_sim_env.cli.options import DEFAULT_TASK
 from rl_sim_env.cli.program import parse_options
 from rl_sim_env.configuration import apply_settings
+from rl_sim_env.deploy import DeployedPolicy
 from rl_sim_env.experiment import split_settings
 from rl_sim_env.tasks import find_task, make_env_cfg
 
@@ -36,7 +40,7 @@ def test_snippets_import_what_there_is(page: Path):
 
 
 def _words(arguments: Sequence[str]) -> list[str]:
-    """Arguments with a task of ours where readers shall put one of theirs; help is not asked for."""
+    """Arguments with a task of ours where readers put one of theirs, and no wish for help."""
     given = [DEFAULT_TASK if word in _TASKS_OF_READERS else word for word in arguments]
     return [word for word in given if word not in ("--help", "...")]
 
@@ -47,8 +51,14 @@ def test_commands_have_the_options_that_pages_give_them(page: Path):
         # export_policy.py exports; a program that is only named is given no options.
         name = program.removesuffix(".py").partition("_")[0]
         assert name in COMMANDS
-        if arguments and name != "curves":  # whose runs must be there
+        # Words alone name a program; the runs of curves would have to be there.
+        if name != "curves" and any(not word.isalpha() for word in arguments):
             parse_options(COMMANDS[name].options_type, _words(arguments))
+
+
+def test_files_that_the_entrance_names_from_the_parent_folder_are_there():
+    named = re.findall(r"rl_sim_env-amp_vae_vit/([\w./]+)", (ROOT / "README.md").read_text())
+    assert named and all((ROOT / name).exists() for name in named)
 
 
 @_pages_with(make_commands)
@@ -78,6 +88,57 @@ def test_settings_that_pages_show_exist(page: Path):
     for_env, for_agent = split_settings(settings(page))
     apply_settings(for_env, "env", make_env_cfg(DEFAULT_TASK))
     apply_settings(for_agent, "agent", find_task(DEFAULT_TASK).runner_cfg())
+
+
+_TELLING = sorted(
+    {
+        " ".join(_words(command))
+        for page in PAGES
+        for command in commands(page)
+        if command[0] in ("tasks", "settings")
+    }
+)
+"""Calls that only print, on all pages."""
+
+
+@pytest.mark.parametrize("command", _TELLING)
+def test_commands_that_only_tell_something_tell_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+):
+    main(command.split())
+    assert capsys.readouterr().out
+
+
+def test_environments_are_made_from_python_as_the_training_page_shows():
+    (snippet,) = python_snippets(DOCS / "training.md")
+    made: dict[str, Any] = {}
+    exec(snippet, made)
+    assert made["observations"]["actor_obs"].shape == (4, 57)
+    assert made["one"].observation_space["actor_obs"].shape == (57,)
+
+
+def test_messages_of_ros_become_a_reading_as_the_page_on_platforms_shows():
+    (snippet,) = python_snippets(DOCS / "platforms.md")
+    made: dict[str, Any] = {}
+    exec(snippet, made)
+    policy = DeployedPolicy(ROOT / "policies/grq20_v2d3/policy.onnx")
+    facts = policy.metadata
+    still = SimpleNamespace(x=0.0, y=0.0, z=0.0)
+    joints = SimpleNamespace(
+        name=facts.joint_names[::-1],
+        position=facts.default_joint_pos[::-1],
+        velocity=np.zeros(12),
+        effort=np.arange(12.0)[::-1],
+    )
+    imu = SimpleNamespace(
+        orientation=SimpleNamespace(x=0.0, y=0.0, z=0.0, w=1.0), angular_velocity=still
+    )
+    twist = SimpleNamespace(linear=SimpleNamespace(x=0.5, y=0.0, z=0.0), angular=still)
+    reading = made["reading_of"](policy, imu, joints, twist)
+    np.testing.assert_array_equal(reading.joint_pos, facts.default_joint_pos)
+    np.testing.assert_array_equal(reading.joint_torques, np.arange(12.0))
+    np.testing.assert_array_equal(reading.projected_gravity, (0.0, 0.0, -1.0))
+    assert np.isfinite(policy.step(reading).joint_targets).all()
 
 
 def test_the_exported_policy_walks_as_the_deployment_page_shows(monkeypatch, capsys):
