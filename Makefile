@@ -18,7 +18,7 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train play evaluate test test-gpu soak lint format clean
+.PHONY: help setup train play evaluate test test-gpu soak lint format docs clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
@@ -83,6 +83,14 @@ lint: setup ## run ruff and pyright
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Each by its name: what a package's __all__ leaves out would be left out here, too.
+MODULES = $(shell cd source/rl_sim_env && find rl_sim_env -name '*.py' | sort | \
+	sed 's/\.py$$//; s/\/__init__$$//; s/\//./g')
+# What is imported asks processes of its own for versions, which pdoc would not allow.
+docs: setup ## write the API's pages to build/docs, a minute
+	PDOC_ALLOW_EXEC=1 $(BIN)/python -W ignore -m pdoc --docformat google --no-show-source \
+		--output-directory build/docs $(MODULES)
 
 clean: ## remove what setup installed
 	rm -rf $(VENV)

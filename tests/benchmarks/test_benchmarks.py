@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import torch
 
+from pages import PAGES, benchmark_commands
+from rl_sim_env.cli.program import parse_options
 from rl_sim_env.errors import UserError
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -223,3 +225,16 @@ def test_mistakes_are_told_in_one_line_before_anything_is_built(
     assert output.err.startswith("error: ")
     assert complaint in output.err
     assert "building" not in output.out
+
+
+def test_commands_have_the_options_that_pages_give_them(load):
+    shown = [command for page in PAGES for command in benchmark_commands(page)]
+    assert shown
+    for program, *arguments in shown:
+        module = load(program.removesuffix(".py"))
+        words = program.removesuffix(".py").split("_")
+        options = getattr(module, f"{''.join(map(str.title, words))}Options", None)
+        if options is None:  # deploy_step.py is given a file and nothing else
+            assert len(arguments) == 1
+        else:
+            parse_options(options, ["cpu" if word == "cuda" else word for word in arguments])

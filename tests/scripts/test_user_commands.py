@@ -14,13 +14,27 @@ from pathlib import Path
 import pytest
 import torch
 
+from pages import ROOT, shell_line
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.learning.checkpoint import Checkpoint
 from soak import only_in_a_soak
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = ROOT.resolve()
 CLONE_NAME = "rl_sim_env-amp_vae_vit"
-TRAIN = f"python {CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+TRAIN = (
+    f"python {CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0 "
+    "--run_name v2d3_arm_load_test --headless --num_envs 4096"
+)
+DISTRIBUTED = (
+    "CUDA_VISIBLE_DEVICES=0,1,2,3 torchrun --nproc_per_node=4 "
+    f"{CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0 "
+    "--run_name v2d3_arm_load_test_dist --distributed --headless --num_envs 2500"
+)
+PLAY = (
+    f"python {CLONE_NAME}/scripts/rsl_rl/play_amp_vae.py "
+    "--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0 --num_envs 25 "
+    "--checkpoint logs/rsl_rl/grq20_v2d3_amp_vae/"
+)
 # Added behind the users' words: two iterations, and as little work in each as can be.
 SHORT = (
     "--max_iterations 2 agent.num_steps_per_env=2 agent.algorithm.num_learning_epochs=1 "
@@ -71,27 +85,22 @@ def checkpoints(folder: Path, experiment: str) -> list[str]:
     return sorted(path.name for path in (folder / "logs/rsl_rl" / experiment).glob("*/model_*.pt"))
 
 
+def test_the_entrance_shows_them_as_they_are_run() -> None:
+    for command in (TRAIN, DISTRIBUTED, PLAY):
+        assert shell_line(ROOT / "README.md", command.partition("--task")[0].strip()) == command
+
+
 def test_train_then_play_the_experiment_folder(parent: Path) -> None:
-    run(f"{TRAIN} --run_name v2d3_arm_load_test --headless --num_envs 4096 {SHORT}", parent)
+    run(f"{TRAIN} {SHORT}", parent)
     (run_folder,) = (parent / "logs/rsl_rl/grq20_v2d3_amp_vae").glob("*_v2d3_arm_load_test")
     assert (run_folder / "model_1.pt").is_file()
-    output = run(
-        f"python {CLONE_NAME}/scripts/rsl_rl/play_amp_vae.py "
-        "--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0 --num_envs 25 "
-        "--checkpoint logs/rsl_rl/grq20_v2d3_amp_vae/ --duration 0.2",
-        parent,
-    )
+    output = run(f"{PLAY} --duration 0.2", parent)
     assert "model_1.pt" in output
     assert "0.2 s is too short a walk" in output
 
 
 def test_train_with_torchrun(parent: Path) -> None:
-    run(
-        "CUDA_VISIBLE_DEVICES=0,1,2,3 torchrun --nproc_per_node=4 "
-        f"{CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-v0 "
-        "--run_name v2d3_arm_load_test_dist --distributed --headless --num_envs 2500 " + SHORT,
-        parent,
-    )
+    run(f"{DISTRIBUTED} {SHORT}", parent)
     runs = list((parent / "logs/rsl_rl/grq20_v2d3_amp_vae").glob("*_v2d3_arm_load_test_dist"))
     assert len(runs) == 1, "rank 0 alone writes"
     assert (runs[0] / "model_1.pt").is_file()
