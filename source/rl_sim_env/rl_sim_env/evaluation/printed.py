@@ -35,6 +35,9 @@ class Cell:
     minor: str = ""
     """What stands behind it in smaller letters."""
 
+    below: str = ""
+    """What stands below it."""
+
     mark: str = ""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from rl_sim_env.evaluation.verdict import Standing, judge
 from rl_sim_env.evaluation.wording import in_house_style
 
 MARKDOWN_NAME, HTML_NAME, PHOTO_NAME = "report.md", "report.html", "walking.jpg"
+
+OURS = (JSON_NAME, MARKDOWN_NAME, HTML_NAME, PHOTO_NAME, "*.png")
+"""Files of a report, as patterns."""
 
 COMMAND = "Command"
 """Fact that tells how the report was made."""
@@ -44,14 +48,18 @@ _TEMPLATES = Environment(
 """What is not the template's own text is escaped; a name that it misspells is an error."""
 
 
-def check_writable(folder: Path) -> None:
-    """Check that :func:`write_report` can write there; leaves nothing behind.
+def check_writable(folder: Path, ours: Sequence[str] = OURS) -> None:
+    """Check that :func:`write_files` can write there; leaves nothing behind.
+
+    Args:
+        folder: The folder.
+        ours: What an earlier report may have left there, as patterns of file names.
 
     Raises:
         UserError: It cannot, or the folder holds something that is no part of a report.
     """
     with _told(folder):
-        target = _replaceable(folder)
+        target = _replaceable(folder, ours)
         existing = next(parent for parent in target.parents if parent.exists())
         tempfile.TemporaryDirectory(dir=existing).cleanup()
 
@@ -91,21 +99,21 @@ def to_markdown(report: Report, *, has_photo: bool = False) -> str:
     """The report as Markdown that refers to the pictures by their file names."""
     report = in_house_style(report)
     verdict = judge(report)
-    blocks = [f"# {_md(title_of(report))}"]
-    blocks += [f"> **{_md(warning)}**" for warning in verdict.warnings]
+    blocks = [f"# {md(title_of(report))}"]
+    blocks += [f"> **{md(warning)}**" for warning in verdict.warnings]
     blocks += [f"![The robot as it walks]({PHOTO_NAME})"] if has_photo else []
-    blocks += [_md(" ".join(verdict.sentences))]
+    blocks += [md(" ".join(verdict.sentences))]
     blocks += [_verdict_table(verdict.standings)] if verdict.standings else []
-    blocks += [_md(LEGEND)]
+    blocks += [md(LEGEND)]
     for section in report.sections:
-        blocks.append(f"## {_md(' '.join(filter(None, headline(section))))}")
+        blocks.append(f"## {md(' '.join(filter(None, headline(section))))}")
         for table in section.tables:
             blocks += markdown_table(printed(table))
         for plot in section.plots:
             words = caption(plot, section)
-            blocks += [f"![{_md(plot.title)}]({plot.name}.png)", _md(words)]
-        blocks += [f"How it was measured: {_md(text)}" for text in paragraphs(section.method)]
-    facts = (f"- {_md(name)}: {_md(fact)}" for name, fact in report.facts.items())
+            blocks += [f"![{md(plot.title)}]({plot.name}.png)", md(words)]
+        blocks += [f"How it was measured: {md(text)}" for text in paragraphs(section.method)]
+    facts = (f"- {md(name)}: {md(fact)}" for name, fact in report.facts.items())
     blocks += ["## How to reproduce it", "\n".join(facts)]
     return "\n\n".join(blocks) + "\n"
 
@@ -122,6 +130,7 @@ def to_html(report: Report, svgs: Mapping[str, str], photo: bytes | None = None)
     return render(
         "report.html",
         title=title_of(report),
+        legend=LEGEND,
         report=report,
         verdict=judge(report),
         svgs=svgs,
@@ -147,14 +156,21 @@ def _policy(report: Report) -> str | None:
     return policy and policy.partition(",")[0]
 
 
-def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+def write_files(
+    files: Mapping[str, bytes], folder: Path, ours: Sequence[str] = OURS
+) -> None:
     """Write files in place of an earlier report's, all of them or none.
+
+    Args:
+        files: Contents by name.
+        folder: Where to write.
+        ours: What an earlier report may have left there, as patterns of file names.
 
     Raises:
         UserError: They cannot be written; what was there before is untouched.
     """
     with _told(folder):
-        target = _replaceable(folder)
+        target = _replaceable(folder, ours)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
             fresh = Path(staging, "fresh")
@@ -175,31 +191,32 @@ def markdown_table(table: Printed) -> list[str]:
     """Title, table and what it stands on, as blocks of Markdown."""
     head = [f"{title} [{unit}]" if unit else title for title, unit in table.head]
     rows = [
-        [_md(line.label), *map(_markdown_cell, line.cells)]
+        [md(line.label), *map(_markdown_cell, line.cells)]
         for body in table.bodies
         for line in body
     ]
-    note = f" ({_md(table.note)})" if table.note else ""
-    return [f"**{_md(table.title)}**{note}", _markdown_rows(map(_md, head), rows)]
+    note = f" ({md(table.note)})" if table.note else ""
+    return [f"**{md(table.title)}**{note}", markdown_rows(map(md, head), rows)]
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = _md(f"{cell.text} {cell.minor}".rstrip())
+    below = f"({cell.below})" if cell.below else ""
+    text = md(f"{cell.text} {cell.minor} {below}")
     return f"**{text}**" if cell.mark == WORST else text
 
 
 def _verdict_table(standings: Iterable[Standing]) -> str:
     rows = [
         [
-            _md(f"{of.name} ({of.where})" if of.where else of.name),
-            _md(f"{value_text(of)} {of.column.unit}"),
-            _md(limit_text(of, of.aim)),
-            _md(published_text(of)),
-            f"{SIGNS[of.status]} {of.status}" + (f" ({_md(of.note)})" if of.note else ""),
+            md(f"{of.name} ({of.where})" if of.where else of.name),
+            md(f"{value_text(of)} {of.column.unit}"),
+            md(limit_text(of, of.aim)),
+            md(published_text(of)),
+            f"{SIGNS[of.status]} {of.status}" + (f" ({md(of.note)})" if of.note else ""),
         ]
         for of in standings
     ]
-    return _markdown_rows(("figure", "measured", "aim", "best published", "verdict"), rows)
+    return markdown_rows(("figure", "measured", "aim", "best published", "verdict"), rows)
 
 
 def value_text(standing: Standing) -> str:
@@ -216,7 +233,9 @@ def published_text(standing: Standing) -> str:
     return f"{standing.text(standing.published)} ({standing.source})"
 
 
-def _markdown_rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def markdown_rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table of texts that are Markdown already."""
+
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
@@ -230,7 +249,7 @@ def paragraphs(text: str) -> list[str]:
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     """The text on one line, as Markdown that shows it as it is."""
     return re.sub(r"([\\`*_\[\]<>|&~$#])", r"\\\1", " ".join(text.split()))
 
@@ -238,30 +257,29 @@ def _md(text: str) -> str:
 _WORDS = {
     "caption": caption,
     "headline": headline,
-    "legend": LEGEND,
     "limit_text": limit_text,
     "paragraphs": paragraphs,
     "printed": printed,
     "published_text": published_text,
     "signs": SIGNS,
+    "title_of": title_of,
     "value_text": value_text,
 }
 """What templates call."""
 
 
-def _replaceable(folder: Path) -> Path:
+def _replaceable(folder: Path, ours: Sequence[str]) -> Path:
     """Where the folder really is, if nothing but an earlier report would be lost there."""
     target = folder.resolve()
     if target.is_mount():
         raise UserError(f"{folder}: a mount point, which cannot be replaced; give a folder in it")
     if target.exists() and not target.is_dir():
         raise UserError(f"{folder}: a file, not a folder; give another place for the report")
-    ours = {JSON_NAME, MARKDOWN_NAME, HTML_NAME, PHOTO_NAME}
     for path in target.iterdir() if target.is_dir() else ():
-        if path.name not in ours and path.suffix != ".png":
+        if not any(fnmatch(path.name, pattern) for pattern in ours):
             raise UserError(
-                f"{folder}: holds {path.name}, which is no part of a report and would be lost; "
-                "give a new folder"
+                f"{folder}: holds {path.name}, which an earlier run did not write there and which "
+                "would be lost; give a new folder"
             )
     return target
 

@@ -170,7 +170,7 @@ class Report:
         Raises:
             UserError: There is none.
         """
-        file = path / JSON_NAME if path.is_dir() else path
+        file = file_of(path)
         try:
             return Report.from_json(file.read_text())
         except OSError as error:
@@ -186,6 +186,11 @@ class Report:
     def section(self, name: str) -> Section | None:
         """The section of a protocol; None where it was not run."""
         return next((each for each in self.sections if each.name == name), None)
+
+
+def file_of(path: Path) -> Path:
+    """The JSON file of a report that is given by its folder or by that file."""
+    return path / JSON_NAME if path.is_dir() else path
 
 
 def _for_json(value: Any) -> Any:

@@ -19,6 +19,7 @@ _SPELLINGS = {"cm^2": "cm²", "m^2": "m²", "+-": "±"}
 _TITLES = {
     ("falls", "%"): "walks with a fall",
     ("CoM RMSE", "cm"): "CoM RMSE, x and y",
+    ("mass", "kg"): "extra mass",
 }
 """Titles of columns, with their units, that say less than those on the right."""
 
