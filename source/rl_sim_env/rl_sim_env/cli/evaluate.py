@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table as Grid
 
 from rl_sim_env.cli.evaluate_options import EvaluateOptions
-from rl_sim_env.cli.options import POLICIES, find_checkpoint, tell_differences
+from rl_sim_env.cli.options import POLICIES, find_checkpoint, relative, tell_differences
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
@@ -44,15 +45,18 @@ from rl_sim_env.evaluation.protocols import (
     choose_protocols,
     outside_protocol,
 )
+from rl_sim_env.evaluation.printed import figure_text
 from rl_sim_env.evaluation.rendering import (
+    COMMAND,
     HTML_NAME,
     MARKDOWN_NAME,
     check_writable,
-    figure_text,
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
+from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS
 from rl_sim_env.experiment import (
+    MODEL_ARGUMENT,
     EnvOptions,
     EnvSetup,
     Training,
@@ -66,6 +70,8 @@ from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
 from rl_sim_env.tasks import family_ids, find_task
+from rl_sim_env.viewer.daylight import daylight
+from rl_sim_env.viewer.offscreen import photograph
 
 NOT_RECORDED = "not recorded"
 ONNX_SUFFIX = ".onnx"
@@ -120,19 +126,22 @@ def evaluate(options: EvaluateOptions) -> None:
     policy = saved.build(vec_env)
     facts = {
         **saved.facts,
+        "Robot": setup.cfg.robot.name,
         "Evaluated on": options.task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
-        **({"Quick try": _of_a_quick_try(cfg, names)} if options.quick else {}),
-        "Seeds": ", ".join(map(str, cfg.seeds)),
-        "Sensors": ", ".join(options.sensors or (setup.cfg.sensors,)),
-        "Robots": f"{cfg.robots} in each walk",
+        **({QUICK: _of_a_quick_try(cfg, names)} if options.quick else {}),
+        SEEDS: ", ".join(map(str, cfg.seeds)),
+        SENSORS: ", ".join(options.sensors or (setup.cfg.sensors,)),
+        ROBOTS: f"{cfg.robots} in each walk",
         "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
         "Evaluated at commit": code_commit() or NOT_RECORDED,
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        COMMAND: _command(options, cfg, path, names),
     }
     begin = time.monotonic()
     report = Report(facts=facts, sections=())
+    photo = photograph(vec_env, policy)
     with tempfile.TemporaryDirectory() as folder:
         protocols = dict(PROTOCOLS)
         if OUTSIDE in names:
@@ -141,11 +150,33 @@ def evaluate(options: EvaluateOptions) -> None:
         for section in _run({name: protocols[name] for name in names}, vec_env, policy, cfg):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
-            write_report(report, unfinished if len(sections) < len(names) else output)
+            write_report(report, unfinished if len(sections) < len(names) else output, photo)
     shutil.rmtree(unfinished, ignore_errors=True)
     vec_env.close()
     _print_summary(report)
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
+
+
+def _command(
+    options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Sequence[str]
+) -> str:
+    """What measures the same again, with every size spelt out."""
+    sizes = {
+        "seeds": cfg.seeds,
+        "robots": (cfg.robots,),
+        "seconds": (f"{cfg.seconds:g}",),
+        "survival_seconds": (f"{cfg.survival_seconds:g}",),
+        "levels": cfg.levels,
+        "sensors": options.sensors,
+        "protocols": names,
+    }
+    words = ["rl-sim-env", "evaluate", *options.settings, "--task", options.task]
+    words += ["--checkpoint", relative(path)]
+    for name, value in options.task_arguments().items():
+        words += [f"--{'mjcf' if name == MODEL_ARGUMENT else name}", str(value)]
+    for name, values in sizes.items():
+        words += [f"--{name}", *map(str, values)] if values else []
+    return shlex.join([*words, "--quick"] if options.quick else words)
 
 
 def _of_a_quick_try(cfg: EvaluationCfg, names: Sequence[str]) -> str:
@@ -278,6 +309,8 @@ def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
     """Turn a configuration into the arena's, on ground and with sensors as an evaluation wants."""
     arena_env_cfg(env_cfg)
     on_unseen_ground(env_cfg, cfg)
+    # For the photo.
+    env_cfg.scene.spec_fn = daylight
     if cfg.sensors[0] is not None:
         env_cfg.sensors = "hardware" if "hardware" in cfg.sensors else "ideal"
 

@@ -71,6 +71,18 @@ COMMANDS: dict[str, Command] = {
         options="evaluate_options:EvaluateOptions",
         example="evaluate --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --quick",
     ),
+    "report": Command(
+        purpose="write the page of a report anew, without measuring",
+        module="report",
+        options="report:ReportOptions",
+        example="report policies/grq20_v2d3/report",
+    ),
+    "compare": Command(
+        purpose="put reports side by side, with their differences",
+        module="compare",
+        options="compare:CompareOptions",
+        example="compare policies/grq20_v2d3/report logs/rsl_rl/grq20_v2d3_amp_vae/report",
+    ),
     "curves": Command(
         purpose="draw the training curves of a run",
         module="curves",

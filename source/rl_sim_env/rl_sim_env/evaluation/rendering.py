@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib import rc_context
-from matplotlib.figure import Figure as Canvas
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Table
+from rl_sim_env.evaluation.answers import headline
+from rl_sim_env.evaluation.plots import caption, draw
+from rl_sim_env.evaluation.printed import WORST, Cell, Printed, printed
+from rl_sim_env.evaluation.report import JSON_NAME, Report
+from rl_sim_env.evaluation.verdict import Standing, judge
+from rl_sim_env.evaluation.wording import in_house_style
 
-TITLE = "Evaluation report"
+MARKDOWN_NAME, HTML_NAME, PHOTO_NAME = "report.md", "report.html", "walking.jpg"
 
-JSON_NAME, MARKDOWN_NAME, HTML_NAME = "report.json", "report.md", "report.html"
+OURS = (JSON_NAME, MARKDOWN_NAME, HTML_NAME, PHOTO_NAME, "*.png")
+"""Files of a report, as patterns."""
 
-_NOTHING = "-"
-"""Printed where nothing was measured."""
+COMMAND = "Command"
+"""Fact that tells how the report was made."""
 
-_COLOURS = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#CC79A7",
-    "#D55E00",
-    "#56B4E9",
-    "#000000",
+LEGEND = (
+    "± is the standard deviation over evaluation seeds. The worst figure of a column is marked "
+    "where it stands out by more; rows that add up others stand apart. ≥: nothing harder was tried."
 )
-"""Told apart whatever one's colour vision (Okabe and Ito, Color Universal Design, 2008)."""
 
-_DASHES = ("-", "--", ":")
-"""Line styles, the next with each round of the colours."""
-
-_MARKERS = "os^Dv<>"
-"""Marks of the points, so that lines are told apart in grey as well."""
-
-_MARKED_POINTS = 30
-"""Lines of more points have no marks."""
-
-_PICTURE_SIZE = (8.0, 4.2)
-"""Width and height [in]; text of 10 points is read easily at the width of a README."""
-
-_PICTURE_DPI = 150
+SIGNS = {"reached": "✓", "not reached": "✗", "open": "?"}
+"""Beside the words, for whoever does not see colours."""
 
 _TEMPLATES = Environment(
     loader=PackageLoader("rl_sim_env.evaluation"),
@@ -62,199 +48,238 @@ _TEMPLATES = Environment(
 """What is not the template's own text is escaped; a name that it misspells is an error."""
 
 
-def check_writable(folder: Path) -> None:
-    """Check that :func:`write_report` can write there; leaves nothing behind.
+def check_writable(folder: Path, ours: Sequence[str] = OURS) -> None:
+    """Check that :func:`write_files` can write there; leaves nothing behind.
+
+    Args:
+        folder: The folder.
+        ours: What an earlier report may have left there, as patterns of file names.
 
     Raises:
         UserError: It cannot, or the folder holds something that is no part of a report.
     """
     with _told(folder):
-        target = _replaceable(folder)
+        target = _replaceable(folder, ours)
         existing = next(parent for parent in target.parents if parent.exists())
         tempfile.TemporaryDirectory(dir=existing).cleanup()
 
 
-def write_report(report: Report, folder: Path) -> None:
+def write_report(report: Report, folder: Path, photo: bytes | None = None) -> None:
     """Write the report's files in place of an earlier report's, all of them or none.
 
-    They are ``report.json``, ``report.md``, ``report.html`` and a PNG file for each plot.
+    They are ``report.json``, ``report.md``, ``report.html``, a PNG file for each plot, and
+    ``walking.jpg`` if there is such a picture.
+
+    Args:
+        report: What was found; the JSON file has it as it is, the others in today's words.
+        folder: Where to write.
+        photo: The robot as it walks, as a JPEG file.
 
     Raises:
         UserError: They cannot be written; what was there before is untouched.
     """
-    plots = [plot for section in report.sections for plot in section.plots]
-    pictures = {plot.name: draw(plot) for plot in plots}
-    contents = {
+    drawings = {plot.name: draw(plot) for section in report.sections for plot in section.plots}
+    svgs = {name: drawing.svg for name, drawing in drawings.items()}
+    files = {
         JSON_NAME: report.to_json().encode(),
-        MARKDOWN_NAME: to_markdown(report).encode(),
-        HTML_NAME: to_html(report, pictures).encode(),
-        **{_picture_name(plot): pictures[plot.name] for plot in plots},
+        MARKDOWN_NAME: to_markdown(report, has_photo=photo is not None).encode(),
+        HTML_NAME: to_html(report, svgs, photo).encode(),
+        **{f"{name}.png": drawing.png for name, drawing in drawings.items()},
     }
+    write_files(files if photo is None else {**files, PHOTO_NAME: photo}, folder)
+
+
+def read_photo(folder: Path) -> bytes | None:
+    """The picture in the folder of a report; None where there is none."""
+    file = folder / PHOTO_NAME
+    return file.read_bytes() if file.is_file() else None
+
+
+def to_markdown(report: Report, *, has_photo: bool = False) -> str:
+    """The report as Markdown that refers to the pictures by their file names."""
+    report = in_house_style(report)
+    verdict = judge(report)
+    blocks = [f"# {md(title_of(report))}"]
+    blocks += [f"> **{md(warning)}**" for warning in verdict.warnings]
+    blocks += [f"![The robot as it walks]({PHOTO_NAME})"] if has_photo else []
+    blocks += [md(" ".join(verdict.sentences))]
+    blocks += [_verdict_table(verdict.standings)] if verdict.standings else []
+    blocks += [md(LEGEND)]
+    for section in report.sections:
+        blocks.append(f"## {md(' '.join(filter(None, headline(section))))}")
+        for table in section.tables:
+            blocks += markdown_table(printed(table))
+        for plot in section.plots:
+            words = caption(plot, section)
+            blocks += [f"![{md(plot.title)}]({plot.name}.png)", md(words)]
+        blocks += [f"How it was measured: {md(text)}" for text in paragraphs(section.method)]
+    facts = (f"- {md(name)}: {md(fact)}" for name, fact in report.facts.items())
+    blocks += ["## How to reproduce it", "\n".join(facts)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def to_html(report: Report, svgs: Mapping[str, str], photo: bytes | None = None) -> str:
+    """The report as a page with the plots and the photo inside.
+
+    Args:
+        report: The report.
+        svgs: Elements by the names of the plots.
+        photo: JPEG file.
+    """
+    report = in_house_style(report)
+    return render(
+        "report.html",
+        title=title_of(report),
+        legend=LEGEND,
+        report=report,
+        verdict=judge(report),
+        svgs=svgs,
+        photo=None if photo is None else base64.b64encode(photo).decode(),
+        command=COMMAND,
+        files=(JSON_NAME, MARKDOWN_NAME),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of a page."""
+    return _TEMPLATES.get_template(template).render(**_WORDS, **values)
+
+
+def title_of(report: Report) -> str:
+    """Robot or task, and policy; else what it is."""
+    names = (report.facts.get("Robot") or report.facts.get("Evaluated on"), _policy(report))
+    return ": ".join(filter(None, names)) or "Evaluation report"
+
+
+def _policy(report: Report) -> str | None:
+    policy = report.facts.get("Policy")
+    return policy and policy.partition(",")[0]
+
+
+def write_files(
+    files: Mapping[str, bytes], folder: Path, ours: Sequence[str] = OURS
+) -> None:
+    """Write files in place of an earlier report's, all of them or none.
+
+    Args:
+        files: Contents by name.
+        folder: Where to write.
+        ours: What an earlier report may have left there, as patterns of file names.
+
+    Raises:
+        UserError: They cannot be written; what was there before is untouched.
+    """
     with _told(folder):
-        target = _replaceable(folder)
+        target = _replaceable(folder, ours)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as staging:
             fresh = Path(staging, "fresh")
             fresh.mkdir()
-            for name, content in contents.items():
+            for name, content in files.items():
                 (fresh / name).write_bytes(content)
             _replace(target, fresh, Path(staging, "earlier"))
 
 
-def to_markdown(report: Report) -> str:
-    """The report as Markdown that refers to the pictures by their file names."""
-    facts = (f"- {_md(name)}: {_md(fact)}" for name, fact in report.facts.items())
-    blocks = [f"# {TITLE}", "\n".join(facts)]
-    for section in report.sections:
-        blocks += [f"## {_md(section.title)}", *map(_md, _paragraphs(section.method))]
-        for table in section.tables:
-            grid = _grid(table)
-            blocks += [f"**{_md(table.title)}**", _markdown_table(grid.head, grid.rows)]
-            blocks += [_md(grid.note)]
-        for plot in section.plots:
-            blocks += [f"![{_md(plot.title)}]({_picture_name(plot)})"]
-    return "\n\n".join(blocks) + "\n"
+def limit_text(standing: Standing, limit: float | None) -> str:
+    """An aim or a published figure, with its sign; a dash where there is none."""
+    if limit is None:
+        return "-"
+    return f"{'≥' if standing.column.unit == '%' else '≤'} {standing.text(limit)}"
 
 
-def to_html(report: Report, pictures: Mapping[str, bytes]) -> str:
-    """The report as one web page, without scripts and without anything to load.
-
-    Args:
-        report: The report.
-        pictures: The PNG file of each plot, by the plot's name.
-    """
-    return _TEMPLATES.get_template("report.html").render(
-        title=TITLE,
-        report=report,
-        pictures={name: base64.b64encode(picture).decode() for name, picture in pictures.items()},
-        grid=_grid,
-        paragraphs=_paragraphs,
-    )
-
-
-def draw(plot: Plot) -> bytes:
-    """The plot as a PNG file."""
-    with rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
-        canvas = Canvas(figsize=_PICTURE_SIZE, layout="constrained")
-        axes = canvas.subplots()
-        for index, series in enumerate(plot.series):
-            finished_rounds, place = divmod(index, len(_COLOURS))
-            axes.plot(
-                series.x,
-                series.y,
-                label=_literal(series.label),
-                color=_COLOURS[place],
-                linestyle=_DASHES[finished_rounds % len(_DASHES)],
-                marker=_MARKERS[place] if len(series.x) <= _MARKED_POINTS else None,
-                markersize=5,
-            )
-            if series.spread:
-                y, half = np.array(series.y), np.array(series.spread)
-                band = {"color": _COLOURS[place], "alpha": 0.18, "linewidth": 0}
-                axes.fill_between(series.x, y - half, y + half, **band)
-        axes.set(xlabel=_literal(plot.x_label), ylabel=_literal(plot.y_label))
-        axes.set_title(_literal(plot.title), loc="left", fontweight="bold")
-        axes.grid(alpha=0.3)
-        if len(plot.series) > 1:
-            canvas.legend(loc="outside right center", frameon=False)
-        file = io.BytesIO()
-        canvas.savefig(file, format="png", dpi=_PICTURE_DPI)
-    return file.getvalue()
-
-
-def figure_text(figure: Figure | None, column: Column) -> str:
-    """A figure as printed in a table, without its unit: ``mean ± spread``."""
-    if figure is None:
-        return _NOTHING
-    mean = f"{figure.mean:.{column.decimals}f}"
-    return mean if figure.spread is None else f"{mean} ± {figure.spread:.{column.decimals}f}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Grid:
-    """A table as it is printed."""
-
-    head: list[str]
-    rows: list[list[str]]
-    note: str
-
-
-def _grid(table: Table) -> _Grid:
-    """The table with the number of seeds and robots told once, or row by row if they differ."""
-    head = [table.rows_title]
-    head += [f"{of.title} [{of.unit}]" if of.unit else of.title for of in table.columns]
+def markdown_table(table: Printed) -> list[str]:
+    """Title, table and what it stands on, as blocks of Markdown."""
+    head = [f"{title} [{unit}]" if unit else title for title, unit in table.head]
     rows = [
-        [row.label, *(figure_text(*cell) for cell in zip(row.cells, table.columns, strict=True))]
-        for row in table.rows
+        [md(line.label), *map(_markdown_cell, line.cells)]
+        for body in table.bodies
+        for line in body
     ]
-    note = "± is the standard deviation over seeds"
-    sizes = [_size(row) for row in table.rows]
-    measured = set(sizes) - {_NOTHING}
-    if len(measured) == 1:
-        note = f"{measured.pop()}; {note}"
-    elif measured:
-        head.append("measured with")
-        rows = [[*cells, size] for cells, size in zip(rows, sizes, strict=True)]
-    return _Grid(head=head, rows=rows, note=note)
+    note = f" ({md(table.note)})" if table.note else ""
+    return [f"**{md(table.title)}**{note}", markdown_rows(map(md, head), rows)]
 
 
-def _size(row: Row) -> str:
-    """Seeds and robots behind what was measured here of a row."""
-    figures = [figure for figure in row.cells if figure is not None and figure.seeds]
-    if not figures:
-        return _NOTHING
-    seeds = _span([figure.seeds for figure in figures], "seed")
-    robots = _span([figure.robots for figure in figures], "robot")
-    return f"{seeds} of {robots}"
+def _markdown_cell(cell: Cell) -> str:
+    below = f"({cell.below})" if cell.below else ""
+    text = md(f"{cell.text} {cell.minor} {below}")
+    return f"**{text}**" if cell.mark == WORST else text
 
 
-def _span(numbers: list[int], noun: str) -> str:
-    low, high = min(numbers), max(numbers)
-    span = str(low) if low == high else f"{low} to {high}"
-    return f"{span} {noun}" if high == 1 else f"{span} {noun}s"
+def _verdict_table(standings: Iterable[Standing]) -> str:
+    rows = [
+        [
+            md(f"{of.name} ({of.where})" if of.where else of.name),
+            md(f"{value_text(of)} {of.column.unit}"),
+            md(limit_text(of, of.aim)),
+            md(published_text(of)),
+            f"{SIGNS[of.status]} {of.status}" + (f" ({md(of.note)})" if of.note else ""),
+        ]
+        for of in standings
+    ]
+    return markdown_rows(("figure", "measured", "aim", "best published", "verdict"), rows)
 
 
-def _markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def value_text(standing: Standing) -> str:
+    """The measured figure with its spread."""
+    spread = standing.figure.spread
+    mean = standing.text(standing.figure.mean)
+    return mean if spread is None else f"{mean} ± {standing.text(spread)}"
+
+
+def published_text(standing: Standing) -> str:
+    """The best published figure and whose it is."""
+    if standing.published is None:
+        return "-"
+    return f"{standing.text(standing.published)} ({standing.source})"
+
+
+def markdown_rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table of texts that are Markdown already."""
+
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(cells)} |"
 
-    titles = [_md(title) for title in head]
+    titles = list(head)
     rule = ["---", *["---:"] * (len(titles) - 1)]
-    return "\n".join(map(line, (titles, rule, *(map(_md, row) for row in rows))))
+    return "\n".join(map(line, (titles, rule, *rows)))
 
 
-def _picture_name(plot: Plot) -> str:
-    return f"{plot.name}.png"
-
-
-def _paragraphs(text: str) -> list[str]:
+def paragraphs(text: str) -> list[str]:
     """The paragraphs of a text, each on one line."""
     return [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     """The text on one line, as Markdown that shows it as it is."""
     return re.sub(r"([\\`*_\[\]<>|&~$#])", r"\\\1", " ".join(text.split()))
 
 
-def _literal(text: str) -> str:
-    """The text as matplotlib shows it unchanged, not as mathematics."""
-    return text.replace("$", r"\$")
+_WORDS = {
+    "caption": caption,
+    "headline": headline,
+    "limit_text": limit_text,
+    "paragraphs": paragraphs,
+    "printed": printed,
+    "published_text": published_text,
+    "signs": SIGNS,
+    "title_of": title_of,
+    "value_text": value_text,
+}
+"""What templates call."""
 
 
-def _replaceable(folder: Path) -> Path:
+def _replaceable(folder: Path, ours: Sequence[str]) -> Path:
     """Where the folder really is, if nothing but an earlier report would be lost there."""
     target = folder.resolve()
     if target.is_mount():
         raise UserError(f"{folder}: a mount point, which cannot be replaced; give a folder in it")
     if target.exists() and not target.is_dir():
         raise UserError(f"{folder}: a file, not a folder; give another place for the report")
-    ours = {JSON_NAME, MARKDOWN_NAME, HTML_NAME}
     for path in target.iterdir() if target.is_dir() else ():
-        if path.name not in ours and path.suffix != ".png":
+        if not any(fnmatch(path.name, pattern) for pattern in ours):
             raise UserError(
-                f"{folder}: holds {path.name}, which is no part of a report and would be lost; "
-                "give a new folder"
+                f"{folder}: holds {path.name}, which an earlier run did not write there and which "
+                "would be lost; give a new folder"
             )
     return target
 

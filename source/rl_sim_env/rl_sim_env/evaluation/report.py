@@ -6,7 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+from rl_sim_env.errors import UserError
+
+JSON_NAME = "report.json"
+"""File that a report is read from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +31,10 @@ class Figure:
     robots: int
     """Number of robots behind it in each seed; 0 for a figure that others have published."""
 
+    by_seed: tuple[float, ...] = ()
+    """The values of which it is the mean; empty in reports that were measured before they were
+    kept."""
+
     @staticmethod
     def over_seeds(values: Iterable[float], *, robots: int) -> Figure:
         """Summarise one value per seed."""
@@ -32,7 +42,7 @@ class Figure:
         mean = math.fsum(seeds) / len(seeds)
         squares = math.fsum((value - mean) ** 2 for value in seeds)
         spread = math.sqrt(squares / (len(seeds) - 1)) if len(seeds) > 1 else None
-        return Figure(mean=mean, spread=spread, seeds=len(seeds), robots=robots)
+        return Figure(mean=mean, spread=spread, seeds=len(seeds), robots=robots, by_seed=seeds)
 
     @staticmethod
     def published(value: float) -> Figure:
@@ -111,6 +121,23 @@ class Section:
     tables: tuple[Table, ...] = ()
     plots: tuple[Plot, ...] = ()
 
+    def find(self, row: str, column: str, *, table: str = "") -> tuple[Figure, Column] | None:
+        """The first figure of a row and a column by their names; None where nothing was measured.
+
+        Args:
+            row: Label of the row.
+            column: Title of the column.
+            table: How the table's title begins.
+        """
+        for each in self.tables:
+            if not each.title.startswith(table):
+                continue
+            for line in each.rows:
+                for figure, of in zip(line.cells, each.columns, strict=True):
+                    if (line.label, of.title) == (row, column) and figure is not None:
+                        return figure, of
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -124,7 +151,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON; :meth:`from_json` rebuilds it."""
-        return json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False)
+        return json.dumps(_for_json(asdict(self)), indent=1, allow_nan=False)
 
     @staticmethod
     def from_json(text: str) -> Report:
@@ -133,13 +160,46 @@ class Report:
         sections = tuple(_section(section) for section in data["sections"])
         return Report(facts=data["facts"], sections=sections)
 
+    @staticmethod
+    def read(path: Path) -> Report:
+        """Read a report that was written.
 
-def _without_nan(value: Any) -> Any:
-    """Null in place of NaN, which JSON does not know."""
+        Args:
+            path: Its folder, or its JSON file.
+
+        Raises:
+            UserError: There is none.
+        """
+        file = file_of(path)
+        try:
+            return Report.from_json(file.read_text())
+        except OSError as error:
+            raise UserError(
+                f"{file}: cannot be read ({error.strerror}); give the folder of a report"
+            ) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{file}: not a report of an evaluation; give the folder that it wrote, or the "
+                f"{JSON_NAME} in it"
+            ) from error
+
+    def section(self, name: str) -> Section | None:
+        """The section of a protocol; None where it was not run."""
+        return next((each for each in self.sections if each.name == name), None)
+
+
+def file_of(path: Path) -> Path:
+    """The JSON file of a report that is given by its folder or by that file."""
+    return path / JSON_NAME if path.is_dir() else path
+
+
+def _for_json(value: Any) -> Any:
+    """Null in place of NaN, which JSON does not know, and no values by seed where none are kept."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        kept = {key: item for key, item in value.items() if key != "by_seed" or item}
+        return {key: _for_json(item) for key, item in kept.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [_for_json(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
@@ -155,7 +215,10 @@ def _section(data: Mapping[str, Any]) -> Section:
 
 def _table(data: Mapping[str, Any]) -> Table:
     def row(row: Mapping[str, Any]) -> Row:
-        cells = (Figure(**cell) if cell is not None else None for cell in row["cells"])
+        cells = (
+            None if cell is None else Figure(**{**cell, "by_seed": tuple(cell.get("by_seed", ()))})
+            for cell in row["cells"]
+        )
         return Row(label=row["label"], cells=tuple(cells))
 
     columns = tuple(Column(**column) for column in data["columns"])

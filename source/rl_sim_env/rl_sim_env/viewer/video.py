@@ -10,13 +10,11 @@ from typing import Any
 
 import mediapy
 import numpy as np
-from mjlab.viewer.offscreen_renderer import OffscreenRenderer
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
-from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.opengl import VARIABLE
+from rl_sim_env.viewer.offscreen import open_renderer
 from rl_sim_env.viewer.player_viewer import Player
 from rl_sim_env.viewer.video_path import check_video_path
 
@@ -51,35 +49,12 @@ def record(player: Player, path: Path, *, num_steps: int, caption: Callable[[], 
     steps_per_frame = max(round(1.0 / (FRAME_RATE * env.step_dt)), 1)
     size = (env.cfg.viewer.height, env.cfg.viewer.width)
     fps = 1.0 / (steps_per_frame * env.step_dt)
-    with _renderer(env) as renderer, _writer(path, size, fps) as add_frame:
+    with open_renderer(env, env.cfg.viewer) as renderer, _writer(path, size, fps) as add_frame:
         for step in track(range(num_steps), description=path.name, transient=True):
             player.advance()
             if step % steps_per_frame == 0:
                 renderer.update(env.sim.data, debug_vis_callback=env.update_visualizers)
                 add_frame(_with_caption(renderer.render(), caption()))
-
-
-@contextmanager
-def _renderer(env: AmpVaeEnv) -> Iterator[OffscreenRenderer]:
-    renderer = OffscreenRenderer(
-        model=env.sim.mj_model,
-        cfg=env.cfg.viewer,
-        scene=env.scene,
-        sim_model=env.sim.model,
-        expanded_fields=env.sim.expanded_fields,
-    )
-    try:
-        renderer.initialize()
-    except Exception as error:  # every kind of OpenGL fails in its own way
-        raise UserError(
-            f"--video: no OpenGL to render with ({VARIABLE}={os.environ.get(VARIABLE)}: {error}); "
-            "install one that needs no screen (Debian, Ubuntu: apt-get install libegl1 libgl1, or "
-            f"libosmesa6 and set {VARIABLE}=osmesa)"
-        ) from error
-    try:
-        yield renderer
-    finally:
-        renderer.close()
 
 
 @contextmanager

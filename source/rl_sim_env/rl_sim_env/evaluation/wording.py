@@ -1,0 +1,114 @@
+"""One unit, one spelling and one order for what reports say, also those that were measured long ago.
+
+Saved reports keep the words of the day they were measured; pages and comparisons show them in
+these.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from rl_sim_env.evaluation.report import Column, Figure, Report, Row, Section, Table
+
+FALLS_UNIT = "per 1000 s"
+_OTHER_FALLS_UNIT, _FACTOR = "per 100 s", 10.0
+
+_SPELLINGS = {"cm^2": "cm²", "m^2": "m²", "+-": "±"}
+
+_TITLES = {
+    ("falls", "%"): "walks with a fall",
+    ("CoM RMSE", "cm"): "CoM RMSE, x and y",
+    ("mass", "kg"): "extra mass",
+}
+"""Titles of columns, with their units, that say less than those on the right."""
+
+_OPEN_ENDS = {
+    " (or more: nothing harder was tried)": "≥ ",
+    " (or less: nothing easier was tried)": "≤ ",
+}
+"""Ends of a row's label where a limit was not found, and what its figure is then shown with."""
+
+TOTAL = "all"
+
+_SUMS = {"stairs": "stairs up"}
+"""Rows that add up others, beside one of those."""
+
+
+def in_house_style(report: Report) -> Report:
+    """The report with falls per 1000 s everywhere, and with today's spelling and titles."""
+    return replace(report, sections=tuple(map(_section, report.sections)))
+
+
+def plain(number: str) -> str:
+    """A printed number without the sign of a zero."""
+    return number.lstrip("-") if float(number) == 0.0 else number
+
+
+def split_label(label: str) -> tuple[str, str]:
+    """A row's label without its open end, and what its figures are shown with: ``≥`` or nothing."""
+    for end, sign in _OPEN_ENDS.items():
+        if label.endswith(end):
+            return label.removesuffix(end), sign
+    return label, ""
+
+
+def is_total(row: Row, table: Table) -> bool:
+    """Whether a row adds up others of its table."""
+    name = row.label.partition(",")[0]
+    part = _SUMS.get(name)
+    names = {other.label.partition(",")[0] for other in table.rows}
+    return name == TOTAL or (part is not None and any(each.startswith(part) for each in names))
+
+
+def levels_of(section: Section) -> str | None:
+    """Levels of the terrain that a protocol was run on, as its method tells them."""
+    found = re.search(r"terrain levels ([\d, ]*\d)", section.method)
+    return found[1] if found else None
+
+
+def _section(section: Section) -> Section:
+    return replace(
+        section,
+        method=_spelt(section.method),
+        tables=tuple(map(_table, section.tables)),
+    )
+
+
+def _table(table: Table) -> Table:
+    # Where columns are loads, the unit stands in the title of the table.
+    of_all = f"[{_OTHER_FALLS_UNIT}]" in table.title
+    factors = [_FACTOR if of_all or of.unit == _OTHER_FALLS_UNIT else 1.0 for of in table.columns]
+    return replace(
+        table,
+        title=table.title.replace(f"[{_OTHER_FALLS_UNIT}]", f"[{FALLS_UNIT}]"),
+        columns=tuple(map(_column, table.columns)),
+        rows=tuple(
+            replace(
+                row, cells=tuple(_scaled(*pair) for pair in zip(row.cells, factors, strict=True))
+            )
+            for row in table.rows
+        ),
+    )
+
+
+def _column(column: Column) -> Column:
+    unit = FALLS_UNIT if column.unit == _OTHER_FALLS_UNIT else _spelt(column.unit)
+    return replace(column, title=_TITLES.get((column.title, column.unit), column.title), unit=unit)
+
+
+def _scaled(figure: Figure | None, factor: float) -> Figure | None:
+    if figure is None or factor == 1.0:
+        return figure
+    return replace(
+        figure,
+        mean=factor * figure.mean,
+        spread=None if figure.spread is None else factor * figure.spread,
+        by_seed=tuple(factor * value for value in figure.by_seed),
+    )
+
+
+def _spelt(text: str) -> str:
+    for old, new in _SPELLINGS.items():
+        text = text.replace(old, new)
+    return text

@@ -1,0 +1,118 @@
+"""Pictures of robots without a window."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from mjlab.viewer import ViewerConfig
+from mjlab.viewer.offscreen_renderer import OffscreenRenderer
+from PIL import Image
+
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation.arena import Arena, Scenario
+from rl_sim_env.opengl import VARIABLE
+from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
+
+if TYPE_CHECKING:
+    from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
+    from rl_sim_env.evaluation.inference_policy import InferencePolicy
+
+SIZE = (640, 480)
+"""Width and height of a photo [pixels]."""
+
+DISTANCE = 0.55
+"""How much nearer than for videos the camera is."""
+
+STRIDE = 1.5
+"""How long a robot has walked when its photo is taken [s]."""
+
+COMMAND = (0.7, 0.0, 0.0)
+"""What it is told [m/s, m/s, rad/s]."""
+
+LOAD = 0.5
+"""What it carries, as a share of the heaviest load of training."""
+
+QUALITY = 85
+"""Of the JPEG file."""
+
+
+@contextmanager
+def open_renderer(env: AmpVaeEnv, camera: ViewerConfig) -> Iterator[OffscreenRenderer]:
+    """Open what renders an environment.
+
+    Args:
+        env: The environment.
+        camera: Size of the picture, and where it is taken from.
+
+    Raises:
+        UserError: There is no OpenGL to render with.
+    """
+    renderer = OffscreenRenderer(
+        model=env.sim.mj_model,
+        cfg=camera,
+        scene=env.scene,
+        sim_model=env.sim.model,
+        expanded_fields=env.sim.expanded_fields,
+    )
+    try:
+        renderer.initialize()
+    except Exception as error:  # every kind of OpenGL fails in its own way
+        raise UserError(
+            f"--video: no OpenGL to render with ({VARIABLE}={os.environ.get(VARIABLE)}: {error}); "
+            "install one that needs no screen (Debian, Ubuntu: apt-get install libegl1 libgl1, or "
+            f"libosmesa6 and set {VARIABLE}=osmesa)"
+        ) from error
+    try:
+        yield renderer
+    finally:
+        renderer.close()
+
+
+def photograph(vec_env: AmpVaeVecEnv, policy: InferencePolicy) -> bytes | None:
+    """A robot in mid-walk on level ground, half loaded, as a JPEG file; None without an OpenGL.
+
+    Args:
+        vec_env: The environment, configured by
+            :func:`~rl_sim_env.evaluation.arena.arena_env_cfg`; it is reset.
+        policy: What moves it.
+    """
+    env = vec_env.unwrapped
+    camera = replace(
+        env.cfg.viewer,
+        distance=DISTANCE * env.cfg.viewer.distance,
+        width=SIZE[0],
+        height=SIZE[1],
+        max_extra_envs=0,
+    )
+    try:
+        # First of all: without an OpenGL nobody needs to walk.
+        with open_renderer(env, camera) as renderer:
+            arena = Arena(vec_env, policy)
+            for _ in arena.rollout(_on_level_ground(arena), seconds=STRIDE, seed=0):
+                pass
+            renderer.update(env.sim.data)
+            picture = Image.fromarray(renderer.render())
+    except UserError:
+        return None
+    file = io.BytesIO()
+    picture.save(file, format="JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def _on_level_ground(arena: Arena) -> Scenario:
+    def everywhere(*value: float) -> torch.Tensor:
+        return torch.tensor(value, device=arena.device).expand(arena.num_robots, -1)
+
+    flat = everywhere(arena.env.terrain_types.names.index(PLANE_FAMILY)).squeeze(-1)
+    return Scenario(
+        family=flat.long(),
+        row=torch.zeros_like(flat).long(),
+        load=everywhere(LOAD * arena.env.cfg.robot.max_load).squeeze(-1),
+        command=everywhere(*COMMAND),
+    )
