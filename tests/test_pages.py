@@ -19,6 +19,7 @@ from rl_sim_env.cli.options import DEFAULT_TASK
 from rl_sim_env.cli.play import PlayOptions
 from rl_sim_env.cli.program import parse_options
 from rl_sim_env.cli.robot import RobotCommand
+from rl_sim_env.cli.sweep_options import SweepOptions
 from rl_sim_env.cli.train import TrainOptions
 from rl_sim_env.configuration import apply_settings
 from rl_sim_env.experiment import split_settings
@@ -33,6 +34,7 @@ _OPTIONS = {
     "curves": CurvesOptions,
     "motions": MotionsCommand,
     "robot": RobotCommand,
+    "sweep": SweepOptions,
 }
 
 _TASKS_OF_READERS = ("TASK", "My-Robot-Flat-v0")

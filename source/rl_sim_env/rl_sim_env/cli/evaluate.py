@@ -147,6 +147,16 @@ def evaluate(options: EvaluateOptions) -> None:
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
 
 
+def check_evaluation(options: EvaluateOptions) -> None:
+    """Refuse an evaluation that no policy could be given, before there is one.
+
+    Raises:
+        UserError: A setting, a value or a level is none that the task's evaluation has.
+    """
+    cfg = _sizes(options, "cpu")
+    _require_levels(_configure(options, cfg, "cpu", None).cfg, cfg.levels)
+
+
 def _of_a_quick_try(cfg: EvaluationCfg, names: Sequence[str]) -> str:
     """What a quick evaluation is, in words that nobody takes for a result."""
     left_out = [name for name in (*PROTOCOLS, OUTSIDE) if name not in names]

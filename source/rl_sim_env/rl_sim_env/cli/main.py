@@ -71,6 +71,12 @@ COMMANDS: dict[str, Command] = {
         options="evaluate_options:EvaluateOptions",
         example="evaluate --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --quick",
     ),
+    "sweep": Command(
+        purpose="train and compare several settings with several seeds",
+        module="sweep",
+        options="sweep_options:SweepOptions",
+        example="sweep sweeps/baselines.yaml --dry_run",
+    ),
     "curves": Command(
         purpose="draw the training curves of a run",
         module="curves",
