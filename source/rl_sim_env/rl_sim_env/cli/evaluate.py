@@ -93,11 +93,10 @@ def evaluate(options: EvaluateOptions) -> None:
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
     path = find_checkpoint(options, options.task)
-    is_checkpoint = path.suffix != ONNX_SUFFIX
-    # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it.
-    names = choose_protocols(
-        options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
-    )
+    # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it. There
+    # nobody tells the truth.
+    can_leave = path.suffix != ONNX_SUFFIX and options.p_boot_mean == 1.0
+    names = choose_protocols(options.protocols, (*PROTOCOLS, OUTSIDE) if can_leave else PROTOCOLS)
     if options.quick and not options.protocols:
         names = [name for name in names if name not in NOT_QUICK]
     beside = Path() if path.parent.parent == POLICIES else path.parent
@@ -124,6 +123,11 @@ def evaluate(options: EvaluateOptions) -> None:
         **({"Quick try": _of_a_quick_try(cfg, names)} if options.quick else {}),
         "Seeds": ", ".join(map(str, cfg.seeds)),
         "Sensors": ", ".join(options.sensors or (setup.cfg.sensors,)),
+        **(
+            {"Fed": f"estimates by {options.p_boot_mean:g}, else the truth"}
+            if options.p_boot_mean < 1.0
+            else {}
+        ),
         "Robots": f"{cfg.robots} in each walk",
         "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
@@ -137,7 +141,9 @@ def evaluate(options: EvaluateOptions) -> None:
         if OUTSIDE in names:
             exported, _ = export_policy(path, Path(folder))
             protocols[OUTSIDE] = outside_protocol(exported)
-        for section in _run({name: protocols[name] for name in names}, vec_env, policy, cfg):
+        for section in _run(
+            {name: protocols[name] for name in names}, vec_env, policy, cfg, options.p_boot_mean
+        ):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
             write_report(report, unfinished if len(sections) < len(names) else output)
@@ -294,6 +300,7 @@ def _run(
     vec_env: AmpVaeVecEnv,
     policy: InferencePolicy,
     cfg: EvaluationCfg,
+    p_boot: float,
 ) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
     expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
@@ -308,7 +315,11 @@ def _run(
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
         arena = Arena(
-            vec_env, policy, on_step=lambda _: progress.advance(bar), sensors=cfg.sensors[0]
+            vec_env,
+            policy,
+            p_boot,
+            on_step=lambda _: progress.advance(bar),
+            sensors=cfg.sensors[0],
         )
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")

@@ -95,8 +95,8 @@ def check(plan: Sweep) -> None:
                         settings=env_settings,
                     )
                 )
-    with found_in("evaluate"), quiet():
-        check_evaluation(plan.evaluate_options())
+                with found_in("evaluate"):
+                    check_evaluation(plan.evaluate_options(run))
 
 
 @contextlib.contextmanager

@@ -51,12 +51,17 @@ class Arm:
     train: dict[str, Any] = field(default_factory=dict)
     """Options of its training, in place of those of all arms."""
 
+    evaluate: dict[str, Any] = field(default_factory=dict)
+    """Options of its evaluation, beside those of all arms: for what it must be told, such as
+    ``p_boot_mean: 0`` for a policy that lives on the truth."""
+
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise UserError(
                 f"arms: '{self.name}' names files: give letters, digits, '_', '.' and '-'"
             )
-        _require_free(self.train, "train", f"arm '{self.name}': ")
+        for program in _OF_THE_SWEEP:
+            _require_free(getattr(self, program), program, f"arm '{self.name}': ")
 
 
 @dataclass(kw_only=True)
@@ -139,8 +144,8 @@ class Sweep:
                 if run.seed == sweep.file.seeds[0]:
                     with found_in(f"arm '{run.arm.name}'"):
                         sweep.train_options(run)
-            with found_in("evaluate"):
-                sweep.evaluate_options()
+                        with found_in("evaluate"):
+                            sweep.evaluate_options(run)
         return sweep
 
     @property
@@ -150,7 +155,7 @@ class Sweep:
 
     @property
     def reports(self) -> Path:
-        """Folder of the reports; other options of the evaluation have another."""
+        """Folder of the reports; other options of all evaluations have another."""
         options = json.dumps(self.file.evaluate, sort_keys=True, default=str)
         return self.folder / f"evaluation-{hashlib.sha256(options.encode()).hexdigest()[:8]}"
 
@@ -180,7 +185,7 @@ class Sweep:
 
     def evaluate_command(self, run: Run) -> list[str]:
         """Arguments that evaluate a run."""
-        options = dict(self.file.evaluate)
+        options = {**self.file.evaluate, **run.arm.evaluate}
         return [
             *("evaluate", *options.pop("settings", ()), "--task", self.file.task),
             *("--experiment_name", self.name, "--load_run", run.name),
@@ -192,9 +197,9 @@ class Sweep:
         program, *words = self.train_command(run)
         return parse_options(TrainOptions, words, prog=f"rl-sim-env {program}")
 
-    def evaluate_options(self) -> EvaluateOptions:
-        """What the evaluation of each run reads."""
-        program, *words = self.evaluate_command(next(self.runs()))
+    def evaluate_options(self, run: Run) -> EvaluateOptions:
+        """What the evaluation of a run reads."""
+        program, *words = self.evaluate_command(run)
         return parse_options(EvaluateOptions, words, prog=f"rl-sim-env {program}")
 
     def require_same(self, earlier: SweepFile) -> None:
@@ -222,7 +227,10 @@ class Sweep:
 
 def _of_training(file: SweepFile) -> dict[str, Any]:
     """What its runs are, by what messages call it."""
-    arms = {f"settings of arm '{arm.name}'": (arm.settings, arm.train) for arm in file.arms}
+    arms = {
+        f"settings of arm '{arm.name}'": (arm.settings, arm.train, arm.evaluate)
+        for arm in file.arms
+    }
     return {**{name: getattr(file, name) for name in ("task", "settings", "train")}, **arms}
 
 
