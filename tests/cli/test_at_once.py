@@ -76,6 +76,7 @@ def test_tasks_are_listed():
         ("export --output pyproject.toml", "is a file; give a folder"),
         ("compile --num_envs 0", "must be at least 1"),
         ("train --finetune nowhere", "--finetune nowhere: no such file or folder"),
+        ("sweep nowhere.yaml", "nowhere.yaml: cannot be read"),
         ("curves nowhere", "nowhere: no TensorBoard curves here"),
         ("motions inspect --robot grq20", "did you mean grq20_v2d3"),
         ("robot check robot.xml --max_load much", "--max_load much: expected a number"),

@@ -130,6 +130,15 @@ def test_a_quick_try_leaves_out_what_takes_longest_and_says_so(run_folder, monke
     assert f"quick: {said}" in capsys.readouterr().out
 
 
+def test_a_policy_that_is_fed_the_truth_walks_as_the_upper_bound_does(run_folder):
+    evaluate.main([*SMALL, "--protocols", "tracking", "--p_boot_mean", "0", "--seconds", "0.5"])
+    report = Report.from_json((run_folder / "report" / "report.json").read_text())
+    assert report.facts["Fed"] == "estimates by 0, else the truth"
+    (gap,) = (table for table in report.sections[0].tables if table.title.startswith("Gap"))
+    gaps = [cell.mean for row in gap.rows for cell in row.cells if cell is not None]
+    assert gaps and not any(gaps)
+
+
 @pytest.mark.usefixtures("run_folder")
 def test_foreign_files_where_unfinished_reports_go_are_refused(refuse, tmp_path):
     foreign = tmp_path / "report.unfinished" / "notes.txt"
@@ -192,6 +201,8 @@ def test_protocol_fills_its_section_in_about_the_time_it_tells(name, tmp_path, m
         (["--seeds", "-1"], ["--seeds -1"]),
         (["--survival_seconds", "0"], ["--survival_seconds 0", "above 0"]),
         (["--protocols", "trackin"], ["'trackin'", "tracking"]),
+        (["--p_boot_mean", "1.5"], ["--p_boot_mean 1.5", "from 0 (truth) to 1"]),
+        (["--p_boot_mean", "0", "--protocols", OUTSIDE], ["unknown protocol", OUTSIDE]),
         (["--protocols", "xyz"], ["'xyz'", *PROTOCOLS, OUTSIDE]),
         (["--task", TASK.replace("Flat", "Fladd")], ["unknown task", TASK]),
     ],

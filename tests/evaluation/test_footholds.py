@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from rl_sim_env.evaluation.footholds import FootholdMeter, ground_around, is_at_edge
+from rl_sim_env.evaluation.footholds import (
+    FootholdMeter,
+    ground_around,
+    is_at_edge,
+    is_pushed_aside,
+)
 from rl_sim_env.terrains import HeightMap
 
 CELL = 0.01
@@ -39,6 +46,23 @@ def test_ground_around_reaches_as_far_as_the_radius():
     assert ground_around(ground, torch.zeros(5, 4, 2), 0.04).shape[:2] == (5, 4)
 
 
+def test_the_face_of_a_step_pushes_aside_and_a_steep_slope_does_not():
+    slope = math.radians(30.0)
+    forces = {
+        "tread": (0.0, 0.0, 100.0),
+        "slope": (100.0 * math.sin(slope), 0.0, 100.0 * math.cos(slope)),
+        "riser": (-60.0, 60.0, 40.0),
+        "air": (0.0, 0.0, 0.0),
+    }
+    aside = is_pushed_aside(torch.tensor(list(forces.values())))
+    assert dict(zip(forces, aside.tolist(), strict=True)) == {
+        "tread": False,
+        "slope": False,
+        "riser": True,
+        "air": False,
+    }
+
+
 @pytest.fixture(scope="module")
 def env(make_env):
     return make_env(2)
@@ -63,8 +87,19 @@ def landing(env, place, height_map: HeightMap | None = None) -> dict[str, torch.
 def test_each_foot_that_lands_is_judged(env, place):
     totals = landing(env, place)
     assert (totals["touchdowns"] >= 4).all()
-    for name in ("edges", "variance", "random_edges", "random_variance"):
+    for name in ("edges", "risers", "variance", "random_edges", "random_variance"):
         assert not totals[name].any()
+
+
+def test_feet_that_the_ground_pushes_upwards_stand_on_an_edge(env, place):
+    # Edges everywhere, but in the map alone: feet stand on the plane.
+    size = 200
+    holes = -0.1 * ((torch.arange(size) // 2) % 2).float()[:, None].expand(-1, size).contiguous()
+    first = CELL * (0.5 - size / 2)
+    ground = HeightMap(holes, center_of_first_cell=(first, first), resolution=CELL)
+    standing = landing(env, place, ground)
+    assert torch.equal(standing["edges"], standing["touchdowns"])
+    assert not standing["risers"].any()
 
 
 def test_random_footholds_meet_edges_that_feet_avoid(env, place):

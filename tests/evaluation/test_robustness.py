@@ -68,6 +68,8 @@ def test_who_never_falls_survives(standing):
     section = survival(standing, CFG)
     assert mean(section) == 100.0
     assert mean(section, column=1) == 0.0
+    # No walk has ended: nothing is known of whole ones.
+    assert section.tables[0].rows[0].cells[2:] == (None, None)
     (plot,) = section.plots
     assert plot.series[0].x == (0.0, 1.0, 2.0)
     assert plot.series[0].y == (100.0, 100.0, 100.0)
@@ -78,6 +80,22 @@ def test_who_falls_has_not_survived_however_often_it_begins_anew(falling):
     assert mean(section) == 0.0
     assert mean(section, column=1) > 2 * 1000.0 / CFG.survival_seconds
     assert section.plots[0].series[0].y[0] == 100.0
+    # Each of its walks, from the start to the fall, ends by one.
+    assert mean(section, column=2) == 0.0
+    assert 0.0 < mean(section, column=3) < CFG.survival_seconds / 2
+
+
+def test_survivors_are_told_by_terrain_and_level(make_env):
+    rough = AmpVaeVecEnv(make_env(14, terrain="rough", edit=arena_env_cfg))
+    arena = Arena(rough, Holding(rough, SPRAWLING))
+    short = replace(CFG, survival_seconds=1.0, levels=(0, 4))
+    (table,) = (
+        table for table in survival(arena, short).tables if "terrain and level" in table.title
+    )
+    assert [column.title for column in table.columns] == ["level 0", "level 4"]
+    stairs = next(row for row in table.rows if row.label == "stairs")
+    assert [cell.robots for cell in stairs.cells if cell] == [2, 2]
+    assert all(cell.mean == 0.0 for row in table.rows for cell in row.cells if cell)
 
 
 def test_the_fall_of_a_robot_that_was_pushed_is_put_down_to_the_push(standing, monkeypatch):

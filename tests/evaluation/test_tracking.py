@@ -24,9 +24,9 @@ class KnownErrors(Arena):
     """Robots that miss their commands by known amounts, half as much when fed the truth."""
 
     def rollout(
-        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float = 1.0
+        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float | None = None
     ) -> Iterator[EvaluationStep]:
-        factor = 1.0 if p_boot == 1.0 else 0.5
+        factor = 0.5 if p_boot == 0.0 else 1.0
         kilograms = scenario.load
         rollout = super().rollout(scenario, seconds=seconds, seed=seed, p_boot=p_boot)
         for number, step in enumerate(rollout):
@@ -130,7 +130,7 @@ class SlowToObey(Arena):
     """Robots that stand still until a second and a step after each change of the command."""
 
     def rollout(
-        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float = 1.0
+        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float | None = None
     ) -> Iterator[EvaluationStep]:
         for number, step in enumerate(
             super().rollout(scenario, seconds=seconds, seed=seed, p_boot=p_boot)

@@ -100,7 +100,9 @@ def test_its_configuration_says_what_the_program_of_its_time_did(
         cfg = Checkpoint.load(path).runner_cfg(path)
     assert not caplog.records
     expected = toy_cfg()
-    expected.vae.targets["mass"].weight = 0.5
+    mass = expected.vae.targets["mass"]
+    assert mass is not None
+    mass.weight = 0.5
     expected.vae.variance_weight = 0.0
     assert cfg == expected
 

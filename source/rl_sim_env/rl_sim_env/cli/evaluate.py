@@ -100,11 +100,10 @@ def evaluate(options: EvaluateOptions) -> None:
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
     path = find_checkpoint(options, options.task)
-    is_checkpoint = path.suffix != ONNX_SUFFIX
-    # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it.
-    names = choose_protocols(
-        options.protocols, (*PROTOCOLS, OUTSIDE) if is_checkpoint else PROTOCOLS
-    )
+    # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it. There
+    # nobody tells the truth.
+    can_leave = path.suffix != ONNX_SUFFIX and options.p_boot_mean == 1.0
+    names = choose_protocols(options.protocols, (*PROTOCOLS, OUTSIDE) if can_leave else PROTOCOLS)
     if options.quick and not options.protocols:
         names = [name for name in names if name not in NOT_QUICK]
     beside = Path() if path.parent.parent == POLICIES else path.parent
@@ -132,6 +131,11 @@ def evaluate(options: EvaluateOptions) -> None:
         **({QUICK: _of_a_quick_try(cfg, names)} if options.quick else {}),
         SEEDS: ", ".join(map(str, cfg.seeds)),
         SENSORS: ", ".join(options.sensors or (setup.cfg.sensors,)),
+        **(
+            {"Fed": f"estimates by {options.p_boot_mean:g}, else the truth"}
+            if options.p_boot_mean < 1.0
+            else {}
+        ),
         ROBOTS: f"{cfg.robots} in each walk",
         "Hardware": f"{device_name(device)} ({device}), {os.cpu_count()} CPU cores",
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
@@ -147,7 +151,9 @@ def evaluate(options: EvaluateOptions) -> None:
         if OUTSIDE in names:
             exported, _ = export_policy(path, Path(folder))
             protocols[OUTSIDE] = outside_protocol(exported)
-        for section in _run({name: protocols[name] for name in names}, vec_env, policy, cfg):
+        for section in _run(
+            {name: protocols[name] for name in names}, vec_env, policy, cfg, options.p_boot_mean
+        ):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
             write_report(report, unfinished if len(sections) < len(names) else output, photo)
@@ -169,6 +175,7 @@ def _command(
         "levels": cfg.levels,
         "sensors": options.sensors,
         "protocols": names,
+        "p_boot_mean": (f"{options.p_boot_mean:g}",) if options.p_boot_mean < 1.0 else (),
     }
     words = ["rl-sim-env", "evaluate", *options.settings, "--task", options.task]
     words += ["--checkpoint", relative(path)]
@@ -177,6 +184,16 @@ def _command(
     for name, values in sizes.items():
         words += [f"--{name}", *map(str, values)] if values else []
     return shlex.join([*words, "--quick"] if options.quick else words)
+
+
+def check_evaluation(options: EvaluateOptions) -> None:
+    """Refuse an evaluation that no policy could be given, before there is one.
+
+    Raises:
+        UserError: A setting, a value or a level is none that the task's evaluation has.
+    """
+    cfg = _sizes(options, "cpu")
+    _require_levels(_configure(options, cfg, "cpu", None).cfg, cfg.levels)
 
 
 def _of_a_quick_try(cfg: EvaluationCfg, names: Sequence[str]) -> str:
@@ -320,6 +337,7 @@ def _run(
     vec_env: AmpVaeVecEnv,
     policy: InferencePolicy,
     cfg: EvaluationCfg,
+    p_boot: float,
 ) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
     expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
@@ -334,7 +352,11 @@ def _run(
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
         arena = Arena(
-            vec_env, policy, on_step=lambda _: progress.advance(bar), sensors=cfg.sensors[0]
+            vec_env,
+            policy,
+            p_boot,
+            on_step=lambda _: progress.advance(bar),
+            sensors=cfg.sensors[0],
         )
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")

@@ -73,6 +73,10 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     """How sensors are: ideal, as on hardware, or both; all is measured with the first, tracking and
     estimates with each. Default: as in training."""
 
+    p_boot_mean: float = 1.0
+    """Share of the policy's own estimates in what its actor reads: 1 estimates, 0 the truth, for
+    policies that were trained on it or as an upper bound, without sim_to_sim."""
+
     quick: Flag = False
     """A minute's try: one seed of a few robots, without load_limits and sim_to_sim unless they are
     named; its figures mean little."""
@@ -91,5 +95,9 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
             ):
                 given = " ".join(map(str, numbers))
                 raise UserError(f"--{name} {given}: give different whole numbers from 0")
+        if not 0.0 <= self.p_boot_mean <= 1.0:
+            raise UserError(
+                f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
+            )
         if len({*self.sensors}) < len(self.sensors):
             raise UserError(f"--sensors {' '.join(self.sensors)}: name each only once")

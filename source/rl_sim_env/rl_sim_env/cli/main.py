@@ -83,6 +83,12 @@ COMMANDS: dict[str, Command] = {
         options="compare:CompareOptions",
         example="compare policies/grq20_v2d3/report logs/rsl_rl/grq20_v2d3_amp_vae/report",
     ),
+    "sweep": Command(
+        purpose="train and compare several settings with several seeds",
+        module="sweep",
+        options="sweep_options:SweepOptions",
+        example="sweep sweeps/baselines.yaml --dry_run",
+    ),
     "curves": Command(
         purpose="draw the training curves of a run",
         module="curves",

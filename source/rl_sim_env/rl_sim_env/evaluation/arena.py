@@ -132,6 +132,7 @@ class Arena(Evaluator):
     Args:
         vec_env: The environment, configured by :func:`arena_env_cfg`.
         policy: The policy; it acts without exploration noise.
+        p_boot: What it is fed where a rollout does not say: 1 its own estimates, 0 the truth.
         on_step: Called with each step once it is done.
         sensors: How sensors are where a scenario does not say; None: as the environment has them.
 
@@ -146,11 +147,13 @@ class Arena(Evaluator):
         self,
         vec_env: AmpVaeVecEnv,
         policy: InferencePolicy,
+        p_boot: float = 1.0,
         on_step: Callable[[EvaluationStep], None] | None = None,
         sensors: SensorModel | None = None,
     ) -> None:
         self.sensors: SensorModel = sensors or vec_env.cfg.sensors
-        super().__init__(vec_env, policy, on_step=on_step)
+        super().__init__(vec_env, policy, p_boot, on_step=on_step)
+        self._usual_p_boot = p_boot
         self._families = self.env.terrain_types.ids[: self.num_robots].clone()
         command = self.env.velocity_command
         if not isinstance(command, _ScenarioCommand):
@@ -166,7 +169,7 @@ class Arena(Evaluator):
         }
 
     def rollout(
-        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float = 1.0
+        self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float | None = None
     ) -> Iterator[EvaluationStep]:
         """Begin anew everywhere and run the policy.
 
@@ -177,7 +180,7 @@ class Arena(Evaluator):
             scenario: What is fixed.
             seconds: Simulated time [s].
             seed: Seed of all that is drawn.
-            p_boot: 1 feeds the policy its own estimates, 0 the truth.
+            p_boot: 1 feeds the policy its own estimates, 0 the truth; None: as the arena does.
 
         Yields:
             Each control step once it is done; what the caller changes before asking for the next
@@ -185,7 +188,7 @@ class Arena(Evaluator):
         """
         seed_rng(seed)
         self._apply(scenario)
-        self.p_boot = p_boot
+        self.p_boot = self._usual_p_boot if p_boot is None else p_boot
         self.reset()
         for _ in range(self.num_steps(seconds)):
             yield self.advance()

@@ -19,6 +19,10 @@ EDGE_DISTANCE = 0.03
 EDGE_HEIGHT = 0.03
 """Smallest height difference that is an edge [m]: less than the lowest step."""
 
+RISER_SLOPE = 1.0
+"""A foot that is pushed more sideways than this times upwards has met a riser: at 45 degrees and
+more, which no tread or slope of the ground does."""
+
 JITTER = 0.15
 """Random footholds are displaced by up to this in x and y [m]."""
 
@@ -63,6 +67,18 @@ def is_at_edge(height_map: HeightMap, xy: torch.Tensor) -> torch.Tensor:
     return around.amax(dim=-1) - around.amin(dim=-1) > EDGE_HEIGHT
 
 
+def is_pushed_aside(force: torch.Tensor) -> torch.Tensor:
+    """Whether the ground pushes feet more sideways than upwards, as the face of a step does.
+
+    Args:
+        force: Force between feet and ground, world frame, either way [N]. Shape (..., 3).
+
+    Returns:
+        Shape (...).
+    """
+    return force[..., :2].norm(dim=-1) > RISER_SLOPE * force[..., 2].abs()
+
+
 class FootholdMeter:
     """Where feet touch down, and where they would if they did so at random.
 
@@ -77,20 +93,26 @@ class FootholdMeter:
     def sample(self) -> dict[str, torch.Tensor]:
         """Sums of one control step over the feet that touched down, each of shape (num_robots,).
 
-        ``edges`` counts footholds at an edge, see :func:`is_at_edge`; ``variance`` adds up the
-        variance of the ground's height under the feet [m^2]; ``random_edges`` and
-        ``random_variance`` are the same for the footholds displaced at random by up to
-        :data:`JITTER`.
+        ``risers`` counts feet at an edge that are pushed aside, see :func:`is_at_edge` and
+        :func:`is_pushed_aside`: they strike it; ``edges`` counts the others at an edge: they stand
+        on it. ``variance`` adds up the variance of the ground's height under the feet [m^2];
+        ``random_edges``, all of those at an edge, and ``random_variance`` are the same for the
+        footholds displaced at random by up to :data:`JITTER`.
         """
         env = self._env
         landed = self._feet.observe().landed
         xy = foot_pos_w(env)[: env.num_robots, :, :2]
         random_xy = xy + JITTER * (2.0 * torch.rand_like(xy) - 1.0)
+        force = env.scene[env.cfg.feet_contact_sensor].data.force
+        strikes = is_pushed_aside(force[: env.num_robots, env.foot_contact_order])
         values = {"touchdowns": landed.sum(dim=-1)}
         for prefix, places in (("", xy), ("random_", random_xy)):
             at_edge = is_at_edge(env.height_map, places) & landed
             under = ground_around(env.height_map, places, env.index.foot_radius)
             variance = under.var(dim=-1, correction=0) * landed
+            if not prefix:
+                values["risers"] = (at_edge & strikes).sum(dim=-1)
+                at_edge = at_edge & ~strikes
             values[f"{prefix}edges"] = at_edge.sum(dim=-1)
             values[f"{prefix}variance"] = variance.sum(dim=-1)
         return values

@@ -118,14 +118,18 @@ def by_level(
 
 
 def rollout_grid(
-    arena: Arena, cfg: EvaluationCfg, *, p_boot: float = 1.0, sensors: SensorModel | None = None
+    arena: Arena,
+    cfg: EvaluationCfg,
+    *,
+    p_boot: float | None = None,
+    sensors: SensorModel | None = None,
 ) -> Iterator[GridStep]:
     """One rollout for each seed, robots spread evenly over the grid.
 
     Args:
         arena: Where to walk.
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
-        p_boot: 1 feeds the policy its own estimates, 0 the truth.
+        p_boot: 1 feeds the policy its own estimates, 0 the truth; None: as the arena does.
         sensors: How sensors are; None: as the arena has them.
     """
     axes = grid_axes(arena, cfg)

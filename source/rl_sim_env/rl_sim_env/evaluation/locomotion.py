@@ -89,7 +89,8 @@ FOOTHOLD_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
         lambda of, name=name, k=k: k * of[name] / of["touchdowns"],
     )
     for name, title, unit, k in (
-        ("edges", "at an edge", "%", 100.0),
+        ("edges", "on an edge", "%", 100.0),
+        ("risers", "against a riser", "%", 100.0),
         ("random_edges", "at an edge, random", "%", 100.0),
         ("variance", "height variance under the foot", "cm^2", 1e4),
         ("random_variance", "height variance, random", "cm^2", 1e4),
@@ -140,8 +141,9 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     method = (
         f"Touchdowns on stairs and obstacles; {_describe_rollout(arena)}. At an edge: the ground "
         f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
-        f"{100 * EDGE_HEIGHT:g} cm in height. Random: the same touchdowns displaced by up to "
-        f"{100 * JITTER:g} cm in x and y. The robot is blind."
+        f"{100 * EDGE_HEIGHT:g} cm in height. Of those, the ground pushes the foot more sideways "
+        "than upwards: against a riser; the others: on an edge. Random: the same touchdowns "
+        f"displaced by up to {100 * JITTER:g} cm in x and y, all at an edge. The robot is blind."
     )
     if not edgy:
         return Section(

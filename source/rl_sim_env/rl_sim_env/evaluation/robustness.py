@@ -85,7 +85,12 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         for number, step in enumerate(rollout, start=1):
             meter.add(step)
             alive = alive & ~step.fell
-            sums.add(place, falls=step.fell, seconds=torch.full_like(until_push, arena.step_dt))
+            sums.add(
+                place,
+                falls=step.fell,
+                walks=step.dones,
+                seconds=torch.full_like(until_push, arena.step_dt),
+            )
             if number % steps_per_second == 0:
                 curve.append(alive.float().mean())
             until_push = until_push - arena.step_dt
@@ -103,6 +108,8 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         values = (
             100.0 * of["survivors"] / of["robots"],
             1000.0 * of["falls"] / of["seconds"],
+            100.0 * (1.0 - of["falls"] / of["walks"]),
+            of["seconds"] / of["walks"].where(of["walks"] > 0.0, math.nan),
         )
         return Row(label=label, cells=tuple(figure(value, robots=robots) for value in values))
 
@@ -111,6 +118,8 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     columns = (
         Column(title="survivors", unit="%", decimals=1),
         Column(title="falls", unit="per 1000 s", decimals=2),
+        Column(title="walks without a fall", unit="%", decimals=1),
+        Column(title="length of a walk", unit="s", decimals=1),
     )
     duration = f"{cfg.survival_seconds:g} s"
     title = f"Survivors of {duration}"
@@ -124,13 +133,15 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{PUSH_PERIOD[1]:g} s by a sudden velocity change of up to {PUSH_SPEED:g} m/s in x "
             "and in y (world frame, uniform), loads as in training. A survivor has not fallen "
             "once; robots that leave their tile are put back into its middle, those that fall "
-            "begin anew and can add to the rate of falls."
+            "begin anew and can add to the rate of falls. A walk ends by either; the next one "
+            "begins in the middle of the tile, with robot and load drawn anew."
         ),
         tables=(
             Table(title=title, rows_title="terrain", columns=columns, rows=tuple(rows)),
             *by_level(
                 arena, cfg, title, columns, lambda label, level: row(label, **{LEVEL: level})
             ),
+            *_by_terrain_and_level(arena, cfg, title, sums),
             meter.table(),
         ),
         plots=(
@@ -150,6 +161,37 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             ),
         ),
     )
+
+
+def _by_terrain_and_level(
+    arena: Arena, cfg: EvaluationCfg, title: str, sums: GroupedSums
+) -> list[Table]:
+    """Share of survivors of each terrain by its level; none on a plane, which has no levels."""
+    names = arena.env.terrain_types.names
+    if len(names) == 1:
+        return []
+
+    def row(label: str, families: list[int]) -> Row:
+        at = [{TERRAIN: families, LEVEL: place} for place in range(len(cfg.levels))]
+        cells = (
+            figure(
+                100.0 * sums.total("survivors", **of) / sums.total("robots", **of),
+                robots=sums.robots(**of),
+            )
+            for of in at
+        )
+        return Row(label=label, cells=tuple(cells))
+
+    return [
+        Table(
+            title=f"{title} by terrain and level",
+            rows_title="terrain",
+            columns=tuple(
+                Column(title=f"level {level}", unit="%", decimals=1) for level in cfg.levels
+            ),
+            rows=tuple(row(*terrain) for terrain in report_terrains(names).items()),
+        )
+    ]
 
 
 def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:

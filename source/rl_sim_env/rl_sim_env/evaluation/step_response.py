@@ -20,9 +20,9 @@ BEFORE, AFTER = 2.0, 6.0
 COMMAND = (0.5, 0.0, 0.5)
 """Command during the step [m/s, m/s, rad/s]: a circle of 1 m radius, which stays on a tile."""
 
-STEPS = ((0.0, 1.0), (1.0, 0.0), (1.0 / 3.0, 1.0 / 2.0))
+STEPS = ((0.0, 1.0), (1.0, 0.0), (1.0 / 3.0, 1.0 / 2.0), (2.0 / 3.0, 1.0 / 3.0))
 """Loads before and after a step, as shares of the heaviest of training: all of it taken up, put
-down, and a part of it."""
+down, and parts of it."""
 
 TOLERANCE = 0.1
 """Settled is what stays this near to its final value, as a share of the step."""

@@ -108,7 +108,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     on_estimates: dict[SensorModel | None, GroupedSums] = {}
 
     def measure(sensors: SensorModel | None) -> list[Table]:
-        sums = on_estimates[sensors] = _rollout(arena, cfg, p_boot=1.0, sensors=sensors)
+        sums = on_estimates[sensors] = _rollout(arena, cfg, sensors=sensors)
         return [
             by_terrain("Tracking, mean over loads", sums),
             *by_level(
@@ -201,7 +201,11 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
 
 
 def _rollout(
-    arena: Arena, cfg: EvaluationCfg, *, p_boot: float, sensors: SensorModel | None = None
+    arena: Arena,
+    cfg: EvaluationCfg,
+    *,
+    p_boot: float | None = None,
+    sensors: SensorModel | None = None,
 ) -> GroupedSums:
     sums = GroupedSums(grid_axes(arena, cfg), arena.num_robots, arena.device)
     last_command = torch.zeros(arena.num_robots, 3, device=arena.device)

@@ -156,8 +156,8 @@ class ContextVaeCfg:
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of a network of one's own."""
 
-    targets: dict[str, EstimateCfg] = field(default_factory=velocity_mass_com)
-    """What is estimated, by name, in the order of an estimate."""
+    targets: dict[str, EstimateCfg | None] = field(default_factory=lambda: {**velocity_mass_com()})
+    """What is estimated, by name, in the order of an estimate; None leaves one out."""
 
     encoder_dims: Annotated[tuple[int, ...], COUNT, Length(2)] = (512, 256, 128)
     """Width of each encoder layer."""
@@ -250,7 +250,7 @@ class ContextVaeCfg:
             "mass_weight": ("mass", "weight"),
             "com_weight": ("com", "weight"),
         }
-        estimated = dict(self.targets)
+        estimated = {name: each for name, each in self.targets.items() if each is not None}
         for setting, (name, part) in short_for.items():
             value = getattr(self, setting)
             if value is None:

@@ -23,6 +23,7 @@ from mjlab.sim.sim import Simulation
 from mjlab.utils.nan_guard import NanGuard
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.hardware import available_cores
 from rl_sim_env.simulation.fields import (
     COMPILED_SHORTCUTS,
     CONSTANT_INPUT_FIELDS,
@@ -350,10 +351,8 @@ class NativeSimulation(Simulation):
 def _num_threads() -> int:
     text = os.environ.get(NUM_THREADS_VARIABLE)
     if text is None:
-        has_affinity = hasattr(os, "sched_getaffinity")
-        cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
-        return max(1, cores // processes_here)
+        return max(1, available_cores() // processes_here)
     if not text.isdecimal() or int(text) == 0:
         raise UserError(f"{NUM_THREADS_VARIABLE}={text!r}: expected a whole number from 1 up")
     return int(text)

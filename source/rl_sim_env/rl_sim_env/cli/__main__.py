@@ -1,0 +1,5 @@
+"""``python -m rl_sim_env.cli``: the program where it is not on the path."""
+
+from rl_sim_env.cli.main import main
+
+main()

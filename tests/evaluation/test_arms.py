@@ -1,0 +1,69 @@
+"""Arms side by side: intervals over training seeds, and which differences they bear out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from rl_sim_env.evaluation.arms import ArmComparison, interval, resampled_means
+from rl_sim_env.evaluation.report import Column, Figure, Report, Row, Section, Table
+
+
+def report(error: float, *, label: str = "all") -> Report:
+    table = Table(
+        title="Tracking",
+        rows_title="terrain",
+        columns=(Column(title="error", unit="m/s"), Column(title="falls", decimals=0)),
+        rows=tuple(
+            Row(label=row, cells=(Figure.over_seeds((value,), robots=1), None))
+            for row, value in (("flat", 2.0 * error), (label, error))
+        ),
+    )
+    section = Section(name="tracking", title="Tracking", method="", tables=(table, table))
+    return Report(facts={}, sections=(section,))
+
+
+def compared(**arms: tuple[float, ...]) -> ArmComparison:
+    reports = {
+        arm: {seed: report(error) for seed, error in enumerate(errors)}
+        for arm, errors in arms.items()
+    }
+    return ArmComparison(title="small", reports=reports, notes={})
+
+
+def test_the_interval_of_a_mean_is_that_of_all_ways_to_draw_its_seeds():
+    values = (0.1, 0.2, 0.4, 0.45, 0.5)
+    every = np.stack(np.meshgrid(*[values] * 5)).reshape(5, -1).mean(axis=0)
+    low, high = interval(resampled_means(values, np.random.default_rng(0)))
+    assert low == pytest.approx(np.quantile(every, 0.025), abs=0.01)
+    assert high == pytest.approx(np.quantile(every, 0.975), abs=0.01)
+
+
+def test_a_difference_is_marked_where_seeds_bear_it_out():
+    first, *rest = compared(
+        ours=(0.10, 0.11, 0.12), worse=(0.20, 0.21, 0.22), same=(0.09, 0.11, 0.13), one=(0.3,)
+    ).figures()
+    assert first.row == "flat" and not first.is_of_all and len(rest) == 1
+    (of_all,) = rest
+    assert of_all.text("ours") == "0.11 (0.10 to 0.12)"
+    assert of_all.text("worse") == "0.21 (0.20 to 0.22) \\*"
+    assert of_all.text("same") == "0.11 (0.09 to 0.13)"
+    assert of_all.text("one") == "0.30"
+    # A seed of one arm has nothing to do with the same number in another.
+    low, high = of_all.difference("same") or (0.0, 0.0)
+    assert high - low > 0.03
+
+
+def test_runs_are_told_apart_by_arm_and_seed_whatever_is_open_in_a_label(tmp_path):
+    open_end = report(3.0, label="all (or more: nothing harder was tried)")
+    reports = {"ours": {7: report(1.0), 9: open_end}}
+    comparison = ArmComparison(title="small", reports=reports, notes={"ours": "As\nit is."})
+    comparison.write(tmp_path)
+    figures = json.loads((tmp_path / "small.json").read_text())
+    assert [each["values"] for each in figures] == [{"7": 2.0, "9": 6.0}, {"7": 1.0, "9": 3.0}]
+    page = (tmp_path / "small.md").read_text()
+    assert "- ours: seeds 7, 9. As it is." in page
+    assert "| Tracking, all: error [m/s] | 2.00 (1.00 to 3.00) |" in page
+    assert (tmp_path / "small.png").read_bytes().startswith(b"\x89PNG")
