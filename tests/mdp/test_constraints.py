@@ -197,7 +197,7 @@ def test_a_limit_that_nothing_can_exceed_is_refused(name):
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_a_limit_that_is_always_violated_or_none_is_refused(value):
-    with pytest.raises(UserError, match="slip is .*; it must be above 0"):
+    with pytest.raises(UserError, match=r"slip is .*; it must be above 0"):
         Limits(slip=value)
 
 

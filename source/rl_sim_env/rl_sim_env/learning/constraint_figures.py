@@ -34,7 +34,8 @@ def violated_shares(scalars: Mapping[str, float]) -> dict[str, float]:
 
 def worst_violation(scalars: Mapping[str, float]) -> dict[str, float]:
     """Share of the constraint that is violated most, by the name that is logged; {} for none."""
-    return {WORST: share for share in [*violated_shares(scalars).values()][:1]}
+    shares = violated_shares(scalars)
+    return {WORST: max(shares.values())} if shares else {}
 
 
 class ConstraintWatch:
