@@ -17,11 +17,12 @@ from rl_sim_env.evaluation import robustness
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.grid import LOAD, grid_axes, grid_loads, rollout_grid
-from rl_sim_env.evaluation.locomotion import gait, violations
+from rl_sim_env.evaluation.locomotion import gait
 from rl_sim_env.evaluation.protocols import outside_protocol
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import load_limits
 from rl_sim_env.evaluation.tracking import tracking
+from rl_sim_env.evaluation.violations import violations
 from rl_sim_env.learning.run_files import write_run_files
 from rl_sim_env.mdp import events
 from rl_sim_env.robots import load_model

@@ -25,6 +25,7 @@ OF_THE_RUN = (
     "recorders",
     "events.motion.params.motion_paths",
     "robot.mjcf_path",
+    "robot.limits",
     "scene.entities.*.spec_fn",
     "*.debug_vis",
 )

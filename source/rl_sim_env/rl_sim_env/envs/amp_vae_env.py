@@ -20,6 +20,7 @@ from mjlab.sensor import ContactSensor
 
 from rl_sim_env.cuda_graphs import GraphedCallable, fork_join, overlapping
 from rl_sim_env.envs.config import AmpVaeEnvCfg
+from rl_sim_env.envs.constraint_monitor import ConstraintMonitor
 from rl_sim_env.envs.episode_meter import EpisodeMeter, Totals
 from rl_sim_env.envs.failure_dump import FailureDump
 from rl_sim_env.envs.managers import (
@@ -70,6 +71,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         default_leg_joint_pos: Default pose [rad]. Shape (num_envs, num_leg_joints).
         leg_drive: The actuators of the leg joints.
         leg_speed_limits: No-load speeds of leg joints [rad/s]. Shape (num_envs, num_leg_joints).
+        leg_effort_limits: Largest torques of leg joints [N m]. Shape (num_envs, num_leg_joints).
+        constraint_monitor: How close robots come to their limits.
         foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
         num_robots: Number of environments that count: all but the padding of fixed shapes.
         transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
@@ -144,6 +147,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.leg_drive = self._find_leg_drive()
         columns = [self.leg_drive.target_names.index(name) for name in self.cfg.robot.leg_joints]
         self.leg_speed_limits = self.leg_drive.velocity_limit_motor[:, columns]
+        self.leg_effort_limits = self.leg_drive.default_force_limit[:, columns]
         assert self.scene.terrain is not None, "the task needs ground"
         self.terrain_types = TerrainTypes(self.scene.terrain)
         self.height_map = HeightMap.from_model(
@@ -157,6 +161,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             device=self.device,
         )
         self._load_managers()
+        self.constraint_monitor = ConstraintMonitor(self)
         self._failures = FailureDump(self)
         self._episode_meter = EpisodeMeter()
         self._waited = torch.zeros((), dtype=torch.long, device=self.device)
@@ -210,7 +215,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             Observations, rewards, terminated, time-outs, extras. Extras hold ``terminal_obs``: the
             groups of ``cfg.terminal_groups`` in the state s_{t+1}, before resets and pushes,
             ``state_is_valid``: whose state that is no wreck of the physics, and ``style_scale``:
-            the factor of the style reward, shape (num_envs,) each.
+            the factor of the style reward, shape (num_envs,) each; and ``margins``, how far the
+            step is beyond each limit; see :class:`ConstraintMonitor`.
         """
         self._sim_step_counter += self.cfg.decimation
         if (
@@ -255,6 +261,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def _advance_physics(self, action: torch.Tensor) -> None:
         """Act, and let the physics steps of a control step pass: s_t becomes s_{t+1}."""
         self.action_manager.process_action(action)
+        self.constraint_monitor.begin_step()
         self._write_controls()
         for remaining in reversed(range(self.cfg.decimation)):
             self.sim.step()
@@ -322,6 +329,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     def _update_sensors(self) -> None:
         self.scene.update(dt=self.physics_dt)
+        self.constraint_monitor.after_physics_step()
         self.metrics_manager.compute_substep()
 
     def _read_contacts(self) -> None:
@@ -401,6 +409,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         ):
             manager.reset(env_ids)
         self.episode_length_buf[env_ids] = 0
+        self.constraint_monitor.reset(env_ids)
 
     def _write_first_controls(self) -> None:
         """Let the drives of the robots just reset hold their pose.
@@ -415,6 +424,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def _report_transition(self, state_is_valid: torch.Tensor) -> None:
         # A broken state must not reach the networks; its environment starts anew in this step.
         self.extras["state_is_valid"] = state_is_valid
+        self.extras["margins"] = self.constraint_monitor.judge(state_is_valid)
         self.extras["terminal_obs"] = {
             group: torch.where(
                 state_is_valid[:, None], self.observation_manager.compute_group(group), 0.0
@@ -456,6 +466,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
         totals |= self.reward_manager.read_faults() | self.observation_manager.read_faults()
+        totals |= self.constraint_monitor.read_log()
         if self._reset_capacity is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()

@@ -186,6 +186,7 @@ def _parts(env: AmpVaeEnv) -> dict[str, Any]:
         "observations": env.observation_manager.state_dict(),
         "rewards": env.reward_manager.state_dict(),
         "curricula": env.curriculum_manager.state_dict(),
+        "constraints": env.constraint_monitor.state_dict(),
         "terms": {
             f"{path}.{name}": _of_term(cfg.func) for path, name, cfg in _configured_terms(env)
         },

@@ -49,6 +49,10 @@ class EvaluationStep:
     yaw_rate: torch.Tensor
     """Yaw rate that the step led to, base frame [rad/s]. Shape (num_robots,)."""
 
+    margins: torch.Tensor
+    """How far the step was beyond each limit; see
+    :class:`~rl_sim_env.envs.constraint_monitor.ConstraintMonitor`. Shape (num_robots, columns)."""
+
     dones: torch.Tensor
     """Whose episode ended in the step. Shape (num_robots,), bool."""
 
@@ -159,6 +163,7 @@ class Evaluator:
             std=self.std,
             velocity=extras["base_lin_vel"][:, :2],
             yaw_rate=extras["base_ang_vel"][:, 2],
+            margins=extras["margins"],
             dones=done,
             time_outs=extras["time_outs"],
         )

@@ -1,4 +1,4 @@
-"""How the robot moves: what it asks of its drives, where it steps, and what walking costs."""
+"""How the robot moves: where it steps, and what walking costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
-from rl_sim_env.evaluation.constraints import AT_LIMIT, ConstraintMeter
 from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
 from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
 from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, report_terrains
@@ -68,21 +67,6 @@ GAIT_FIGURES: tuple[tuple[Column, Figures], ...] = (
 """What a gait is described by, and how it follows from the sums of a :class:`GaitMeter`."""
 
 
-VIOLATION_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
-    (
-        Column(title=title, unit="% of steps", decimals=2),
-        lambda of, name=name: 100.0 * of[name] / of["steps"],
-    )
-    for name, title in (
-        ("torque", "torque at its limit"),
-        ("velocity", "joint velocity beyond its limit"),
-        ("position", "joint position beyond its limit"),
-        ("legs", "thigh or calf contact"),
-        ("body", "trunk or load contact"),
-    )
-)
-"""Constraints, and how their violation follows from the sums of a :class:`ConstraintMeter`."""
-
 FOOTHOLD_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
     (
         Column(title=title, unit=unit, decimals=1),
@@ -99,36 +83,6 @@ FOOTHOLD_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
 """What footholds are judged by, and how it follows from the sums of a :class:`FootholdMeter`."""
 
 
-def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
-    """How often limits of the robot are exceeded, without load and with the heaviest of training.
-
-    After the constraints of CaT (Chane-Sane et al., IROS 2024).
-
-    Args:
-        arena: Where to walk.
-        cfg: Its ``seconds`` and ``levels`` count.
-    """
-    meter = ConstraintMeter(arena.env)
-    sums = _rollout(arena, cfg, lambda step: meter.sample())
-    rows = [
-        _row(sums, VIOLATION_FIGURES, f"{label}, {load:.3g} kg", **{TERRAIN: families, LOAD: place})
-        for label, families in report_terrains(arena.env.terrain_types.names).items()
-        for place, load in enumerate(_loads(arena))
-    ]
-    return Section(
-        name="violations",
-        title="Constraint violations",
-        method=(
-            "Share of control steps in which any leg joint or part exceeds its limit; "
-            f"{_describe_rollout(arena)}. Torque: at least {100 * AT_LIMIT:g} % of what the drive "
-            "can give at the joint's speed. Trunk and load contact end an episode. Judged once in "
-            "each control step, at its end: what lasts for a part of it is met in that share of "
-            "the steps."
-        ),
-        tables=(_table("Violations", "terrain, load", VIOLATION_FIGURES, rows),),
-    )
-
-
 def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     """Where feet touch down on stairs and obstacles, beside where they would at random.
 
@@ -139,7 +93,7 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     terrains = report_terrains(arena.env.terrain_types.names)
     edgy = {label: families for label, families in terrains.items() if label in EDGY_TERRAINS}
     method = (
-        f"Touchdowns on stairs and obstacles; {_describe_rollout(arena)}. At an edge: the ground "
+        f"Touchdowns on stairs and obstacles; {describe_rollout(arena)}. At an edge: the ground "
         f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
         f"{100 * EDGE_HEIGHT:g} cm in height. Of those, the ground pushes the foot more sideways "
         "than upwards: against a riser; the others: on an edge. Random: the same touchdowns "
@@ -176,7 +130,7 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
     sums = _rollout(arena, cfg, lambda step: meter.sample(step.command))
     names = arena.env.terrain_types.names
     flat = {TERRAIN: names.index(PLANE_FAMILY)}
-    loads = _loads(arena)
+    loads = end_loads(arena)
     by_load = {
         load: [
             _row(sums, GAIT_FIGURES, f"{load:.3g} kg, {speed}", **at_load, **{SPEED: fastness})
@@ -196,7 +150,7 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
         name="gait",
         title="Gait and energy",
         method=(
-            f"While told to move; {_describe_rollout(arena)}. Cost of transport: the sum of "
+            f"While told to move; {describe_rollout(arena)}. Cost of transport: the sum of "
             "|torque x speed| of the leg joints over the weight of robot and load times the "
             "distance; positive work leaves out what joints absorb. Duty factor: share of time in "
             "which a foot carries. Foot clearance: highest gap to the ground in a swing. "
@@ -223,15 +177,42 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
 
 
-def _loads(arena: Arena) -> tuple[float, ...]:
+def end_loads(arena: Arena) -> tuple[float, ...]:
     """Without load, and with the heaviest of training [kg]."""
     heaviest = arena.env.cfg.robot.max_load
     return (0.0, heaviest) if heaviest else (0.0,)
 
 
-def _describe_rollout(arena: Arena) -> str:
-    loads = " and ".join(f"{load:g}" for load in _loads(arena))
+def describe_rollout(arena: Arena) -> str:
+    """What robots are told and carry, in words."""
+    loads = " and ".join(f"{load:g}" for load in end_loads(arena))
     return f"{DRAWN_COMMANDS}, loads of {loads} kg"
+
+
+def spread_walks(
+    arena: Arena, cfg: EvaluationCfg, families: Sequence[int] | None = None
+) -> tuple[dict[str, torch.Tensor], Scenario]:
+    """Spread robots over terrains, loads and levels.
+
+    Args:
+        arena: Where to walk.
+        cfg: Its ``levels`` count.
+        families: Terrains; None for all.
+
+    Returns:
+        Index of each robot's terrain and load, shape (num_robots,), and what is fixed.
+    """
+    families = families or range(len(arena.env.terrain_types.names))
+    loads = end_loads(arena)
+    axes = {TERRAIN: len(families), LOAD: len(loads), LEVEL: len(cfg.levels)}
+    at = spread_evenly(arena.num_robots, axes, arena.device)
+    at[TERRAIN] = torch.tensor(families, device=arena.device)[at[TERRAIN]]
+    scenario = Scenario(
+        family=at[TERRAIN],
+        row=torch.tensor(cfg.levels, device=arena.device)[at.pop(LEVEL)],
+        load=torch.tensor(loads, device=arena.device)[at[LOAD]],
+    )
+    return at, scenario
 
 
 def _rollout(
@@ -241,23 +222,13 @@ def _rollout(
     families: Sequence[int] | None = None,
 ) -> GroupedSums:
     """Let robots walk with and without load on some terrains, or all, and add up what is seen."""
-    num_families = len(arena.env.terrain_types.names)
-    families = families or range(num_families)
-    loads = _loads(arena)
-    axes = {TERRAIN: len(families), LOAD: len(loads), LEVEL: len(cfg.levels)}
-    at = spread_evenly(arena.num_robots, axes, arena.device)
-    at[TERRAIN] = torch.tensor(families, device=arena.device)[at[TERRAIN]]
-    scenario = Scenario(
-        family=at[TERRAIN],
-        row=torch.tensor(cfg.levels, device=arena.device)[at.pop(LEVEL)],
-        load=torch.tensor(loads, device=arena.device)[at[LOAD]],
-    )
+    at, scenario = spread_walks(arena, cfg, families)
     speeds = torch.tensor(COMMANDED_SPEEDS, device=arena.device)
     sums = GroupedSums(
         {
             SEED: len(cfg.seeds),
-            TERRAIN: num_families,
-            LOAD: len(loads),
+            TERRAIN: len(arena.env.terrain_types.names),
+            LOAD: len(end_loads(arena)),
             SPEED: len(SPEED_NAMES),
         },
         arena.num_robots,

@@ -11,7 +11,7 @@ from rl_sim_env.evaluation import step_response
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
 from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.grid import grid_loads
-from rl_sim_env.evaluation.locomotion import footholds, gait, violations
+from rl_sim_env.evaluation.locomotion import footholds, gait
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import (
     LOAD_ROLLOUT,
@@ -22,6 +22,7 @@ from rl_sim_env.evaluation.robustness import (
 )
 from rl_sim_env.evaluation.sim_to_sim_section import sim_to_sim
 from rl_sim_env.evaluation.tracking import tracking
+from rl_sim_env.evaluation.violations import violations
 
 
 @dataclass(frozen=True, kw_only=True)

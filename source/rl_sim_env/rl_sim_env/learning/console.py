@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rl_sim_env.learning.constraint_figures import violated_shares
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.reward_faults import reward_faults
 
@@ -183,6 +184,9 @@ def _status_lines(summary: IterationSummary) -> list[str]:
         f"learn {scalars.get('Perf/learning_time', 0.0):.2f} s  "
         f"learning rate {scalars.get('Loss/learning_rate', 0.0):.1e}",
     ]
+    worst = next(iter(violated_shares(scalars).items()), None)
+    if worst is not None:
+        lines.append(f"most violated constraint: {worst[0]}, {worst[1]:.2%} of the robot-steps")
     if faults := reward_faults(scalars):
         terms = ", ".join(f"{name} {share:.2%}" for name, share in faults.items())
         lines.append(f"rewards not finite or absurd: {terms}")

@@ -19,6 +19,7 @@ from torch.utils.tensorboard.summary import scalar
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.console import IterationSummary, TrainingConsole
+from rl_sim_env.learning.constraint_figures import ConstraintWatch, worst_violation
 
 _FILE_VERSION = "brain.Event:2"
 """What TensorBoard's files begin with."""
@@ -144,6 +145,7 @@ class RunLog:
         self._console = console
         self._writers = tuple(writers)
         self._failed: set[ScalarWriter] = set()
+        self._constraints = ConstraintWatch()
 
     def __enter__(self) -> RunLog:
         if self._console is not None:
@@ -164,8 +166,11 @@ class RunLog:
 
     def record(self, summary: IterationSummary, iteration: int) -> None:
         """Show and keep the figures of one iteration."""
+        scalars = {**summary.scalars, **worst_violation(summary.scalars)}
         for writer in self._writers:
-            self._try(writer, partial(writer.write, summary.scalars, iteration))
+            self._try(writer, partial(writer.write, scalars, iteration))
+        for line in self._constraints.news(scalars):
+            self.say(line)
         if self._console is not None:
             with contextlib.suppress(OSError):
                 self._console.show(summary)

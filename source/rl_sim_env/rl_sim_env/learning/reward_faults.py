@@ -1,4 +1,4 @@
-"""Rewards and observations that were not finite or absurdly large: who is told, and when."""
+"""Rewards, observations and constraints that were not finite or absurd: who is told, and when."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ was at fault: not finite, or absurdly large. The term's name follows."""
 
 OBSERVATION_FAULTS = "Observation_Faults/"
 """Begins the names for terms of observations, which are ``group.term``."""
+
+CONSTRAINT_FAULTS = "Constraint_Faults/"
+"""Begins the names for the measures of constraints, where they are not a number."""
 
 _MAX_SHARE = 0.01
 """Share of an iteration's robot-steps in which a term may be at fault before training stops."""
@@ -61,12 +64,18 @@ class RewardFaultWatch:
         Args:
             scalars: What was logged of an iteration.
         """
-        new = {name: of for name, of in reward_faults(scalars).items() if name not in self._told}
+        happened = {
+            f"{REWARD_FAULTS}{name}": _what_happened(name, share)
+            for name, share in reward_faults(scalars).items()
+        } | {
+            f"{CONSTRAINT_FAULTS}{name}": _without_measure(name, share)
+            for name, share in _faults(scalars, CONSTRAINT_FAULTS).items()
+        }
+        new = {curve: what for curve, what in happened.items() if curve not in self._told}
         self._told.update(new)
         return [
-            f"warning: {_what_happened(name, share)}. This warning appears once; "
-            f"{REWARD_FAULTS}{name} is the curve"
-            for name, share in new.items()
+            f"warning: {what}. This warning appears once; {curve} is the curve"
+            for curve, what in new.items()
         ]
 
     @staticmethod
@@ -90,7 +99,17 @@ class RewardFaultWatch:
                     f"{'; '.join(observation_faults(scalars))}; look in the functions of "
                     "these terms, and at masses, gains and actions that they show"
                 )
+        for name, share in _faults(scalars, CONSTRAINT_FAULTS).items():
+            if share > max(_MAX_SHARE, _MAX_COUNT / robot_steps):
+                return f"{_without_measure(name, share)}; look in its measure"
         return None
+
+
+def _without_measure(name: str, share: float) -> str:
+    return (
+        f"constraint '{name}' was not a number in {share:.2%} of the robot-steps of this "
+        "iteration, and counted as kept there"
+    )
 
 
 def _what_happened(name: str, share: float) -> str:

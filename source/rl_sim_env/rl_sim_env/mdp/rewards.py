@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE
+from rl_sim_env.mdp import constraints
 from rl_sim_env.mdp import observations as obs
 
 if TYPE_CHECKING:
@@ -93,30 +94,25 @@ def feet_air_time(env: AmpVaeEnv, *, threshold: Annotated[float, NOT_NEGATIVE]) 
 
 def undesired_contacts(env: AmpVaeEnv, *, sensor_name: str, force_threshold: Force) -> torch.Tensor:
     """Number of watched bodies that press on something with more than ``force_threshold`` [N]."""
-    force = env.scene[sensor_name].data.force.norm(dim=-1)
+    force = constraints.contact_force(env, sensor_name)
     return (force > force_threshold).float().sum(dim=-1)
 
 
 def joint_pos_limits(env: AmpVaeEnv) -> torch.Tensor:
     """How far leg joints are beyond their soft limits, summed [rad]."""
-    position = obs.joint_pos(env)
-    limits = env.robot.data.soft_joint_pos_limits[:, env.index.leg_joints]
-    low, high = limits.unbind(dim=-1)
-    return ((low - position).clamp(min=0.0) + (position - high).clamp(min=0.0)).sum(dim=-1)
+    robot = env.cfg.robot
+    factor = robot.soft_joint_limit_factor / robot.limits.position
+    return constraints.excess(env, "position", factor=factor)
 
 
 def joint_vel_limits(env: AmpVaeEnv, *, share: Annotated[float, POSITIVE]) -> torch.Tensor:
     """How much faster leg joints are than a share of their no-load speed, summed [rad/s]."""
-    limit = share * env.leg_speed_limits
-    return (obs.joint_vel(env).abs() - limit).clamp(min=0.0).sum(dim=-1)
+    return constraints.excess(env, "speed", factor=share / env.cfg.robot.limits.speed)
 
 
 def feet_slide(env: AmpVaeEnv, *, force_threshold: Force) -> torch.Tensor:
     """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N]."""
-    force = env.scene[env.cfg.feet_contact_sensor].data.force[:, env.foot_contact_order]
-    carries = force.norm(dim=-1) > force_threshold
-    speed = obs.foot_lin_vel_w(env)[..., :2].norm(dim=-1)
-    return (speed * carries).sum(dim=-1)
+    return constraints.foot_slip(env, carrying_force=force_threshold).sum(dim=-1)
 
 
 def foot_clearance(env: AmpVaeEnv, *, target: Annotated[float, POSITIVE]) -> torch.Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE
+from rl_sim_env.mdp.constraints import contact_force
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -16,8 +17,7 @@ def illegal_contact(
     env: AmpVaeEnv, *, sensor_name: str, force_threshold: Annotated[float, NOT_NEGATIVE]
 ) -> torch.Tensor:
     """A watched part bears more than ``force_threshold`` [N] of contact. Shape (num_envs,)."""
-    force = env.scene[sensor_name].data.force
-    return (force.norm(dim=-1) > force_threshold).any(dim=-1)
+    return (contact_force(env, sensor_name) > force_threshold).any(dim=-1)
 
 
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:

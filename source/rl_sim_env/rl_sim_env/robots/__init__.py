@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rl_sim_env.robots.limits import Limits
 from rl_sim_env.robots.robot import Boom, BoomMode, Drive, Leg, Payload, Robot, TrunkBox
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ __all__ = [
     "BoomMode",
     "Drive",
     "Leg",
+    "Limits",
     "Payload",
     "Robot",
     "RobotIndex",

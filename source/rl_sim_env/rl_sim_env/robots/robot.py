@@ -7,13 +7,14 @@ or the size of its motors.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.robots.limits import Limits
 
 Side = Literal["left", "right"]
 End = Literal["front", "rear"]
@@ -260,6 +261,9 @@ class Robot:
 
     foot_friction: float = 1.0
     """Sliding friction of the feet where nothing randomises it; > 0."""
+
+    limits: Limits = field(default_factory=Limits)
+    """What it should not do: rewards, costs and the report judge by it."""
 
     def __post_init__(self) -> None:
         where = f"robot {self.name}"

@@ -30,6 +30,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.mdp import curriculums, observations, rewards, terminations
 from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
+from rl_sim_env.mdp.constraints import BODY_CONTACT, LEG_CONTACT
 from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot, entity_cfg
@@ -70,8 +71,6 @@ SCAN_SIZE = (1.6, 1.0)
 SCAN_RESOLUTION = 0.1
 
 FEET_CONTACT = "feet_contact"
-LEG_CONTACT = "leg_contact"
-BODY_CONTACT = "body_contact"
 
 
 def _noise(amplitude: float) -> Unoise:
@@ -209,7 +208,7 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
         "undesired_contacts": RewardTerm(
             func=rewards.undesired_contacts,
             weight=-0.1,
-            params={"sensor_name": LEG_CONTACT, "force_threshold": 1.0},
+            params={"sensor_name": LEG_CONTACT, "force_threshold": walking.robot.limits.contact},
         ),
         "feet_slide": RewardTerm(
             func=rewards.feet_slide,
@@ -240,12 +239,12 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
     return terms
 
 
-def _terminations(rough: bool, play: bool) -> dict[str, TerminationTerm]:
+def _terminations(robot: Robot, rough: bool, play: bool) -> dict[str, TerminationTerm]:
     terms = {
         "time_out": TerminationTerm(func=mjlab_mdp.time_out, time_out=True),
         "body_contact": TerminationTerm(
             func=terminations.illegal_contact,
-            params={"sensor_name": BODY_CONTACT, "force_threshold": 1.0},
+            params={"sensor_name": BODY_CONTACT, "force_threshold": robot.limits.contact},
         ),
         "bad_orientation": TerminationTerm(
             func=mjlab_mdp.bad_orientation, params={"limit_angle": FALL_ANGLE}
@@ -350,7 +349,7 @@ def walking_env_cfg(
         commands={"velocity": _commands(rough)},
         rewards=_rewards(walking, rough),
         events=walking_events(walking, rough=rough, play=play),
-        terminations=_terminations(rough, play),
+        terminations=_terminations(robot, rough, play),
         curriculum={} if play else _curriculum(rough),
         hardware_sensors=HardwareSensorsCfg.for_drives(
             fmean(drive.effort_limit for drive in robot.drives.values())
