@@ -105,7 +105,7 @@ def print_record(title: str, record: Figures) -> None:
         table.add_row(label, *(_text(figures.get(label)) for figures in cases.values()))
     facts = record["hardware"]
     print(f"{facts.get('gpu', facts['cpu'])}, commit {record['commit']}, {record['date']}")
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _flatten(figures: Figures) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
 from small_policy import save
-from soak import times
+from soak import soak_seed, times
 
 ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}
 
@@ -229,7 +229,7 @@ def test_file_without_our_metadata_is_told_in_one_line(exported, tmp_path, prope
 
 
 def test_damaged_file_is_refused_or_harmless(exported, tmp_path):
-    path, rng = tmp_path / "damaged.onnx", np.random.default_rng(0)
+    path, rng = tmp_path / "damaged.onnx", np.random.default_rng(soak_seed())
     content = (exported / POLICY_FILE).read_bytes()
     expected = DeployedPolicy(exported / POLICY_FILE)
     targets = expected.step(a_reading()).joint_targets

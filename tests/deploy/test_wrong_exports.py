@@ -20,7 +20,7 @@ from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.inference_policy import OnnxInferencePolicy, exported_targets
-from soak import times
+from soak import soak_seed, times
 
 READING = SensorReading(
     base_ang_vel=np.zeros(3),
@@ -60,7 +60,7 @@ def plain_json(value: object) -> str:
 def test_wrong_metadata_are_refused_in_one_line(exported, tmp_path):
     model, path = onnx.load(exported / POLICY_FILE), tmp_path / POLICY_FILE
     metadata = json.loads(facts_of(model)[METADATA_KEY])
-    for what, changed in wrong_facts(metadata, 150, seed=0):
+    for what, changed in wrong_facts(metadata, 150, seed=soak_seed()):
         save(model, {METADATA_KEY: plain_json(changed)}, path)
         with refused_or_works(what):
             try:
@@ -73,7 +73,7 @@ def test_wrong_metadata_are_refused_in_one_line(exported, tmp_path):
 
 def wrong_graphs(good: onnx.ModelProto, count: int) -> Iterator[tuple[str, onnx.ModelProto]]:
     """What was changed, and the model with one of its ports or tensors changed."""
-    rng = random.Random(0)
+    rng = random.Random(soak_seed())
     for _ in range(count):
         model = onnx.ModelProto()
         model.CopyFrom(good)

@@ -23,7 +23,7 @@ from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.random_state import random_state, restore_random_state
-from soak import times
+from soak import soak_seed, times
 
 
 def make_checkpoint(iteration: int = 3) -> Checkpoint:
@@ -137,7 +137,7 @@ def test_a_truncated_checkpoint_is_called_so(tmp_path: Path, kept: float) -> Non
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "of before"])
 def test_a_damaged_checkpoint_is_refused_or_harmless(tmp_path: Path, sealed: bool) -> None:
-    path, rng = tmp_path / "model_3.pt", random.Random(0)
+    path, rng = tmp_path / "model_3.pt", random.Random(soak_seed())
     make_checkpoint().save(path)
     if not sealed:
         torch.save(torch.load(path), path)

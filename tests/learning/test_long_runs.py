@@ -16,7 +16,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.runner import AmpVaeRunner
-from soak import times
+from soak import soak_seed, times
 
 ENDLESS = 10**6
 
@@ -38,7 +38,7 @@ def go_on(log_dir: Path, saved: Connection) -> None:
 
 
 def test_a_run_that_is_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
-    draw, killed, last = random.Random(0), tmp_path / "killed", -1
+    draw, killed, last = random.Random(soak_seed()), tmp_path / "killed", -1
     for _ in range(times(3)):
         here, there = multiprocessing.Pipe(duplex=False)
         training = multiprocessing.get_context("fork").Process(target=go_on, args=(killed, there))

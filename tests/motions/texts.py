@@ -20,10 +20,16 @@ def leg_major(values: np.ndarray, order) -> np.ndarray:
 
 
 def write_amp_text(
-    path: Path, clip: MotionClip, order: Sequence[str] = PYBULLET_LEG_ORDER, **changes
+    path: Path,
+    clip: MotionClip,
+    order: Sequence[str] = PYBULLET_LEG_ORDER,
+    *,
+    foot_order: Sequence[str] | None = None,
+    **changes,
 ) -> Path:
     """The 61 columns of AMP_for_hardware."""
-    feet = clip.foot_pos[:, [LEG_NAMES.index(leg) for leg in order]].reshape(-1, 12)
+    of_feet = foot_order or order
+    feet = clip.foot_pos[:, [LEG_NAMES.index(leg) for leg in of_feet]].reshape(-1, 12)
     rows = np.concatenate(
         [
             clip.root_pos,

@@ -13,7 +13,7 @@ from fuzzing import refused_or_works
 from rl_sim_env.robots import load_model
 from rl_sim_env.robots.discovery import discover
 from rl_sim_env.tasks import find_robot
-from soak import times
+from soak import soak_seed, times
 
 ROBOT = find_robot("grq20_v2d3")
 
@@ -48,7 +48,7 @@ def wrong_models(count: int, *, seed: int) -> Iterator[tuple[str, str]]:
 def test_a_wrong_model_is_refused_in_one_line(tmp_path):
     path = tmp_path / "robot.xml"
     robot = ROBOT.with_model(path)
-    for what, text in wrong_models(times(120), seed=0):
+    for what, text in wrong_models(times(120), seed=soak_seed()):
         path.write_text(text)
         with refused_or_works(f"check: {what}"):
             discover(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -85,3 +87,17 @@ def test_viewer_shows_clips_and_obeys_the_choice(clip_player, server):
     assert clip_player.index == 1
     assert viewer._choice.value == clip_player.clip.name
     assert clip_player.clip.source in viewer._facts.content
+
+
+def test_clips_of_one_name_are_told_apart_and_what_they_say_is_text(clip_player, server):
+    clip = replace(clip_player.clips[0], licence="<script>all rights</script>")
+    clip_player.clips[:] = [clip_player.clips[1], clip, clip]
+    viewer = ClipViewer(clip_player, server)
+    viewer.request_action("CUSTOM", 2)
+    viewer.run(num_steps=2, catch_sigint=False)
+    assert viewer._choice.options == (
+        clip_player.clips[0].name,
+        *(f"{clip.name} ({k})" for k in (1, 2)),
+    )
+    assert viewer._choice.value == f"{clip.name} (2)"
+    assert "<script>" not in viewer._facts.content

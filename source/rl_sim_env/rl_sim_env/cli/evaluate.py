@@ -383,4 +383,4 @@ def _print_summary(report: Report) -> None:
                 for figure, column in zip(row.cells, table.columns, strict=True)
             ]
             summary.add_row(section.title, row.label, ", ".join(figures[:SUMMARY_FIGURES]))
-    Console().print(summary)
+    Console(markup=False).print(summary)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rl_sim_env.cli.options import Unset
 from rl_sim_env.cli.program import run_program
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions.formats import PYBULLET_LEG_ORDER, MotionFormat
 from rl_sim_env.robots import Robot
 from rl_sim_env.tasks import find_robot
@@ -81,7 +81,7 @@ class Inspect(RobotOptions):
         from rl_sim_env.motions.library import load_clips
 
         clips = load_clips(self.clips or None, self.find_robot())
-        Console().print(clip_table(clips))
+        Console(markup=False).print(clip_table(clips))
         if self.diagram is not None:
             draw_footfalls(clips, self.diagram)
             print(f"foot-falls drawn in {self.diagram}")
@@ -110,17 +110,32 @@ class Import(RobotOptions):
     leg_order: str = ",".join(PYBULLET_LEG_ORDER)
     """Order of the legs in the columns of the text formats."""
 
+    foot_order: Unset[str] = None
+    """Order of the legs in the foot columns of amp-for-hardware; default: that of the joints."""
+
     def run(self) -> None:
-        """Read, retarget, write and print what came out."""
+        """Read, retarget, write and print what came out.
+
+        Raises:
+            UserError: The file is malformed, or what it says cannot be.
+        """
         from rl_sim_env.motions.inspect import clip_table
         from rl_sim_env.motions.kinematics import LegKinematics
+        from rl_sim_env.motions.plausibility import LARGEST_MISS, require_possible
         from rl_sim_env.motions.retarget import retarget
 
         clip, missed = retarget(
             self._read(), LegKinematics.from_robot(self.find_robot()), licence=self.licence
         )
+        with found_in(f"motion file {self.file}"):
+            require_possible(clip)
+            if missed > LARGEST_MISS:
+                raise UserError(
+                    f"a foot is {missed:.2f} m out of the reach of robot {self.robot}; look at the "
+                    "order of legs and joints, and which robot was recorded"
+                )
         clip.save(self.output)
-        Console().print(clip_table([clip]))
+        Console(markup=False).print(clip_table([clip]))
         print(f"worst foot target {1000.0 * missed:.0f} mm out of reach")
 
     def _read(self) -> Recording:
@@ -132,7 +147,8 @@ class Import(RobotOptions):
 
         leg_order = self.leg_order.split(",")
         if self.format == "amp-for-hardware":
-            return read_amp_for_hardware(self.file, self._source_robot(), leg_order)
+            foot_order = None if self.foot_order is None else self.foot_order.split(",")
+            return read_amp_for_hardware(self.file, self._source_robot(), leg_order, foot_order)
         if self.format == "motion-imitation":
             return read_motion_imitation(self.file, self._source_robot("laikago"), leg_order)
         return read_grq20_npz(self.file, self._source_robot().legs)
@@ -185,7 +201,7 @@ class Replay(RobotOptions):
                 f"{report.velocity_rmse:.3f}",
                 f"{report.torque_peak:.0f}",
             )
-        Console().print(table)
+        Console(markup=False).print(table)
         fallen = [report.name for report in reports if report.fell]
         if fallen:
             raise UserError(

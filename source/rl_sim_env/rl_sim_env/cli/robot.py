@@ -130,7 +130,7 @@ class Check:
                     f"--pose: {joint} at {angle:g} rad is outside its range, {low:g} to {high:g}"
                 )
         values = {**given, "effort": {**found.effort, **given["effort"]}, "pose": pose}
-        Console().print(_table(found, values))
+        Console(markup=False).print(_table(found, values))
         feet = (
             f"{leg.foot_geom} {1000.0 * found.foot_radius[leg.name]:.0f} mm" for leg in found.legs
         )
@@ -276,7 +276,7 @@ class List:
             legs = " ".join(leg.name for leg in robot.legs)
             carries = f"{robot.max_load:g} kg" if robot.payload else "nothing"
             table.add_row(robot.name, legs, carries, str(robot.mjcf_path))
-        Console(width=LONGEST_LINE).print(table)
+        Console(width=LONGEST_LINE, markup=False).print(table)
 
 
 RobotCommand = (

@@ -30,4 +30,4 @@ def print_tasks(options: TasksOptions) -> None:
     table.add_column("for")
     for task_id, task in TASKS.items():
         table.add_row(task_id, task.purpose)
-    Console().print(table)
+    Console(markup=False).print(table)

@@ -259,7 +259,7 @@ def print_metrics(
             *(f"{values[key] * factor:.{digits}f}" for key, _, factor, digits in _COLUMNS),
             *(_shown(of.estimates[name].rmse, cfg) for name, cfg in declared.items()),
         )
-    console = console or Console()
+    console = console or Console(markup=False)
     console.print(table)
     total = metrics["all"]
     means = ", ".join(

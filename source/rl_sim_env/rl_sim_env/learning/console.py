@@ -86,7 +86,7 @@ class TrainingConsole:
         self._figures = tuple(figures)
         self._interval = interval
         self._stream = stream or sys.stdout
-        console = Console(file=self._stream)
+        console = Console(file=self._stream, markup=False)
         self._num_shown = 0
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 

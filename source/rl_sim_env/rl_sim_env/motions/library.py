@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions import (
     clip,
     clip_set,
@@ -25,6 +25,7 @@ from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.motions.plausibility import require_possible
 from rl_sim_env.robots import Robot, load_model
 
 CACHE_VARIABLE = "RL_SIM_ENV_CACHE"
@@ -51,13 +52,19 @@ def load_clips(paths: Sequence[Path | str] | None, robot: Robot) -> list[MotionC
         robot: Robot that the generated clips are for.
 
     Raises:
-        UserError: A path matches nothing, or a file is not a valid clip.
+        UserError: A path matches nothing, or a file is not a valid clip, or one that cannot be.
     """
     if paths is None:
         files = sorted(generated_clip_folder(robot).glob("*.npz"))
-    else:
-        files = [file for path in paths for file in _matching_files(Path(path))]
-    return [MotionClip.load(file) for file in files]
+        return [MotionClip.load(file) for file in files]
+    return [_load(file) for path in paths for file in _matching_files(Path(path))]
+
+
+def _load(file: Path) -> MotionClip:
+    clip = MotionClip.load(file)
+    with found_in(f"motion file {file}"):
+        require_possible(clip)
+    return clip
 
 
 def generated_clip_folder(robot: Robot) -> Path:

@@ -8,7 +8,8 @@
 | `grq20-npz`        | npz  | an array each for the root's position and orientation (wxyz), every  |
 |                    |      | foot's position, every joint's angle; the numbers `dt` and `weight`  |
 
-Recorded velocities are not used: our clips derive theirs from the poses, one way for all.
+Recorded velocities are not used, but compared: our clips derive theirs from the poses, one way for
+all, and where the two differ, the time of a frame is wrong, or a unit.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions.clip import read_npz
 from rl_sim_env.motions.formats import PYBULLET_LEG_ORDER
 from rl_sim_env.motions.kinematics import LegKinematics
+from rl_sim_env.motions.plausibility import require_speeds
 from rl_sim_env.motions.retarget import Recording, SourceRobot
 from rl_sim_env.motions.rotations import quat_conjugate, quat_multiply, xyzw_to_wxyz
 from rl_sim_env.robots.robot import NUM_LEGS, joint_columns
@@ -47,42 +49,48 @@ QUATERNION_LENGTH_TOLERANCE = 0.05
 
 
 def read_amp_for_hardware(
-    path: Path | str, robot: SourceRobot, leg_order: Sequence[str] = PYBULLET_LEG_ORDER
+    path: Path | str,
+    robot: SourceRobot,
+    leg_order: Sequence[str] = PYBULLET_LEG_ORDER,
+    foot_order: Sequence[str] | None = None,
 ) -> Recording:
     """Read the 61-column text of AMP_for_hardware.
 
     Forks of that project disagree on the order of the legs, so it is declared, and checked: joint
     columns and foot columns must agree under the forward kinematics of ``robot``.
 
+    Args:
+        path: The file.
+        robot: Robot that it was recorded on.
+        leg_order: Order of the legs in the joint columns.
+        foot_order: Order of the legs in the foot columns; None for the same.
+
     Raises:
-        UserError: The file is malformed, or another leg order or robot fits it.
+        UserError: The file is malformed, another order of legs or another robot fits it, or its
+            velocities are not those of its positions.
     """
     document, blocks = _read_frames(path, AMP_FOR_HARDWARE_COLUMNS)
     by_leg = blocks["foot_pos"].reshape(-1, NUM_LEGS, 3)
     declared = _checked_leg_order(leg_order, robot)
-    error_by_order: dict[tuple[str, ...], float] = {
-        order: _kinematic_error(
-            robot, _joints(blocks["joint_pos"], robot, order), _arranged(by_leg, robot, order)
-        )
-        for order in itertools.permutations(declared)
-    }
-    if error_by_order[declared] > FORWARD_KINEMATICS_TOLERANCE:
-        best = min(error_by_order, key=error_by_order.__getitem__)
-        fits = error_by_order[best] <= FORWARD_KINEMATICS_TOLERANCE
-        hint = f"leg order {','.join(best)} fits" if fits else "no leg order fits: another robot's?"
-        raise UserError(
-            f"motion file {path}: foot columns are {error_by_order[declared]:.3f} m away from "
-            f"where the joint columns put the feet of {robot.name} in leg order "
-            f"{','.join(declared)}; {hint}"
+    of_feet = declared if foot_order is None else _checked_leg_order(foot_order, robot)
+    _require_feet(path, robot, blocks["joint_pos"], by_leg, declared, of_feet)
+    fps = 1.0 / _number(path, document, "FrameDuration", positive=True)
+    with found_in(f"motion file {path}"):
+        require_speeds(
+            fps,
+            joint_pos=blocks["joint_pos"],
+            joint_vel=blocks["joint_vel"],
+            root_pos=blocks["root_pos"],
+            root_lin_vel=blocks["root_lin_vel"],
         )
     return Recording(
         name=Path(path).stem,
-        fps=1.0 / _number(path, document, "FrameDuration", positive=True),
+        fps=fps,
         weight=_number(path, document, "MotionWeight", default=1.0),
         source=f"AMP_for_hardware text, {Path(path).name}, {robot.name}",
         root_pos=blocks["root_pos"],
         root_quat=_level_attitude(path, xyzw_to_wxyz(blocks["root_quat"]), robot),
-        foot_pos=_arranged(by_leg, robot, declared),
+        foot_pos=_arranged(by_leg, robot, of_feet),
         legs=robot.legs,
     )
 
@@ -229,6 +237,41 @@ def _checked_leg_order(leg_order: Sequence[str], robot: SourceRobot) -> tuple[st
             f"leg order {','.join(leg_order)}: must name each of {', '.join(corners)} once"
         )
     return tuple(leg_order)
+
+
+def _require_feet(
+    path: Path | str,
+    robot: SourceRobot,
+    joint_pos: np.ndarray,
+    foot_pos: np.ndarray,
+    leg_order: tuple[str, ...],
+    foot_order: tuple[str, ...],
+) -> None:
+    """Refuse feet (N, 4, 3) that are not where the joints (N, 12) put them; say what would fit."""
+    declared = _kinematic_error(
+        robot, _joints(joint_pos, robot, leg_order), _arranged(foot_pos, robot, foot_order)
+    )
+    if declared <= FORWARD_KINEMATICS_TOLERANCE:
+        return
+    orders = list(itertools.permutations(leg_order))
+    joints = {order: _joints(joint_pos, robot, order) for order in orders}
+    feet = {order: _arranged(foot_pos, robot, order) for order in orders}
+    hint = "no leg order fits: another robot's?"
+    # One order for both, as most files have it, before one for each.
+    for pairs in (zip(orders, orders, strict=True), itertools.permutations(orders, 2)):
+        errors = {(of, to): _kinematic_error(robot, joints[of], feet[to]) for of, to in pairs}
+        best = min(errors, key=errors.__getitem__)
+        if errors[best] <= FORWARD_KINEMATICS_TOLERANCE:
+            of, to = (",".join(order) for order in best)
+            hint = (
+                f"leg order {of} fits" if of == to else f"leg order {of} with foot order {to} fits"
+            )
+            break
+    orders_told = " and ".join(dict.fromkeys((",".join(leg_order), ",".join(foot_order))))
+    raise UserError(
+        f"motion file {path}: foot columns are {declared:.3f} m away from where the joint columns "
+        f"put the feet of {robot.name} in leg order {orders_told}; {hint}"
+    )
 
 
 def _arranged(by_leg: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]) -> np.ndarray:

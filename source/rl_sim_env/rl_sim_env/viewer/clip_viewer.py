@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -135,10 +136,10 @@ class ClipViewer(PlayerViewer[ClipPlayer]):
 
     def build_panel(self) -> None:
         """Build the panel of the clips."""
-        names = [clip.name for clip in self.player.clips]
+        names = self._names = _told_apart([clip.name for clip in self.player.clips])
         gui = self.server.gui
         with gui.add_folder("Motion clips"):
-            self._choice = gui.add_dropdown("Clip", names, initial_value=self.player.clip.name)
+            self._choice = gui.add_dropdown("Clip", names, initial_value=names[self.player.index])
             self._facts = gui.add_html("")
             repeat = gui.add_checkbox("Repeat this clip", initial_value=self.player.repeat)
 
@@ -154,11 +155,12 @@ class ClipViewer(PlayerViewer[ClipPlayer]):
         """Show the clip's facts; all robots show the same."""
         del env_id
         clip = self.player.clip
-        self._choice.value = clip.name
+        self._choice.value = self._names[self.player.index]
         self._facts.content = (
             "<div style='font-size:.85em;line-height:1.4;padding:0 1em .5em'>"
             f"{self.player.time:.2f} of {clip.duration:.2f} s, {clip.fps:g} frames/s, weight "
-            f"{clip.weight:g}<br>source: {clip.source}<br>licence: {clip.licence}</div>"
+            f"{clip.weight:g}<br>source: {escape(clip.source)}<br>"
+            f"licence: {escape(clip.licence)}</div>"
         )
 
     def _handle_custom_action(self, action: ViewerAction, payload: Any) -> bool:
@@ -167,3 +169,11 @@ class ClipViewer(PlayerViewer[ClipPlayer]):
         with self._sim_lock:
             self.player.select(payload)
         return True
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, numbered where one stands there twice."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
+        for place, name in enumerate(names)
+    ]
