@@ -71,6 +71,25 @@ def test_wrong_metadata_are_refused_in_one_line(exported, tmp_path):
                     raise
 
 
+@pytest.mark.parametrize("name", ["", "mass"])
+def test_estimates_without_a_name_of_their_own_are_refused(exported, tmp_path, name):
+    model, path = onnx.load(exported / POLICY_FILE), tmp_path / POLICY_FILE
+    metadata = json.loads(facts_of(model)[METADATA_KEY])
+    metadata["estimates"][-1]["name"] = name
+    save(model, {METADATA_KEY: plain_json(metadata)}, path)
+    with pytest.raises(UserError, match="a name of its own"):
+        use(path)
+
+
+def test_what_a_policy_does_not_estimate_is_said(exported, tmp_path):
+    model, path = onnx.load(exported / POLICY_FILE), tmp_path / POLICY_FILE
+    metadata = json.loads(facts_of(model)[METADATA_KEY])
+    metadata["estimates"][-1]["name"] = "friction"
+    save(model, {METADATA_KEY: plain_json(metadata)}, path)
+    with pytest.raises(UserError, match="'com'; it estimates velocity, mass, friction"):
+        use(path)
+
+
 def wrong_graphs(good: onnx.ModelProto, count: int) -> Iterator[tuple[str, onnx.ModelProto]]:
     """What was changed, and the model with one of its ports or tensors changed."""
     rng = random.Random(soak_seed())

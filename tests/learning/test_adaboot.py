@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.config import AdaBootCfg
 from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
@@ -98,3 +99,9 @@ def test_meter_sums_returns_and_lengths_of_finished_episodes() -> None:
     returns = torch.tensor([6.0, 30.0, 70.0])
     expected = EpisodeSums(3, returns.sum().item(), returns.square().sum().item(), 3 + 2 + 2)
     assert EpisodeSums(*meter.sums.tolist()) == expected
+
+
+def test_returns_and_lengths_of_different_numbers_of_robots_are_refused() -> None:
+    state = ReturnMeter(2, "cpu").state_dict()
+    with pytest.raises(UserError, match=r"episodes\.lengths"):
+        ReturnMeter(2, "cpu").load_state_dict({**state, "lengths": torch.zeros(1)})

@@ -116,8 +116,12 @@ class PolicyStep:
 
     @property
     def velocity(self) -> FloatArray:
-        """Estimated velocity of the base, base frame [m/s]. Shape (3,)."""
-        return self.estimates["velocity"]
+        """Estimated velocity of the base, base frame [m/s]. Shape (3,).
+
+        Raises:
+            UserError: The policy does not estimate it; so do ``mass`` and ``com``.
+        """
+        return self._estimate("velocity")
 
     @property
     def mass(self) -> float:
@@ -125,12 +129,19 @@ class PolicyStep:
 
         The nominal one, or, after :meth:`DeployedPolicy.tare`, what was estimated then.
         """
-        return float(self.estimates["mass"][0])
+        return float(self._estimate("mass")[0])
 
     @property
     def com(self) -> FloatArray:
         """Estimated centre of mass of robot and load, base link frame [m]. Shape (3,)."""
-        return self.estimates["com"]
+        return self._estimate("com")
+
+    def _estimate(self, name: str) -> FloatArray:
+        if name not in self.estimates:
+            raise UserError(
+                f"the policy does not estimate '{name}'; it estimates {', '.join(self.estimates)}"
+            )
+        return self.estimates[name]
 
 
 def projected_gravity(quaternion_wxyz: ArrayLike) -> NDArray[np.float64]:

@@ -175,6 +175,9 @@ class PolicyMetadata:
             len(limits) != joints or not all(low <= high for low, high in limits)
         ):
             raise UserError(f"target_limits is {limits}; it must be a range for each joint")
+        names = [columns.name for columns in self.estimates]
+        if not all(names) or len({*names}) < len(names):
+            raise UserError(f"estimates are named {names}; each must have a name of its own")
         for columns in self.estimates:
             if columns.width < 1:
                 raise UserError(f"estimate '{columns.name}' has {columns.width} columns")

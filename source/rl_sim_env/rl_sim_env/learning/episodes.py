@@ -85,6 +85,8 @@ class ReturnMeter:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue the saved episodes; with another number of environments, begin new ones."""
         require_like(state["sums"], self.sums, "episodes.sums")
+        # Of how many robots they are is free, but all of the same.
+        require_like(state["lengths"], state["returns"], "episodes.lengths")
         self.sums.copy_(state["sums"])
         if state["returns"].shape == self._returns.shape:
             self._returns.copy_(state["returns"])
