@@ -79,11 +79,15 @@ def test_calibration_finds_the_constant(section):
 
 def test_an_estimate_that_is_told_the_truth_follows_a_step_of_the_load_at_once(section):
     found = rows(table(section, "Mass estimate after a step"))
-    assert tuple(found) == ("0 to 6 kg", "6 to 0 kg", "2 to 3 kg")
-    for (rise, *settling_times), step in zip(found.values(), (6.0, -6.0, 1.0), strict=True):
+    assert tuple(found) == ("0 to 6 kg", "6 to 0 kg", "2 to 3 kg", "4 to 2 kg")
+    for (rise, *times, error, tared), step in zip(
+        found.values(), (6.0, -6.0, 1.0, -2.0), strict=True
+    ):
         assert rise == pytest.approx(step, abs=1e-2)
         # The observation shows the load one step after it was hung on.
-        assert settling_times == pytest.approx([0.02] * 3, abs=1e-3)
+        assert times == pytest.approx([0.02] * 3, abs=1e-3)
+        # What it always says too much is what a tare takes off.
+        assert (error, tared) == pytest.approx((MASS_OFFSET, 0.0), abs=1e-3)
 
 
 def test_errors_are_told_apart_by_the_age_of_the_episode(section):

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rl_sim_env.evaluation.step_response import StepResponse, settling_times
+from rl_sim_env.evaluation.step_response import StepResponse, settling_times, tared_errors
 
 DT = 0.02
 
@@ -21,6 +21,7 @@ def response(signal: torch.Tensor, begin: float) -> StepResponse:
         means=signal[None],
         spread=torch.zeros(1, len(signal)),
         settled=torch.zeros(1, 2),
+        errors=torch.zeros(1, 2),
         robots=1,
     )
 
@@ -58,3 +59,11 @@ def test_each_signal_settles_for_itself():
     signals = torch.stack([(time >= begin).float() for begin in late])
     # The mean of the three is near its final value only when the last one is.
     assert settling_times(signals, time, torch.full((3,), 0.1)).tolist() == pytest.approx(late)
+
+
+def test_a_tare_takes_off_what_was_wrong_before_the_step():
+    time = -2.0 + DT * torch.arange(400)
+    # One robot believes all along that it is 2 kg heavier; the other is wrong by 1 kg under load.
+    errors = torch.stack((torch.full_like(time, 2.0), (time >= 0.0).float()))
+    found = tared_errors(errors, time)
+    assert found.tolist() == pytest.approx([math.sqrt((4.0 + 1.0) / 2.0), math.sqrt(1.0 / 2.0)])

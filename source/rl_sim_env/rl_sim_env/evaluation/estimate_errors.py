@@ -106,18 +106,28 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     load = arena.env.cfg.robot.max_load
     # The responses to steps of the load say something about an estimated mass alone.
     steps = STEPS if load and "mass" in declared else ()
-    responses = {
-        (before * load, after * load): load_step(
-            arena, cfg.seeds, before=before * load, after=after * load
-        )
-        for before, after in steps
-    }
+    responses: dict[tuple[float, float], StepResponse] = {}
+
+    def measure_steps(sensors: SensorModel | None) -> tuple[Table, ...]:
+        found = {
+            (before * load, after * load): load_step(
+                arena, cfg.seeds, before=before * load, after=after * load, sensors=sensors
+            )
+            for before, after in steps
+        }
+        if sensors == cfg.sensors[0]:
+            responses.update(found)
+        return (_step_table(found),) if found else ()
+
+    step_tables = with_other_sensors(cfg, measure_steps)
     about_the_step = (
         f" Steps of the load: on level ground, told {COMMAND[0]:g} m/s and {COMMAND[2]:g} rad/s, "
         "robots that do not fall. Settled is what stays within "
         f"{100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later: the mean over "
         "robots, and each robot for itself, for which "
-        f"{NOISE:g} kg is near enough; told is within which time a share of the robots has."
+        f"{NOISE:g} kg is near enough; told is within which time a share of the robots has. Errors "
+        "are root mean squares over robots in the last second; tared are estimates that count from "
+        "what was estimated before the step, as a robot does that weighs itself without its load."
     )
     return Section(
         name="estimation",
@@ -138,7 +148,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         tables=(
             *error_tables,
             baselines.table(),
-            *([_step_table(responses)] if responses else []),
+            *step_tables,
             baselines.calibration_table(),
         ),
         plots=(
@@ -391,7 +401,12 @@ def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
     """How far and how fast the estimate follows steps of the load."""
     rows = []
     for (before, after), response in responses.items():
-        values = (response.step, response.settling_times(), *response.settled.unbind(dim=1))
+        values = (
+            response.step,
+            response.settling_times(),
+            *response.settled.unbind(dim=1),
+            *response.errors.unbind(dim=1),
+        )
         cells = tuple(figure(value, robots=response.robots) for value in values)
         rows.append(Row(label=f"{before:.3g} to {after:.3g} kg", cells=cells))
     return Table(
@@ -404,6 +419,8 @@ def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
                 Column(title=f"{100 * share:g} % of robots settled", unit="s", decimals=2)
                 for share in QUANTILES
             ),
+            Column(title="error", unit="kg", decimals=2),
+            Column(title="error, tared", unit="kg", decimals=2),
         ),
         rows=tuple(rows),
     )

@@ -49,8 +49,11 @@ PROTOCOLS: dict[str, Protocol] = {
     "estimation": Protocol(
         run=estimation,
         seconds=lambda cfg: (
-            len(cfg.sensors) * cfg.seconds
-            + len(step_response.STEPS) * (step_response.BEFORE + step_response.AFTER)
+            len(cfg.sensors)
+            * (
+                cfg.seconds
+                + len(step_response.STEPS) * (step_response.BEFORE + step_response.AFTER)
+            )
         ),
     ),
     "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),

@@ -13,6 +13,7 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena
+    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 BEFORE, AFTER = 2.0, 6.0
 """How long robots are watched before and after the step [s]."""
@@ -58,24 +59,22 @@ class StepResponse:
     """Time within which a share :data:`QUANTILES` of the robots has settled, each for itself [s].
     Shape (num_seeds, 2)."""
 
+    errors: torch.Tensor
+    """Root mean square over robots of the final error: of the estimate, and of the estimate whose
+    error before the step is taken off, as a tare does, :meth:`.DeployedPolicy.tare` [kg].
+    Shape (num_seeds, 2)."""
+
     robots: int
     """Robots behind the means, in the seed with the fewest."""
 
     @property
     def step(self) -> torch.Tensor:
         """By how much the estimate rose [kg]. Shape (num_seeds,)."""
-        return self._final - self.means[:, self._plateau(-PLATEAU, 0.0)].mean(dim=1)
+        return _final(self.means, self.time) - _initial(self.means, self.time)
 
     def settling_times(self) -> torch.Tensor:
         """Time until the estimate stays near its final value [s]. Shape (num_seeds,)."""
         return settling_times(self.means, self.time, TOLERANCE * self.step.abs())
-
-    @property
-    def _final(self) -> torch.Tensor:
-        return _final(self.means, self.time)
-
-    def _plateau(self, begin: float, end: float) -> torch.Tensor:
-        return (self.time >= begin) & (self.time < end)
 
 
 def settling_times(
@@ -99,11 +98,36 @@ def settling_times(
     return torch.where(signals.isnan().any(dim=-1), torch.nan, settled)
 
 
+def tared_errors(errors: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+    """Final errors of single robots, root mean square, without and with a tare before the step.
+
+    Args:
+        errors: Estimate minus truth. Shape (robots, num_steps).
+        time: Time since the step [s]. Shape (num_steps,).
+
+    Returns:
+        Shape (2,).
+    """
+    before, after = _initial(errors, time), _final(errors, time)
+    return torch.stack((after, after - before)).square().mean(dim=1).sqrt()
+
+
+def _initial(signals: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+    return signals[..., (time >= -PLATEAU) & (time < 0.0)].mean(dim=-1)
+
+
 def _final(signals: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
     return signals[..., time >= float(time[-1]) - PLATEAU].mean(dim=-1)
 
 
-def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float) -> StepResponse:
+def load_step(
+    arena: Arena,
+    seeds: Sequence[int],
+    *,
+    before: float,
+    after: float,
+    sensors: SensorModel | None = None,
+) -> StepResponse:
     """Change the load of walking robots at once.
 
     Only robots whose episode did not end meanwhile count.
@@ -113,6 +137,7 @@ def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float
         seeds: One rollout each.
         before: Load before the step [kg].
         after: Load after it [kg].
+        sensors: How sensors are; None: as the arena has them.
     """
     names, device = arena.env.terrain_types.names, arena.device
 
@@ -124,24 +149,26 @@ def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float
         row=everywhere(0.0).long(),
         load=everywhere(before),
         command=torch.tensor(COMMAND, device=device).expand(arena.num_robots, -1),
+        sensors=sensors,
     )
     steps = arena.num_steps(BEFORE)
     time = torch.arange(-steps, arena.num_steps(AFTER)) * arena.step_dt
     rollouts = [_rollout(arena, scenario, seed, time, everywhere(after)) for seed in seeds]
-    truth, means, spread, settled, robots = zip(*rollouts, strict=True)
+    truth, means, spread, settled, errors, robots = zip(*rollouts, strict=True)
     return StepResponse(
         time=time,
         truth=torch.stack(truth),
         means=torch.stack(means),
         spread=torch.stack(spread),
         settled=torch.stack(settled),
+        errors=torch.stack(errors),
         robots=min(robots),
     )
 
 
 def _rollout(
     arena: Arena, scenario: Scenario, seed: int, time: torch.Tensor, load: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]:
     """One rollout with a step of the load: see :class:`StepResponse`, without seeds."""
     stays = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
     truths, estimates = [], []
@@ -158,4 +185,5 @@ def _rollout(
     step = (truth[-1] - truth[0]).abs()
     own = settling_times(estimate.T, time, (TOLERANCE * step).clamp(min=NOISE))
     settled = own.nanquantile(torch.tensor(QUANTILES)) if len(own) else torch.full((2,), torch.nan)
-    return truth.mean(dim=1), estimate.mean(dim=1), spread, settled, truth.shape[1]
+    errors = tared_errors((estimate - truth).T, time)
+    return truth.mean(dim=1), estimate.mean(dim=1), spread, settled, errors, truth.shape[1]
