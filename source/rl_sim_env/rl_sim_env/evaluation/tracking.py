@@ -11,7 +11,6 @@ import torch
 from rl_sim_env.evaluation.grid import (
     BOTH_MODE,
     COMMAND_MODE,
-    TERRAIN,
     VELOCITY_MODE,
     YAW_RATE_MODE,
     by_level,
@@ -117,19 +116,19 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         """Of the time that robots spend on what a terrain is there for; none on a plane."""
         if len(terrains) == 1:
             return []
-        on_it = {GROUND: GROUND_NAMES.index("on the feature")}
+        on_it = GROUND_NAMES.index("on the feature")
 
         def share(families: list[int]) -> Figure | None:
-            where = {TERRAIN: families}
-            part = sums.total("steps", **where, **on_it) / sums.total("steps", **where)
-            return figure(100.0 * part, robots=sums.robots(**where))
+            part = sums.total("steps", terrain=families, ground=on_it)
+            whole = sums.total("steps", terrain=families)
+            return figure(100.0 * part / whole, robots=sums.robots(terrain=families))
 
         rows = tuple(
             Row(
                 label=label,
                 cells=(
                     share(families),
-                    *(_cell(of, sums, terrain=families, **on_it) for of in measures),
+                    *(_cell(of, sums, terrain=families, ground=on_it) for of in measures),
                 ),
             )
             for label, families in terrains.items()
