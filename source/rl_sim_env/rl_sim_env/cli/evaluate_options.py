@@ -23,7 +23,7 @@ from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 PROTOCOL_NAMES = (
     *("tracking", "estimation", "survival", "pushes", "load_limits"),
-    *("violations", "footholds", "gait", "sim_to_sim"),
+    *("levels", "violations", "footholds", "gait", "sim_to_sim"),
 )
 """What can be measured; the protocols themselves import the simulator."""
 
@@ -47,8 +47,8 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     protocols: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="")
     ] = ()
-    """What to measure: tracking, estimation, survival, pushes, load_limits, violations, footholds,
-    gait, sim_to_sim; default: everything."""
+    """What to measure: tracking, estimation, survival, pushes, load_limits, levels, violations,
+    footholds, gait, sim_to_sim; default: everything."""
 
     seeds: Annotated[
         tuple[int, ...] | None, tyro.conf.arg(metavar="INT ...", help_behavior_hint="")
@@ -78,8 +78,8 @@ class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
     policies that were trained on it or as an upper bound, without sim_to_sim."""
 
     quick: Flag = False
-    """A minute's try: one seed of a few robots, without load_limits and sim_to_sim unless they are
-    named; its figures mean little."""
+    """A minute's try: one seed of a few robots, without load_limits, levels and sim_to_sim unless
+    they are named; its figures mean little."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,6 +21,7 @@ import torch
 from mjlab.managers.event_manager import EventTermCfg, RecomputeLevel, requires_model_fields
 from mjlab.managers.termination_manager import TerminationTermCfg
 from mjlab.tasks.velocity.mdp import terrain_edge_reached
+from mjlab.utils.lab_api.math import wrap_to_pi
 from mjlab.utils.random import seed_rng
 
 from rl_sim_env.conventions import COMMAND_PERIOD
@@ -47,6 +48,9 @@ DRAWN_COMMANDS = (
     f"and {MAX_COMMAND[2]:g} rad/s"
 )
 """What robots are told where a scenario fixes nothing, in words."""
+
+STEERING_GAIN = 1.0
+"""Yaw rate by which robots are steered to a heading, for each radian that they are off [1/s]."""
 
 UNSEEN_GROUND = 1000
 """Added to the seed of an evaluation, it seeds the ground; training has the small numbers."""
@@ -122,6 +126,14 @@ class Scenario:
     """Velocity command (vx, vy, yaw rate) [m/s, m/s, rad/s]. Shape (num_robots, 3). Where it is NaN
     the component is drawn uniformly up to ``MAX_COMMAND`` every ``COMMAND_PERIOD``; None: all."""
 
+    heading: torch.Tensor | None = None
+    """Direction that robots begin in and are steered to, in place of a yaw rate, world frame [rad].
+    Shape (num_robots,). NaN, or None for all: drawn, and told yaw rates."""
+
+    friction: torch.Tensor | None = None
+    """Sliding friction between feet and ground. Shape (num_robots,). NaN, or None for all: drawn as
+    in training."""
+
     sensors: SensorModel | None = None
     """How all robots' sensors are; None: as the arena has them."""
 
@@ -160,12 +172,14 @@ class Arena(Evaluator):
             raise UserError("the arena needs an environment that arena_env_cfg has configured")
         self._command = command
         # Of all environments, with the padding one that fixed shapes bring along.
-        self._load, self._boom_length = torch.full(
-            (2, self.env.num_envs), torch.nan, device=self.device
+        self._load, self._boom_length, self._friction = torch.full(
+            (3, self.env.num_envs), torch.nan, device=self.device
         )
         self.env.event_manager.get_term_cfg(_SCENARIO).params |= {
             "load": self._load,
             "boom_length": self._boom_length,
+            "heading": self._command.heading,
+            "friction": self._friction,
         }
 
     def rollout(
@@ -229,6 +243,8 @@ class Arena(Evaluator):
             (scenario.load, self._load),
             (scenario.boom_length, self._boom_length),
             (scenario.command, self._command.fixed),
+            (scenario.heading, self._command.heading),
+            (scenario.friction, self._friction),
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
 
@@ -264,7 +280,9 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         )
     # Last, so that it overrules what the task has drawn.
     cfg.events[_SCENARIO] = EventTermCfg(
-        func=_apply_conditions, mode="reset", params={"load": None, "boom_length": None}
+        func=_apply_conditions,
+        mode="reset",
+        params=dict.fromkeys(("load", "boom_length", "heading", "friction")),
     )
     command = cfg.commands[cfg.command_name]
     assert isinstance(command, TerrainVelocityCommandCfg)
@@ -294,23 +312,37 @@ def on_unseen_ground(cfg: AmpVaeEnvCfg, sizes: EvaluationCfg) -> None:
     cfg.terrain_columns = sizes.terrain_columns
 
 
-@requires_model_fields("body_mass", "body_inertia", recompute=RecomputeLevel.set_const)
+@requires_model_fields(
+    "body_mass", "body_inertia", "geom_friction", recompute=RecomputeLevel.set_const
+)
 def _apply_conditions(
     env: AmpVaeEnv,
     env_ids: torch.Tensor,
     *,
     load: torch.Tensor | None,
     boom_length: torch.Tensor | None,
+    heading: torch.Tensor | None,
+    friction: torch.Tensor | None,
 ) -> None:
-    """Put the scenario's load [kg] and boom [m] in place of those that were drawn.
+    """Put the scenario's load [kg], boom [m], heading [rad] and friction in place of those drawn.
 
     Args:
         env: The environment.
         env_ids: Environments that begin anew.
-        load: Shape (num_envs,); NaN: as drawn. None before there is an arena.
+        load: Shape (num_envs,); NaN: as drawn. None before there is an arena, as are the others.
         boom_length: The same for the boom.
+        heading: The same for the direction that robots look in.
+        friction: The same for the feet.
     """
-    if load is None or boom_length is None or env.cfg.robot.payload is None:
+    if load is None or boom_length is None or heading is None or friction is None:
+        return
+    _face(env, env_ids, heading[env_ids])
+    feet = env.index.foot_geoms_global
+    drawn, wanted = env.sim.model.geom_friction[env_ids[:, None], feet, 0], friction[env_ids, None]
+    env.sim.model.geom_friction[env_ids[:, None], feet, 0] = torch.where(
+        wanted.isnan(), drawn, wanted
+    )
+    if env.cfg.robot.payload is None:
         return
     drawn, wanted = events.get_load(env)[env_ids], load[env_ids]
     events.set_load(env, env_ids, torch.where(wanted.isnan(), drawn, wanted))
@@ -322,6 +354,16 @@ def _apply_conditions(
     wanted = boom_length[env_ids]
     position = torch.stack((angle, torch.where(wanted.isnan(), drawn, wanted)), dim=-1)
     events.hold_joints(env, env_ids, joints, position)
+
+
+def _face(env: AmpVaeEnv, env_ids: torch.Tensor, heading: torch.Tensor) -> None:
+    """Turn robots that stand upright to a heading [rad], shape (len(env_ids),); NaN: as drawn."""
+    address = env.robot.indexing.free_joint_q_adr
+    pose = env.robot.data.data.qpos[env_ids[:, None], address]
+    half, zero = 0.5 * heading, torch.zeros_like(heading)
+    turned = torch.stack((half.cos(), zero, zero, half.sin()), dim=-1)
+    pose[:, 3:7] = torch.where(heading[:, None].isnan(), pose[:, 3:7], turned)
+    env.robot.write_root_link_pose_to_sim(pose, env_ids=env_ids)
 
 
 @dataclass(kw_only=True)
@@ -338,12 +380,19 @@ class _ScenarioCommand(TerrainVelocityCommand):
 
     Attributes:
         fixed: (vx, vy, yaw rate) [m/s, m/s, rad/s]; NaN: drawn. Shape (num_envs, 3).
+        heading: Direction to steer to in place of a yaw rate [rad]; NaN: none. Shape (num_envs,).
     """
 
     def __init__(self, cfg: TerrainVelocityCommandCfg, env: AmpVaeEnv) -> None:
         super().__init__(cfg, env)
         self.fixed = torch.full_like(self.command, torch.nan)
+        self.heading = torch.full_like(self.command[:, 0], torch.nan)
 
     def _update_command(self, env_ids: torch.Tensor | None) -> None:
         super()._update_command(env_ids)
         self.command.copy_(torch.where(self.fixed.isnan(), self.command, self.fixed))
+        limit = MAX_COMMAND[2]
+        error = wrap_to_pi(self.heading - self._env.robot_heading())
+        toward = (STEERING_GAIN * error).clamp(-limit, limit)
+        yaw = torch.where(self.heading.isnan(), self.command[:, 2], toward)
+        self.command[:, 2] = yaw

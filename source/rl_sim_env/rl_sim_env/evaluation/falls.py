@@ -1,4 +1,4 @@
-"""When robots fall: what came before, what they carry, how slippery their feet are."""
+"""When robots fall: what came before, what they carry, what they stand on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.evaluation.ground_under import GROUND, GROUND_NAMES, ground_under
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.report import Column, Row, Table
 from rl_sim_env.mdp import events
@@ -48,6 +49,7 @@ class FallMeter:
             _WHEN: len(SITUATIONS),
             _LOAD: len(LOAD_EDGES) + 1,
             _FRICTION: len(FRICTION_EDGES) + 1,
+            GROUND: len(GROUND_NAMES),
         }
         self._sums = GroupedSums(axes, arena.num_robots, arena.device)
         self._load_edges, self._friction_edges = (
@@ -82,7 +84,7 @@ class FallMeter:
         self._ages.masked_fill_(step.dones, torch.inf)
         since_begin.masked_fill_(step.dones, 0.0)
         self._command = step.command
-        # A robot that fell was reset just now, and with it its load and friction were drawn anew.
+        # A robot that fell was reset just now, with load and friction drawn anew, and elsewhere.
         self._place = self._robots_now()
 
     def pushed(self, robots: torch.Tensor) -> None:
@@ -90,12 +92,13 @@ class FallMeter:
         self._ages[0].masked_fill_(robots, 0.0)
 
     def table(self) -> Table:
-        """Share of time, rate and share of falls by situation, load and friction."""
+        """Share of time, rate and share of falls by situation, load, friction and ground."""
         rows = [self._row(name, **{_WHEN: at}) for at, name in enumerate(SITUATIONS)]
         for axis, edges, unit in ((_LOAD, LOAD_EDGES, " kg"), (_FRICTION, FRICTION_EDGES, "")):
             low, high = edges
             names = (f"below {low:g}{unit}", f"{low:g} to {high:g}{unit}", f"from {high:g}{unit}")
             rows += [self._row(f"{axis} {name}", **{axis: at}) for at, name in enumerate(names)]
+        rows += [self._row(name, **{GROUND: at}) for at, name in enumerate(GROUND_NAMES)]
         return Table(
             title="When robots fall",
             rows_title="situation",
@@ -118,11 +121,12 @@ class FallMeter:
         return Row(label=label, cells=tuple(figure(value, robots=robots) for value in values))
 
     def _robots_now(self) -> dict[str, torch.Tensor]:
-        """Load and friction of each robot, as places on their axes."""
+        """Load, friction and ground of each robot, as places on their axes."""
         env, robots = self._arena.env, slice(self._arena.num_robots)
         foot = env.index.foot_geoms_global[0]
         friction = env.sim.model.geom_friction[robots, foot, 0].contiguous()
         return {
             _LOAD: torch.bucketize(events.get_load(env)[robots], self._load_edges, right=True),
             _FRICTION: torch.bucketize(friction, self._friction_edges, right=True),
+            GROUND: ground_under(env),
         }

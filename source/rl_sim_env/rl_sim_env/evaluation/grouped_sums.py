@@ -57,6 +57,10 @@ class GroupedSums:
         """Names of the sums; none before the first step."""
         return tuple(self._sums)
 
+    def length(self, axis: str) -> int:
+        """Length of an axis."""
+        return self._axes[axis]
+
     def total(self, name: str, **where: Index) -> torch.Tensor:
         """One of the sums, read from the device.
 

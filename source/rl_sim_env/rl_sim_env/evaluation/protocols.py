@@ -11,6 +11,7 @@ from rl_sim_env.evaluation import step_response
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
 from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.grid import grid_loads
+from rl_sim_env.evaluation.levels import WALKS_TIME, levels
 from rl_sim_env.evaluation.locomotion import footholds, gait
 from rl_sim_env.evaluation.report import Section
 from rl_sim_env.evaluation.robustness import (
@@ -61,6 +62,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "load_limits": Protocol(
         run=load_limits, seconds=lambda cfg: max(_repeated_trials(cfg), LOAD_ROLLOUT)
     ),
+    "levels": Protocol(run=levels, seconds=lambda cfg: WALKS_TIME),
     "violations": Protocol(run=violations, seconds=_one_rollout),
     "footholds": Protocol(run=footholds, seconds=_one_rollout),
     "gait": Protocol(run=gait, seconds=_one_rollout),
@@ -70,7 +72,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 OUTSIDE = "sim_to_sim"
 
-NOT_QUICK = ("load_limits", OUTSIDE)
+NOT_QUICK = ("load_limits", "levels", OUTSIDE)
 """What a quick evaluation leaves out unless it is named: walks of a fixed length, and those of
 processes of their own, take longer than all the rest."""
 

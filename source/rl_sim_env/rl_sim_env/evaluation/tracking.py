@@ -21,6 +21,13 @@ from rl_sim_env.evaluation.grid import (
     rollout_grid,
     with_other_sensors,
 )
+from rl_sim_env.evaluation.ground_under import (
+    GROUND,
+    GROUND_NAMES,
+    LEVEL_WITHIN,
+    REACH,
+    ground_under,
+)
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.inference_policy import accepts_truth
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
@@ -105,6 +112,36 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             rows=rows,
         )
 
+    def on_the_feature(sums: GroupedSums) -> list[Table]:
+        """Of the time that robots spend on what a terrain is there for; none on a plane."""
+        if len(terrains) == 1:
+            return []
+        on_it = GROUND_NAMES.index("on the feature")
+
+        def share(families: list[int]) -> Figure | None:
+            part = sums.total("steps", terrain=families, ground=on_it)
+            whole = sums.total("steps", terrain=families)
+            return figure(100.0 * part / whole, robots=sums.robots(terrain=families))
+
+        rows = tuple(
+            Row(
+                label=label,
+                cells=(
+                    share(families),
+                    *(_cell(of, sums, terrain=families, ground=on_it) for of in measures),
+                ),
+            )
+            for label, families in terrains.items()
+        )
+        return [
+            Table(
+                title="On the feature, without level ground: tracking",
+                rows_title="terrain",
+                columns=(Column(title="time", unit="%", decimals=0), *columns),
+                rows=rows,
+            )
+        ]
+
     on_estimates: dict[SensorModel | None, GroupedSums] = {}
 
     def measure(sensors: SensorModel | None) -> list[Table]:
@@ -120,6 +157,7 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
                     label=label, cells=tuple(_cell(of, sums, level=level) for of in measures)
                 ),
             ),
+            *on_the_feature(sums),
             *_beside_him((velocity, yaw_rate, *both), sums, terrains),
             *(by_load(of, sums) for of in (velocity, yaw_rate, falls)),
         ]
@@ -139,7 +177,9 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             "of |yaw rate - command|. The error of the velocity is that of robots told not to "
             "turn, the error of the yaw rate that of robots told to turn on the spot; the columns "
             "marked 'both' are of robots told both. The column marked 'held' leaves out the first "
-            f"{SETTLING_TIME:g} s after each change of the command. {describe_grid(arena, cfg)}"
+            f"{SETTLING_TIME:g} s after each change of the command. On the feature: the ground "
+            f"within {REACH:g} m of the trunk's middle differs by more than "
+            f"{100 * LEVEL_WITHIN:g} cm. {describe_grid(arena, cfg)}"
         ),
         tables=tuple(tables),
     )
@@ -207,7 +247,9 @@ def _rollout(
     p_boot: float | None = None,
     sensors: SensorModel | None = None,
 ) -> GroupedSums:
-    sums = GroupedSums(grid_axes(arena, cfg), arena.num_robots, arena.device)
+    axes = {**grid_axes(arena, cfg), GROUND: len(GROUND_NAMES)}
+    sums = GroupedSums(axes, arena.num_robots, arena.device)
+    ground = ground_under(arena.env)
     last_command = torch.zeros(arena.num_robots, 3, device=arena.device)
     held_for = torch.zeros(arena.num_robots, device=arena.device)
     for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot, sensors=sensors):
@@ -216,8 +258,10 @@ def _rollout(
         last_command = step.command
         velocity_error = step.velocity_error
         held = held_for > SETTLING_TIME
+        if begins:
+            ground = ground_under(arena.env)
         sums.add(
-            place,
+            {**place, GROUND: ground},
             steps=torch.ones_like(step.yaw_rate),
             velocity_error=velocity_error,
             held_steps=held,
@@ -225,6 +269,8 @@ def _rollout(
             yaw_rate_error=step.yaw_rate_error,
             falls=step.fell,
         )
+        # Where the next step begins: a robot that falls in it will have been put back.
+        ground = ground_under(arena.env)
     return sums
 
 
