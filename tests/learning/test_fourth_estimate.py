@@ -19,7 +19,11 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import evaluate_walking, print_metrics
 from rl_sim_env.evaluation.evaluator import Evaluator
-from rl_sim_env.evaluation.inference_policy import OnnxInferencePolicy, exported_targets
+from rl_sim_env.evaluation.inference_policy import (
+    OnnxInferencePolicy,
+    exported_range,
+    exported_targets,
+)
 from rl_sim_env.learning.config import AmpVaePpoCfg, ContextVaeCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.learning.runner import AmpVaeRunner
@@ -106,12 +110,19 @@ def test_it_is_exported(run: AmpVaeRunner, vec_env: AmpVaeVecEnv, tmp_path: Path
     session, metadata = open_session(tmp_path / NETWORK_FILE)
     assert metadata.estimates[-1].name == "friction"
     assert exported_targets(metadata) == {**velocity_mass_com(), "friction": FRICTION}
-    exported = OnnxInferencePolicy(session, vec_env.observation_layout, exported_targets(metadata))
+    exported = OnnxInferencePolicy(
+        session, vec_env.observation_layout, exported_targets(metadata), exported_range(metadata)
+    )
     policy = run.alg.get_inference_policy().eval()
     obs, memory = vec_env.get_observations(), policy.initial_memory(ROBOTS)
     with torch.no_grad():
-        expected = policy(obs, memory).estimate["friction"]
-    torch.testing.assert_close(exported(obs, memory).estimate["friction"], expected)
+        expected = policy(obs, memory)
+    output, ranges = exported(obs, memory), exported.trained_range()
+    torch.testing.assert_close(output.estimate["friction"], expected.estimate["friction"])
+    assert output.std is not None and expected.std is not None and ranges is not None
+    torch.testing.assert_close(output.std["friction"], expected.std["friction"])
+    least, greatest = ranges["friction"].flatten().tolist()
+    assert 0.25 <= least < greatest <= 1.2, "the range that episodes draw from"
 
     deployed = DeployedPolicy(tmp_path / POLICY_FILE)
     joints = np.array(deployed.metadata.default_joint_pos)
@@ -125,7 +136,7 @@ def test_it_is_exported(run: AmpVaeRunner, vec_env: AmpVaeVecEnv, tmp_path: Path
             velocity_commands=np.zeros(3),
         )
     )
-    assert step.estimates["friction"].shape == (1,)
+    assert step.estimates["friction"].shape == step.std["friction"].shape == (1,)
     assert step.velocity.shape == (3,)
 
 

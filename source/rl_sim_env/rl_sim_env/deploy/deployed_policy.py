@@ -110,9 +110,9 @@ class PolicyStep:
     """Standard deviations of their errors, in the same units and shapes: 95 % of the truths lie
     within 1.96 of them. None where the policy does not say."""
     beyond_training: bool | None = None
-    """Whether the mass may be beyond what was trained, with and without load alike: see
-    :func:`~rl_sim_env.conventions.leaves_range`. Then neither estimates and deviations nor the walk
-    are to be trusted. None where the policy does not say."""
+    """Whether the mass may be beyond what was trained: its 95 % interval leaves the range of then.
+    Neither estimates and deviations nor the walk are to be trusted there. None where the policy
+    does not say."""
 
     @property
     def velocity(self) -> FloatArray:
