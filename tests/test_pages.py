@@ -56,6 +56,18 @@ def test_commands_have_the_options_that_pages_give_them(page: Path):
             parse_options(COMMANDS[name].options_type, _words(arguments))
 
 
+def test_the_entrance_is_short_and_begins_with_a_command():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert any(line.startswith("    make ") for line in lines[:20])
+
+
+def test_figures_of_the_entrance_are_those_of_the_results():
+    rows = re.findall(r"^\| .*\d.*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    results = (DOCS / "results.md").read_text().replace("](../", "](")
+    assert rows and [row for row in rows if row not in results] == []
+
+
 def test_files_that_the_entrance_names_from_the_parent_folder_are_there():
     named = re.findall(r"rl_sim_env-amp_vae_vit/([\w./]+)", (ROOT / "README.md").read_text())
     assert named and all((ROOT / name).exists() for name in named)
