@@ -35,3 +35,12 @@ def test_make_alone_tells_what_there_is_and_installs_nothing(tmp_path):
 def test_options_are_handed_on(target, tmp_path):
     commands = make("-n", target, f"VENV={tmp_path / 'venv'}", "ARGS=--some option")
     assert commands.splitlines()[-1].endswith(" --some option")
+
+
+def test_pages_of_the_api_are_those_of_every_module(tmp_path):
+    command = make("-n", "docs", f"VENV={tmp_path / 'venv'}").replace("\\\n", " ").splitlines()[-1]
+    options, _, modules = command.partition("--output-directory build/docs ")
+    assert "-m pdoc" in options
+    package = ROOT / "source/rl_sim_env/rl_sim_env"
+    assert len(modules.split()) == len([*package.rglob("*.py")])
+    assert "rl_sim_env.mdp.rewards" in modules.split()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pages import DOCS, PAGES, ROOT, commands, links, make_commands, python_snippets, settings
+from rl_sim_env.cli.evaluate_options import PROTOCOL_NAMES
 from rl_sim_env.cli.main import COMMANDS, main
 from rl_sim_env.cli.options import DEFAULT_TASK
 from rl_sim_env.cli.program import parse_options
@@ -51,14 +52,31 @@ def test_commands_have_the_options_that_pages_give_them(page: Path):
         # export_policy.py exports; a program that is only named is given no options.
         name = program.removesuffix(".py").partition("_")[0]
         assert name in COMMANDS
-        # Words alone name a program; the runs of curves would have to be there.
-        if name != "curves" and any(not word.isalpha() for word in arguments):
+        # Words alone name a program, or files that would have to be there.
+        if any(word.startswith("--") or "=" in word for word in arguments):
             parse_options(COMMANDS[name].options_type, _words(arguments))
+
+
+def test_the_entrance_is_short_and_begins_with_a_command():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert any(line.startswith("    make ") for line in lines[:20])
+
+
+def test_figures_of_the_entrance_are_those_of_the_results():
+    rows = re.findall(r"^\| .*\d.*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    results = (DOCS / "results.md").read_text().replace("](../", "](")
+    assert rows and [row for row in rows if row not in results] == []
 
 
 def test_files_that_the_entrance_names_from_the_parent_folder_are_there():
     named = re.findall(r"rl_sim_env-amp_vae_vit/([\w./]+)", (ROOT / "README.md").read_text())
     assert named and all((ROOT / name).exists() for name in named)
+
+
+def test_the_page_on_measuring_names_all_protocols():
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (DOCS / "measuring.md").read_text(), re.M)
+    assert {name for row in rows for name in re.findall(r"\w+", row)} == set(PROTOCOL_NAMES)
 
 
 @_pages_with(make_commands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import mujoco
 import pytest
 
+from pages import DOCS, commands, python_snippets
 from rl_sim_env.cli import robot
 from rl_sim_env.experiment import EnvOptions, build_vec_env, configure_env
 from rl_sim_env.robots.go1 import GO1
@@ -74,6 +76,36 @@ def test_the_package_that_is_written_makes_a_task_that_steps(tmp_path, capsys, m
         assert not dones.any() and reward.isfinite().all()
     assert (env.unwrapped.robot.data.root_link_pos_w[:, 2] > 0.6 * height).all(), "it stands"
     assert "my_go1.robot" in sys.modules
+
+
+def test_the_page_on_robots_leads_from_a_file_to_tasks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spec = mujoco.MjSpec.from_file(FILE)
+    spec.meshdir = str(GO1.mjcf_path.parent / spec.meshdir)
+    joints = [joint.name for joint in spec.joints if joint.name in GO1.leg_joints]
+    for joint in joints:
+        spec.add_actuator(
+            name=joint,
+            target=joint,
+            trntype=mujoco.mjtTrn.mjTRN_JOINT,
+            forcelimited=True,
+            forcerange=(-23.7, 23.7),
+        )
+    pose = [GO1.default_pose[joint] for joint in joints]
+    spec.add_key(name="home", qpos=[0.0, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0, *pose])
+    (tmp_path / "my_robot.xml").write_text(spec.to_xml())
+    page = DOCS / "robots.md"
+    for command in commands(page):
+        if command[:3] == ["robot", "check", "my_robot.xml"]:
+            robot.main(command[1:])
+    (announced,) = re.findall(r'^my_robot = "my_robot.tasks"$', page.read_text(), re.MULTILINE)
+    assert announced in (tmp_path / "my_robot/pyproject.toml").read_text()
+    monkeypatch.syspath_prepend(str(tmp_path / "my_robot"))
+    from my_robot.robot import MY_ROBOT  # pyright: ignore[reportMissingImports]
+
+    (snippet,) = python_snippets(page)
+    exec(snippet, {"MY_ROBOT": MY_ROBOT})
+    assert find_task("My-Robot-Flat-v0").robot.drives["FR_calf_joint"].velocity_limit == 20.0
 
 
 @pytest.mark.parametrize(
