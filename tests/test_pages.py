@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pages import DOCS, PAGES, ROOT, commands, python_snippets, settings
+from rl_sim_env.cli.compare import CompareOptions
 from rl_sim_env.cli.compile import CompileOptions
 from rl_sim_env.cli.curves import CurvesOptions
 from rl_sim_env.cli.evaluate import EvaluateOptions
@@ -18,6 +19,7 @@ from rl_sim_env.cli.motions import MotionsCommand
 from rl_sim_env.cli.options import DEFAULT_TASK
 from rl_sim_env.cli.play import PlayOptions
 from rl_sim_env.cli.program import parse_options
+from rl_sim_env.cli.report import ReportOptions
 from rl_sim_env.cli.robot import RobotCommand
 from rl_sim_env.cli.train import TrainOptions
 from rl_sim_env.configuration import apply_settings
@@ -31,6 +33,8 @@ _OPTIONS = {
     "export": ExportOptions,
     "compile": CompileOptions,
     "curves": CurvesOptions,
+    "report": ReportOptions,
+    "compare": CompareOptions,
     "motions": MotionsCommand,
     "robot": RobotCommand,
 }

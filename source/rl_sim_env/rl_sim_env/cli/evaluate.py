@@ -36,6 +36,7 @@ from rl_sim_env.evaluation.inference_policy import (
     OnnxInferencePolicy,
     exported_targets,
 )
+from rl_sim_env.evaluation.printed import figure_text
 from rl_sim_env.evaluation.protocols import (
     NOT_QUICK,
     OUTSIDE,
@@ -44,7 +45,6 @@ from rl_sim_env.evaluation.protocols import (
     choose_protocols,
     outside_protocol,
 )
-from rl_sim_env.evaluation.printed import figure_text
 from rl_sim_env.evaluation.rendering import (
     COMMAND,
     HTML_NAME,
@@ -156,9 +156,7 @@ def evaluate(options: EvaluateOptions) -> None:
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
 
 
-def _command(
-    options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Sequence[str]
-) -> str:
+def _command(options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Sequence[str]) -> str:
     """What measures the same again, with every size spelt out."""
     sizes = {
         "seeds": cfg.seeds,

@@ -67,9 +67,7 @@ class Criterion:
     """Whether more is better, and what counts is how many are lost."""
 
 
-def _on_grounds(
-    column: str, aims: Sequence[float], published: Sequence[float]
-) -> tuple[Part, ...]:
+def _on_grounds(column: str, aims: Sequence[float], published: Sequence[float]) -> tuple[Part, ...]:
     """Parts of the grounds that HIM has published, and the flat one for tasks without any."""
     grounds = ("slopes", "rough ground", "stairs", "discrete obstacles")
     parts = zip(grounds, aims, published, strict=True)
