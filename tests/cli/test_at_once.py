@@ -79,6 +79,7 @@ def test_tasks_are_listed():
         ("curves nowhere", "nowhere: no TensorBoard curves here"),
         ("compare docs", "1 given; give the folders of two reports or more"),
         ("compare docs nowhere", "nowhere: no such file or folder; give the folder of a report"),
+        ("report docs --photo_of nowhere", "--photo_of nowhere: no such file or folder"),
         ("report nowhere", "nowhere: no such folder; give the folder of a report"),
         ("motions inspect --robot grq20", "did you mean grq20_v2d3"),
         ("robot check robot.xml --max_load much", "--max_load much: expected a number"),

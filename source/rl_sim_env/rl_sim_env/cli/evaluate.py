@@ -53,7 +53,8 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
-from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS
+from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS, judge
+from rl_sim_env.evaluation.wording import in_house_style
 from rl_sim_env.experiment import (
     MODEL_ARGUMENT,
     EnvOptions,
@@ -153,6 +154,9 @@ def evaluate(options: EvaluateOptions) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     vec_env.close()
     _print_summary(report)
+    verdict = judge(in_house_style(report))
+    for line in (*verdict.warnings, *verdict.sentences):
+        print(line)
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
 
 
