@@ -59,7 +59,7 @@ def test_what_falls_short_most_comes_first_and_is_named():
     )
     assert [of.name for of in verdict.standings[:3]] == [
         "yaw rate error while walking",
-        "survival of pushes, all ground",
+        "survival of pushes on all ground",
         "velocity error",
     ]
     assert [of.shortfall for of in verdict.standings[:3]] == pytest.approx([1.2, 1.0, 0.2])
@@ -68,18 +68,20 @@ def test_what_falls_short_most_comes_first_and_is_named():
         "(slopes, worst of 4): 0.176 instead of 0.080 rad/s; then the survi"
         in (verdict.sentences[1])
     )
-    assert "not measured: survival of pushes, obstacles" in verdict.sentences[0]
+    assert "not measured: survival of pushes among obstacles" in verdict.sentences[0]
 
 
 def test_survivors_of_shorter_walks_leave_the_question_open_unless_there_are_too_few():
-    name = "survival of pushes, all ground"
+    name = "survival of pushes on all ground"
     assert statuses(survival(60, {"all": (97.0,)}))[name] == "open"
     assert statuses(survival(60, {"all": (94.0,)}))[name] == "not reached"
     assert statuses(survival(600, {"all": (97.0,)}))[name] == "reached"
 
 
 def test_a_task_of_flat_ground_is_measured_against_no_aim():
-    (velocity, _) = judge(report(tracking({"flat": (0.05, 0.05, 0.0)}))).standings
+    verdict = judge(report(tracking({"flat": (0.05, 0.05, 0.0)})))
+    (velocity, _) = verdict.standings
+    assert verdict.sentences[0].startswith("Nothing here has an aim; not measured: survival of")
     assert (velocity.status, velocity.aim) == ("open", None)
     assert velocity.note == "no aim for flat ground alone"
 

@@ -123,7 +123,6 @@ def evaluate(options: EvaluateOptions) -> None:
         print(f"quick: {_of_a_quick_try(cfg, names)}", flush=True)
     with quiet():
         vec_env = build_vec_env(setup)
-    policy = saved.build(vec_env)
     facts = {
         **saved.facts,
         "Robot": setup.cfg.robot.name,
@@ -141,13 +140,14 @@ def evaluate(options: EvaluateOptions) -> None:
     }
     begin = time.monotonic()
     report = Report(facts=facts, sections=())
-    photo = photograph(vec_env, policy)
+    arena = Arena(vec_env, saved.build(vec_env), sensors=cfg.sensors[0])
+    photo = photograph(arena)
     with tempfile.TemporaryDirectory() as folder:
         protocols = dict(PROTOCOLS)
         if OUTSIDE in names:
             exported, _ = export_policy(path, Path(folder))
             protocols[OUTSIDE] = outside_protocol(exported)
-        for section in _run({name: protocols[name] for name in names}, vec_env, policy, cfg):
+        for section in _run({name: protocols[name] for name in names}, arena, cfg):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
             write_report(report, unfinished if len(sections) < len(names) else output, photo)
@@ -314,14 +314,9 @@ def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
         env_cfg.sensors = "hardware" if "hardware" in cfg.sensors else "ideal"
 
 
-def _run(
-    protocols: Mapping[str, Protocol],
-    vec_env: AmpVaeVecEnv,
-    policy: InferencePolicy,
-    cfg: EvaluationCfg,
-) -> Iterator[Section]:
+def _run(protocols: Mapping[str, Protocol], arena: Arena, cfg: EvaluationCfg) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
-    expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
+    expected = [of.seconds(cfg) * len(cfg.seeds) / arena.step_dt for of in protocols.values()]
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -332,9 +327,7 @@ def _run(
         speed_estimate_period=SPEED_WINDOW,
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
-        arena = Arena(
-            vec_env, policy, on_step=lambda _: progress.advance(bar), sensors=cfg.sensors[0]
-        )
+        arena.on_step = lambda _: progress.advance(bar)
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()

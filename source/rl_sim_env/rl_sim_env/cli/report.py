@@ -67,7 +67,7 @@ def write(options: ReportOptions) -> None:
 
 def _photograph(policy: Path, report: Report) -> bytes | None:
     """A policy as it walks on the task of the report."""
-    from rl_sim_env.evaluation.arena import arena_env_cfg
+    from rl_sim_env.evaluation.arena import Arena, arena_env_cfg
     from rl_sim_env.experiment import (
         EnvOptions,
         Training,
@@ -92,7 +92,7 @@ def _photograph(policy: Path, report: Report) -> bytes | None:
     )
     with quiet():
         vec_env = build_vec_env(setup)
-    photo = photograph(vec_env, build_policy(checkpoint, path, task, vec_env))
+    photo = photograph(Arena(vec_env, build_policy(checkpoint, path, task, vec_env)))
     vec_env.close()
     if photo is None:
         print("note: no OpenGL to render with, so there is no new picture", flush=True)
