@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 
 from rl_sim_env.cli import evaluate, evaluate_options
+from rl_sim_env.cli.program import parse_options
 from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario
 from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
@@ -72,13 +76,21 @@ def test_newest_run_is_evaluated_and_the_report_put_beside_it(run_folder, capsys
     evaluate.main([*SMALL, "--seeds", "3", "5", "--protocols", "height"])
     folder = run_folder / "report"
     names = {"report.json", "report.md", "report.html", "height.png"}
-    assert {path.name for path in folder.iterdir()} == names
+    # Without an OpenGL there is no picture of the robot.
+    assert {path.name for path in folder.iterdir()} - {"walking.jpg"} == names
     report = Report.from_json((folder / "report.json").read_text())
     facts = report.facts
     assert facts["Policy"] == "model_3.pt"
     assert facts["Trained on"] == facts["Evaluated on"] == TASK
     assert facts["Seeds"] == "3, 5"
     assert facts["Robots"] == "2 in each walk"
+    assert facts["Robot"] == "grq20_v2d3"
+    command = shlex.split(facts["Command"])
+    assert command[:2] == ["rl-sim-env", "evaluate"]
+    again = parse_options(evaluate_options.EvaluateOptions, command[2:])
+    assert (again.task, again.seeds, again.robots) == (TASK, (3, 5), 2)
+    assert again.protocols == ("height",) and again.levels == (1, 2, 3, 4)
+    assert again.checkpoint and Path(again.checkpoint).name == "model_3.pt"
     assert facts["Trained at commit"] == "not recorded"
     assert "torch" in facts["Packages"]
     assert "(cpu)" in facts["Hardware"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 
+import mujoco
 import pytest
 import viser
 
@@ -43,3 +44,12 @@ def server():
         server = viser.ViserServer(host="localhost", port=18080, verbose=False)
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def opengl() -> None:
+    """Skips what renders where nothing can."""
+    try:
+        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
+    except Exception as error:
+        pytest.skip(f"no OpenGL here: {error}")

@@ -5,20 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import imageio_ffmpeg
-import mujoco
 import numpy as np
 import pytest
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.viewer.video import FRAME_RATE, check_video_path, record
-
-
-@pytest.fixture(scope="module")
-def opengl() -> None:
-    try:
-        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 16, 16).close()
-    except Exception as error:
-        pytest.skip(f"no OpenGL here: {error}")
 
 
 @pytest.fixture

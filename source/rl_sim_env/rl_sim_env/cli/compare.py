@@ -27,9 +27,7 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         if len(self.reports) < 2:
-            raise UserError(
-                f"{len(self.reports)} given; give the folders of two reports or more"
-            )
+            raise UserError(f"{len(self.reports)} given; give the folders of two reports or more")
         for path in self.reports:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder; give the folder of a report")

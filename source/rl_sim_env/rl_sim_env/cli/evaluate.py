@@ -37,6 +37,7 @@ from rl_sim_env.evaluation.inference_policy import (
     exported_range,
     exported_targets,
 )
+from rl_sim_env.evaluation.printed import figure_text
 from rl_sim_env.evaluation.protocols import (
     NOT_QUICK,
     OUTSIDE,
@@ -45,7 +46,6 @@ from rl_sim_env.evaluation.protocols import (
     choose_protocols,
     outside_protocol,
 )
-from rl_sim_env.evaluation.printed import figure_text
 from rl_sim_env.evaluation.rendering import (
     COMMAND,
     HTML_NAME,
@@ -54,7 +54,8 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import Report, Section
-from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS
+from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS, judge
+from rl_sim_env.evaluation.wording import in_house_style
 from rl_sim_env.experiment import (
     MODEL_ARGUMENT,
     EnvOptions,
@@ -122,7 +123,6 @@ def evaluate(options: EvaluateOptions) -> None:
         print(f"quick: {_of_a_quick_try(cfg, names)}", flush=True)
     with quiet():
         vec_env = build_vec_env(setup)
-    policy = saved.build(vec_env)
     facts = {
         **saved.facts,
         "Robot": setup.cfg.robot.name,
@@ -145,27 +145,27 @@ def evaluate(options: EvaluateOptions) -> None:
     }
     begin = time.monotonic()
     report = Report(facts=facts, sections=())
-    photo = photograph(vec_env, policy)
+    arena = Arena(vec_env, saved.build(vec_env), options.p_boot_mean, sensors=cfg.sensors[0])
+    photo = photograph(arena)
     with tempfile.TemporaryDirectory() as folder:
         protocols = dict(PROTOCOLS)
         if OUTSIDE in names:
             exported, _ = export_policy(path, Path(folder))
             protocols[OUTSIDE] = outside_protocol(exported)
-        for section in _run(
-            {name: protocols[name] for name in names}, vec_env, policy, cfg, options.p_boot_mean
-        ):
+        for section in _run({name: protocols[name] for name in names}, arena, cfg):
             sections = (*report.sections, section)
             report = Report(facts={**facts, "Duration": _duration(begin)}, sections=sections)
             write_report(report, unfinished if len(sections) < len(names) else output, photo)
     shutil.rmtree(unfinished, ignore_errors=True)
     vec_env.close()
     _print_summary(report)
+    verdict = judge(in_house_style(report))
+    for line in (*verdict.warnings, *verdict.sentences):
+        print(line)
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
 
 
-def _command(
-    options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Sequence[str]
-) -> str:
+def _command(options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Sequence[str]) -> str:
     """What measures the same again, with every size spelt out."""
     sizes = {
         "seeds": cfg.seeds,
@@ -332,15 +332,9 @@ def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
         env_cfg.sensors = "hardware" if "hardware" in cfg.sensors else "ideal"
 
 
-def _run(
-    protocols: Mapping[str, Protocol],
-    vec_env: AmpVaeVecEnv,
-    policy: InferencePolicy,
-    cfg: EvaluationCfg,
-    p_boot: float,
-) -> Iterator[Section]:
+def _run(protocols: Mapping[str, Protocol], arena: Arena, cfg: EvaluationCfg) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
-    expected = [of.seconds(cfg) * len(cfg.seeds) / vec_env.step_dt for of in protocols.values()]
+    expected = [of.seconds(cfg) * len(cfg.seeds) / arena.step_dt for of in protocols.values()]
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -351,13 +345,7 @@ def _run(
         speed_estimate_period=SPEED_WINDOW,
     ) as progress:
         bar = progress.add_task("", total=sum(expected))
-        arena = Arena(
-            vec_env,
-            policy,
-            p_boot,
-            on_step=lambda _: progress.advance(bar),
-            sensors=cfg.sensors[0],
-        )
+        arena.on_step = lambda _: progress.advance(bar)
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()

@@ -30,8 +30,8 @@ class ReportOptions:
     """Folders of reports."""
 
     photo_of: Unset[Path] = None
-    """Checkpoint whose policy is photographed as it walks, for a report from a machine that could
-    not render; default: the picture that is there stays."""
+    """Checkpoint, or folder of a run, whose policy is photographed as it walks, for a report from a
+    machine that could not render; default: the picture that is there stays."""
 
     def __post_init__(self) -> None:
         if not self.reports:
@@ -39,6 +39,8 @@ class ReportOptions:
         for folder in self.reports:
             if not folder.is_dir():
                 raise UserError(f"{folder}: no such folder; give the folder of a report")
+        if self.photo_of is not None and not self.photo_of.exists():
+            raise UserError(f"--photo_of {self.photo_of}: no such file or folder")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -63,9 +65,9 @@ def write(options: ReportOptions) -> None:
         print(f"report: {folder / HTML_NAME}", flush=True)
 
 
-def _photograph(path: Path, report: Report) -> bytes | None:
-    """The policy of a checkpoint, walking on the ground of the report."""
-    from rl_sim_env.evaluation.arena import arena_env_cfg
+def _photograph(policy: Path, report: Report) -> bytes | None:
+    """A policy as it walks on the task of the report."""
+    from rl_sim_env.evaluation.arena import Arena, arena_env_cfg
     from rl_sim_env.experiment import (
         EnvOptions,
         Training,
@@ -73,7 +75,7 @@ def _photograph(path: Path, report: Report) -> bytes | None:
         build_vec_env,
         configure_env,
     )
-    from rl_sim_env.learning.checkpoint import Checkpoint
+    from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
     from rl_sim_env.viewer.daylight import daylight
     from rl_sim_env.viewer.offscreen import photograph
 
@@ -81,6 +83,7 @@ def _photograph(path: Path, report: Report) -> bytes | None:
         arena_env_cfg(cfg)
         cfg.scene.spec_fn = daylight
 
+    path = resolve_checkpoint(policy, root=policy)
     checkpoint = Checkpoint.load(path)
     task = report.facts.get("Evaluated on", checkpoint.task)
     training = Training.of(checkpoint, path, task)
@@ -89,7 +92,7 @@ def _photograph(path: Path, report: Report) -> bytes | None:
     )
     with quiet():
         vec_env = build_vec_env(setup)
-    photo = photograph(vec_env, build_policy(checkpoint, path, task, vec_env))
+    photo = photograph(Arena(vec_env, build_policy(checkpoint, path, task, vec_env)))
     vec_env.close()
     if photo is None:
         print("note: no OpenGL to render with, so there is no new picture", flush=True)

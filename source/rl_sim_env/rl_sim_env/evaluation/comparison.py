@@ -175,9 +175,7 @@ def compare(paths: Sequence[Path]) -> Comparison:
                 f"{of.path}: shares no figure with {first.path}: the protocols are "
                 f"{_names(of.report)}, and {_names(first.report)}"
             )
-    return Comparison(
-        reports=reports, warnings=tuple(_warnings(reports)), differences=differences
-    )
+    return Comparison(reports=reports, warnings=tuple(_warnings(reports)), differences=differences)
 
 
 def difference_interval(
@@ -285,9 +283,7 @@ def _names(report: Report) -> str:
 
 
 def _printed(table: Table, found: Sequence[Difference]) -> Printed:
-    columns = [
-        column for column in table.columns if any(each.column == column for each in found)
-    ]
+    columns = [column for column in table.columns if any(each.column == column for each in found)]
     at = {(each.row, each.column.title): each for each in found}
     shown = {each.row for each in found}
     how = "paired by seed" if all(each.is_paired for each in found) else "not paired"

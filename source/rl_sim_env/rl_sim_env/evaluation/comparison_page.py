@@ -23,8 +23,8 @@ JSON_NAME, MARKDOWN_NAME, HTML_NAME = (f"comparison.{end}" for end in ("json", "
 OURS = (JSON_NAME, MARKDOWN_NAME, HTML_NAME)
 
 LEGEND = (
-    "Differences are to the first report, with the half width of their "
-    f"{100 * CONFIDENCE:g} % interval over evaluation seeds, which says nothing of other trainings. "
+    f"Differences are to the first report, with half of their {100 * CONFIDENCE:g} % interval over "
+    "evaluation seeds, which says nothing of other trainings. "
     "▲ better, ▼ worse where the interval leaves 0 out; of figures that do not differ, one in "
     "twenty is marked by chance."
 )
@@ -83,9 +83,7 @@ def to_markdown(comparison: Comparison) -> str:
         for letter, table in tables:
             title, rows = markdown_table(table)
             blocks += [f"{letter} minus {first.letter}: {title}", rows]
-    facts = [
-        [md(name), *map(md, values)] for name, values in comparison.unlike_facts().items()
-    ]
+    facts = [[md(name), *map(md, values)] for name, values in comparison.unlike_facts().items()]
     blocks += ["## What else differs", markdown_rows(["fact", *letters], facts)] if facts else []
     return "\n\n".join(blocks) + "\n"
 

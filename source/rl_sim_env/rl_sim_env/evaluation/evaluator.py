@@ -90,6 +90,7 @@ class Evaluator:
         vec_env: As given.
         policy: As given.
         p_boot: As given; it may be changed between steps.
+        on_step: As given; it may be changed between steps.
         truth: What was true when the policy last acted, or is as episodes begin; SI units.
         estimate: What the policy believed then, in the same units.
         std: Standard deviations that it told of its estimate; None where it tells none.
@@ -109,7 +110,7 @@ class Evaluator:
         self.vec_env = vec_env
         self.policy = policy
         self.p_boot = p_boot
-        self._on_step = on_step
+        self.on_step = on_step
         self.env.transition_terms |= _REACHED
         self.reset()
 
@@ -169,8 +170,8 @@ class Evaluator:
         )
         # Nobody remembers an episode that has ended.
         self._look(next_obs, torch.where(done[:, None], 0.0, memory))
-        if self._on_step is not None:
-            self._on_step(step)
+        if self.on_step is not None:
+            self.on_step(step)
         return step
 
     def _act(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -103,20 +103,21 @@ def is_calibration(plot: Plot) -> bool:
 @lru_cache(maxsize=64)
 def draw(plot: Plot) -> Drawing:
     """Draw a plot; the same plot always gives the same picture."""
-    settings = {
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": FAINT,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "grid.color": LINE,
-        "svg.fonttype": "none",
-        "svg.hashsalt": plot.name,
-    }
-    with rc_context(settings):
+    with rc_context(
+        {
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": FAINT,
+            "axes.labelcolor": INK,
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "grid.color": LINE,
+            "svg.fonttype": "none",
+            "svg.hashsalt": plot.name,
+        }
+    ):
         canvas = (_draw_errors if is_calibration(plot) else _draw_lines)(plot)
         png, svg = io.BytesIO(), io.StringIO()
         canvas.savefig(png, format="png", dpi=_PNG_DPI, facecolor="white")
@@ -208,9 +209,7 @@ def _draw_errors(plot: Plot) -> Canvas:
     canvas, panels = _panels(len(shown), _PANEL * max(len(shown), 2), 0)
     unit = plot.x_label.partition("[")[2]
     for axes, series in zip(panels, shown, strict=True):
-        errors = replace(
-            series, y=tuple(y - x for x, y in zip(series.x, series.y, strict=True))
-        )
+        errors = replace(series, y=tuple(y - x for x, y in zip(series.x, series.y, strict=True)))
         low, high = _band(errors, plot)
         axes.axhline(0.0, color=INK, linestyle="--", linewidth=1.2)
         axes.plot(errors.x, errors.y, color=ESTIMATE, linewidth=2.2)
@@ -268,7 +267,8 @@ def _vertical_ticks(plot: Plot) -> list[float]:
     if not len(values):
         return [0.0, 1.0]
     low, high = float(values.min()), float(values.max())
-    ticks = MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]).tick_values(low, max(high, low + 1e-6))
+    low -= float(low == high)
+    ticks = MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     # The last tick may lie beyond what is possible.
     return [float(tick) for tick in ticks if tick <= high or not _is_share(plot)]
 
@@ -283,9 +283,7 @@ def _themed(svg: str, title: str) -> str:
     """The picture as an element that scales, with the page's font and colours."""
     body = svg[svg.index("<svg") :]
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', body)[:2]
-    opening = (
-        f'<svg role="img" aria-label="{_attribute(title)}" viewBox="0 0 {width} {height}">'
-    )
+    opening = f'<svg role="img" aria-label="{_attribute(title)}" viewBox="0 0 {width} {height}">'
     body = re.sub(r"<svg.*?>", lambda _: opening, body, count=1, flags=re.DOTALL)
     # A style in an element of the page would hold for all of the page.
     body = re.sub(r"<(metadata|style).*?</\1>", "", body, flags=re.DOTALL)

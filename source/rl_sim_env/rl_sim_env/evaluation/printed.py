@@ -1,4 +1,4 @@
-"""Tables as they are printed: totals apart, the worst of a column marked, what they stand on once."""
+"""Tables as they are printed: totals apart, the worst marked, what they stand on told once."""
 
 from __future__ import annotations
 

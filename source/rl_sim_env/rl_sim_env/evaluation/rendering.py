@@ -156,9 +156,7 @@ def _policy(report: Report) -> str | None:
     return policy and policy.partition(",")[0]
 
 
-def write_files(
-    files: Mapping[str, bytes], folder: Path, ours: Sequence[str] = OURS
-) -> None:
+def write_files(files: Mapping[str, bytes], folder: Path, ours: Sequence[str] = OURS) -> None:
     """Write files in place of an earlier report's, all of them or none.
 
     Args:
@@ -191,9 +189,7 @@ def markdown_table(table: Printed) -> list[str]:
     """Title, table and what it stands on, as blocks of Markdown."""
     head = [f"{title} [{unit}]" if unit else title for title, unit in table.head]
     rows = [
-        [md(line.label), *map(_markdown_cell, line.cells)]
-        for body in table.bodies
-        for line in body
+        [md(line.label), *map(_markdown_cell, line.cells)] for body in table.bodies for line in body
     ]
     note = f" ({md(table.note)})" if table.note else ""
     return [f"**{md(table.title)}**{note}", markdown_rows(map(md, head), rows)]

@@ -67,9 +67,7 @@ class Criterion:
     """Whether more is better, and what counts is how many are lost."""
 
 
-def _on_grounds(
-    column: str, aims: Sequence[float], published: Sequence[float]
-) -> tuple[Part, ...]:
+def _on_grounds(column: str, aims: Sequence[float], published: Sequence[float]) -> tuple[Part, ...]:
     """Parts of the grounds that HIM has published, and the flat one for tasks without any."""
     grounds = ("slopes", "rough ground", "stairs", "discrete obstacles")
     parts = zip(grounds, aims, published, strict=True)
@@ -85,7 +83,7 @@ _AFTER_3_S = "RMSE of the estimates by time"
 
 CRITERIA = (
     Criterion(
-        name="survival of pushes, all ground",
+        name="survival of pushes on all ground",
         section="survival",
         table="Survivors",
         parts=(
@@ -96,7 +94,7 @@ CRITERIA = (
         is_share_of_survivors=True,
     ),
     Criterion(
-        name="survival of pushes, obstacles",
+        name="survival of pushes among obstacles",
         section="survival",
         table="Survivors",
         parts=(Part(row="discrete obstacles", column="survivors", aim=80.0),),
@@ -190,7 +188,7 @@ def judge(report: Report) -> Verdict:
         standings=tuple(standings),
         sentences=(
             _count(standings, missing),
-            *([_what_falls_short(standings)] if standings else []),
+            *([_what_falls_short(standings)] if any(of.aim for of in standings) else []),
             _basis(report),
         ),
         warnings=tuple(_warnings(report)),
@@ -260,12 +258,11 @@ def _length_of_walks(section: Section) -> float | None:
 
 
 def _count(standings: Sequence[Standing], missing: Sequence[str]) -> str:
-    if not standings:
-        return "None of the figures that a policy is judged by was measured."
+    judged = [each for each in standings if each.aim is not None]
     reached, open_ones = (
-        sum(each.status == status for each in standings) for status in ("reached", "open")
+        sum(each.status == status for each in judged) for status in ("reached", "open")
     )
-    text = f"It reaches {reached} of {len(standings)} aims"
+    text = f"It reaches {reached} of {len(judged)} aims" if judged else "Nothing here has an aim"
     if open_ones:
         text += f", and for {open_ones} the question is open"
     return f"{text}; not measured: {', '.join(missing)}." if missing else f"{text}."

@@ -1,4 +1,4 @@
-"""One unit, one spelling and one order for what reports say, also those that were measured long ago.
+"""One unit and one spelling for what reports say, also those that were measured long ago.
 
 Saved reports keep the words of the day they were measured; pages and comparisons show them in
 these.

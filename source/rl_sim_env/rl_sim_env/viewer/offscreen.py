@@ -20,8 +20,7 @@ from rl_sim_env.opengl import VARIABLE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
-    from rl_sim_env.envs import AmpVaeEnv, AmpVaeVecEnv
-    from rl_sim_env.evaluation.inference_policy import InferencePolicy
+    from rl_sim_env.envs import AmpVaeEnv
 
 SIZE = (640, 480)
 """Width and height of a photo [pixels]."""
@@ -74,15 +73,14 @@ def open_renderer(env: AmpVaeEnv, camera: ViewerConfig) -> Iterator[OffscreenRen
         renderer.close()
 
 
-def photograph(vec_env: AmpVaeVecEnv, policy: InferencePolicy) -> bytes | None:
+def photograph(arena: Arena) -> bytes | None:
     """A robot in mid-walk on level ground, half loaded, as a JPEG file; None without an OpenGL.
 
     Args:
-        vec_env: The environment, configured by
-            :func:`~rl_sim_env.evaluation.arena.arena_env_cfg`; it is reset.
-        policy: What moves it.
+        arena: Where it walks. Whoever measures afterwards takes the same one: a GPU may have
+            captured its tensors.
     """
-    env = vec_env.unwrapped
+    env = arena.env
     camera = replace(
         env.cfg.viewer,
         distance=DISTANCE * env.cfg.viewer.distance,
@@ -93,7 +91,6 @@ def photograph(vec_env: AmpVaeVecEnv, policy: InferencePolicy) -> bytes | None:
     try:
         # First of all: without an OpenGL nobody needs to walk.
         with open_renderer(env, camera) as renderer:
-            arena = Arena(vec_env, policy)
             for _ in arena.rollout(_on_level_ground(arena), seconds=STRIDE, seed=0):
                 pass
             renderer.update(env.sim.data)

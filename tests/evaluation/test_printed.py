@@ -1,0 +1,91 @@
+"""Tables as they are printed, in one unit and one spelling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reports import report, section, table, tracking
+from rl_sim_env.evaluation.printed import WORST, ZERO, printed
+from rl_sim_env.evaluation.report import Column, Figure
+from rl_sim_env.evaluation.wording import in_house_style
+
+ROWS = {
+    "stairs up": (0.1, 1.0),
+    "stairs": (0.15, 1.5),
+    "stairs down": (0.2, 2.0),
+    "all": (0.3, 0.0),
+    "flat": (0.1, 0.0),
+}
+
+
+def marks(of) -> dict[str, list[str]]:
+    return {line.label: [cell.mark for cell in line.cells] for body in of.bodies for line in body}
+
+
+def test_rows_that_add_up_others_stand_apart_at_the_end():
+    parts, totals = printed(table("Walks", ("error", "survivors"), ROWS)).bodies
+    assert [line.label for line in parts] == ["stairs up", "stairs down", "flat"]
+    assert [line.label for line in totals] == ["stairs", "all"]
+
+
+def test_stairs_alone_add_up_nothing():
+    (body,) = printed(table("Errors", ("error",), {"flat": (1.0,), "stairs": (2.0,)})).bodies
+    assert [line.label for line in body] == ["flat", "stairs"]
+
+
+def test_the_worst_of_a_column_is_marked_whichever_way_is_worse():
+    shown = marks(printed(table("Walks", ("error", "survivors"), ROWS)))
+    assert shown["stairs down"] == [WORST, ""]
+    # A total is never the worst, and the fewest survivors are.
+    assert shown["all"] == ["", ZERO]
+    assert shown["flat"] == ["", ZERO]
+    shown = marks(printed(table("Walks", ("survivors",), {"a": (90.0,), "b": (80.0,)})))
+    assert shown == {"a": [""], "b": [WORST]}
+
+
+def test_what_is_worst_by_less_than_its_spread_is_not_marked():
+    of = table("Walks", ("error",), {"a": (0.1,), "b": (0.2,)})
+    wide = Figure(mean=0.2, spread=0.3, seeds=2, robots=8)
+    rows = (of.rows[0], replace(of.rows[1], cells=(wide,)))
+    assert marks(printed(of))["b"] == [WORST]
+    assert marks(printed(replace(of, rows=rows)))["b"] == [""]
+
+
+def test_columns_that_are_neither_good_nor_bad_have_no_worst():
+    assert marks(printed(table("Gait", ("duty factor",), {"a": (0.1,), "b": (0.9,)})))["b"] == [""]
+
+
+def test_a_limit_that_was_not_found_is_shown_as_a_bound():
+    rows = {"flat (or more: nothing harder was tried)": (2.4,), "stairs": (1.9,)}
+    (body,) = printed(table("Pushes", ("largest push",), rows)).bodies
+    assert (body[0].label, body[0].cells[0].text) == ("flat", "≥ 2.400")
+
+
+def test_zeros_have_no_sign():
+    of = table("Gap", ("offset",), {"a": (-0.0001,)})
+    assert printed(of).bodies[0][0].cells[0].text == "0.000"
+
+
+def test_falls_are_told_per_1000_s_in_old_reports_too():
+    by_load = table("Falls [per 100 s] by load", ("0 kg",), {"flat": (0.2,)})
+    mean = table("Tracking", ("falls [per 100 s]", "error [cm^2]"), {"flat": (0.3, 0.4)})
+    figure = Figure.over_seeds((0.1, 0.3), robots=8)
+    mean = replace(mean, rows=(replace(mean.rows[0], cells=(figure, figure)),))
+    styled = in_house_style(report(section("tracking", by_load, mean))).sections[0].tables
+    assert styled[0].title == "Falls [per 1000 s] by load"
+    assert styled[0].rows[0].cells[0].mean == pytest.approx(2.0)
+    assert styled[1].columns == (
+        Column(title="falls", unit="per 1000 s", decimals=3),
+        Column(title="error", unit="cm²", decimals=3),
+    )
+    falls, error = styled[1].rows[0].cells
+    assert falls.by_seed == pytest.approx((1.0, 3.0))
+    assert falls.spread == pytest.approx(10.0 * figure.spread)
+    assert error == figure
+
+
+def test_todays_reports_stay_as_they_are():
+    today = report(tracking({"flat": (0.1, 0.2, 0.3)}))
+    assert in_house_style(in_house_style(today)) == in_house_style(today) == today
