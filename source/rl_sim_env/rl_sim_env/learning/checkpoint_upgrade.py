@@ -7,6 +7,7 @@ from typing import Any
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 
 
@@ -135,7 +136,16 @@ def _from_4(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": config, "algorithm": algorithm, "processes": processes}
 
 
-_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: _from_3, 4: _from_4}
+def _from_5(content: dict[str, Any]) -> dict[str, Any]:
+    """Limits were kept by penalties alone."""
+    return {**content, "config": content["config"] | {"constraints": to_plain(ConstraintsCfg())}}
+
+
+_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    3: _from_3,
+    4: _from_4,
+    5: _from_5,
+}
 """What brings a format up to the next, by its version."""
 
 FORMAT_VERSION = max(_STEPS) + 1

@@ -25,6 +25,13 @@ def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def max_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
+    """Replace a tensor by its greatest over all processes, element by element, and return it."""
+    if world_size() > 1:
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return tensor
+
+
 @torch.no_grad()
 def average_over_ranks(tensors: Sequence[torch.Tensor]) -> None:
     """Replace tensors by their means over all processes, in place and in one collective."""
