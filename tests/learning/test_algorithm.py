@@ -23,6 +23,7 @@ from rl_sim_env.learning.config import (
     ContextVaeCfg,
     MlpCfg,
 )
+from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 
@@ -80,6 +81,7 @@ class ScriptedEnv:
             "amp_obs": GroupLayout(terms=(TermLayout(name="phase", width=1),)),
         }
         self.observation_layout = ObservationLayout(groups=groups)
+        self.constraint_layout = ConstraintLayout({}, "cpu")
 
     def observe(self, phases: Sequence[float]) -> TensorDict:
         observed = {

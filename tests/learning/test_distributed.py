@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import Distributed, resolve_device
+from rl_sim_env.learning.strategies import find_strategy
 from soak import only_in_a_soak
 
 PROGRAM = Path(__file__).parent / "toy_train.py"
@@ -91,6 +92,19 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
         straight = torchrun(tmp_path / "straight", "--distributed", "--iterations", 4)
         assert straight.returncode == 0, straight.stderr
         assert_equal(((shared, own), (shared, other)), of_ranks(tmp_path / "straight"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["cat", "np3o", "lagrangian", "ipo"])
+def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, strategy: str) -> None:
+    trained = torchrun(tmp_path, "--distributed", "--strategy", strategy)
+    assert trained.returncode == 0, trained.stderr
+    (shared, _), (also_shared, _) = of_ranks(tmp_path)
+    assert_equal(shared, also_shared)
+    kind = find_strategy(strategy)
+    assert kind is not None
+    kept = kind.saved
+    assert all(bool(shared["learners"]["constraints"][name].any()) for name in kept)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from rl_sim_env.learning.config import (
     ContextVaeCfg,
     MlpCfg,
 )
+from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.symmetry import ACTIONS, Reflection
 from rl_sim_env.learning.training_env import Breakdowns
@@ -77,6 +78,7 @@ class ToyEnv:
         self.max_episode_length = max_episode_length
         self.cfg = {"max_episode_length": max_episode_length}
         self.observation_layout = toy_layout()
+        self.constraint_layout = ConstraintLayout({"speed": JOINTS, "push": JOINTS}, str(device))
         self.thrust = torch.tensor([[1.0, 0.5], [0.2, -0.2], [0.0, 0.1]], device=device)
         self.episode_length_buf = self._zeros().long()
         self.state = {
@@ -142,6 +144,7 @@ class ToyEnv:
             "terminal_obs": terminal_obs,
             "style_scale": (state["command"][:, 0].abs() > 0.1).float(),
             "state_is_valid": torch.ones_like(fell),
+            "margins": torch.cat((state["joint_vel"].abs(), actions.abs()), dim=1) - 1.0,
         }
         self.log["Episode_Reward/track_lin_vel"] += [*returns[dones].tolist()]
         self.log["Metrics/velocity/error_vel_xy"] += [*error[dones].tolist()]

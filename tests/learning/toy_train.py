@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--num-envs", type=int, nargs="+", default=[8], help="of each rank in turn")
+    parser.add_argument("--strategy", default="penalties")
     parser.add_argument("--rank", type=int, help="rank that meets its fate")
     parser.add_argument("--fate", choices=FATES)
     parser.add_argument("--step", type=int, default=12, help="in which; a rollout has 8")
@@ -71,6 +72,9 @@ def main() -> None:
         torch.set_num_threads(1)
         processes.seed_all(1)
         cfg = toy_cfg(max_iterations=6, heartbeat_seconds=HEARTBEAT_S)
+        cfg.constraints.strategy = args.strategy
+        if args.strategy == "cat":
+            cfg.constraints.settings = {"hard": ("push",)}
         runner = AmpVaeRunner(
             MortalEnv(
                 args.num_envs[processes.rank % len(args.num_envs)],

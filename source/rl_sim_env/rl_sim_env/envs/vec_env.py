@@ -14,6 +14,7 @@ from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
 from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.structure import require_like, require_tensors
 from rl_sim_env.learning.symmetry import Reflection
@@ -60,6 +61,11 @@ class AmpVaeVecEnv(VecEnv):
     def observation_layout(self) -> ObservationLayout:
         """Names, widths and scales of all observation terms."""
         return self.env.observation_layout
+
+    @property
+    def constraint_layout(self) -> ConstraintLayout:
+        """Names and columns of ``extras["margins"]``."""
+        return self.env.constraint_monitor.layout
 
     def reflections(self) -> dict[str, Reflection]:
         """See :func:`rl_sim_env.mdp.reflections.reflections`."""

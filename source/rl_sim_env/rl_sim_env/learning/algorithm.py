@@ -21,11 +21,15 @@ from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.policy import POLICY_STATE, VARIANCE_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
+from rl_sim_env.learning.strategies import find_strategy
 from rl_sim_env.learning.structure import require_like
 from rl_sim_env.learning.symmetry import Symmetry
 from rl_sim_env.learning.training_env import TrainingEnv
 from rl_sim_env.learning.update_step import MiniBatch, UpdateStep
 from rl_sim_env.typed import typed
+
+CONSTRAINTS = "constraints"
+"""Name of the learner that keeps limits."""
 
 
 class Algorithm:
@@ -68,6 +72,9 @@ class Algorithm:
             tuple(self.learners.values()), self.rollout, capture=cfg.capture_update, device=device
         )
         self._acting = _acting_learner(self.learners)
+        self._acting.advisers = tuple(
+            each for each in self.learners.values() if each is not self._acting
+        )
         self._policy = _policy_of(self.learners, cfg)
         self._average = AveragedModel(
             self._policy,
@@ -320,11 +327,25 @@ def learner_figures(cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
 
 
 def _learner_classes(cfg: AmpVaeRunnerCfg) -> dict[str, type[Learner]]:
-    return {
+    """Classes by name.
+
+    What keeps limits comes last: it judges rewards that are complete, and changes what the policy
+    makes of them.
+    """
+    classes: dict[str, type[Learner]] = {
         name: resolve_class(each.class_name, Learner, f"agent.learners.{name}.class_name")
         for name, each in cfg.learners.items()
         if each is not None
     }
+    strategy = find_strategy(cfg.constraints.strategy)
+    if strategy is None:
+        return classes
+    if CONSTRAINTS in classes:
+        raise UserError(
+            f"agent.learners.{CONSTRAINTS}: the name is that of agent.constraints.strategy="
+            f"{cfg.constraints.strategy}; choose another"
+        )
+    return {**classes, CONSTRAINTS: strategy}
 
 
 def _build_learners(
@@ -342,15 +363,16 @@ def _build_learners(
         num_envs=env.num_envs,
         num_actions=env.num_actions,
         step_dt=env.step_dt,
+        constraints=env.constraint_layout,
         expert=expert,
         symmetry=symmetry,
         device=device,
     )
     learners: dict[str, Learner] = {}
     for name, kind in _learner_classes(cfg).items():
-        declared = cfg.learners[name]
-        assert declared is not None
-        learners[name] = kind(replace(context, settings=declared.settings))
+        declared = cfg.learners.get(name)
+        settings = {} if declared is None else declared.settings
+        learners[name] = kind(replace(context, settings=settings))
         context = replace(context, groups={**context.groups, **learners[name].provides})
     return learners
 

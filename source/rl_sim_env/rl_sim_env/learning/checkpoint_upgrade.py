@@ -8,6 +8,7 @@ from typing import Any
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import ContextVaeCfg
+from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 
 
@@ -137,10 +138,13 @@ def _from_4(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_5(content: dict[str, Any]) -> dict[str, Any]:
-    """Estimates without variances: what nobody has trained is neither played nor exported."""
-    vae = {"variance_log_range": list(ContextVaeCfg().variance_log_range)}
-    vae = content["config"]["vae"] | vae | {"variance_weight": 0.0}
-    return {**content, "config": content["config"] | {"vae": vae}}
+    """Estimates without variances, which nobody has trained and so are neither played nor exported;
+    limits kept by penalties alone."""
+    config = content["config"]
+    variance = {"variance_log_range": list(ContextVaeCfg().variance_log_range)}
+    vae = config["vae"] | variance | {"variance_weight": 0.0}
+    constraints = to_plain(ConstraintsCfg())
+    return {**content, "config": config | {"vae": vae, "constraints": constraints}}
 
 
 _STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -26,6 +26,7 @@ from rl_sim_env.configuration.limits import (
     check_limits,
 )
 from rl_sim_env.errors import UserError, found_in
+from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.typed import typed
 
@@ -428,6 +429,9 @@ class AmpVaeRunnerCfg:
 
     adaboot: AdaBootCfg = field(default_factory=AdaBootCfg)
     """Adaptive bootstrapping."""
+
+    constraints: ConstraintsCfg = field(default_factory=ConstraintsCfg)
+    """How limits are kept."""
 
     def check(self) -> None:
         """Refuse values that nothing can be trained with.

@@ -21,6 +21,7 @@ from torch import nn
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.layout import ObservationLayout
@@ -77,6 +78,9 @@ class LearnerContext:
 
     step_dt: float
     """Control step [s]."""
+
+    constraints: ConstraintLayout
+    """What the environment reports margins of in ``extras["margins"]``; may be none."""
 
     expert: PairSource | None
     """Source of expert motions; None for none."""
@@ -139,7 +143,8 @@ class Learner(ABC):
     Attributes:
         modules: Networks by the name that a checkpoint keeps them under; the gradient of each is
             clipped on its own unless :meth:`clipped` says otherwise. Learners share no parameters.
-        optimizer: Optimiser of all their parameters.
+        optimizer: Optimiser of all their parameters; None where there are none, as of a learner
+            that only shapes rewards.
         max_grad_norm: Clip of the gradient norm of each network; > 0.
     """
 
@@ -150,7 +155,7 @@ class Learner(ABC):
     """Which of ``modules`` are parts of the policy that is played: its part, the module's name."""
 
     modules: Mapping[str, nn.Module]
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None = None
     max_grad_norm: float
 
     @abstractmethod
@@ -224,6 +229,22 @@ class Learner(ABC):
             own: One of :meth:`batches`.
         """
 
+    def policy_loss(
+        self, rollout: Rollout, indices: BatchIndices, ratio: torch.Tensor
+    ) -> LearnerLoss | None:
+        """What the policy should minimise besides, as a constraint of its actions; None: nothing.
+
+        It is called with the policy's own loss, before which everything else has finished the
+        rollout.
+
+        Args:
+            rollout: The rollout.
+            indices: Which steps of it.
+            ratio: Probability of its actions over that when they were taken, with its gradient,
+                shape (B,).
+        """
+        return None
+
     def adapt(self, *steering: torch.Tensor) -> None:
         """Follow what the loss returned for steering, before the step is taken."""
 
@@ -251,13 +272,15 @@ class Learner(ABC):
     def state_dict(self) -> dict[str, Any]:
         """What is the same in all processes, as tensors, numbers and containers of them."""
         modules = {name: module.state_dict() for name, module in self.modules.items()}
-        return {"modules": modules, "optimizer": self.optimizer.state_dict()}
+        optimizer = {} if self.optimizer is None else self.optimizer.state_dict()
+        return {"modules": modules, "optimizer": optimizer}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`; rates stay those of the configuration."""
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
-        _load_moments(self.optimizer, state["optimizer"])
+        if self.optimizer is not None:
+            _load_moments(self.optimizer, state["optimizer"])
 
     def process_state_dict(self) -> dict[str, Any]:
         """What each process has of its own: running episodes, replay, draws."""
@@ -296,12 +319,19 @@ class Learner(ABC):
             name: nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
             for name, parameters in self.clipped().items()
         }
-        self.optimizer.step()
+        if self.optimizer is not None:
+            self.optimizer.step()
         return norms
 
 
 class ActingLearner(Learner):
-    """The learner whose network acts; there is one among all learners."""
+    """The learner whose network acts; there is one among all learners.
+
+    Attributes:
+        advisers: Learners whose :meth:`policy_loss` it adds to its own.
+    """
+
+    advisers: tuple[Learner, ...] = ()
 
     @abstractmethod
     def act(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -71,9 +71,9 @@ def build_actor(groups: Mapping[str, int], num_actions: int, cfg: AmpVaeRunnerCf
     return _build_model(groups, "actor", num_actions, cfg.actor, distribution_cfg=gaussian)
 
 
-def build_critic(groups: Mapping[str, int], cfg: AmpVaeRunnerCfg) -> MLPModel:
-    """The critic of a configuration; see :func:`build_actor`."""
-    return _build_model(groups, "critic", 1, cfg.critic)
+def build_critic(groups: Mapping[str, int], cfg: AmpVaeRunnerCfg, *, width: int = 1) -> MLPModel:
+    """The critic of a configuration, of some values; see :func:`build_actor`."""
+    return _build_model(groups, "critic", width, cfg.critic)
 
 
 def _build_model(

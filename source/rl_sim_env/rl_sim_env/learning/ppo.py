@@ -161,6 +161,10 @@ class PpoLearner(ActingLearner):
             "Loss/kl": kl,
             "Loss/mirror": mirror_loss,
         }
+        for adviser in self.advisers:
+            if (advice := adviser.policy_loss(rollout, indices, ratio)) is not None:
+                total = total + advice.total
+                scalars |= advice.scalars
         return LearnerLoss(total, scalars, steering=(kl,))
 
     def adapt(self, *steering: torch.Tensor) -> None:

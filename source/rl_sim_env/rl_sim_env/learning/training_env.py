@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from tensordict import TensorDict
 
+from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.symmetry import Reflection
 
@@ -51,6 +52,11 @@ class TrainingEnv(Protocol):
     @property
     def observation_layout(self) -> ObservationLayout:
         """Names, widths and scales of all observation terms."""
+        ...
+
+    @property
+    def constraint_layout(self) -> ConstraintLayout:
+        """Names and columns of ``extras["margins"]``; of no constraints where there are none."""
         ...
 
     def reflections(self) -> Mapping[str, Reflection]:

@@ -47,6 +47,7 @@ class UpdateStep:
         self, learners: Sequence[Learner], rollout: Rollout, *, capture: bool, device: str
     ) -> None:
         self._learners = tuple(learners)
+        self._optimizers = [each.optimizer for each in learners if each.optimizer is not None]
         self._rollout = rollout
         trained = Counter(map(id, chain.from_iterable(each.parameters() for each in learners)))
         if any(count > 1 for count in trained.values()):
@@ -82,8 +83,8 @@ class UpdateStep:
         """
         if self._graphed is not None:
             self._graphed.forget()
-        for learner in self._learners:
-            for group in learner.optimizer.param_groups:
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
                 group["capturable"] = self._graphed is not None
 
     def _run(self, mini_batch: MiniBatch) -> torch.Tensor:
@@ -94,8 +95,8 @@ class UpdateStep:
                 for learner, own in zip(self._learners, mini_batch.own, strict=True)
             )
         )
-        for learner in self._learners:
-            learner.optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
         # The graphs share no parameter, so each learner gets the gradient of its own loss.
         reduce(add, (loss.total for loss in losses)).backward()
         # What steers rates and weights is averaged with the gradients, in one collective.

@@ -1,0 +1,59 @@
+"""How the limits of a robot are kept: which strategy, which constraints, how strictly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from rl_sim_env.configuration.limits import (
+    LEARNING_RATE,
+    NO_REPEATS,
+    NOT_EMPTY,
+    POSITIVE,
+    SHARE,
+    SHARE_ABOVE_0,
+)
+
+
+@dataclass(kw_only=True)
+class ConstraintsCfg:
+    """How the limits of the robot are kept; docs/constraints.md compares the strategies."""
+
+    strategy: Annotated[str, NOT_EMPTY] = "penalties"
+    """``penalties`` (the reward terms of the task alone), ``cat``, ``lagrangian``, ``np3o``,
+    ``ipo``, or ``module.path:Class``, derived from
+    :class:`~rl_sim_env.learning.constraint_learner.ConstraintLearner`."""
+
+    names: Annotated[tuple[str, ...], NO_REPEATS] = ()
+    """Constraints that count; none: all that the environment reports."""
+
+    factor: Annotated[float, SHARE_ABOVE_0] = 0.95
+    """Limits of training as a share of the robot's, which the report judges by."""
+
+    budget: Annotated[float, SHARE] = 0.0005
+    """Share of the robot-steps that may violate a constraint. CaT has no use for it."""
+
+    budgets: Annotated[dict[str, float], SHARE] = field(default_factory=dict)
+    """The same for some constraints by name."""
+
+    first_budget: Annotated[float, SHARE] = 0.0
+    """Budget as training begins, where it is more than the final one."""
+
+    tightening: Annotated[float, SHARE] = 0.5
+    """Part of training over which budgets shrink linearly to their final values."""
+
+    cost: Literal["indicator", "severity"] = "indicator"
+    """What a violation costs: 1, or how far it is beyond the limit, up to 1."""
+
+    channels: Literal["max", "sum"] = "max"
+    """Which joints or feet of a constraint count: the worst, or all."""
+
+    learning_rate: Annotated[float, LEARNING_RATE] = 1e-3
+    """Learning rate of the critic of costs."""
+
+    least_deviation: Annotated[float, POSITIVE] = 0.02
+    """Least standard deviation that advantages of a cost are divided by: those of violations that
+    hardly ever happen would explode."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the strategy."""
