@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,9 +47,20 @@ def _words(arguments: Sequence[str]) -> list[str]:
     return [word for word in given if word not in ("--help", "...")]
 
 
+def _make_what_readers_have(arguments: list[str]) -> None:
+    Path("logs/rsl_rl").mkdir(parents=True, exist_ok=True)
+    for option, value in pairwise(arguments):
+        if option in ("--checkpoint", "--finetune"):
+            Path(value).mkdir(parents=True, exist_ok=True)
+        elif option in ("--mjcf", "--motions"):
+            Path(value).touch()
+
+
 @_pages_with(commands)
-def test_commands_have_the_options_that_pages_give_them(page: Path):
+def test_commands_have_the_options_that_pages_give_them(page: Path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for program, *arguments in commands(page):
+        _make_what_readers_have(arguments)
         # export_policy.py exports; a program that is only named is given no options.
         name = program.removesuffix(".py").partition("_")[0]
         assert name in COMMANDS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,11 @@ finally:
 """
 
 
-def answer(*arguments: str) -> tuple[int, str, str]:
+def answer(*arguments: str, folder: Path | None = None) -> tuple[int, str, str]:
     """Exit status, what was printed, and the error's line; nothing heavy may be imported."""
     done = subprocess.run(
         [sys.executable, "-c", f"HEAVY = {HEAVY}\n{PROGRAM}", *arguments],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -77,6 +79,16 @@ def test_tasks_are_listed():
         ("compile --num_envs 0", "must be at least 1"),
         ("train --finetune nowhere", "--finetune nowhere: no such file or folder"),
         ("sweep nowhere.yaml", "nowhere.yaml: cannot be read"),
+        ("train --device gpu0", "--device gpu0: no such device; use cpu, cuda or cuda:N"),
+        ("train --resume", "logs/rsl_rl: no such folder; train first or give --checkpoint"),
+        ("evaluate --load_run walk", "logs/rsl_rl: no such folder; train first"),
+        ("play --checkpoint model_7.pt", "logs/rsl_rl: no such folder; train first"),
+        ("export --checkpoint gone/model_7.pt", "gone/model_7.pt: no such file or folder"),
+        ("play --mjcf nowhere.xml", "--mjcf nowhere.xml: no such file"),
+        ("train --motions gone/*.npz", "no motion file matches gone/*.npz"),
+        ("train --run_name ../../evil", "--run_name ../../evil: must be the name of a folder"),
+        ("train --seed -7", "--seed -7: must be between -1 and 4294967295"),
+        ("play --port 99999", "--port 99999: ports are numbers up to 65535"),
         ("curves nowhere", "nowhere: no TensorBoard curves here"),
         ("compare docs", "1 given; give the folders of two reports or more"),
         ("compare docs nowhere", "nowhere: no such file or folder; give the folder of a report"),
@@ -87,8 +99,9 @@ def test_tasks_are_listed():
         ("settings --task typo", "unknown task 'typo'"),
     ],
 )
-def test_a_slip_is_told_in_one_line(arguments, told):
-    status, _, error = answer(*arguments.split())
+def test_a_slip_is_told_in_one_line(arguments, told, tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    status, _, error = answer(*arguments.split(), folder=tmp_path)
     assert status == 2
     first, *rest = error.splitlines()
     assert first.startswith("error: ") and told in first

@@ -1,14 +1,25 @@
-"""What a program runs on: its threads, and names for reports and records."""
+"""What a program runs on: its devices, its threads, and names for reports and records."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
+from rl_sim_env.errors import UserError
+
+
+def require_device_name(device: str) -> None:
+    """Refuse what names no device that there can be on any machine.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UserError(f"--device {device}: no such device; use cpu, cuda or cuda:N")
 
 
 def processor_name() -> str:
@@ -27,6 +38,9 @@ def available_cores() -> int:
 
 def device_name(device: str) -> str:
     """Model of a torch device, the processor's for ``cpu``."""
+    # Here and below: this import takes seconds, which a misspelt device must not cost.
+    import torch
+
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     return processor_name()
@@ -35,6 +49,8 @@ def device_name(device: str) -> str:
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Limit torch's CPU threads for a while."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

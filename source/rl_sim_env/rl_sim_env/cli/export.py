@@ -26,6 +26,7 @@ class ExportOptions(ExperimentOptions):
     """Write the checkpoint, too, without what only training needs: to hand a policy on."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         find_task(self.task)
         if self.output is not None and self.output.exists() and not self.output.is_dir():
             raise UserError(f"--output {self.output}: is a file; give a folder for the ONNX files")

@@ -15,6 +15,8 @@ import tyro
 
 from rl_sim_env.configuration import ENV, settings_for
 from rl_sim_env.errors import UserError
+from rl_sim_env.hardware import require_device_name
+from rl_sim_env.learning.run_folder import named_place, require_folder
 from rl_sim_env.robots import BoomMode
 from rl_sim_env.tasks import find_task
 
@@ -43,7 +45,18 @@ SHOWN_DIFFERENCES = 12
 
 
 @dataclass(kw_only=True)
-class TaskOptions:
+class Options:
+    """What all options have in common: each kind checks its own, before anything heavy is imported.
+
+    A check that needs the simulator, or torch, is the program's.
+    """
+
+    def __post_init__(self) -> None:
+        """Nothing is left to check."""
+
+
+@dataclass(kw_only=True)
+class TaskOptions(Options):
     """Which task, and where it runs."""
 
     task: str = DEFAULT_TASK
@@ -63,12 +76,15 @@ class TaskOptions:
     """What settings may begin with."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         find_task(self.task)
         settings_for(ENV, self.settings, self.settable)
+        if self.device is not None:
+            require_device_name(self.device)
 
 
 @dataclass(kw_only=True)
-class RobotOptions:
+class RobotOptions(Options):
     """How the robot differs from the task's own."""
 
     mjcf: Unset[Path] = None
@@ -78,6 +94,11 @@ class RobotOptions:
     """Whether the boom is locked where it was drawn, or viscous, so that it drifts; default: as in
     training, else locked."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mjcf is not None and not self.mjcf.is_file():
+            raise UserError(f"--mjcf {self.mjcf}: no such file")
+
     def task_arguments(self) -> dict[str, Any]:
         """What of it was given, as arguments of the task."""
         model = None if self.mjcf is None else str(self.mjcf.absolute())
@@ -86,7 +107,7 @@ class RobotOptions:
 
 
 @dataclass(kw_only=True)
-class ExperimentOptions:
+class ExperimentOptions(Options):
     """Where runs are."""
 
     experiment_name: Unset[str] = None
@@ -99,6 +120,19 @@ class ExperimentOptions:
     checkpoint: Unset[str] = None
     """Policy to take: file, file name in the run, run folder or experiment folder; default: the
     newest of the run."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if named_place(self.checkpoint) is None and (self.checkpoint or self.load_run):
+            self.require_runs()
+
+    def require_runs(self) -> None:
+        """Refuse to look for a run where there can be none.
+
+        Raises:
+            UserError: There is no folder of runs, or not the one that is named.
+        """
+        require_folder(LOG_ROOT / (self.experiment_name or ""))
 
 
 def find_checkpoint(options: ExperimentOptions, task: str) -> Path:

@@ -15,7 +15,8 @@ from rl_sim_env.cli.options import (
     require_positive,
 )
 from rl_sim_env.errors import UserError
-from rl_sim_env.viewer.page import LAST_PORT, THIS_MACHINE
+from rl_sim_env.motions.files import matching_files
+from rl_sim_env.viewer.page import THIS_MACHINE, require_port
 from rl_sim_env.viewer.video_path import check_video_path
 
 DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
@@ -73,7 +74,9 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
             )
         if self.headless and self.video is None and self.duration is None:
             raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
-        if self.port is not None and not 0 <= self.port <= LAST_PORT:
-            raise UserError(f"--port {self.port}: ports are numbers up to {LAST_PORT}")
+        if self.port is not None:
+            require_port(self.port)
+        if self.motions is not None:
+            matching_files(self.motions)
         if self.video is not None:
             check_video_path(self.video)

@@ -14,7 +14,7 @@ import torch
 
 from rl_sim_env.cli.options import LOG_ROOT, relative, tell_differences
 from rl_sim_env.cli.program import quiet, run_program
-from rl_sim_env.cli.train_options import TrainOptions
+from rl_sim_env.cli.train_options import DRAWN, TrainOptions
 from rl_sim_env.cli.training_words import tell_plan, tell_what_next
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.continuity import is_same_environment, require_same_meaning
@@ -42,8 +42,6 @@ from rl_sim_env.tasks import family_ids, find_task
 
 EVALUATION_ROBOTS = 128
 EVALUATION_SECONDS = 20.0
-DRAWN = -1
-"""Seed that stands for one that is drawn."""
 OF_A_HOST = {"--device", "--mjcf", "--motions", "--checkpoint", "--rescue_dir"}
 """Options that may differ between the hosts of a run."""
 

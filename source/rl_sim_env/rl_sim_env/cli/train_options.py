@@ -9,7 +9,21 @@ from typing import ClassVar, Literal
 from rl_sim_env.cli.options import Clips, ExperimentOptions, Flag, RobotOptions, TaskOptions, Unset
 from rl_sim_env.cli.program import check_counts
 from rl_sim_env.configuration import AGENT, ENV
+from rl_sim_env.configuration.limits import COUNT, POSITIVE, SEED, FolderName, Limit, Number
 from rl_sim_env.errors import UserError
+from rl_sim_env.motions.files import matching_files
+
+DRAWN = -1
+"""Seed that stands for one that is drawn."""
+
+_LIMITS: dict[str, Limit] = {
+    "seed": Number(at_least=DRAWN, at_most=SEED.at_most),
+    "max_iterations": COUNT,
+    "max_minutes": POSITIVE,
+    "experiment_name": FolderName(),
+    "run_name": FolderName(may_be_empty=True),
+}
+"""Those of the trainer's fields that the options set."""
 
 
 @dataclass(kw_only=True)
@@ -69,6 +83,14 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(num_envs=self.num_envs)
+        for name, limit in _LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and (unmet := limit.unmet(value)):
+                raise UserError(f"--{name} {value}: must {unmet}")
+        if self.motions is not None:
+            matching_files(self.motions)
+        if self.resume and self.checkpoint is None:
+            self.require_runs()
         if self.finetune and not Path(self.finetune).exists():
             raise UserError(
                 f"--finetune {self.finetune}: no such file or folder; give a checkpoint, a run "

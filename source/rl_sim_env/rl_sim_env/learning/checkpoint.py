@@ -27,7 +27,12 @@ from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
-from rl_sim_env.learning.run_folder import names_of_run, newest_first
+from rl_sim_env.learning.run_folder import (
+    named_place,
+    names_of_run,
+    newest_first,
+    require_folder,
+)
 from rl_sim_env.learning.seal import is_damaged, seal
 from rl_sim_env.typed import typed
 
@@ -340,14 +345,12 @@ def resolve_checkpoint(
         UserError: Nothing fits; the message lists what there is.
     """
     name = None if checkpoint is None else str(checkpoint)
-    if name is not None and Path(name).is_file():
-        return Path(name)
-    if name is not None and Path(name).is_dir():
-        root, name = Path(name), None
-    if name is not None and Path(name).name != name:
-        raise UserError(f"--checkpoint {name}: no such file or folder")
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
+    place = named_place(checkpoint)
+    if place is not None and not place.is_dir():
+        return place
+    if place is not None:
+        root, name = place, None
+    require_folder(root)
     runs = _run_folders(root, load_run)
     if name is None:
         return _newest_checkpoint(root, runs)

@@ -18,6 +18,7 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.hardware import require_device_name
 
 _LAUNCH_EXAMPLE = "torchrun --nproc_per_node=4 scripts/rsl_rl/train.py --distributed ..."
 _TORCHRUN_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -43,14 +44,10 @@ def resolve_device(requested: str | None, local_rank: int = 0) -> str:
     available = torch.cuda.device_count()
     if requested is None:
         requested = "cuda" if available else "cpu"
-    try:
-        device = torch.device(requested)
-    except RuntimeError as error:
-        raise UserError(f"--device {requested}: no such device; use cpu, cuda or cuda:N") from error
+    require_device_name(requested)
+    device = torch.device(requested)
     if device.type == "cpu":
         return "cpu"
-    if device.type != "cuda":
-        raise UserError(f"--device {requested}: not supported; use cpu, cuda or cuda:N")
     index = local_rank if device.index is None else device.index
     if index >= available:
         found = f"{available} CUDA device(s)" if available else "no CUDA device"

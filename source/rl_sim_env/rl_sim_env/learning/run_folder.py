@@ -62,6 +62,32 @@ def _is_made(folder: Path) -> bool:
     return True
 
 
+def named_place(checkpoint: str | Path | None) -> Path | None:
+    """The file or folder that a user names; None where it is but a name to look for, or nothing.
+
+    Raises:
+        UserError: It is a path, and leads nowhere.
+    """
+    if checkpoint is None:
+        return None
+    path = Path(checkpoint)
+    if path.exists():
+        return path
+    if path.name != str(checkpoint):
+        raise UserError(f"--checkpoint {checkpoint}: no such file or folder")
+    return None
+
+
+def require_folder(root: Path) -> None:
+    """Refuse to look for runs in a folder that is not there.
+
+    Raises:
+        UserError: It is not.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
+
+
 def names_of_run(folder: Path) -> tuple[str, str]:
     """What a run may be called: the name of its folder, and its own, without the time."""
     return folder.name, _STAMP.sub("", folder.name, count=1)

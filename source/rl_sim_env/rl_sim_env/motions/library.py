@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import shutil
@@ -23,6 +22,7 @@ from rl_sim_env.motions import (
 )
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
+from rl_sim_env.motions.files import matching_files
 from rl_sim_env.motions.generator import generate_clip
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.plausibility import require_possible
@@ -57,7 +57,7 @@ def load_clips(paths: Sequence[Path | str] | None, robot: Robot) -> list[MotionC
     if paths is None:
         files = sorted(generated_clip_folder(robot).glob("*.npz"))
         return [MotionClip.load(file) for file in files]
-    return [_load(file) for path in paths for file in _matching_files(Path(path))]
+    return [_load(file) for file in matching_files(paths)]
 
 
 def _load(file: Path) -> MotionClip:
@@ -122,19 +122,3 @@ def _digest(robot: Robot) -> str:
     for module in _GENERATOR_MODULES:
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _matching_files(path: Path) -> list[Path]:
-    path = path.expanduser()
-    if path.is_dir():
-        files = sorted(path.glob("*.npz"))
-        if not files:
-            raise UserError(f"no .npz motion files in folder {path}; import or generate some first")
-        return files
-    if path.is_file():
-        # Whatever its name: brackets are a pattern, too.
-        return [path]
-    files = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-    if not files:
-        raise UserError(f"no motion file matches {path}; give a file, a folder or a glob pattern")
-    return files

@@ -22,7 +22,17 @@ THIS_MACHINE = "127.0.0.1"
 FIRST_PORT, PORTS = 8080, 100
 """Where a port is looked for that is free, and how many are tried."""
 
-LAST_PORT = 65535
+_LAST_PORT = 65535
+
+
+def require_port(port: int) -> None:
+    """Refuse numbers that no port has.
+
+    Raises:
+        UserError: It is one.
+    """
+    if not 0 <= port <= _LAST_PORT:
+        raise UserError(f"--port {port}: ports are numbers up to {_LAST_PORT}")
 
 
 def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserServer:
@@ -38,6 +48,8 @@ def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserS
     # Only here: programs ask for the address before anything heavy is imported.
     import viser
 
+    if port is not None:
+        require_port(port)
     # viser itself takes another port without a word, or waits for ever.
     ports = range(FIRST_PORT, FIRST_PORT + PORTS) if port is None else (port,)
     reasons = {each: reason for each in ports if (reason := _why_not(host, each))}
@@ -71,8 +83,6 @@ def within(value: float, low: float, high: float) -> float | None:
 
 def _why_not(host: str, port: int) -> str | None:
     """What keeps anybody from listening there."""
-    if not 0 <= port <= LAST_PORT:
-        return f"ports are numbers up to {LAST_PORT}"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, place = found[0]

@@ -1,0 +1,33 @@
+"""Which files a user means; asked for before anything heavy is imported."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from rl_sim_env.errors import UserError
+
+
+def matching_files(paths: Iterable[Path | str]) -> list[Path]:
+    """Clips that files, folders (all ``.npz`` in them) or glob patterns name, in order.
+
+    Raises:
+        UserError: One matches nothing.
+    """
+    return [file for path in paths for file in _matching(Path(path).expanduser())]
+
+
+def _matching(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(path.glob("*.npz"))
+        if not files:
+            raise UserError(f"no .npz motion files in folder {path}; import or generate some first")
+        return files
+    if path.is_file():
+        # Whatever its name: brackets are a pattern, too.
+        return [path]
+    files = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+    if not files:
+        raise UserError(f"no motion file matches {path}; give a file, a folder or a glob pattern")
+    return files
