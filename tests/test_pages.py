@@ -49,6 +49,9 @@ def _words(arguments: Sequence[str]) -> list[str]:
 
 def _make_what_readers_have(arguments: list[str]) -> None:
     Path("logs/rsl_rl").mkdir(parents=True, exist_ok=True)
+    for word in arguments:
+        if word.endswith("/report"):
+            Path(word).mkdir(parents=True, exist_ok=True)
     for option, value in pairwise(arguments):
         if option in ("--checkpoint", "--finetune"):
             Path(value).mkdir(parents=True, exist_ok=True)

@@ -101,6 +101,7 @@ def test_tasks_are_listed():
 )
 def test_a_slip_is_told_in_one_line(arguments, told, tmp_path):
     (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "docs").mkdir()
     status, _, error = answer(*arguments.split(), folder=tmp_path)
     assert status == 2
     first, *rest = error.splitlines()

@@ -4,7 +4,8 @@ import pytest
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, runner_cfg_from_dict
+from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg
+from rl_sim_env.learning.saved_config import runner_cfg_from_dict
 
 
 def test_configuration_survives_a_checkpoint() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.config import AmpVaeRunnerCfg, MlpCfg, runner_cfg_from_dict
+from rl_sim_env.learning.config import AmpVaeRunnerCfg, MlpCfg
 from rl_sim_env.learning.run_files import RunFiles, write_run_files
+from rl_sim_env.learning.saved_config import runner_cfg_from_dict
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

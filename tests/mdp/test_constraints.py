@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from grq20 import ACTION_SCALE
 from rl_sim_env.envs.constraint_monitor import ConstraintMonitor
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import rewards
@@ -150,8 +151,7 @@ def test_a_jump_of_the_targets_counts_but_not_the_first_of_an_episode(env, place
     actions.process_action(torch.zeros(2, 12))
     actions.process_action(joint(8.0))
     env.episode_length_buf[:] = 2
-    (term,) = map(actions.get_term, actions.active_terms)
-    expected = 8.0 * term.scale / env.step_dt / (2.0 * 16.0)
+    expected = 8.0 * ACTION_SCALE / env.step_dt / (2.0 * 16.0)
     assert margins(env)["target_rate"][0, 5].item() == pytest.approx(expected - 1.0, rel=1e-5)
     env.episode_length_buf[:] = 1
     assert margins(env)["target_rate"].max().item() == -1.0

@@ -94,9 +94,10 @@ def panels_of(run: Path) -> tuple[Figure, ...]:
         UserError: Its configuration cannot be read, or one of its learners cannot be found.
     """
     from rl_sim_env.learning.algorithm import learner_figures
-    from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
+    from rl_sim_env.learning.config import AmpVaeRunnerCfg
     from rl_sim_env.learning.console import FIGURES
     from rl_sim_env.learning.run_files import RunFiles
+    from rl_sim_env.learning.saved_config import runner_cfg_from_dict
 
     agent = RunFiles.read(run).agent
     cfg = AmpVaeRunnerCfg() if agent is None else runner_cfg_from_dict(agent, str(run))

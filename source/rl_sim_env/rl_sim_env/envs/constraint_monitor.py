@@ -40,11 +40,7 @@ class ConstraintMonitor:
 
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
-        self._constraints = {
-            name: each
-            for name, each in CONSTRAINTS.items()
-            if each.sensor is None or each.sensor in env.scene.sensors
-        }
+        self._constraints = {name: each for name, each in CONSTRAINTS.items() if each.applies(env)}
         self.mean_square_torque = torch.zeros_like(env.leg_speed_limits)
         self.limits = {name: each.limit(env) for name, each in self._constraints.items()}
         widths = {name: len(limit) for name, limit in self.limits.items()}

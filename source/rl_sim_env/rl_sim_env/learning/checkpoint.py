@@ -21,7 +21,7 @@ from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint_fields import require_fields
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
-from rl_sim_env.learning.config import AmpVaeRunnerCfg, runner_cfg_from_dict
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.finite import first_not_finite
 from rl_sim_env.learning.layout import ObservationLayout
@@ -33,6 +33,7 @@ from rl_sim_env.learning.run_folder import (
     newest_first,
     require_folder,
 )
+from rl_sim_env.learning.saved_config import runner_cfg_from_dict
 from rl_sim_env.learning.seal import is_damaged, seal
 from rl_sim_env.typed import typed
 

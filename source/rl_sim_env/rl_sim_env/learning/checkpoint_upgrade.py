@@ -138,8 +138,10 @@ def _from_4(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_5(content: dict[str, Any]) -> dict[str, Any]:
-    """Estimates without variances, which nobody has trained and so are neither played nor exported;
-    limits kept by penalties alone."""
+    """Estimates had no variances, and limits were kept by penalties alone.
+
+    Variances that nobody has trained are neither played nor exported.
+    """
     config = content["config"]
     variance = {"variance_log_range": list(ContextVaeCfg().variance_log_range)}
     vae = config["vae"] | variance | {"variance_weight": 0.0}

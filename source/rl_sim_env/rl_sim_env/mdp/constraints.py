@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.mdp import observations as obs
+from rl_sim_env.mdp.actions import LegPositionAction
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -49,8 +50,8 @@ class Constraint:
     """Whether the greatest value over the physics steps of a control step counts: of torques,
     speeds and forces it is the peak that breaks things."""
 
-    sensor: str | None = None
-    """Contact sensor that the scene must have, or the constraint is left out."""
+    applies: Callable[[AmpVaeEnv], bool] = lambda env: True
+    """Whether the environment has what is measured; else the constraint is left out."""
 
 
 def contact_force(env: AmpVaeEnv, sensor_name: str) -> torch.Tensor:
@@ -110,9 +111,15 @@ def target_rate(env: AmpVaeEnv) -> torch.Tensor:
     Shape (num_envs, num_leg_joints).
     """
     actions = env.action_manager
-    (term,) = map(actions.get_term, actions.active_terms)
-    change = (actions.action - actions.prev_action) * term.scale
+    change = (actions.action - actions.prev_action) * _leg_targets(env)[0].scale
     return change.abs() / env.step_dt * (env.episode_length_buf > 1)[:, None]
+
+
+def _leg_targets(env: AmpVaeEnv) -> list[LegPositionAction]:
+    """The action term of leg targets, where it is all that there is."""
+    actions = env.action_manager
+    terms = [actions.get_term(name) for name in actions.active_terms]
+    return [term for term in terms if isinstance(term, LegPositionAction) and len(terms) == 1]
 
 
 def _of_effort(share: Callable[[AmpVaeEnv], float]) -> Measure:
@@ -147,14 +154,14 @@ CONSTRAINTS: dict[str, Constraint] = {
         measure=lambda env: contact_force(env, LEG_CONTACT),
         limit=lambda env: _all(env, env.cfg.robot.links, env.cfg.robot.limits.contact),
         is_peak=True,
-        sensor=LEG_CONTACT,
+        applies=lambda env: LEG_CONTACT in env.scene.sensors,
     ),
     "body": Constraint(
         title="trunk or load contact",
         measure=lambda env: contact_force(env, BODY_CONTACT),
         limit=lambda env: _all(env, env.cfg.robot.untouchable, env.cfg.robot.limits.contact),
         is_peak=True,
-        sensor=BODY_CONTACT,
+        applies=lambda env: BODY_CONTACT in env.scene.sensors,
     ),
     "slip": Constraint(
         title="foot slip",
@@ -178,6 +185,7 @@ CONSTRAINTS: dict[str, Constraint] = {
         title="action rate",
         measure=target_rate,
         limit=lambda env: env.cfg.robot.limits.target_rate * env.leg_speed_limits[0],
+        applies=lambda env: bool(_leg_targets(env)),
     ),
 }
 """All of them, in the order of tables and margins."""

@@ -57,6 +57,7 @@ class LegDrive(DcMotorActuator):
     default_stiffness: torch.Tensor  # type: ignore[assignment]
     default_damping: torch.Tensor  # type: ignore[assignment]
     force_limit: torch.Tensor  # type: ignore[assignment]
+    default_force_limit: torch.Tensor  # type: ignore[assignment]
     saturation_effort: torch.Tensor  # type: ignore[assignment]
     velocity_limit_motor: torch.Tensor  # type: ignore[assignment]
 
