@@ -86,7 +86,7 @@ def test_the_shipped_policy_can_be_trained_on(
     shipped = next((POLICIES / "grq20_v2d3").glob("model_*.pt"))
     small = ("agent.num_steps_per_env=2", "agent.amp.batch_size=32", "agent.amp.replay_size=1000")
     train.main((*RUN, "--finetune", str(shipped), *small))
-    assert f"fine-tuning {shipped}: iteration" in capsys.readouterr().out
+    assert f"fine-tuning {shipped}: after iteration" in capsys.readouterr().out
     tuned = Checkpoint.load(next(tmp_path.rglob("model_0.pt")))
     of_before = Checkpoint.load(shipped)
     assert tuned.iteration == 0 and "learners" in tuned.algorithm

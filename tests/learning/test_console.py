@@ -123,6 +123,14 @@ def test_plain_output_has_no_control_codes_and_appears_at_intervals_and_at_the_e
     assert all(character.isprintable() or character == "\n" for character in text)
 
 
+def test_a_resumed_run_shows_its_first_iteration() -> None:
+    stream = io.StringIO()
+    console = TrainingConsole("run", interval=10, stream=stream)
+    for iteration in range(14, 23):
+        console.show(summary(iteration, 25))
+    assert re.findall(r"iteration (\d+)/25", stream.getvalue()) == ["14", "21"]
+
+
 def test_a_terminal_gets_a_panel_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -188,8 +188,8 @@ def test_torchrun_starts_a_run_anew_from_what_it_saved_last(tmp_path: Path) -> N
         output = process.stdout.read()
     assert begun
     assert process.returncode == 0, output
-    (run, iteration) = re.findall(r"continuing (.*)/model_\d+.pt: iteration (\d+)", output)[0]
-    assert int(iteration) < 5
+    (run, iteration) = re.findall(r"continuing (.*)/model_\d+.pt: after iteration (\d+)", output)[0]
+    assert int(iteration) < 6
     runs = sorted((tmp_path / "logs/rsl_rl/grq20_v2d3_amp_vae_flat").iterdir())
     assert Path(run) == runs[0]
     assert (runs[1] / "model_5.pt").is_file()

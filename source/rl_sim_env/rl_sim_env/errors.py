@@ -22,6 +22,17 @@ class Notice(UserWarning):
     """
 
 
+def misfit(where: str, found: str, wanted: str) -> str:
+    """The message on a value that is not what it must be.
+
+    Args:
+        where: What the value is called.
+        found: What it is.
+        wanted: What it must be.
+    """
+    return f"{where} is {found}; it must be {wanted}"
+
+
 @contextlib.contextmanager
 def found_in(source: object) -> Iterator[None]:
     """Let the message of a :class:`UserError` begin with where the mistake was found.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.errors import UserError, known_names, misfit
 
 
 def typed(value: Any, hint: Any, where: str) -> Any:
@@ -36,7 +36,7 @@ def typed(value: Any, hint: Any, where: str) -> Any:
         # Text alone: of other values, such as tensors, not all can be compared.
         if isinstance(value, str) and value in items:
             return value
-        raise UserError(f"{where} is {_told(value)}; it must be one of {', '.join(items)}")
+        raise UserError(misfit(where, _told(value), f"one of {', '.join(items)}"))
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if isinstance(value, Mapping):
             return _dataclass(value, hint, where)
@@ -123,7 +123,7 @@ def _dataclass(value: Mapping[Any, Any], kind: Any, where: str) -> Any:
 def _misfit(value: Any, hint: Any, where: str) -> UserError:
     wanted = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
     wanted = wanted.replace("typing.", "").replace("collections.abc.", "")
-    return UserError(f"{where} is {_told(value)}; it must be of type {wanted}")
+    return UserError(misfit(where, _told(value), f"of type {wanted}"))
 
 
 def _told(value: Any) -> str:

@@ -78,7 +78,8 @@ def train(options: TrainOptions) -> None:
             start = Checkpoint.load(path)
             if processes.is_main:
                 what = "fine-tuning" if options.finetune else "continuing"
-                print(f"{what} {path}: iteration {start.iteration}", flush=True)
+                # As the console counts, from 1.
+                print(f"{what} {path}: after iteration {start.iteration + 1}", flush=True)
                 remove_leftovers(path.parent)
             training = Training.of(start, path, options.task)
             # Mistakes of the command line have been told above.

@@ -101,11 +101,13 @@ class TrainingConsole:
             self._live.stop()
 
     def show(self, summary: IterationSummary) -> None:
-        """Show an iteration; as plain text only every ``interval`` iterations, and the last."""
+        """Show an iteration; as plain text the first, every ``interval`` iterations, the last."""
         last = summary.iteration >= summary.total_iterations
         if self._live is not None:
             self._live.update(render_panel(self._title, summary, self._figures), refresh=True)
-        elif last or summary.iteration % self._interval == 1 % self._interval:
+        elif (
+            last or not self._num_shown or summary.iteration % self._interval == 1 % self._interval
+        ):
             self.say(format_block(self._title, summary, self._figures))
         self._num_shown += 1
         if self._num_shown == _WARM_UP and not last:

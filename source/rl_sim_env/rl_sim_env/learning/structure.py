@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, misfit
 
 
 class MisfitError(UserError):
@@ -80,7 +80,7 @@ def _is_number(value: Any, kind: type) -> bool:
 
 
 def _misfit(saved: Any, wanted: str, where: str) -> MisfitError:
-    return MisfitError(f"{where} is {_told(saved)}; it must be {wanted}")
+    return MisfitError(misfit(where, _told(saved), wanted))
 
 
 def _told(value: Any) -> str:

@@ -157,7 +157,38 @@ def changed_worlds(
     ).any(dim=0)
 
 
-def different(values: torch.Tensor, default: torch.Tensor) -> dict[str, torch.Tensor]:
+def saved_model(
+    fields: Mapping[str, Any], default: Callable[[str], torch.Tensor]
+) -> dict[str, dict[str, torch.Tensor]]:
+    """How worlds differ from their model, by field.
+
+    Args:
+        fields: Fields that worlds have of their own, each (worlds, ...): tensors, or what gives one
+            where it is indexed.
+        default: The model's own values of a field.
+    """
+    return {name: _different(field[:], default(name)) for name, field in fields.items()}
+
+
+def restored_model(
+    fields: Mapping[str, Any],
+    default: Callable[[str], torch.Tensor],
+    saved: Mapping[str, Mapping[str, torch.Tensor]],
+) -> dict[str, torch.Tensor]:
+    """The values of fields that :func:`saved_model` returned ``saved`` of; nothing is written.
+
+    Raises:
+        ValueError: It is of other fields or of another model.
+    """
+    if saved.keys() != fields.keys():
+        raise ValueError("their physics is that of another simulation")
+    return {
+        name: _with_differences(default(name), field.shape, saved[name])
+        for name, field in fields.items()
+    }
+
+
+def _different(values: torch.Tensor, default: torch.Tensor) -> dict[str, torch.Tensor]:
     """What tells the worlds of a model's field from the model: few columns of long rows.
 
     Args:
@@ -173,10 +204,10 @@ def different(values: torch.Tensor, default: torch.Tensor) -> dict[str, torch.Te
     return {"columns": columns, "values": flat[:, columns]}
 
 
-def with_differences(
+def _with_differences(
     default: torch.Tensor, shape: torch.Size, saved: Mapping[str, torch.Tensor]
 ) -> torch.Tensor:
-    """The field, of a shape (worlds, ...), that :func:`different` returned ``saved`` of.
+    """The field, of a shape (worlds, ...), that :func:`_different` returned ``saved`` of.
 
     Raises:
         ValueError: It is of another field.

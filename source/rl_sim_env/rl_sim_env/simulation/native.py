@@ -36,10 +36,10 @@ from rl_sim_env.simulation.fields import (
     ZERO_AFTER_RESET,
     Fields,
     changed_worlds,
-    different,
+    restored_model,
+    saved_model,
     shaped,
     single_precision,
-    with_differences,
 )
 from rl_sim_env.simulation.hfield_collision import check_height_fields
 
@@ -203,10 +203,7 @@ class NativeSimulation(Simulation):
         """The worlds' states in double precision, and how their models differ."""
         return {
             "states": self._states,
-            "model": {
-                name: different(self._expanded_views[name], self.get_default_field(name))
-                for name in self._randomized_fields
-            },
+            "model": saved_model(self._randomized_fields, self.get_default_field),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -215,15 +212,12 @@ class NativeSimulation(Simulation):
         Raises:
             ValueError: It is of other worlds or fields; nothing has changed.
         """
-        views = {name: self._expanded_views[name] for name in self._randomized_fields}
-        if state["states"].shape != self._states.shape or state["model"].keys() != views.keys():
+        if state["states"].shape != self._states.shape:
             raise ValueError("their physics is that of another simulation")
-        values = {
-            name: with_differences(self.get_default_field(name), view.shape, state["model"][name])
-            for name, view in views.items()
-        }
-        for name, view in views.items():
-            view.copy_(values[name])
+        fields = self._randomized_fields
+        values = restored_model(fields, self.get_default_field, state["model"])
+        for name, field in fields.items():
+            field.copy_(values[name])
         self.recompute_constants(RecomputeLevel.set_const)
         self._states.copy_(state["states"])
         # Fields show a state once something was computed from it, which leaves it as it is.
@@ -233,9 +227,10 @@ class NativeSimulation(Simulation):
         self._stale.fill_(False)
 
     @property
-    def _randomized_fields(self) -> list[str]:
+    def _randomized_fields(self) -> dict[str, torch.Tensor]:
         """Model fields that worlds have of their own and nothing else determines."""
-        return sorted(self._expanded_views.keys() - set(DERIVED_CONSTANT_FIELDS))
+        names = sorted(self._expanded_views.keys() - set(DERIVED_CONSTANT_FIELDS))
+        return {name: self._expanded_views[name] for name in names}
 
     # ---------------------------------------------------------------- physics
 

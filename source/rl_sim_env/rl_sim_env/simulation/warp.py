@@ -21,7 +21,7 @@ from mjlab.sim.sim_data import TorchArray
 from rl_sim_env.compat.mjlab import suspend_gc
 from rl_sim_env.compat.mujoco_warp import OverflowType
 from rl_sim_env.errors import UserError
-from rl_sim_env.simulation.fields import INPUT_FIELDS, different, with_differences
+from rl_sim_env.simulation.fields import INPUT_FIELDS, restored_model, saved_model
 from rl_sim_env.simulation.grid_broadphase import use_grid_broadphase
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
 from rl_sim_env.simulation.kernels import load_side_by_side
@@ -109,10 +109,7 @@ class WarpSimulation(Simulation):
         """What the next step depends on, and how the worlds' models differ."""
         return {
             "data": {name: field[:] for name, field in self._state_fields().items()},
-            "model": {
-                name: different(getattr(self.model, name)[:], self.get_default_field(name))
-                for name in sorted(self.expanded_fields)
-            },
+            "model": saved_model(self._model_fields(), self.get_default_field),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -125,19 +122,21 @@ class WarpSimulation(Simulation):
         shapes, saved_shapes = (
             {name: tuple(of.shape) for name, of in each.items()} for each in (fields, saved)
         )
-        if shapes != saved_shapes or state["model"].keys() != self.expanded_fields:
+        if shapes != saved_shapes:
             raise ValueError("their physics is that of another simulation")
-        models = {name: getattr(self.model, name) for name in state["model"]}
-        values = {
-            name: with_differences(self.get_default_field(name), field.shape, state["model"][name])
-            for name, field in models.items()
-        }
+        models = self._model_fields()
+        values = restored_model(models, self.get_default_field, state["model"])
+        # Written to by index: a TorchArray then does so on Warp's stream.
         for name, field in fields.items():
             field[:] = saved[name].to(self.device)
         for name, field in models.items():
             field[:] = values[name]
         # As a step ends: contacts are those of the next physics step.
         self.refresh()
+
+    def _model_fields(self) -> dict[str, TorchArray]:
+        """Fields of the model that worlds have of their own."""
+        return {name: getattr(self.model, name) for name in sorted(self.expanded_fields)}
 
     def _state_fields(self) -> dict[str, TorchArray]:
         """Fields of the data that the next step depends on, but those of nothing."""
