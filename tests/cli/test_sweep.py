@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shlex
 from dataclasses import replace
@@ -135,6 +136,28 @@ def test_a_run_goes_on_where_its_folders_say(vec_env, tmp_path, monkeypatch):
     # Another evaluation is measured anew, without training again.
     other = Sweep.read(write(tmp_path / "small.yaml", train=limited, evaluate={"seeds": [3]}))
     assert sweep.left_to_do(other, run) == [other.evaluate_command(run)]
+
+
+def test_arms_come_and_go_but_none_becomes_another(tmp_path):
+    both = Sweep.read(write(tmp_path / "small.yaml"))
+    first = Sweep.read(write(tmp_path / "small.yaml", arms=TINY["arms"][:1], seeds=[5]))
+    (tmp_path / "kept.yaml").write_text(first.merged(both.file))
+    kept = Sweep.read(tmp_path / "kept.yaml")
+    assert kept.file.arms == both.file.arms and kept.file.seeds == (5,)
+    changed = [*TINY["arms"][:1], {"name": "no_style", "settings": ["agent.amp.style_weight=0.1"]}]
+    other = Sweep.read(write(tmp_path / "small.yaml", arms=changed))
+    with pytest.raises(UserError, match="begun with other settings of arm 'no_style'"):
+        other.merged(kept.file)
+
+
+def test_a_sweep_that_is_at_work_is_not_begun_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (SWEEPS / "small").mkdir(parents=True)
+    with (SWEEPS / "small" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit):
+            sweep.main([str(write(tmp_path / "small.yaml")), "--device", "cpu"])
+    assert "this sweep, or a run that it left, is at work" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -118,9 +118,8 @@ def _alone(plan: Sweep) -> Iterator[int]:
         raise UserError(f"{plan.folder}: cannot be written ({error.strerror})") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if kept.is_file():
-            plan.require_same(Sweep.read(kept).file)
-        write_atomically(kept, plan.to_yaml().encode())
+        earlier = Sweep.read(kept).file if kept.is_file() else None
+        write_atomically(kept, plan.merged(earlier).encode())
         yield lock
     except BlockingIOError as error:
         raise UserError(

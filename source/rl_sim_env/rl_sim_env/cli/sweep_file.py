@@ -202,26 +202,29 @@ class Sweep:
         program, *words = self.evaluate_command(run)
         return parse_options(EvaluateOptions, words, prog=f"rl-sim-env {program}")
 
-    def require_same(self, earlier: SweepFile) -> None:
-        """Refuse to go on with runs that were begun as others; arms and seeds may be added.
+    def merged(self, earlier: SweepFile | None) -> str:
+        """The file as YAML, with the arms that it had before and has no more: their runs are there.
 
         Args:
-            earlier: What the sweep of this name was.
+            earlier: What the sweep of this name was; None for a new one.
 
         Raises:
-            UserError: Names what differs.
+            UserError: Runs that were begun would go on as others; names what differs.
         """
-        before, now = _of_training(earlier), _of_training(self.file)
-        changed = [name for name, value in before.items() if now.get(name, value) != value]
-        if changed:
-            raise UserError(
-                f"{self.folder} was begun with other {', '.join(changed)}; give the file another "
-                f"name, or remove {self.folder} and the runs in logs/rsl_rl/{self.name}"
-            )
-
-    def to_yaml(self) -> str:
-        """The file anew."""
-        plain = json.loads(json.dumps(dataclasses.asdict(self.file), default=str))
+        file = self.file
+        if earlier is not None:
+            before, now = _of_training(earlier), _of_training(file)
+            changed = [name for name, value in before.items() if now.get(name, value) != value]
+            if changed:
+                raise UserError(
+                    f"{self.folder} was begun with other {', '.join(changed)}; give the file "
+                    f"another name, or remove {self.folder} and the runs in "
+                    f"logs/rsl_rl/{self.name}"
+                )
+            names = {arm.name for arm in file.arms}
+            left_out = (arm for arm in earlier.arms if arm.name not in names)
+            file = dataclasses.replace(file, arms=(*file.arms, *left_out))
+        plain = json.loads(json.dumps(dataclasses.asdict(file), default=str))
         return yaml.safe_dump(plain, sort_keys=False)
 
 
