@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports import estimation, report, survival, tracking
+from reports import estimation, report, section, survival, table, tracking
 from rl_sim_env.evaluation.answers import headline
 from rl_sim_env.evaluation.verdict import STANDING_STILL, judge
 
@@ -117,3 +117,26 @@ def test_each_section_answers_its_question():
     )
     assert stand[1] == "96.000 % survive 600 s of pushes"
     assert know[1].startswith("After 3 s, extra mass within 0.150 kg, CoM x within 0.100 cm")
+
+
+def test_answers_know_older_and_newer_columns():
+    of = table("Footholds", ("at an edge [%]", "at an edge, random [%]"), {"stairs": (20.0, 15.0)})
+    chance = "by chance up to 15.000 % at an edge"
+    assert headline(section("footholds", of))[1] == f"Up to 20.000 % at an edge; {chance}"
+    columns = ("on an edge [%]", "against a riser [%]", "at an edge, random [%]")
+    of = table("Footholds", columns, {"stairs": (12.0, 8.0, 15.0)})
+    answer = headline(section("footholds", of))[1]
+    assert answer == f"Up to 12.000 % on an edge and 8.000 % against a riser; {chance}"
+    columns = ("joint torque [% of steps]", "distance walked [% of commanded]")
+    of = table("Violations", columns, {"flat, 0 kg": (0.5, 90.0), "all, 6 kg": (0.7, 80.0)})
+    answer = headline(section("violations", of))[1]
+    assert answer == "Most often beyond: joint torque, 0.700 % of steps (all, 6 kg)"
+    rows = {"stairs up, 0 kg": (10.0, 15.0), "stairs up, 6 kg": (5.0, 10.0)}
+    of = table("Highest steps", ("friction 0.2 [cm]", "friction 1 [cm]"), rows, "feature, load")
+    assert headline(section("levels", of))[1] == "Stairs up 15.000 cm (0 kg, friction 1)"
+
+
+def test_sections_without_figures_have_their_title_as_answer():
+    for name in ("tracking", "estimation", "survival", "footholds", "violations", "levels", "gait"):
+        assert headline(section(name))[1] == name.capitalize()
+    assert headline(section("my_protocol")) == ("My_protocol", "")

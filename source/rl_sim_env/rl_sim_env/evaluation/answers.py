@@ -63,8 +63,11 @@ def _load_limits(section: Section) -> str:
 
 def _violations(section: Section) -> str:
     table = section.tables[0]
-    row = table.rows[-1]
-    worst = _most(zip(row.cells, table.columns, strict=True))
+    if not table.rows:
+        return section.title
+    row, unit = table.rows[-1], table.columns[0].unit
+    cells = zip(row.cells, table.columns, strict=True)
+    worst = _most((figure, column) for figure, column in cells if column.unit == unit)
     if worst is None:
         return section.title
     # The unit says of what: % of steps.
@@ -73,15 +76,30 @@ def _violations(section: Section) -> str:
 
 def _footholds(section: Section) -> str:
     table = section.tables[0]
-    by_chance = [column.title for column in table.columns].index("at an edge, random")
-    row, figure, column = max(
-        _column(table, "at an edge"), key=lambda each: each[1].mean, default=(None, None, None)
-    )
-    if row is None or figure is None or column is None:
-        return section.title
-    text = f"{_text(figure, column)} of touchdowns on {row.label}"
-    chance = row.cells[by_chance]
-    return text if chance is None else f"{text}; by chance {_text(chance, column)}"
+
+    def most(title: str) -> _Cell | None:
+        return _most((figure, column) for _, figure, column in _column(table, title))
+
+    titles = ("at an edge", "on an edge", "against a riser")
+    parts = [f"{_text(*found)} {title}" for title in titles if (found := most(title))]
+    by_chance = most("at an edge, random")
+    text = f"up to {' and '.join(parts)}" if parts else section.title
+    return text if by_chance is None else f"{text}; by chance up to {_text(*by_chance)} at an edge"
+
+
+def _levels(section: Section) -> str:
+    """What is passed under the easiest of conditions: the first load, the last friction."""
+    passed, conditions = [], ""
+    for table in section.tables:
+        load = table.rows[0].label.rpartition(", ")[2] if table.rows else ""
+        column = table.columns[-1]
+        for row in table.rows:
+            name, _, of = row.label.rpartition(", ")
+            figure = row.cells[-1]
+            if of == load and figure is not None:
+                passed.append(f"{name} {_text(figure, column)}")
+                conditions = f" ({load}, {column.title})"
+    return f"{', '.join(passed)}{conditions}" if passed else section.title
 
 
 def _gait(section: Section) -> str:
@@ -106,6 +124,7 @@ _ANSWERS: dict[str, tuple[str, Callable[[Section], str]]] = {
     "load_limits": ("How much does it carry?", _load_limits),
     "violations": ("Does it keep its limits?", _violations),
     "footholds": ("Does it step on edges?", _footholds),
+    "levels": ("How high does it get?", _levels),
     "gait": ("What does walking cost?", _gait),
     "sim_to_sim": ("Does it walk outside the trainer?", _sim_to_sim),
 }

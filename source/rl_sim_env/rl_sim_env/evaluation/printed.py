@@ -17,13 +17,17 @@ WORST, ZERO, BETTER, WORSE = "worst", "zero", "better", "worse"
 """Marks of cells, which are classes of the page."""
 
 _MORE_IS_WORSE = re.compile(
-    "error|RMSE|falls|with a fall|at its limit|beyond|contact|cost of|asymmetry|slip|at an edge|"
-    "under the foot|settl|Gap",
+    "error|RMSE|falls|with a fall|at its limit|beyond|contact|cost of|asymmetry|slip|edge|riser|"
+    "under the foot|settl|gap|violation|percentile|maximum",
+    re.IGNORECASE,
 )
-_LESS_IS_WORSE = re.compile("survivors|largest push|heaviest load|longest boom")
+_LESS_IS_WORSE = re.compile(
+    "survivors|largest push|heaviest load|longest boom|walks without|distance walked|seeds pass",
+    re.IGNORECASE,
+)
 _NEITHER = re.compile("random|share of falls")
 
-_NO_CONTEST = ("prediction", "error", "quantity", "true step")
+_NO_CONTEST = ("prediction", "error", "quantity", "true step", "feature, load")
 """What rows are where none of them is the worst: they are not conditions of the same thing."""
 
 
