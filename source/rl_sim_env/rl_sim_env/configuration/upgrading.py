@@ -53,7 +53,7 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     Until checkpoints held them, delays of drives were counted in physics steps, and the sensor of
     proprioception was told the time step. Until robots were described as data, the environment knew
     names of parts only, and all joints of an actuator had the same gains. Until sensors could be as
-    on hardware, they were ideal.
+    on hardware, they were ideal. Until targets could be bounded, they were free.
 
     Args:
         env_cfg: Plain values, as a run saved them, with the names of today.
@@ -83,6 +83,10 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     torques = plain_at(saved, "observations.actor_obs.terms.joint_torques")
     if isinstance(torques, dict) and torques.get("func") == _TRUE_TORQUES:
         torques["func"] = _REPORTED_TORQUES
+    action = plain_at(saved, "actions.joint_pos")
+    if isinstance(action, dict):
+        action.setdefault("bounded", False)
+        action.setdefault("max_target_rate", None)
     for event in _tables_in(saved.get("events")):
         for params in _tables_in([event.get("params")]):
             params.pop("mjcf_path", None)

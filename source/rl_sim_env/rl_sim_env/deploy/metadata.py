@@ -93,6 +93,9 @@ class PolicyMetadata:
     """Factor from actions to offsets of the joint targets [rad]."""
     target_limits: tuple[tuple[float, float], ...] | None
     """Least and greatest joint target [rad]; None where targets are not limited."""
+    target_rates: tuple[float, ...] | None
+    """Greatest rate of each joint target [rad/s]; None where it is not limited, as in files of the
+    time when it could not be."""
     control_period: float
     """Time between two steps of the policy [s]."""
     observation_clip: float
@@ -139,6 +142,7 @@ class PolicyMetadata:
                 f"{source}: metadata format {version}, this program reads {FORMAT_VERSION}; "
                 f"{_REMEDY} of this version"
             )
+        data.setdefault("target_rates", None)
         expected = {field.name for field in fields(PolicyMetadata)}
         if data.keys() != expected:
             unfit = ", ".join(sorted(expected ^ data.keys()))
@@ -175,9 +179,15 @@ class PolicyMetadata:
             len(limits) != joints or not all(low <= high for low, high in limits)
         ):
             raise UserError(f"target_limits is {limits}; it must be a range for each joint")
+<<<<<<< HEAD
         names = [columns.name for columns in self.estimates]
         if not all(names) or len({*names}) < len(names):
             raise UserError(f"estimates are named {names}; each must have a name of its own")
+=======
+        rates = self.target_rates
+        if rates is not None and (len(rates) != joints or not all(rate > 0.0 for rate in rates)):
+            raise UserError(f"target_rates is {rates}; it must be {joints} numbers above 0")
+>>>>>>> margins
         for columns in self.estimates:
             if columns.width < 1:
                 raise UserError(f"estimate '{columns.name}' has {columns.width} columns")

@@ -102,6 +102,7 @@ class PolicyModule(nn.Module):
     action_scale: torch.Tensor
     target_low: torch.Tensor
     target_high: torch.Tensor
+    largest_change: torch.Tensor
 
     def __init__(self, policy: AmpVaePolicy, metadata: PolicyMetadata) -> None:
         super().__init__()
@@ -135,6 +136,15 @@ class PolicyModule(nn.Module):
         low, high = torch.tensor(limits).unbind(dim=-1)
         self.register_buffer("target_low", low)
         self.register_buffer("target_high", high)
+        rates = metadata.target_rates or (math.inf,) * len(metadata.joint_names)
+        change = metadata.control_period * torch.tensor(rates) / self.action_scale
+        self.register_buffer("largest_change", change)
+        self.is_bounded = metadata.target_rates is not None
+        if self.is_bounded and LAST_ACTION not in self.terms:
+            raise UserError(
+                f"the rates of its targets are limited, but it does not observe '{LAST_ACTION}', "
+                "from which a deployed policy knows the target before"
+            )
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Run one control step.
@@ -163,9 +173,24 @@ class PolicyModule(nn.Module):
         actions, estimates, memory, *further = self.network(
             {_OBSERVATIONS: frame, _STACK: frames.flatten(1), MEMORY: memory}
         )
+        if self.is_bounded:
+            actions = self._bound(actions, self._in_si(LAST_ACTION, inputs[LAST_ACTION]))
         targets = self.default_joint_pos + self.action_scale * actions
         targets = torch.clamp(targets, self.target_low, self.target_high)
         return targets, estimates, frames, actions, memory, *further
+
+    def _bound(self, actions: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        """As :meth:`rl_sim_env.mdp.actions.LegPositionAction.bound`."""
+        low, high = (
+            (limit - self.default_joint_pos) / self.action_scale
+            for limit in (self.target_low, self.target_high)
+        )
+        bounded = torch.clamp(actions, low, high)
+        bounded = torch.clamp(
+            bounded, previous - self.largest_change, previous + self.largest_change
+        )
+        # What is not finite shall be seen, and not be driven.
+        return torch.where(actions - actions == 0.0, bounded, actions)
 
     def _in_si(self, term: str, value: torch.Tensor) -> torch.Tensor:
         """What the environment observes, before its scale."""
@@ -349,6 +374,7 @@ def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
             if set(actuator["target_names_expr"]) == set(joints)
         )
         limits = action["clip"] and resolve_field(action["clip"], joints)
+        rates = action["max_target_rate"] if action["bounded"] else None
         facts = {
             "joint_names": joints,
             "default_joint_pos": resolve_field(robot["init_state"]["joint_pos"], joints, 0.0),
@@ -358,6 +384,7 @@ def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
             },
             "action_scale": resolve_field(action["scale"], joints, 1.0),
             "target_limits": None if limits is None else tuple(map(tuple, limits)),
+            "target_rates": None if rates is None else tuple(rates[joint] for joint in joints),
             "control_period": env["decimation"] * env["sim"]["mujoco"]["timestep"],
             "observation_clip": env["observation_clip"],
             "robot": _robot_parts(description),

@@ -34,6 +34,7 @@ from rl_sim_env.envs.selection import padded_ids
 from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
+from rl_sim_env.mdp.actions import fill_bounds, leg_targets
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.robots import RobotIndex
 from rl_sim_env.robots.leg_drive import LegDrive
@@ -176,6 +177,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.event_manager = DeviceEventManager(cfg.events, self)
         self.sim.expand_model_fields(self.event_manager.domain_randomization_fields)
         self.command_manager = CommandManager(cfg.commands, self)
+        fill_bounds(self)
         self.action_manager = ActionManager(cfg.actions, self)
         self.observation_manager = StackedObservationManager(
             cfg.observations, self, cfg.frame_stacks, cfg.observation_clip, self.num_robots
@@ -260,6 +262,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
 
     def _advance_physics(self, action: torch.Tensor) -> None:
         """Act, and let the physics steps of a control step pass: s_t becomes s_{t+1}."""
+        if (targets := leg_targets(self)) is not None:
+            action = targets.bound(action, self.action_manager.action)
         self.action_manager.process_action(action)
         self.constraint_monitor.begin_step()
         self._write_controls()

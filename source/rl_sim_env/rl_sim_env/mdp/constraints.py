@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.mdp import observations as obs
-from rl_sim_env.mdp.actions import LegPositionAction
+from rl_sim_env.mdp.actions import leg_targets
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -111,15 +111,10 @@ def target_rate(env: AmpVaeEnv) -> torch.Tensor:
     Shape (num_envs, num_leg_joints).
     """
     actions = env.action_manager
-    change = (actions.action - actions.prev_action) * _leg_targets(env)[0].scale
+    term = leg_targets(env)
+    assert term is not None, "the constraint applies where there is one"
+    change = (actions.action - actions.prev_action) * term.scale
     return change.abs() / env.step_dt * (env.episode_length_buf > 1)[:, None]
-
-
-def _leg_targets(env: AmpVaeEnv) -> list[LegPositionAction]:
-    """The action term of leg targets, where it is all that there is."""
-    actions = env.action_manager
-    terms = [actions.get_term(name) for name in actions.active_terms]
-    return [term for term in terms if isinstance(term, LegPositionAction) and len(terms) == 1]
 
 
 def _of_effort(share: Callable[[AmpVaeEnv], float]) -> Measure:
@@ -185,7 +180,7 @@ CONSTRAINTS: dict[str, Constraint] = {
         title="action rate",
         measure=target_rate,
         limit=lambda env: env.cfg.robot.limits.target_rate * env.leg_speed_limits[0],
-        applies=lambda env: bool(_leg_targets(env)),
+        applies=lambda env: leg_targets(env) is not None,
     ),
 }
 """All of them, in the order of tables and margins."""
