@@ -18,9 +18,9 @@ from rl_sim_env.cli.sweep_file import Run, Sweep
 from rl_sim_env.cli.sweep_options import SweepOptions
 from rl_sim_env.cli.train import trainer_options
 from rl_sim_env.errors import UserError, found_in
-from rl_sim_env.evaluation.arms import ArmComparison
 from rl_sim_env.evaluation.rendering import JSON_NAME
 from rl_sim_env.evaluation.report import Report
+from rl_sim_env.evaluation.sweep_summary import SweepSummary
 from rl_sim_env.experiment import EnvOptions, configure_env, configure_trainer, split_settings
 from rl_sim_env.hardware import available_cores
 from rl_sim_env.job_queue import Job, JobQueue, Outcome, Place
@@ -189,9 +189,9 @@ def _compare(plan: Sweep) -> None:
     if not reports:
         return
     notes = {arm.name: arm.note for arm in plan.file.arms if arm.note}
-    comparison = ArmComparison(title=plan.name, reports=reports, notes=notes)
-    comparison.write(plan.reports)
-    print(f"\n{comparison.overview()}\n\ncomparison: {plan.reports}/", flush=True)
+    summary = SweepSummary(title=plan.name, reports=reports, notes=notes)
+    summary.write(plan.reports)
+    print(f"\n{summary.overview()}\n\ncomparison: {plan.reports}/", flush=True)
 
 
 def _tell(outcome: Outcome, num_runs: int) -> None:

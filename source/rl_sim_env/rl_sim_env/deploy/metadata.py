@@ -179,15 +179,12 @@ class PolicyMetadata:
             len(limits) != joints or not all(low <= high for low, high in limits)
         ):
             raise UserError(f"target_limits is {limits}; it must be a range for each joint")
-<<<<<<< HEAD
         names = [columns.name for columns in self.estimates]
         if not all(names) or len({*names}) < len(names):
             raise UserError(f"estimates are named {names}; each must have a name of its own")
-=======
         rates = self.target_rates
         if rates is not None and (len(rates) != joints or not all(rate > 0.0 for rate in rates)):
             raise UserError(f"target_rates is {rates}; it must be {joints} numbers above 0")
->>>>>>> margins
         for columns in self.estimates:
             if columns.width < 1:
                 raise UserError(f"estimate '{columns.name}' has {columns.width} columns")

@@ -102,7 +102,7 @@ class ComparedFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmComparison:
+class SweepSummary:
     """Reports of the runs of a sweep, side by side: of each section its first table."""
 
     title: str

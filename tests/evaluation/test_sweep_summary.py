@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from rl_sim_env.evaluation.arms import ArmComparison, interval, resampled_means
 from rl_sim_env.evaluation.report import Column, Figure, Report, Row, Section, Table
+from rl_sim_env.evaluation.sweep_summary import SweepSummary, interval, resampled_means
 
 
 def report(error: float, *, label: str = "all") -> Report:
@@ -25,12 +25,12 @@ def report(error: float, *, label: str = "all") -> Report:
     return Report(facts={}, sections=(section,))
 
 
-def compared(**arms: tuple[float, ...]) -> ArmComparison:
+def compared(**arms: tuple[float, ...]) -> SweepSummary:
     reports = {
         arm: {seed: report(error) for seed, error in enumerate(errors)}
         for arm, errors in arms.items()
     }
-    return ArmComparison(title="small", reports=reports, notes={})
+    return SweepSummary(title="small", reports=reports, notes={})
 
 
 def test_the_interval_of_a_mean_is_that_of_all_ways_to_draw_its_seeds():
@@ -59,8 +59,8 @@ def test_a_difference_is_marked_where_seeds_bear_it_out():
 def test_runs_are_told_apart_by_arm_and_seed_whatever_is_open_in_a_label(tmp_path):
     open_end = report(3.0, label="all (or more: nothing harder was tried)")
     reports = {"ours": {7: report(1.0), 9: open_end}}
-    comparison = ArmComparison(title="small", reports=reports, notes={"ours": "As\nit is."})
-    comparison.write(tmp_path)
+    summary = SweepSummary(title="small", reports=reports, notes={"ours": "As\nit is."})
+    summary.write(tmp_path)
     figures = json.loads((tmp_path / "small.json").read_text())
     assert [each["values"] for each in figures] == [{"7": 2.0, "9": 6.0}, {"7": 1.0, "9": 3.0}]
     page = (tmp_path / "small.md").read_text()
