@@ -78,6 +78,19 @@ def trained(env: Callable[[], ToyEnv] = ToyEnv, **constraints: Any) -> list[torc
     return [parameter for learner in learners for parameter in learner.parameters()]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("strategy", WITH_LEARNERS)
+def test_a_gpu_captures_each(strategy):
+    env = ToyEnv(num_envs=64, device="cuda")
+    cfg = toy_cfg(constraints=ConstraintsCfg(**of(strategy)))
+    runner = AmpVaeRunner(env, cfg, ToyExpert("cuda"), None, task_id="Toy-v0")
+    # Whatever reads the host while it is captured says so.
+    runner.learn(5)
+    for name in learner_of(runner).saved:
+        assert getattr(learner_of(runner), name).isfinite().all()
+
+
 def test_np3o_of_weight_0_is_ppo_to_the_bit():
     plain = trained()
     for a, b in zip(plain, trained(strategy="np3o", settings={"kappa": 0.0}), strict=True):

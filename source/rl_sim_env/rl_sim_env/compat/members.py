@@ -90,6 +90,7 @@ MEMBERS: dict[str, dict[str, str]] = {
     "mjlab.envs.mdp.actions.JointPositionAction": {
         "_find_targets": "overridden: joints in the order of their names, not of the model",
         "_entity": "read: whose joints they are",
+        "_clip": "read: ranges of the targets, resolved by joint, to which actions are bounded",
     },
     "mjlab.managers.command_manager.CommandTerm": {
         "_update_metrics": "overridden: abstract",
