@@ -69,7 +69,7 @@ test-gpu: setup ## run the tests that need a GPU
 
 # 201 kills and over 10,000 flipped bits by default.
 SOAK ?= 67
-soak: setup ## repeat what chance decides, SOAK times as often as in the tests: hours
+soak: setup ## repeat what chance decides, SOAK times as often as in the tests: an hour or two
 	SOAK=$(SOAK) $(BIN)/python -m pytest tests/learning/test_long_runs.py tests/configuration/test_limits.py \
 		tests/learning/test_checkpoint.py tests/learning/test_distributed.py tests/deploy/test_deployed_policy.py \
 		tests/scripts/test_user_commands.py \

@@ -28,4 +28,8 @@ def test_a_wheel_holds_all_files_of_the_package(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("*.whl")
 
-    assert files - set(ZipFile(wheel).namelist()) == set()
+    names = ZipFile(wheel).namelist()
+    assert files - set(names) == set()
+    # The terms go where the package goes, in the words of the repository.
+    (terms,) = (name for name in names if name.endswith("/LICENSE"))
+    assert ZipFile(wheel).read(terms) == (ROOT / "LICENSE").read_bytes()

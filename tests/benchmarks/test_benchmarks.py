@@ -115,6 +115,21 @@ def test_record_of_the_iteration_is_complete(tmp_path):
     assert figures["first_iteration_s"] > 0.0
 
 
+def test_record_of_memory_has_what_was_read_after_the_warm_up(tmp_path):
+    record = run(
+        "memory.py",
+        tmp_path / "memory.json",
+        *("--iterations", "5", "--every", "1", "--warm_up", "2", *LITTLE_LEARNING),
+    )
+    assert_tells_where_it_was_measured(record)
+    figures = record["subjects"][FLAT]
+    read = dict(figures["resident_mib"])
+    assert [*read] == [0, 1, 2, 3, 4]
+    assert (figures["after_warm_up_mib"], figures["at_the_end_mib"]) == (read[2], read[4])
+    slope = 1000 * (read[4] - read[2]) / 2
+    assert figures["growth_mib_per_1000_iterations"] == pytest.approx(slope, abs=1e-6)
+
+
 @pytest.mark.slow
 def test_record_of_scaling_compares_processes_that_trained_together(tmp_path):
     record = run(

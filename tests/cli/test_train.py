@@ -11,7 +11,10 @@ from rl_sim_env.cli import train
 from rl_sim_env.cli.main import COMMANDS
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.cli.program import parse_options
+from rl_sim_env.cli.training_words import tell_plan
+from rl_sim_env.experiment import EnvOptions, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.tasks import find_task
 
 RUN = (
     *("--task", "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0", "--device", "cpu"),
@@ -99,3 +102,21 @@ def test_a_run_is_either_continued_or_begun(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         train.main((*RUN, "--resume", "--finetune", "policies/grq20_v2d3"))
     assert "--finetune begins a new run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("robots", "processes", "told"),
+    [
+        (3, 1, "3 robots do not stand on all 7 kinds of ground"),
+        (3, 3, None),
+        (10**6, 1, "1,000,000 robots are for a GPU"),
+    ],
+)
+def test_numbers_of_robots_that_suit_nothing_are_told(
+    capsys: pytest.CaptureFixture[str], robots: int, processes: int, told: str | None
+) -> None:
+    task = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
+    setup = configure_env(EnvOptions(task=task, device="cpu", num_envs=robots, seed=0))
+    tell_plan(setup, find_task(task).runner_cfg(), processes)
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert [told in note for note in notes] == ([True] if told else [])

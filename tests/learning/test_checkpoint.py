@@ -111,6 +111,21 @@ def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, moment: s
     assert os.listdir(tmp_path) == ["model_3.pt"]
 
 
+def test_a_file_system_that_syncs_no_folders_takes_checkpoints(tmp_path: Path) -> None:
+    program = (
+        "import errno, os, pathlib, stat, sys\n"
+        "from rl_sim_env.learning.atomic_file import write_atomically\n"
+        "def sync(file, sync=os.fsync):\n"
+        "    if stat.S_ISDIR(os.fstat(file).st_mode): raise OSError(errno.EINVAL, 'Invalid')\n"
+        "    sync(file)\n"
+        "os.fsync = sync\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), b'a checkpoint')\n"
+    )
+    path = tmp_path / "model_3.pt"
+    subprocess.run([sys.executable, "-c", program, str(path)], timeout=60, check=True)
+    assert path.read_bytes() == b"a checkpoint"
+
+
 def test_a_file_that_does_not_fit_on_the_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
     path = tmp_path / "model_3.pt"
     make_checkpoint().save(path)

@@ -25,7 +25,8 @@ def require_device_name(device: str) -> None:
 def processor_name() -> str:
     """Model of the processor."""
     names = Path("/proc/cpuinfo")
-    lines = names.read_text().splitlines() if names.is_file() else []
+    text = names.read_text(encoding="utf-8", errors="replace") if names.is_file() else ""
+    lines = text.splitlines()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or "unknown processor")
 

@@ -6,10 +6,11 @@ options imports the simulator or torch.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import tyro
 
@@ -19,6 +20,9 @@ from rl_sim_env.hardware import require_device_name
 from rl_sim_env.learning.run_folder import named_place, require_folder
 from rl_sim_env.robots import BoomMode
 from rl_sim_env.tasks import find_task
+
+if TYPE_CHECKING:
+    from rl_sim_env.experiment import EnvSetup
 
 _Value = TypeVar("_Value")
 
@@ -39,6 +43,9 @@ LOG_ROOT = Path("logs") / "rsl_rl"
 
 POLICIES = Path(__file__).parents[4] / "policies"
 """The trained policies that come with the checkout, in a folder for each robot."""
+
+ROBOTS_OF_A_CORE = 512
+"""More of them for each core of a CPU make iterations of many seconds."""
 
 SHOWN_DIFFERENCES = 12
 """Lines on how an environment differs from the training of its policy."""
@@ -177,6 +184,18 @@ def tell_differences(differences: tuple[str, ...]) -> None:
     if more := differences[SHOWN_DIFFERENCES:]:
         print(f"note: and {len(more)} differences more")
     sys.stdout.flush()
+
+
+def tell_what_a_gpu_is_for(setup: EnvSetup, consequence: str) -> None:
+    """Print a note where a CPU is to move more robots than it can in a reasonable time.
+
+    Args:
+        setup: The environment.
+        consequence: What that means here, and what to do.
+    """
+    robots = setup.cfg.scene.num_envs
+    if setup.device == "cpu" and robots > ROBOTS_OF_A_CORE * (os.cpu_count() or 1):
+        print(f"note: {robots:,} robots are for a GPU; here {consequence}", flush=True)
 
 
 def require_positive(**values: float | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from rl_sim_env.cli.options import find_checkpoint, tell_differences
+from rl_sim_env.cli.options import find_checkpoint, tell_differences, tell_what_a_gpu_is_for
 from rl_sim_env.cli.play_options import PlayOptions
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
@@ -101,6 +101,7 @@ def _make_env(
         )
     )
     tell_differences(setup.differences)
+    tell_what_a_gpu_is_for(setup, "a second will take minutes; give a smaller --num_envs")
     with quiet():
         return build_vec_env(setup)
 

@@ -89,8 +89,6 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
                 raise UserError(f"--{name} {value}: must {unmet}")
         if self.motions is not None:
             matching_files(self.motions)
-        if self.resume and self.checkpoint is None:
-            self.require_runs()
         if self.finetune and not Path(self.finetune).exists():
             raise UserError(
                 f"--finetune {self.finetune}: no such file or folder; give a checkpoint, a run "
@@ -101,3 +99,5 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
                 "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "
                 "give one of them"
             )
+        if self.resume and self.checkpoint is None:
+            self.require_runs()

@@ -8,21 +8,19 @@ import shutil
 import sys
 from pathlib import Path
 
-from rl_sim_env.cli.options import relative
+from rl_sim_env.cli.options import ROBOTS_OF_A_CORE, relative, tell_what_a_gpu_is_for
 from rl_sim_env.experiment import EnvSetup
 from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.tasks import TASKS
 
-ROBOTS_OF_A_CORE = 512
-"""More of them for each core of a CPU make iterations of many seconds."""
-
 
 def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None:
     """Say what is trained, where, with how many robots and until when."""
-    robots, cores = setup.cfg.scene.num_envs, os.cpu_count() or 1
-    is_cpu = setup.device == "cpu"
-    where = f"{cores} CPU cores" if is_cpu else f"{device_name(setup.device)} ({setup.device})"
+    robots, is_cpu = setup.cfg.scene.num_envs, setup.device == "cpu"
+    where = f"{device_name(setup.device)} ({setup.device})"
+    if is_cpu:
+        where = f"{os.cpu_count() or 1} CPU cores"
     if num_processes > 1:
         where = f"each of {num_processes} processes, the first on {where}"
     limits = [f"{cfg.max_iterations:,} iterations"]
@@ -33,11 +31,18 @@ def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None
         f"seed {cfg.seed}",
         flush=True,
     )
-    if is_cpu and robots > ROBOTS_OF_A_CORE * cores:
+    tell_what_a_gpu_is_for(
+        setup,
+        "an iteration will take minutes. On a CPU, take a plane (a task that ends in -Flat-v0) or "
+        f"fewer robots (--num_envs {ROBOTS_OF_A_CORE})",
+    )
+    terrain = setup.cfg.scene.terrain
+    ground = terrain.terrain_generator if terrain is not None else None
+    families = len(ground.sub_terrains) if ground is not None else 1
+    if robots * num_processes < families:
         print(
-            f"note: {robots:,} robots are for a GPU; here an iteration will take minutes. On a "
-            "CPU, take a plane (a task that ends in -Flat-v0) or fewer robots (--num_envs "
-            f"{ROBOTS_OF_A_CORE})",
+            f"note: {robots} robots do not stand on all {families} kinds of ground; what is "
+            f"learned is for some of them; take more (--num_envs) or a plane (-Flat-v0)",
             flush=True,
         )
 

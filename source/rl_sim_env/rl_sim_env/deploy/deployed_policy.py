@@ -192,7 +192,10 @@ def open_session(path: Path | str) -> tuple[onnxruntime.InferenceSession, Policy
         # Names that are damaged need not be text.
         properties = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise UserError(f"{path}: not an ONNX file, or a damaged one") from error
+        version = onnxruntime.__version__
+        raise UserError(
+            f"{path}: not an ONNX file, or a damaged one, or too new for onnxruntime {version}"
+        ) from error
     return session, PolicyMetadata.from_properties(properties, str(path))
 
 

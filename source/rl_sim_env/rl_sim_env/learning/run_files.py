@@ -39,9 +39,10 @@ def write_run_files(log_dir: Path, *, env_cfg: Any, agent_cfg: Any) -> dict[str,
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in config.items():
-            (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+            text = yaml.safe_dump(content, sort_keys=False)
+            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         if code_state is not None:
-            (log_dir / _CODE_STATE).write_text(code_state)
+            (log_dir / _CODE_STATE).write_text(code_state, encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{log_dir}: the run's folder cannot be written ({error.strerror}); free some space, "
@@ -74,7 +75,11 @@ class RunFiles:
         code_state = log_dir / _CODE_STATE
         try:
             env, agent = (_read_params(log_dir, name) for name in ("env", "agent"))
-            code = code_state.read_text(errors="replace") if code_state.is_file() else ""
+            code = (
+                code_state.read_text(encoding="utf-8", errors="replace")
+                if code_state.is_file()
+                else ""
+            )
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(
                 f"{log_dir}: {_PARAMS} or {_CODE_STATE} cannot be read ({error}); restore them, "
@@ -85,7 +90,7 @@ class RunFiles:
 
 def _read_params(log_dir: Path, name: str) -> dict[str, Any] | None:
     path = log_dir / _PARAMS / f"{name}.yaml"
-    return yaml.safe_load(path.read_text()) if path.is_file() else None
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def code_commit() -> str:
@@ -103,19 +108,28 @@ def _commit(code_state: str) -> str:
 
 
 def _git_state() -> str | None:
-    """Return commit, status and changes of the package's repository; None without one."""
-    sections = []
-    for command in _GIT_COMMANDS:
-        try:
-            output = subprocess.run(
-                ("git", *command),
-                cwd=Path(__file__).parent,
-                capture_output=True,
-                check=True,
-                text=True,
-                errors="replace",
-            ).stdout
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        sections.append(f"--- git {' '.join(command)}\n{output}")
+    """Return commit, status and changes of the package's repository; None without one.
+
+    A repository that the package merely lies in, as in an environment inside somebody's project, is
+    none of ours, and its changes are nobody's business.
+    """
+    code = Path(__file__)
+    try:
+        _git(code.parent, "ls-files", "--error-unmatch", code.name)
+        outputs = {command: _git(code.parent, *command) for command in _GIT_COMMANDS}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    sections = (f"--- git {' '.join(command)}\n{of}" for command, of in outputs.items())
     return "\n".join(sections)
+
+
+def _git(folder: Path, *command: str) -> str:
+    """What a git command prints; whatever the locale, as git has it."""
+    return subprocess.run(
+        ("git", *command),
+        cwd=folder,
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        errors="replace",
+    ).stdout
