@@ -106,7 +106,7 @@ class PolicyStep:
     @property
     def velocity(self) -> FloatArray:
         """Estimated velocity of the base, base frame [m/s]. Shape (3,)."""
-        return self.estimates["velocity"]
+        return self._estimate("velocity")
 
     @property
     def mass(self) -> float:
@@ -114,12 +114,23 @@ class PolicyStep:
 
         The nominal one, or, after :meth:`DeployedPolicy.tare`, what was estimated then.
         """
-        return float(self.estimates["mass"][0])
+        return float(self._estimate(_MASS)[0])
 
     @property
     def com(self) -> FloatArray:
         """Estimated centre of mass of robot and load, base link frame [m]. Shape (3,)."""
-        return self.estimates["com"]
+        return self._estimate("com")
+
+    def _estimate(self, name: str) -> FloatArray:
+        """An estimate by name.
+
+        Raises:
+            UserError: The policy makes none of that name.
+        """
+        if name not in self.estimates:
+            known = ", ".join(self.estimates) or "nothing"
+            raise UserError(f"this policy estimates no {name}; it estimates {known}")
+        return self.estimates[name]
 
 
 def projected_gravity(quaternion_wxyz: ArrayLike) -> NDArray[np.float64]:
