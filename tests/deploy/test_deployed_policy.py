@@ -16,7 +16,7 @@ from mjlab.utils.lab_api.math import quat_apply_inverse
 from grq20 import DAMPING, LEG_JOINT_NAMES, STIFFNESS
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, projected_gravity
-from rl_sim_env.deploy.deployed_policy import TARE_AFTER, TARE_WINDOW
+from rl_sim_env.deploy.deployed_policy import TARE_AFTER, TARE_WINDOW, PolicyStep
 from rl_sim_env.deploy.digest import DIGEST_KEY
 from rl_sim_env.deploy.metadata import METADATA_KEY
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
@@ -226,6 +226,13 @@ def test_file_without_our_metadata_is_told_in_one_line(exported, tmp_path, prope
     with pytest.raises(UserError, match=rf"other\.onnx: .*{words}") as caught:
         DeployedPolicy(path)
     assert "\n" not in str(caught.value)
+
+
+def test_an_estimate_that_a_policy_does_not_make_is_told_by_name():
+    made = PolicyStep(joint_targets=np.zeros(12), estimates={"velocity": np.zeros(3)})
+    assert made.velocity.shape == (3,)
+    with pytest.raises(UserError, match="estimates no mass; it estimates velocity"):
+        _ = made.mass
 
 
 def test_damaged_file_is_refused_or_harmless(exported, tmp_path):

@@ -86,7 +86,7 @@ def test_what_a_policy_does_not_estimate_is_said(exported, tmp_path):
     metadata = json.loads(facts_of(model)[METADATA_KEY])
     metadata["estimates"][-1]["name"] = "friction"
     save(model, {METADATA_KEY: plain_json(metadata)}, path)
-    with pytest.raises(UserError, match="'com'; it estimates velocity, mass, friction"):
+    with pytest.raises(UserError, match="no com; it estimates velocity, mass, friction"):
         use(path)
 
 

@@ -129,7 +129,7 @@ class PolicyStep:
 
         The nominal one, or, after :meth:`DeployedPolicy.tare`, what was estimated then.
         """
-        return float(self._estimate("mass")[0])
+        return float(self._estimate(_MASS)[0])
 
     @property
     def com(self) -> FloatArray:
@@ -137,10 +137,14 @@ class PolicyStep:
         return self._estimate("com")
 
     def _estimate(self, name: str) -> FloatArray:
+        """An estimate by name.
+
+        Raises:
+            UserError: The policy makes none of that name.
+        """
         if name not in self.estimates:
-            raise UserError(
-                f"the policy does not estimate '{name}'; it estimates {', '.join(self.estimates)}"
-            )
+            known = ", ".join(self.estimates) or "nothing"
+            raise UserError(f"this policy estimates no {name}; it estimates {known}")
         return self.estimates[name]
 
 
