@@ -72,7 +72,7 @@ SOAK ?= 67
 soak: setup ## repeat what chance decides, SOAK times as often as in the tests: an hour or two
 	SOAK=$(SOAK) $(BIN)/python -m pytest tests/learning/test_long_runs.py tests/configuration/test_limits.py \
 		tests/learning/test_checkpoint.py tests/learning/test_distributed.py tests/deploy/test_deployed_policy.py \
-		tests/scripts/test_user_commands.py \
+		tests/scripts/test_user_commands.py tests/benchmarks/test_benchmarks.py \
 		$(wildcard tests/*/test_wrong_*.py) $(ARGS)
 
 lint: setup ## run ruff and pyright

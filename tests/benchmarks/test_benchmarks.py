@@ -17,6 +17,7 @@ import torch
 from pages import PAGES, benchmark_commands
 from rl_sim_env.cli.program import parse_options
 from rl_sim_env.errors import UserError
+from soak import only_in_a_soak
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 FLAT = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0"
@@ -130,7 +131,7 @@ def test_record_of_memory_has_what_was_read_after_the_warm_up(tmp_path):
     assert figures["growth_mib_per_1000_iterations"] == pytest.approx(slope, abs=1e-6)
 
 
-@pytest.mark.slow
+@only_in_a_soak
 def test_record_of_scaling_compares_processes_that_trained_together(tmp_path):
     record = run(
         "scaling.py",

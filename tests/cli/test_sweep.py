@@ -169,15 +169,16 @@ def test_a_sweep_is_trained_evaluated_compared_and_not_run_again(tmp_path, monke
             *("env.height_map_resolution=0.1", "agent.num_steps_per_env=2"),
             *("agent.amp.batch_size=32", "agent.amp.replay_size=1000"),
         ],
-        # The second has no clips, which only its training finds out.
-        "arms": [{"name": "ours"}, {"name": "lost", "train": {"motions": ["nowhere.npz"]}}],
+        # The second's clips are none, which only its training finds out.
+        "arms": [{"name": "ours"}, {"name": "lost", "train": {"motions": ["empty.npz"]}}],
     }
+    (tmp_path / "empty.npz").touch()
     file = write(tmp_path / "small.yaml", **tiny)
     with pytest.raises(SystemExit) as ended:
         sweep.main([str(file), "--device", "cpu"])
     assert ended.value.code == 1
     told = capfd.readouterr()
-    assert "lost_seed3: failed: status 2: error: " in told.err and "nowhere.npz" in told.err
+    assert "lost_seed3: failed: status 2: error: " in told.err and "empty.npz" in told.err
     assert "1 of 2 runs failed" in told.err
     (overview,) = Path(SWEEPS, "small").glob("evaluation-*/small.md")
     assert "- ours: seeds 3\n" in overview.read_text()

@@ -106,6 +106,7 @@ def test_train_with_torchrun(parent: Path) -> None:
     assert (runs[0] / "model_1.pt").is_file()
 
 
+@only_in_a_soak
 def test_killed_training_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
     experiment = Path("logs/rsl_rl/grq20_v2d3_amp_vae_flat")
     command = f"OMP_NUM_THREADS=1 {FLAT} --max_iterations 16"
@@ -173,6 +174,7 @@ def test_nodes_with_different_options_are_refused_and_leave_nothing_behind(tmp_p
     assert not (tmp_path / "logs").exists()
 
 
+@only_in_a_soak
 def test_torchrun_starts_a_run_anew_from_what_it_saved_last(tmp_path: Path) -> None:
     (tmp_path / CLONE_NAME).symlink_to(CHECKOUT)
     training = f"{FLAT.removeprefix('python ')} --distributed --max_iterations 6"

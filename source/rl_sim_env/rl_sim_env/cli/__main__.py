@@ -2,4 +2,5 @@
 
 from rl_sim_env.cli.main import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -185,11 +185,10 @@ class Sweep:
 
     def evaluate_command(self, run: Run) -> list[str]:
         """Arguments that evaluate a run."""
-        options = {**self.file.evaluate, **run.arm.evaluate}
         return [
-            *("evaluate", *options.pop("settings", ()), "--task", self.file.task),
+            *("evaluate", *self._evaluation(run)),
             *("--experiment_name", self.name, "--load_run", run.name),
-            *("--output", str(self.reports / run.name), *_words(options)),
+            *("--output", str(self.reports / run.name)),
         ]
 
     def train_options(self, run: Run) -> TrainOptions:
@@ -198,9 +197,12 @@ class Sweep:
         return parse_options(TrainOptions, words, prog=f"rl-sim-env {program}")
 
     def evaluate_options(self, run: Run) -> EvaluateOptions:
-        """What the evaluation of a run reads."""
-        program, *words = self.evaluate_command(run)
-        return parse_options(EvaluateOptions, words, prog=f"rl-sim-env {program}")
+        """What the evaluation of a run reads, but for the run, which need not be there yet."""
+        return parse_options(EvaluateOptions, self._evaluation(run), prog="rl-sim-env evaluate")
+
+    def _evaluation(self, run: Run) -> list[str]:
+        options = {**self.file.evaluate, **run.arm.evaluate}
+        return [*options.pop("settings", ()), "--task", self.file.task, *_words(options)]
 
     def merged(self, earlier: SweepFile | None) -> str:
         """The file as YAML, with the arms that it had before and has no more: their runs are there.

@@ -81,6 +81,11 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
     settable: ClassVar[tuple[str, ...]] = (ENV, AGENT)
 
     def __post_init__(self) -> None:
+        if self.finetune and (self.resume or self.load_run or self.checkpoint):
+            raise UserError(
+                "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "
+                "give one of them"
+            )
         super().__post_init__()
         check_counts(num_envs=self.num_envs)
         for name, limit in _LIMITS.items():
@@ -93,11 +98,6 @@ class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
             raise UserError(
                 f"--finetune {self.finetune}: no such file or folder; give a checkpoint, a run "
                 "folder or an experiment folder"
-            )
-        if self.finetune and (self.resume or self.load_run or self.checkpoint):
-            raise UserError(
-                "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "
-                "give one of them"
             )
         if self.resume and self.checkpoint is None:
             self.require_runs()

@@ -13,7 +13,7 @@ from rl_sim_env.evaluation.grid import LEVEL, TERRAIN, by_level, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
-from rl_sim_env.evaluation.sweep import SEVERITY, Sweep, count_trials
+from rl_sim_env.evaluation.severity import SEVERITY, Sweep, count_trials
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:

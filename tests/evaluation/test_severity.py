@@ -9,7 +9,7 @@ from scipy.optimize import isotonic_regression
 
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums
 from rl_sim_env.evaluation.groups import spread_evenly
-from rl_sim_env.evaluation.sweep import (
+from rl_sim_env.evaluation.severity import (
     SEVERITY,
     Sweep,
     count_trials,
