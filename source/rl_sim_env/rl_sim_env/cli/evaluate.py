@@ -334,7 +334,7 @@ def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
 
 def _run(protocols: Mapping[str, Protocol], arena: Arena, cfg: EvaluationCfg) -> Iterator[Section]:
     """Run the protocols one by one, with a bar that shows which, and the time left."""
-    expected = [of.seconds(cfg) * len(cfg.seeds) / arena.step_dt for of in protocols.values()]
+    expected = [of.duration(cfg) * len(cfg.seeds) / arena.step_dt for of in protocols.values()]
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -349,7 +349,7 @@ def _run(protocols: Mapping[str, Protocol], arena: Arena, cfg: EvaluationCfg) ->
         for number, (name, protocol) in enumerate(protocols.items(), start=1):
             progress.update(bar, description=f"{name} ({number} of {len(protocols)})")
             begin = time.monotonic()
-            section = protocol.run(arena, cfg)
+            section = protocol.measure(arena, cfg)
             progress.update(bar, completed=sum(expected[:number]))
             progress.console.print(f"{name}: done in {_duration(begin)}")
             yield section

@@ -85,8 +85,7 @@ class EvaluationCfg:
     """Tiles of each level of a terrain family whose tiles are drawn at random."""
 
     sensors: tuple[SensorModel | None, ...] = (None,)
-    """How sensors are, None: as the environment has them. All is measured with the first of them;
-    tables of tracking and of estimates have rows for each."""
+    """How sensors are, None: as the environment has them. All is measured with each of them."""
 
     @classmethod
     def for_device(cls, device: str) -> EvaluationCfg:
@@ -134,9 +133,6 @@ class Scenario:
     """Sliding friction between feet and ground. Shape (num_robots,). NaN, or None for all: drawn as
     in training."""
 
-    sensors: SensorModel | None = None
-    """How all robots' sensors are; None: as the arena has them."""
-
 
 class Arena(Evaluator):
     """A policy in an environment that protocols set up as they need.
@@ -146,10 +142,10 @@ class Arena(Evaluator):
         policy: The policy; it acts without exploration noise.
         p_boot: What it is fed where a rollout does not say: 1 its own estimates, 0 the truth.
         on_step: Called with each step once it is done.
-        sensors: How sensors are where a scenario does not say; None: as the environment has them.
+        sensors: How sensors are; None: as the environment has them.
 
     Attributes:
-        sensors: As given, or as the environment has them.
+        sensors: As given, or as the environment has them; may be set between rollouts.
 
     Raises:
         UserError: The environment is configured otherwise.
@@ -238,7 +234,7 @@ class Arena(Evaluator):
             terrain.terrain_types[: self.num_robots] = column
             terrain.terrain_levels[: self.num_robots] = row
             terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, column]
-        self._set_sensors(scenario.sensors or self.sensors)
+        self._set_sensors()
         for wanted, fixed in (
             (scenario.load, self._load),
             (scenario.boom_length, self._boom_length),
@@ -248,11 +244,11 @@ class Arena(Evaluator):
         ):
             fixed[: self.num_robots] = torch.nan if wanted is None else wanted
 
-    def _set_sensors(self, sensors: SensorModel) -> None:
+    def _set_sensors(self) -> None:
         errors = self.env.scene["proprioception"].hardware
         if errors is not None:
-            errors.active.fill_(sensors == "hardware")
-        elif sensors == "hardware":
+            errors.active.fill_(self.sensors == "hardware")
+        elif self.sensors == "hardware":
             raise UserError(
                 "sensors as on hardware: the environment has ideal ones; set env.sensors=hardware"
             )

@@ -19,7 +19,6 @@ from rl_sim_env.evaluation.grid import (
     grid_loads,
     report_terrains,
     rollout_grid,
-    with_other_sensors,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
@@ -38,7 +37,6 @@ from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 SPEED = "speed"
 SPEED_LIMITS = (0.3, 0.7)
@@ -90,36 +88,24 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     baselines = _BaselineMeter(arena, len(cfg.seeds))
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
 
-    def measure(sensors: SensorModel | None) -> tuple[Table, ...]:
-        errors, coverage = _ErrorMeter(arena, cfg), CoverageMeter(arena, cfg)
-        for number, at in enumerate(rollout_grid(arena, cfg, sensors=sensors)):
-            errors.add(at)
-            coverage.add(at)
-            if number % SAMPLING_STEPS == 0 and sensors == cfg.sensors[0]:
-                truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
-                baselines.add(at, truth, estimate)
-                curves.add(truth, estimate)
-        return (*errors.tables(), *coverage.tables())
-
-    error_tables = with_other_sensors(cfg, measure)
+    errors, coverage = _ErrorMeter(arena, cfg), CoverageMeter(arena, cfg)
+    for number, at in enumerate(rollout_grid(arena, cfg)):
+        errors.add(at)
+        coverage.add(at)
+        if number % SAMPLING_STEPS == 0:
+            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
+            baselines.add(at, truth, estimate)
+            curves.add(truth, estimate)
     declared = arena.policy.targets.declared
     load = arena.env.cfg.robot.max_load
     # The responses to steps of the load say something about an estimated mass alone.
     steps = STEPS if load and "mass" in declared else ()
-    responses: dict[tuple[float, float], StepResponse] = {}
-
-    def measure_steps(sensors: SensorModel | None) -> tuple[Table, ...]:
-        found = {
-            (before * load, after * load): load_step(
-                arena, cfg.seeds, before=before * load, after=after * load, sensors=sensors
-            )
-            for before, after in steps
-        }
-        if sensors == cfg.sensors[0]:
-            responses.update(found)
-        return (_step_table(found),) if found else ()
-
-    step_tables = with_other_sensors(cfg, measure_steps)
+    responses = {
+        (before * load, after * load): load_step(
+            arena, cfg.seeds, before=before * load, after=after * load
+        )
+        for before, after in steps
+    }
     about_the_step = (
         f" Steps of the load: on level ground, told {COMMAND[0]:g} m/s and {COMMAND[2]:g} rad/s, "
         "robots that do not fall. Settled is what stays within "
@@ -146,9 +132,10 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{describe_coverage(arena)}"
         ),
         tables=(
-            *error_tables,
+            *errors.tables(),
+            *coverage.tables(),
             baselines.table(),
-            *step_tables,
+            *([_step_table(responses)] if responses else []),
             baselines.calibration_table(),
         ),
         plots=(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from math import nan, prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +16,6 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
-    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 TERRAIN = "terrain"
 LOAD = "load"
@@ -122,7 +120,6 @@ def rollout_grid(
     cfg: EvaluationCfg,
     *,
     p_boot: float | None = None,
-    sensors: SensorModel | None = None,
 ) -> Iterator[GridStep]:
     """One rollout for each seed, robots spread evenly over the grid.
 
@@ -130,7 +127,6 @@ def rollout_grid(
         arena: Where to walk.
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
         p_boot: 1 feeds the policy its own estimates, 0 the truth; None: as the arena does.
-        sensors: How sensors are; None: as the arena has them.
     """
     axes = grid_axes(arena, cfg)
     del axes[SEED], axes[LEVEL]
@@ -152,35 +148,10 @@ def rollout_grid(
             row=levels[level],
             load=torch.tensor(grid_loads(arena), device=device)[place[LOAD]],
             command=torch.tensor(_MODE_COMPONENTS, device=device)[place[COMMAND_MODE]],
-            sensors=sensors,
         )
         rollout = arena.rollout(scenario, seconds=cfg.seconds, seed=seed, p_boot=p_boot)
         for number, step in enumerate(rollout):
             yield GridStep(index, {SEED: index, LEVEL: level, **place}, step, begins=number == 0)
-
-
-def with_other_sensors(
-    cfg: EvaluationCfg, measure: Callable[[SensorModel | None], Sequence[Table]]
-) -> list[Table]:
-    """Tables whose rows are of the first sensors, and below them of the others by their name.
-
-    Figures that others have published are not repeated.
-
-    Args:
-        cfg: Its ``sensors`` count.
-        measure: Measures with some sensors; the tables are always the same ones.
-    """
-    tables = list(measure(cfg.sensors[0]))
-    for sensors in cfg.sensors[1:]:
-        assert sensors is not None, "sensors that are as the environment has them stand alone"
-        for place, table in enumerate(measure(sensors)):
-            rows = (
-                replace(row, label=f"{row.label}, {sensors} sensors")
-                for row in table.rows
-                if any(cell is not None and cell.seeds for cell in row.cells)
-            )
-            tables[place] = replace(tables[place], rows=(*tables[place].rows, *rows))
-    return tables
 
 
 def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:

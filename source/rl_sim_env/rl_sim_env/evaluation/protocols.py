@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rl_sim_env.errors import UserError, known_names
@@ -34,7 +34,36 @@ class Protocol:
     """Measures; the section has the protocol's name."""
 
     seconds: Callable[[EvaluationCfg], float]
-    """About how much time each seed simulates [s], to estimate the time left."""
+    """About how much time each seed simulates with one kind of sensors [s]."""
+
+    in_arena: bool = True
+    """Whether robots walk in the arena, with each kind of sensors; else once, where sensors are
+    what they are."""
+
+    def measure(self, arena: Arena, cfg: EvaluationCfg) -> Section:
+        """Run with each kind of sensors that the configuration names.
+
+        Rows of the first stand above those of the others, which have the sensors' name; plots are
+        of the first. Figures that others have published are not repeated.
+        """
+        section = self.run(arena, cfg)
+        first, tables = arena.sensors, list(section.tables)
+        for sensors in cfg.sensors[1:] if self.in_arena else ():
+            assert sensors is not None, "sensors that are as the environment has them stand alone"
+            arena.sensors = sensors
+            for place, table in enumerate(self.run(arena, cfg).tables):
+                rows = (
+                    replace(row, label=f"{row.label}, {sensors} sensors")
+                    for row in table.rows
+                    if any(cell is not None and cell.seeds for cell in row.cells)
+                )
+                tables[place] = replace(tables[place], rows=(*tables[place].rows, *rows))
+        arena.sensors = first
+        return replace(section, tables=tuple(tables))
+
+    def duration(self, cfg: EvaluationCfg) -> float:
+        """About how much time each seed simulates with all sensors [s]."""
+        return self.seconds(cfg) * (len(cfg.sensors) if self.in_arena else 1)
 
 
 def _one_rollout(cfg: EvaluationCfg) -> float:
@@ -46,15 +75,11 @@ def _repeated_trials(cfg: EvaluationCfg) -> float:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "tracking": Protocol(run=tracking, seconds=lambda cfg: (1 + len(cfg.sensors)) * cfg.seconds),
+    "tracking": Protocol(run=tracking, seconds=lambda cfg: 2.0 * cfg.seconds),
     "estimation": Protocol(
         run=estimation,
         seconds=lambda cfg: (
-            len(cfg.sensors)
-            * (
-                cfg.seconds
-                + len(step_response.STEPS) * (step_response.BEFORE + step_response.AFTER)
-            )
+            cfg.seconds + len(step_response.STEPS) * (step_response.BEFORE + step_response.AFTER)
         ),
     ),
     "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),
@@ -94,7 +119,7 @@ def outside_protocol(policy_path: Path) -> Protocol:
             loads=grid_loads(arena),
         )
 
-    return Protocol(run=run, seconds=_one_rollout)
+    return Protocol(run=run, seconds=_one_rollout, in_arena=False)
 
 
 def choose_protocols(names: Sequence[str], available: Collection[str]) -> list[str]:

@@ -13,7 +13,6 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena
-    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 BEFORE, AFTER = 2.0, 6.0
 """How long robots are watched before and after the step [s]."""
@@ -120,14 +119,7 @@ def _final(signals: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
     return signals[..., time >= float(time[-1]) - PLATEAU].mean(dim=-1)
 
 
-def load_step(
-    arena: Arena,
-    seeds: Sequence[int],
-    *,
-    before: float,
-    after: float,
-    sensors: SensorModel | None = None,
-) -> StepResponse:
+def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float) -> StepResponse:
     """Change the load of walking robots at once.
 
     Only robots whose episode did not end meanwhile count.
@@ -137,7 +129,6 @@ def load_step(
         seeds: One rollout each.
         before: Load before the step [kg].
         after: Load after it [kg].
-        sensors: How sensors are; None: as the arena has them.
     """
     names, device = arena.env.terrain_types.names, arena.device
 
@@ -149,7 +140,6 @@ def load_step(
         row=everywhere(0.0).long(),
         load=everywhere(before),
         command=torch.tensor(COMMAND, device=device).expand(arena.num_robots, -1),
-        sensors=sensors,
     )
     steps = arena.num_steps(BEFORE)
     time = torch.arange(-steps, arena.num_steps(AFTER)) * arena.step_dt

@@ -19,7 +19,6 @@ from rl_sim_env.evaluation.grid import (
     grid_loads,
     report_terrains,
     rollout_grid,
-    with_other_sensors,
 )
 from rl_sim_env.evaluation.ground_under import (
     GROUND,
@@ -34,7 +33,6 @@ from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
-    from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 
 SETTLING_TIME = 1.0
 """Time after a change of the command that the errors of held commands leave out [s]."""
@@ -142,32 +140,27 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             )
         ]
 
-    on_estimates: dict[SensorModel | None, GroupedSums] = {}
-
-    def measure(sensors: SensorModel | None) -> list[Table]:
-        sums = on_estimates[sensors] = _rollout(arena, cfg, sensors=sensors)
-        return [
-            by_terrain("Tracking, mean over loads", sums),
-            *by_level(
-                arena,
-                cfg,
-                "Tracking",
-                columns,
-                lambda label, level: Row(
-                    label=label, cells=tuple(_cell(of, sums, level=level) for of in measures)
-                ),
+    sums = _rollout(arena, cfg)
+    tables = [
+        by_terrain("Tracking, mean over loads", sums),
+        *by_level(
+            arena,
+            cfg,
+            "Tracking",
+            columns,
+            lambda label, level: Row(
+                label=label, cells=tuple(_cell(of, sums, level=level) for of in measures)
             ),
-            *on_the_feature(sums),
-            *_beside_him((velocity, yaw_rate, *both), sums, terrains),
-            *(by_load(of, sums) for of in (velocity, yaw_rate, falls)),
-        ]
-
-    tables = with_other_sensors(cfg, measure)
+        ),
+        *on_the_feature(sums),
+        *_beside_him((velocity, yaw_rate, *both), sums, terrains),
+        *(by_load(of, sums) for of in (velocity, yaw_rate, falls)),
+    ]
     if accepts_truth(arena.policy):
-        believed, fed = on_estimates[cfg.sensors[0]], _rollout(arena, cfg, p_boot=0.0)
+        fed = _rollout(arena, cfg, p_boot=0.0)
         tables += [
             by_terrain("Upper bound: the policy is fed the truth", fed),
-            by_terrain("Gap: on estimates minus on the truth", believed, minus=fed),
+            by_terrain("Gap: on estimates minus on the truth", sums, minus=fed),
         ]
     return Section(
         name="tracking",
@@ -245,14 +238,13 @@ def _rollout(
     cfg: EvaluationCfg,
     *,
     p_boot: float | None = None,
-    sensors: SensorModel | None = None,
 ) -> GroupedSums:
     axes = {**grid_axes(arena, cfg), GROUND: len(GROUND_NAMES)}
     sums = GroupedSums(axes, arena.num_robots, arena.device)
     ground = ground_under(arena.env)
     last_command = torch.zeros(arena.num_robots, 3, device=arena.device)
     held_for = torch.zeros(arena.num_robots, device=arena.device)
-    for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot, sensors=sensors):
+    for _, place, step, begins in rollout_grid(arena, cfg, p_boot=p_boot):
         is_new = (step.command != last_command).any(dim=-1) | begins
         held_for = torch.where(is_new, 0.0, held_for + arena.step_dt)
         last_command = step.command
