@@ -95,6 +95,18 @@ def test_sensors_as_on_hardware_have_aims_of_their_own():
     assert standings["mass estimate"].note == "with sensors as on hardware 0.500, aim 0.45"
 
 
+def test_who_reaches_an_aim_with_ideal_sensors_alone_has_not_reached_it():
+    ideal = {"after 3 s": (0.1, 0.1, 0.1, 0.4)}
+    for on_hardware, told in ((0.4, ("reached", 0.1, 0.2)), (0.5, ("not reached", 0.5, 0.45))):
+        both = estimation(ideal | {"after 3 s, hardware sensors": (on_hardware, 0.1, 0.1, 0.4)})
+        (mass, *_) = (
+            of
+            for of in judge(report(both, Sensors="ideal, hardware")).standings
+            if of.name == "mass estimate"
+        )
+        assert (mass.status, mass.figure.mean, mass.aim) == told
+
+
 def test_quick_tries_and_policies_that_do_not_walk_are_warned_of():
     (warning,) = judge(report(*GOOD, **{"Quick try": "2 robots"})).warnings
     assert warning == "A quick try: 2 robots."

@@ -235,6 +235,11 @@ def _standing(criterion: Criterion, report: Report) -> Standing | None:
     if beside is not None and part.aim_on_hardware:
         value = f"{beside[0].mean:.{column.decimals}f}"
         note = f"with sensors as on hardware {value}, aim {part.aim_on_hardware:g}"
+        missed_by = beside[0].mean / part.aim_on_hardware - 1.0
+        if status == "reached" and missed_by > 0.0:
+            note = f"with ideal sensors {figure.mean:.{column.decimals}f}, aim {aim:g}"
+            figure, aim = beside[0], part.aim_on_hardware
+            status, shortfall = "not reached", missed_by
     rivals = sum(has_aim for has_aim, *_ in candidates)
     where = part.column if criterion.section == "estimation" else part.row
     return Standing(
