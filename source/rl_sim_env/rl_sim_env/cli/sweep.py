@@ -183,9 +183,9 @@ def _compare(plan: Sweep) -> None:
     """Compare the runs that were evaluated."""
     reports: dict[str, dict[int, Report]] = {}
     for run in plan.runs():
-        path = plan.reports / run.name / JSON_NAME
-        if path.is_file():
-            reports.setdefault(run.arm.name, {})[run.seed] = Report.from_json(path.read_text())
+        folder = plan.reports / run.name
+        if (folder / JSON_NAME).is_file():
+            reports.setdefault(run.arm.name, {})[run.seed] = Report.read(folder)
     if not reports:
         return
     notes = {arm.name: arm.note for arm in plan.file.arms if arm.note}

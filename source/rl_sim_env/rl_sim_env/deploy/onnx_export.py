@@ -34,6 +34,7 @@ from rl_sim_env.learning.estimate_cfg import EstimateCfg
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.run_files import RunFiles
+from rl_sim_env.mdp.actions import bounded_actions
 from rl_sim_env.robots.robot import DRIVE_FIELDS
 from rl_sim_env.tasks import find_task
 from rl_sim_env.typed import typed
@@ -180,15 +181,12 @@ class PolicyModule(nn.Module):
         return targets, estimates, frames, actions, memory, *further
 
     def _bound(self, actions: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-        """As :meth:`rl_sim_env.mdp.actions.LegPositionAction.bound`."""
+        """As in training, :meth:`rl_sim_env.mdp.actions.LegPositionAction.bound`."""
         low, high = (
             (limit - self.default_joint_pos) / self.action_scale
             for limit in (self.target_low, self.target_high)
         )
-        bounded = torch.clamp(actions, low, high)
-        bounded = torch.clamp(
-            bounded, previous - self.largest_change, previous + self.largest_change
-        )
+        bounded = bounded_actions(actions, previous, low, high, self.largest_change)
         # What is not finite shall be seen, and not be driven.
         return torch.where(actions - actions == 0.0, bounded, actions)
 

@@ -10,8 +10,7 @@ from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.learning.constraint_figures import VIOLATED
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.reward_faults import CONSTRAINT_FAULTS
-from rl_sim_env.mdp import observations as obs
-from rl_sim_env.mdp.constraints import CONSTRAINTS
+from rl_sim_env.mdp.constraints import CONSTRAINTS, TORQUE
 
 if TYPE_CHECKING:
     from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
@@ -58,10 +57,10 @@ class ConstraintMonitor:
 
     def after_physics_step(self) -> None:
         """Take in what the sensors show."""
-        env = self._env
-        torch.maximum(self._peak, self._measure_peaks(), out=self._peak)
-        square = obs.joint_torques(env).square()
-        self.mean_square_torque.lerp_(square, env.physics_dt / THERMAL_TIME)
+        values = {name: self._measured(name) for name in self._peaks}
+        torch.maximum(self._peak, torch.cat(tuple(values.values()), dim=-1), out=self._peak)
+        square = values[TORQUE].square()
+        self.mean_square_torque.lerp_(square, self._env.physics_dt / THERMAL_TIME)
 
     def judge(self, state_is_valid: torch.Tensor) -> torch.Tensor:
         """Margins of the control step, in the state before resets.
@@ -109,6 +108,3 @@ class ConstraintMonitor:
 
     def _measured(self, name: str) -> torch.Tensor:
         return self._constraints[name].measure(self._env)
-
-    def _measure_peaks(self) -> torch.Tensor:
-        return torch.cat([self._measured(name) for name in self._peaks], dim=-1)

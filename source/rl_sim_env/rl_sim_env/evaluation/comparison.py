@@ -17,6 +17,7 @@ from scipy.special import stdtrit
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.printed import (
     BETTER,
+    NOTHING,
     WORSE,
     ZERO,
     Cell,
@@ -308,7 +309,7 @@ def _printed(table: Table, found: Sequence[Difference]) -> Printed:
 
 def _cell(found: Difference | None) -> Cell:
     if found is None:
-        return Cell(text="-")
+        return Cell(text=NOTHING)
     column = found.column
     value = number_text(found.value, column)
     text = value if found.value <= 0.0 or float(value) == 0.0 else f"+{value}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -107,10 +107,8 @@ def levels(arena: Arena, cfg: EvaluationCfg) -> Section:
     terrain = arena.env.cfg.scene.terrain
     generator = None if terrain is None else terrain.terrain_generator
     if not features or generator is None:
-        return Section(
-            name=section.name,
-            title=section.title,
-            method=f"{method} This task has neither steps nor blocks nor slopes.",
+        return replace(
+            section, method=f"{method} This task has neither steps nor blocks nor slopes."
         )
     lightest, *_, heaviest = (0.0, *grid_loads(arena))
     loads = tuple(dict.fromkeys((lightest, heaviest)))
@@ -146,10 +144,8 @@ def levels(arena: Arena, cfg: EvaluationCfg) -> Section:
         )
     ]
     hardest = {LOAD: len(loads) - 1, FRICTION: len(FRICTIONS) - 1}
-    return Section(
-        name=section.name,
-        title=section.title,
-        method=method,
+    return replace(
+        section,
         tables=tuple(table for table in tables if table.rows),
         plots=(
             Plot(

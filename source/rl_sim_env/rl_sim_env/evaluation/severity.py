@@ -9,6 +9,7 @@ import torch
 
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index
 from rl_sim_env.evaluation.report import Figure, Row, Series
+from rl_sim_env.evaluation.wording import OR_LESS, OR_MORE
 
 SEVERITY = "severity"
 """Axis of how much was asked of a robot."""
@@ -108,9 +109,9 @@ class Sweep:
             for counts in zip(self._tried.tolist(), self._survived.tolist(), strict=True)
         ]
         if min(limits) == severities[-1]:
-            label += " (or more: nothing harder was tried)"
+            label += OR_MORE
         elif max(limits) == severities[0]:
-            label += " (or less: nothing easier was tried)"
+            label += OR_LESS
         return Row(label=label, cells=(Figure.over_seeds(limits, robots=self.robots),))
 
     def series(self, label: str) -> Series:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from rl_sim_env.evaluation.report import Column, Report
+from rl_sim_env.evaluation.wording import split_label
 from rl_sim_env.learning.atomic_file import write_atomically
 
 CONFIDENCE = 0.95
@@ -246,8 +247,8 @@ def _cells(report: Report) -> Iterator[tuple[tuple[str, str, str], tuple[Column,
     for section in report.sections:
         for table in section.tables[:1]:
             for row in table.rows:
-                # A label says in brackets where a limit is open, which differs between runs.
-                label = row.label.partition(" (or ")[0]
+                # Whether a limit is open differs between runs.
+                label, _ = split_label(row.label)
                 for column, figure in zip(table.columns, row.cells, strict=True):
                     if figure is not None:
                         key = section.title, label, column.title

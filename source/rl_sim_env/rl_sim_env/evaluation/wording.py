@@ -23,10 +23,10 @@ _TITLES = {
 }
 """Titles of columns, with their units, that say less than those on the right."""
 
-_OPEN_ENDS = {
-    " (or more: nothing harder was tried)": "≥ ",
-    " (or less: nothing easier was tried)": "≤ ",
-}
+OR_MORE = " (or more: nothing harder was tried)"
+OR_LESS = " (or less: nothing easier was tried)"
+
+_OPEN_ENDS = {OR_MORE: "≥ ", OR_LESS: "≤ "}
 """Ends of a row's label where a limit was not found, and what its figure is then shown with."""
 
 TOTAL = "all"

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 
 from rl_sim_env.errors import UserError, known_names
+
+
+def require_constraints(setting: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names of constraints that there are not.
+
+    Args:
+        setting: Path of the setting that names them, for the message.
+        names: The names.
+        known: Those that there are.
+
+    Raises:
+        UserError: There is no such constraint.
+    """
+    for name in names:
+        if name not in known:
+            raise UserError(f"{setting}: unknown constraint '{name}'; {known_names(name, known)}")
 
 
 class ConstraintLayout:
@@ -66,10 +82,6 @@ class ConstraintLayout:
         Raises:
             UserError: There is no such constraint.
         """
-        for name in names:
-            if name not in self.widths:
-                raise UserError(
-                    f"{setting}: unknown constraint '{name}'; {known_names(name, self.names)}"
-                )
+        require_constraints(setting, names, self.names)
         chosen = [place for place, name in enumerate(self.names) if not names or name in names]
         return torch.tensor(chosen, dtype=torch.long, device=self._of_column.device)

@@ -11,6 +11,7 @@ import torch
 from rl_sim_env.configuration.limits import check_limits
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.collectives import sum_over_ranks
+from rl_sim_env.learning.constraint_layout import require_constraints
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_critic
@@ -61,11 +62,7 @@ class ConstraintLearner(Learner):
         self._layout = layout
         self._places = layout.places(cfg.names, f"{_PATH}.names")
         self.names = tuple(name for name in layout.names if not cfg.names or name in cfg.names)
-        for name in cfg.budgets:
-            if name not in self.names:
-                raise UserError(
-                    f"{_PATH}.budgets: unknown constraint '{name}'; {known_names(name, self.names)}"
-                )
+        require_constraints(f"{_PATH}.budgets", cfg.budgets, self.names)
         final = [cfg.budgets.get(name, cfg.budget) for name in self.names]
         self._final_budgets = torch.tensor(final, device=context.device)
         self.budgets = self._final_budgets.clone()

@@ -63,11 +63,30 @@ class LegPositionAction(JointPositionAction):
         """
         if not self.cfg.bounded:
             return actions
-        within = actions.clamp(self._lowest, self._highest)
-        return within.clamp(previous - self._largest_change, previous + self._largest_change)
+        return bounded_actions(actions, previous, self._lowest, self._highest, self._largest_change)
 
     def _find_targets(self, cfg: BaseActionCfg) -> tuple[list[int], list[str]]:
         return self._entity.find_joints(cfg.actuator_names, preserve_order=True)
+
+
+def bounded_actions(
+    actions: torch.Tensor,
+    previous: torch.Tensor,
+    lowest: torch.Tensor,
+    highest: torch.Tensor,
+    largest_change: torch.Tensor,
+) -> torch.Tensor:
+    """Actions within a range and not far from the previous ones, in training and exported files.
+
+    Args:
+        actions: Raw actions, shape (N, num_joints).
+        previous: Those of the step before, of the same shape.
+        lowest: Least of each joint, shape (num_joints,).
+        highest: Greatest.
+        largest_change: From one step to the next.
+    """
+    within = torch.clamp(actions, lowest, highest)
+    return torch.clamp(within, previous - largest_change, previous + largest_change)
 
 
 def leg_targets(env: AmpVaeEnv) -> LegPositionAction | None:

@@ -25,6 +25,9 @@ LEG_CONTACT = "leg_contact"
 BODY_CONTACT = "body_contact"
 """Name of the contact sensor of the trunk and what carries the load."""
 
+TORQUE = "torque"
+"""Name of the constraint of joint torques, which drives are warmed by, too."""
+
 CARRYING_FORCE = 1.0
 """Force from which on a foot carries [N]."""
 
@@ -122,7 +125,7 @@ def _of_effort(share: Callable[[AmpVaeEnv], float]) -> Measure:
 
 
 CONSTRAINTS: dict[str, Constraint] = {
-    "torque": Constraint(
+    TORQUE: Constraint(
         title="joint torque",
         measure=joint_torque,
         limit=_of_effort(lambda env: env.cfg.robot.limits.torque),

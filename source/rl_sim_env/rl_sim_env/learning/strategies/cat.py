@@ -8,9 +8,9 @@ from typing import Annotated
 import torch
 
 from rl_sim_env.configuration.limits import SHARE, SHARE_ABOVE_0
-from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.collectives import max_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.constraint_layout import require_constraints
 from rl_sim_env.learning.constraint_learner import MARGINS, ConstraintLearner
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import LearnerContext, Transition
@@ -58,13 +58,8 @@ class CatLearner(ConstraintLearner):
     def __init__(self, context: LearnerContext) -> None:
         super().__init__(context)
         self._settings = self.settings(CatSettings)
-        for name in self._settings.hard:
-            if name not in self._layout.names:
-                raise UserError(
-                    f"agent.constraints.settings.hard: unknown constraint '{name}'; "
-                    f"{known_names(name, self._layout.names)}"
-                )
         layout, device = self._layout, context.device
+        require_constraints("agent.constraints.settings.hard", self._settings.hard, layout.names)
         hard = torch.tensor([name in self._settings.hard for name in layout.names], device=device)
         counts = torch.tensor([name in self.names for name in layout.names], device=device)
         self._is_hard = layout.of_columns(hard)
