@@ -48,8 +48,7 @@ def assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
+on_each_device = pytest.mark.parametrize(
     "device",
     [
         "cpu",
@@ -62,6 +61,10 @@ def assert_equal(left: dict[str, Any], right: dict[str, Any]) -> None:
         ),
     ],
 )
+
+
+@pytest.mark.slow
+@on_each_device
 def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
     tmp_path: Path, device: str
 ) -> None:
@@ -95,9 +98,10 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
 
 
 @pytest.mark.slow
+@on_each_device
 @pytest.mark.parametrize("strategy", ["cat", "np3o", "lagrangian", "ipo"])
-def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, strategy: str) -> None:
-    trained = torchrun(tmp_path, "--distributed", "--strategy", strategy)
+def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, device: str, strategy: str) -> None:
+    trained = torchrun(tmp_path, "--distributed", "--device", device, "--strategy", strategy)
     assert trained.returncode == 0, trained.stderr
     (shared, _), (also_shared, _) = of_ranks(tmp_path)
     assert_equal(shared, also_shared)
@@ -108,6 +112,7 @@ def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, strategy: str) -> N
 
 
 @pytest.mark.slow
+@on_each_device
 @pytest.mark.parametrize(
     ("fate", "rank", "told"),
     [
@@ -127,11 +132,12 @@ def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, strategy: str) -> N
     ],
 )
 def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
-    tmp_path: Path, fate: str, rank: int, told: str
+    tmp_path: Path, device: str, fate: str, rank: int, told: str
 ) -> None:
     # In the third rollout: of the second one nothing is saved yet.
     doom = ("--rank", rank, "--fate", fate, "--step", 20)
-    ended = torchrun(tmp_path, "--distributed", "--iterations", 10**6, *doom)
+    endless = ("--distributed", "--device", device, "--iterations", 10**6)
+    ended = torchrun(tmp_path, *endless, *doom)
     assert ended.returncode != 0
     assert re.search(told.format(process=r"\(process \d+ on .*\)"), ended.stderr), ended.stderr
     assert f"Saved: {tmp_path}/model_1.pt. Continue with --resume" in ended.stderr
