@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 
-from grq20 import ACTION_SCALE
+from grq20 import ACTION_SCALE, STANDING_HEIGHT
 from rl_sim_env.envs.constraint_monitor import ConstraintMonitor
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import rewards
-from rl_sim_env.mdp.constraints import CONSTRAINTS
+from rl_sim_env.mdp.constraints import CONSTRAINTS, foot_force
+from rl_sim_env.mdp.observations import foot_lin_vel_w, foot_pos_w
 from rl_sim_env.robots import Limits
 
 SOUND = torch.ones(2, dtype=torch.bool)
@@ -49,12 +50,12 @@ def test_standing_violates_nothing(env, place):
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_speed_is_judged_in_both_directions(env, place, sign):
-    # 0.9 of the no-load speed of 16 rad/s.
-    place(env, height=1.0, joint_vel=joint(sign * 1.25 * 0.9 * 16.0))
+    # The no-load speed is 16 rad/s.
+    place(env, height=1.0, joint_vel=joint(sign * 1.25 * 16.0))
     found = margins(env)["speed"]
     assert found[0, 5].item() == pytest.approx(0.25, abs=1e-5)
     assert found[1, 5].item() == pytest.approx(-1.0)
-    place(env, height=1.0, joint_vel=joint(sign * 0.75 * 0.9 * 16.0))
+    place(env, height=1.0, joint_vel=joint(sign * 0.75 * 16.0))
     assert margins(env)["speed"][0, 5].item() == pytest.approx(-0.25, abs=1e-5)
 
 
@@ -62,12 +63,12 @@ def test_speed_is_judged_in_both_directions(env, place, sign):
 def test_position_is_judged_at_both_ends_of_the_range(env, place, end):
     low_high = env.robot.data.joint_pos_limits[0, env.index.leg_joints]
     middle, half = low_high.mean(dim=-1), 0.5 * (low_high[:, 1] - low_high[:, 0])
-    for share in (0.9, 0.99):
+    for share in (0.9, 1.03):
         position = env.default_leg_joint_pos.clone()
         position[0, 5] = middle[5] + (2 * end - 1) * share * half[5]
         place(env, height=1.0, joint_pos=position)
         found = margins(env)["position"][0, 5].item()
-        assert found == pytest.approx(share / 0.95 - 1.0, abs=1e-5)
+        assert found == pytest.approx(share - 1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
@@ -77,8 +78,8 @@ def test_torque_of_either_sign_counts(env, place, sign):
     env.robot.set_joint_position_target(far, joint_ids=env.index.leg_joints)
     env.scene.write_data_to_sim()
     env.sim.forward()
-    # The drive gives 120 N m; the limit is 0.85 of it.
-    assert margins(env)["torque"][0, 5].item() == pytest.approx(1.0 / 0.85 - 1.0, abs=1e-3)
+    # The drive gives 120 N m; the limit is 0.95 of it.
+    assert margins(env)["torque"][0, 5].item() == pytest.approx(1.0 / 0.95 - 1.0, abs=1e-3)
     assert violated(env) == {"torque"}
 
 
@@ -124,6 +125,43 @@ def test_feet_that_carry_must_not_slide(env, place):
     assert margins(env)["slip"][0].tolist() == pytest.approx([1.0] * 4, abs=0.05)
     place(env, height=1.0, lin_vel=(0.6, -0.8, 0.0))
     assert margins(env)["slip"][0].tolist() == [-1.0] * 4
+
+
+def test_a_foot_that_rolls_does_not_slip(env, place):
+    # The robot tips over its front feet, whose lowest points stay where they are.
+    speed = 30.0
+    place(env)
+    front = [leg.end == "front" for leg in env.cfg.robot.legs]
+    pivot = foot_pos_w(env)[0, front].mean(dim=0) - torch.tensor((0.0, 0.0, env.index.foot_radius))
+    arm = env.robot.data.root_link_pos_w[0] - pivot
+    place(env, lin_vel=(speed * float(arm[2]), 0.0, -speed * float(arm[0])), ang_vel=(0, speed, 0))
+    centres = foot_lin_vel_w(env)[0, front, :2].norm(dim=-1)
+    assert (centres > 0.8).all() and (foot_force(env)[0, front] > 20.0).all()
+    assert margins(env)["slip"][0, front].tolist() == pytest.approx([-1.0] * 2, abs=0.01)
+
+
+def test_a_foot_that_slides_for_a_moment_only_does_not_slip(env, place):
+    monitor = env.constraint_monitor
+    monitor.begin_step()
+    for speed in (1.0, 0.1, 1.0):
+        place(env, lin_vel=(speed, 0.0, 0.0))
+        monitor.after_physics_step()
+    assert "slip" not in names_violated(env)
+    monitor.begin_step()
+    for speed in (1.0, 0.6, 1.0):
+        place(env, lin_vel=(speed, 0.0, 0.0))
+        monitor.after_physics_step()
+    assert "slip" in names_violated(env)
+
+
+def test_a_foot_that_hardly_carries_does_not_slip(env, place):
+    place(env, lin_vel=(1.0, 0.0, 0.0))
+    force = foot_force(env)[0]
+    assert (force > 14.0).all()  # 5 % of the weight are 13.3 N
+    for height in torch.linspace(0.0, 0.01, 50).tolist():
+        place(env, height=STANDING_HEIGHT + height, lin_vel=(1.0, 0.0, 0.0))
+        force = foot_force(env)[0]
+        assert torch.equal(margins(env)["slip"][0] > 0.0, force > 0.05 * 27.04 * 9.81)
 
 
 def test_thermal_load_approaches_the_torque_that_lasts(env, place):
@@ -185,14 +223,20 @@ def test_what_is_not_a_number_is_counted_by_name_and_violates_nothing(make_env, 
 
 def test_rewards_and_margins_have_one_definition(env, place):
     place(env, height=1.0, joint_vel=joint(16.0))
-    excess = margins(env)["speed"].clamp(min=0.0).sum(dim=-1) * 0.9 * 16.0
+    excess = ((margins(env)["speed"] + 1.0) * 16.0 - 0.9 * 16.0).clamp(min=0.0).sum(dim=-1)
+    assert float(excess[0]) == pytest.approx(1.6, abs=1e-4)
     torch.testing.assert_close(rewards.joint_vel_limits(env, share=0.9), excess)
 
 
-@pytest.mark.parametrize("name", ["torque", "speed", "position", "thermal"])
+@pytest.mark.parametrize("name", ["torque", "thermal"])
 def test_a_limit_that_nothing_can_exceed_is_refused(name):
     with pytest.raises(UserError, match=f"{name} is 1 of what .* never be violated"):
         Limits(**{name: 1.0})
+
+
+def test_a_range_ends_at_its_stops():
+    with pytest.raises(UserError, match=r"position is 1\.1 of a range"):
+        Limits(position=1.1)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])

@@ -45,20 +45,29 @@ class ConstraintMonitor:
         widths = {name: len(limit) for name, limit in self.limits.items()}
         self.layout = ConstraintLayout(widths, str(env.device))
         self._limit_of_column = torch.cat(tuple(self.limits.values()))
-        self._peaks = [name for name, each in self._constraints.items() if each.is_peak]
-        self._peak_widths = [widths[name] for name in self._peaks]
-        self._peak = torch.zeros(env.num_envs, sum(self._peak_widths), device=env.device)
+        moments = {name: each.moment for name, each in self._constraints.items()}
+        self._watched = [name for name, moment in moments.items() if moment != "end"]
+        self._watched_widths = [widths[name] for name in self._watched]
+        # What must last is watched with its sign turned, so that of all the greatest counts.
+        self._sign = torch.cat(
+            [
+                torch.full_like(self.limits[name], -1.0 if moments[name] == "throughout" else 1.0)
+                for name in self._watched
+            ]
+        )
+        self._greatest = torch.zeros(env.num_envs, len(self._sign), device=env.device)
         # Violations and faults of each constraint, and the robot-steps that were looked at.
         self._tally = torch.zeros(2 * len(widths) + 1, dtype=torch.long, device=env.device)
 
     def begin_step(self) -> None:
-        """Forget the peaks of the step before."""
-        self._peak.zero_()
+        """Forget the step before."""
+        self._greatest.fill_(-torch.inf)
 
     def after_physics_step(self) -> None:
         """Take in what the sensors show."""
-        values = {name: self._measured(name) for name in self._peaks}
-        torch.maximum(self._peak, torch.cat(tuple(values.values()), dim=-1), out=self._peak)
+        values = {name: self._measured(name) for name in self._watched}
+        signed = self._sign * torch.cat(tuple(values.values()), dim=-1)
+        torch.maximum(self._greatest, signed, out=self._greatest)
         square = values[TORQUE].square()
         self.mean_square_torque.lerp_(square, self._env.physics_dt / THERMAL_TIME)
 
@@ -72,9 +81,10 @@ class ConstraintMonitor:
         Returns:
             Signed, positive where violated, in units of the limit. Shape (num_envs, columns).
         """
-        peaks = dict(zip(self._peaks, self._peak.split(self._peak_widths, dim=-1), strict=True))
+        of_step = (self._sign * self._greatest).split(self._watched_widths, dim=-1)
+        watched = dict(zip(self._watched, of_step, strict=True))
         values = [
-            peaks[name] if name in peaks else self._measured(name) for name in self._constraints
+            watched[name] if name in watched else self._measured(name) for name in self._constraints
         ]
         margins = torch.cat(values, dim=-1) / self._limit_of_column - 1.0
         is_fault = margins.isnan() & state_is_valid[:, None]

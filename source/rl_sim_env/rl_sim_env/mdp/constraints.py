@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -28,12 +28,16 @@ BODY_CONTACT = "body_contact"
 TORQUE = "torque"
 """Name of the constraint of joint torques, which drives are warmed by, too."""
 
-CARRYING_FORCE = 1.0
-"""Force from which on a foot carries [N]."""
+CARRYING_SHARE = 0.05
+"""Share of the robot's weight, without load, from which on a foot carries."""
 
 GRAVITY = 9.81
 
 Measure = Callable[["AmpVaeEnv"], torch.Tensor]
+
+Moment = Literal["end", "peak", "throughout"]
+"""What counts of a control step: its end; the greatest value over its physics steps, as of torques,
+speeds and forces, whose peaks break things; or the least, for what does harm by lasting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +53,8 @@ class Constraint:
     limit: Measure
     """Its limit in the same unit, shape (columns,)."""
 
-    is_peak: bool = False
-    """Whether the greatest value over the physics steps of a control step counts: of torques,
-    speeds and forces it is the peak that breaks things."""
+    moment: Moment = "end"
+    """What counts of a control step."""
 
     applies: Callable[[AmpVaeEnv], bool] = lambda env: True
     """Whether the environment has what is measured; else the constraint is left out."""
@@ -94,12 +97,13 @@ def foot_force(env: AmpVaeEnv) -> torch.Tensor:
     return contact_force(env, env.cfg.feet_contact_sensor)[:, env.foot_contact_order]
 
 
-def foot_slip(env: AmpVaeEnv, *, carrying_force: float = CARRYING_FORCE) -> torch.Tensor:
-    """Horizontal speed of feet that carry more than a force [N], else 0 [m/s].
+def foot_slip(env: AmpVaeEnv) -> torch.Tensor:
+    """Horizontal speed of the lowest points of feet that carry, else 0 [m/s].
 
-    Shape (num_envs, num_feet).
+    A foot that rolls does not slip. Shape (num_envs, num_feet).
     """
-    return obs.foot_lin_vel_w(env)[..., :2].norm(dim=-1) * (foot_force(env) > carrying_force)
+    carries = foot_force(env) > CARRYING_SHARE * GRAVITY * env.nominal_mass
+    return obs.sole_lin_vel_w(env)[..., :2].norm(dim=-1) * carries
 
 
 def tilt(env: AmpVaeEnv) -> torch.Tensor:
@@ -129,13 +133,13 @@ CONSTRAINTS: dict[str, Constraint] = {
         title="joint torque",
         measure=joint_torque,
         limit=_of_effort(lambda env: env.cfg.robot.limits.torque),
-        is_peak=True,
+        moment="peak",
     ),
     "speed": Constraint(
         title="joint speed",
         measure=joint_speed,
         limit=lambda env: env.cfg.robot.limits.speed * env.leg_speed_limits[0],
-        is_peak=True,
+        moment="peak",
     ),
     "position": Constraint(
         title="joint position",
@@ -151,19 +155,21 @@ CONSTRAINTS: dict[str, Constraint] = {
         title="thigh or calf contact",
         measure=lambda env: contact_force(env, LEG_CONTACT),
         limit=lambda env: _all(env, env.cfg.robot.links, env.cfg.robot.limits.contact),
-        is_peak=True,
+        moment="peak",
         applies=lambda env: LEG_CONTACT in env.scene.sensors,
     ),
     "body": Constraint(
         title="trunk or load contact",
         measure=lambda env: contact_force(env, BODY_CONTACT),
         limit=lambda env: _all(env, env.cfg.robot.untouchable, env.cfg.robot.limits.contact),
-        is_peak=True,
+        moment="peak",
         applies=lambda env: BODY_CONTACT in env.scene.sensors,
     ),
     "slip": Constraint(
         title="foot slip",
         measure=foot_slip,
+        # In the first 20 ms after touchdown feet slide whether they will slip or hold.
+        moment="throughout",
         limit=lambda env: _all(env, env.cfg.robot.feet, env.cfg.robot.limits.slip),
     ),
     "impact": Constraint(
@@ -172,7 +178,7 @@ CONSTRAINTS: dict[str, Constraint] = {
         limit=lambda env: _all(
             env, env.cfg.robot.feet, env.cfg.robot.limits.impact * GRAVITY * env.nominal_mass
         ),
-        is_peak=True,
+        moment="peak",
     ),
     "tilt": Constraint(
         title="tilt",

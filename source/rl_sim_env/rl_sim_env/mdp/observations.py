@@ -87,10 +87,25 @@ def foot_pos_w(env: AmpVaeEnv) -> torch.Tensor:
 
 def foot_lin_vel_w(env: AmpVaeEnv) -> torch.Tensor:
     """Velocities of the foot centres in the world [m/s]. Shape (num_envs, num_feet, 3)."""
+    return _foot_vel_w(env, foot_pos_w(env))
+
+
+def sole_lin_vel_w(env: AmpVaeEnv) -> torch.Tensor:
+    """Velocities of the feet's lowest points in the world [m/s]: 0 where a foot rolls on a plane.
+
+    Of the matter of the foot that is there at present. Shape (num_envs, num_feet, 3).
+    """
+    points_w = foot_pos_w(env)
+    points_w[..., 2] -= env.index.foot_radius
+    return _foot_vel_w(env, points_w)
+
+
+def _foot_vel_w(env: AmpVaeEnv, points_w: torch.Tensor) -> torch.Tensor:
+    """Velocities of points that move with the feet. Shape (num_envs, num_feet, 3)."""
     data = env.sim.data
     com_w = data.subtree_com[:, None, env.robot.indexing.root_body_id]
     spatial = data.cvel[:, env.index.foot_bodies_global]
-    return compute_velocity_from_cvel(foot_pos_w(env), com_w, spatial)[..., :3]
+    return compute_velocity_from_cvel(points_w, com_w, spatial)[..., :3]
 
 
 def base_lin_vel(env: AmpVaeEnv) -> torch.Tensor:

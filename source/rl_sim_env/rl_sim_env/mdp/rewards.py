@@ -111,8 +111,12 @@ def joint_vel_limits(env: AmpVaeEnv, *, share: Annotated[float, POSITIVE]) -> to
 
 
 def feet_slide(env: AmpVaeEnv, *, force_threshold: Force) -> torch.Tensor:
-    """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N]."""
-    return constraints.foot_slip(env, carrying_force=force_threshold).sum(dim=-1)
+    """Horizontal speed [m/s] of the feet that carry more than ``force_threshold`` [N].
+
+    From the first contact on, unlike the constraint ``slip``: it teaches feet to land softly, too.
+    """
+    speed = obs.foot_lin_vel_w(env)[..., :2].norm(dim=-1)
+    return (speed * (constraints.foot_force(env) > force_threshold)).sum(dim=-1)
 
 
 def foot_clearance(env: AmpVaeEnv, *, target: Annotated[float, POSITIVE]) -> torch.Tensor:

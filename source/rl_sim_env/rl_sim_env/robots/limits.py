@@ -7,30 +7,32 @@ from dataclasses import dataclass, fields
 
 from rl_sim_env.errors import UserError
 
-_ENFORCED = ("torque", "speed", "position", "thermal")
-"""Shares of what the drive or the joint itself does not go beyond: at 1 or above they could not be
-violated, or by numerical softness alone."""
+_ENFORCED = ("torque", "thermal")
+"""Shares of what the drive itself does not go beyond: at 1 or above they could not be violated."""
 
 
 @dataclass(kw_only=True, frozen=True)
 class Limits:
     """Where the constraints of a robot begin to be violated.
 
-    Every limit lies inside of what drives and joints allow: what nothing can exceed constrains
-    nothing.
+    They are those of the hardware, by which the report judges; training keeps within a share of
+    them, ``ConstraintsCfg.factor``. What nothing can exceed constrains nothing: drives cut torques,
+    so that the limit lies inside, but nothing keeps a joint from being driven beyond the no-load
+    speed, or onto its stop.
 
     Raises:
         UserError: A limit can never be violated, or always is.
     """
 
-    torque: float = 0.85
+    torque: float = 0.95
     """Torque of a joint, as a share of its drive's ``effort_limit``."""
 
-    speed: float = 0.9
+    speed: float = 1.0
     """Speed of a joint, as a share of its drive's no-load speed ``velocity_limit``."""
 
-    position: float = 0.95
-    """How far a joint may be from the middle of its range, as a share of half the range."""
+    position: float = 1.0
+    """How far a joint may be from the middle of its range, as a share of half the range: at 1 it
+    may touch its stop, and not press into it."""
 
     thermal: float = 0.3
     """Root of the mean squared torque, as a share of ``effort_limit``."""
@@ -39,7 +41,7 @@ class Limits:
     """Force between ground and thigh, calf, trunk or load [N]."""
 
     slip: float = 0.5
-    """Horizontal speed of the centre of a foot that carries, rolling included [m/s]."""
+    """Horizontal speed of the lowest point of a foot that carries, for a control step [m/s]."""
 
     impact: float = 2.5
     """Force between ground and one foot, as a multiple of the weight of robot without load."""
@@ -57,8 +59,13 @@ class Limits:
                 raise UserError(f"limits: {field.name} is {value}; it must be above 0")
             if field.name in _ENFORCED and value >= 1.0:
                 raise UserError(
-                    f"limits: {field.name} is {value:g} of what the drive or joint itself allows, "
-                    "so that it can never be violated; it must be below 1"
+                    f"limits: {field.name} is {value:g} of what the drive itself gives, so that it "
+                    "can never be violated; it must be below 1"
                 )
+        if self.position > 1.0:
+            raise UserError(
+                f"limits: position is {self.position:g} of a range that stops end; it must be at "
+                "most 1"
+            )
         if self.tilt >= math.pi:
             raise UserError(f"limits: tilt is {self.tilt:g} rad; nothing tilts beyond pi")

@@ -40,7 +40,8 @@ class CatSettings:
     """Least running maximum of a margin [limits]: a violation this small counts less than fully."""
 
     clip: bool = True
-    """Whether rewards below 0 count as 0, so that nobody gains by being terminated."""
+    """Whether rewards below 0 count as 0, so that nobody gains by being terminated. That of a fall,
+    which ends the episode anyway, counts in full."""
 
 
 class CatLearner(ConstraintLearner):
@@ -79,9 +80,11 @@ class CatLearner(ConstraintLearner):
     def shape_rewards(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         """Terminate softly, in rewards and continuations, here and nowhere else."""
         delta = self.terminations(rollout[_MARGINS])
-        rewards = rollout["rewards"].mul_(1.0 - delta)
+        fell = rollout["dones"] & ~rollout["time_outs"]
+        shaped = rollout["rewards"] * (1.0 - delta)
         if self._settings.clip:
-            rewards.clamp_(min=0.0)
+            shaped.clamp_(min=0.0)
+        rollout["rewards"].copy_(torch.where(fell, rollout["rewards"], shaped))
         rollout["continuations"].mul_(1.0 - delta)
         return {_DELTA: delta.mean()}
 

@@ -27,11 +27,9 @@ class IpoSettings:
     """t: the barrier is a logarithm over this."""
 
     slack: Annotated[float, POSITIVE] = 0.05
-    """How far the threshold is above a cost that exceeds the budget, in units of ``unit`` or of the
-    budget, whichever is more."""
-
-    unit: Annotated[float, POSITIVE] = 0.005
-    """Least unit of the slack: a share of the robot-steps."""
+    """How far the threshold is above a cost that exceeds the budget, in standard deviations of the
+    cost's advantages: a violated constraint weighs ``1 / (sharpness * slack)``, that of the reward
+    being 1."""
 
     knee: Annotated[float, SHARE_ABOVE_0] = 0.5
     """Distance from the threshold, in units of the slack, below which the barrier is a parabola."""
@@ -43,6 +41,9 @@ class IpoLearner(CostCriticLearner):
     The threshold ``d_k = max(budget, C_k + slack)`` is set by each rollout, and the mean cost of
     the policy that is being trained is ``C_k + E[rho A_k]``, with the advantages A_k less their
     mean: ``(1 - gamma)`` times the surrogate of the discounted sum.
+
+    Kim et al. take a share of the budget for slack. Budgets of few steps in a thousand would make
+    the barrier of a constraint that is far from kept ten times as steep as the reward.
 
     Attributes:
         thresholds: d_k. Shape (constraints,).
@@ -61,7 +62,7 @@ class IpoLearner(CostCriticLearner):
     ) -> dict[str, torch.Tensor]:
         """Set the thresholds."""
         scalars = super().finish_rollout(rollout, last_observations)
-        slack = self._settings.slack * self.budgets.clamp(min=self._settings.unit)
+        slack = self._settings.slack * self.deviations
         self._knees.copy_(self._settings.knee * slack)
         self.thresholds.copy_(torch.maximum(self.budgets, self.rates + slack))
         return {**scalars, **self.logged("Threshold", self.thresholds.clone())}

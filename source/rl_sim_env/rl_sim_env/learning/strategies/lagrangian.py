@@ -16,15 +16,18 @@ from rl_sim_env.learning.rollout import Rollout
 _LOOK_BACK = 10
 """Rollouts between the two costs whose difference the derivative is."""
 
+_TINY = 1e-6
+"""Costs are below no budget as small as this."""
+
 
 @dataclass(kw_only=True)
 class LagrangianSettings:
     """Settings of PID-Lagrangian."""
 
-    proportional: Annotated[float, NOT_NEGATIVE] = 0.5
+    proportional: Annotated[float, NOT_NEGATIVE] = 0.1
     """Gain of the smoothed error."""
 
-    integral: Annotated[float, NOT_NEGATIVE] = 0.05
+    integral: Annotated[float, NOT_NEGATIVE] = 0.005
     """Gain of the error, added up in every iteration."""
 
     derivative: Annotated[float, NOT_NEGATIVE] = 0.1
@@ -35,10 +38,13 @@ class LagrangianSettings:
 
     unit: Annotated[float, POSITIVE] = 0.005
     """An excess of the cost over the budget by this, or by the budget where it is more, is an error
-    of 1; more counts no more, so that multipliers do not shoot over."""
+    of 1; more counts no more, so that multipliers do not shoot over. Below the budget the error is
+    the share of it that is not used: a budget smaller than the unit is left as fast as it was
+    exceeded."""
 
-    largest: Annotated[float, POSITIVE] = 10.0
-    """Greatest multiplier."""
+    largest: Annotated[float, POSITIVE] = 0.5
+    """Greatest multiplier, of each constraint; that of the reward is 1. Constraints that cannot be
+    kept all reach it, and robots that may not fail at anything stand still."""
 
 
 class LagrangianLearner(CostCriticLearner):
@@ -74,7 +80,9 @@ class LagrangianLearner(CostCriticLearner):
     def steer(self, excess: torch.Tensor) -> None:
         """Follow the excess of the mean cost over the budget, shape (constraints,)."""
         pid = self._settings
-        error = (excess / self.budgets.clamp(min=pid.unit)).clamp(-1.0, 1.0)
+        unused = excess / self.budgets.clamp(min=_TINY)
+        error = torch.where(excess < 0.0, unused, excess / self.budgets.clamp(min=pid.unit))
+        error = error.clamp(-1.0, 1.0)
         self.integrals.add_(pid.integral * error).clamp_(0.0, pid.largest)
         self.smoothed.lerp_(error, 1.0 - pid.memory)
         rise = (self.smoothed - self.history[0]).clamp(min=0.0)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import torch
 
-from rl_sim_env.configuration.limits import NOT_NEGATIVE, Number
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, SHARE_ABOVE_0
 from rl_sim_env.learning.collectives import average_over_ranks
 from rl_sim_env.learning.constraint_learner import ADVANTAGES, CostCriticLearner
 from rl_sim_env.learning.learner import LearnerContext, LearnerLoss
@@ -23,14 +23,16 @@ from rl_sim_env.learning.rollout import BatchIndices, Rollout
 class Np3oSettings:
     """Settings of N-P3O."""
 
-    kappa: Annotated[float, NOT_NEGATIVE] = 0.1
-    """Weight of a violated constraint in the first iteration."""
+    kappa: Annotated[float, NOT_NEGATIVE] = 0.02
+    """Weight of a violated constraint as training begins; that of the reward is 1."""
 
-    growth: Annotated[float, Number(at_least=1)] = 1.0004
-    """Iteration i multiplies the weight by ``growth ** i``."""
+    largest: Annotated[float, NOT_NEGATIVE] = 0.2
+    """Weight in the end. It counts for each constraint that is violated: all ten together outweigh
+    the reward from 0.1 on, where they agree."""
 
-    largest: Annotated[float, NOT_NEGATIVE] = 1.0
-    """Greatest weight."""
+    growing: Annotated[float, SHARE_ABOVE_0] = 0.5
+    """Part of training over which the weight grows with the square of time: who learns to walk
+    needs the reward most."""
 
 
 class Np3oLearner(CostCriticLearner):
@@ -44,28 +46,28 @@ class Np3oLearner(CostCriticLearner):
 
     Attributes:
         kappa: Weight. Shape ().
-        iteration: Rollouts so far. Shape ().
     """
-
-    saved = ("kappa", "iteration")
 
     def __init__(self, context: LearnerContext) -> None:
         super().__init__(context)
         self._settings = self.settings(Np3oSettings)
         self.kappa = torch.tensor(self._settings.kappa, device=context.device)
-        self.iteration = torch.zeros((), device=context.device)
         self._offsets = torch.zeros(len(self.names), device=context.device)
 
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        """Normalise, and let the weight grow."""
+        """Normalise."""
         scalars = super().finish_rollout(rollout, last_observations)
         self._offsets.copy_((self.rates - self.budgets + self.means) / self.deviations)
-        growth = self._settings.growth**self.iteration
-        self.kappa.mul_(growth).clamp_(max=self._settings.largest)
-        self.iteration.add_(1.0)
         return {**scalars, "Constraints/kappa": self.kappa.clone()}
+
+    def set_progress(self, fraction: float) -> None:
+        """Let the weight grow."""
+        super().set_progress(fraction)
+        first, last = self._settings.kappa, self._settings.largest
+        grown = min(fraction / self._settings.growing, 1.0)
+        self.kappa.fill_(first + grown**2 * (last - first))
 
     def policy_loss(
         self, rollout: Rollout, indices: BatchIndices, ratio: torch.Tensor
