@@ -14,6 +14,7 @@ from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.severity import SEVERITY, Sweep, count_trials
+from rl_sim_env.evaluation.wording import FALLS_UNIT
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     rows = [row(label, **{TERRAIN: families}) for label, families in terrains.items()]
     columns = (
         Column(title="survivors", unit="%", decimals=1),
-        Column(title="falls", unit="per 1000 s", decimals=2),
+        Column(title="falls", unit=FALLS_UNIT, decimals=2),
         Column(title="walks without a fall", unit="%", decimals=1),
         Column(title="length of a walk", unit="s", decimals=1),
     )
