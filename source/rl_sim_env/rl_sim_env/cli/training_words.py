@@ -12,6 +12,7 @@ from rl_sim_env.cli.options import ROBOTS_OF_A_CORE, relative, tell_what_a_gpu_i
 from rl_sim_env.experiment import EnvSetup
 from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.strategies import PENALTIES
 
 
 def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None:
@@ -22,12 +23,13 @@ def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None
         where = f"{os.cpu_count() or 1} CPU cores"
     if num_processes > 1:
         where = f"each of {num_processes} processes, the first on {where}"
+    strategy = cfg.constraints.strategy
     limits = [f"{cfg.max_iterations:,} iterations"]
     if cfg.max_minutes is not None:
         limits.insert(0, f"{cfg.max_minutes:g} minutes")
     print(
         f"training {setup.task}: {robots:,} robots on {where}, until {' or '.join(limits)}, "
-        f"seed {cfg.seed}",
+        f"seed {cfg.seed}" + (f", limits kept by {strategy}" if strategy != PENALTIES else ""),
         flush=True,
     )
     tell_what_a_gpu_is_for(

@@ -20,6 +20,7 @@ _TITLES = {
     ("falls", "%"): "walks with a fall",
     ("CoM RMSE", "cm"): "CoM RMSE, x and y",
     ("mass", "kg"): "extra mass",
+    **{("action rate", f"% of {of}"): "target rate" for of in ("steps", "walks", "limit")},
 }
 """Titles of columns, with their units, that say less than those on the right."""
 
