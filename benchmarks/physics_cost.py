@@ -15,9 +15,9 @@ from env_step import MILLISECONDS, time_physics
 from profilers import MemoryMeter
 from record import make_record, prepare_output, print_record, write_record
 from rl_sim_env.cli.options import (
-    ExperimentOptions,
-    TaskOptions,
-    find_checkpoint,
+    EnvironmentOptions,
+    PolicyOptions,
+    find_policy,
     tell_differences,
 )
 from rl_sim_env.cli.program import check_counts, run_program
@@ -71,7 +71,7 @@ MILLIMETRES = 1e3
 
 
 @dataclass(kw_only=True)
-class PhysicsCostOptions(TaskOptions, ExperimentOptions):
+class PhysicsCostOptions(EnvironmentOptions, PolicyOptions):
     """Let a policy walk under each variant of the physics settings, and time the physics."""
 
     variants: tuple[str, ...] = ()
@@ -106,29 +106,34 @@ def benchmark(options: PhysicsCostOptions) -> None:
             raise UserError(f"--variants '{name}'; {known_names(name, VARIANTS)}")
     prepare_output(options.output)
     device = resolve_device(options.device)
-    path = find_checkpoint(options, options.task)
+    path, task = find_policy(options)
     checkpoint = Checkpoint.load(path)
-    terrain = make_env_cfg(options.task).scene.terrain
+    terrain = make_env_cfg(task).scene.terrain
     is_rough = terrain is not None and terrain.terrain_generator is not None
     names = options.variants or tuple(
         name
         for name, settings in VARIANTS.items()
         if is_rough or not any(setting.startswith(TERRAIN) for setting in settings)
     )
-    figures = {name: _measure(name, options, checkpoint, path, device) for name in names}
+    figures = {name: _measure(name, options, checkpoint, path, task, device) for name in names}
     record = make_record(asdict(options), device, figures)
-    print_record(f"Physics of {options.task}", record)
+    print_record(f"Physics of {task}", record)
     write_record(record, options.output)
 
 
 def _measure(
-    name: str, options: PhysicsCostOptions, checkpoint: Checkpoint, path: Path, device: str
+    name: str,
+    options: PhysicsCostOptions,
+    checkpoint: Checkpoint,
+    path: Path,
+    task: str,
+    device: str,
 ) -> dict[str, Any]:
     setup = configure_env(
         EnvOptions(
-            task=options.task,
+            task=task,
             device=device,
-            training=Training.of(checkpoint, path, options.task),
+            training=Training.of(checkpoint, path, task),
             adapt=arena_env_cfg,
             num_envs=options.num_envs,
             seed=options.seed,
@@ -138,7 +143,7 @@ def _measure(
     tell_differences(setup.differences)
     memory = MemoryMeter(device)
     vec_env, _ = build(name, lambda: build_vec_env(setup), device, memory)
-    arena = Arena(vec_env, build_policy(checkpoint, path, options.task, vec_env))
+    arena = Arena(vec_env, build_policy(checkpoint, path, task, vec_env))
     env = arena.env
     squared_errors: dict[str, torch.Tensor] = {}
     gait = GaitMeter(env)

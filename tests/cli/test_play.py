@@ -57,7 +57,7 @@ def test_newest_run_is_played_for_its_duration_and_the_errors_printed(run_folder
     play.main([*FOR_A_MOMENT, "--duration", "1"])
     out = capsys.readouterr().out
     assert f"{run_folder / 'model_3.pt'}: iteration 3" in out
-    assert "/100 s" in out and "2 robot-seconds" in out
+    assert "/1000 s" in out and "2 robot-seconds" in out
     assert "kg off" in out
     assert "guessing the mean is off by" in out
     assert feeds == [1.0]
@@ -68,7 +68,7 @@ def test_a_walk_too_short_to_measure_gives_no_figures(capsys):
     play.main(FOR_A_MOMENT)
     out = capsys.readouterr().out
     assert "nothing was measured: 0.1 s is too short a walk; figures take 1 s or more" in out
-    assert "/100 s" not in out
+    assert "/1000 s" not in out
 
 
 @pytest.mark.parametrize("part", [(), ("..",), ("model_3.pt",)])

@@ -54,8 +54,10 @@ def test_networks_are_not_trained_on_with_numbers_that_mean_something_else(
     assert "robots begin new episodes: the environment is another" in output.out + output.err
     # The environment is as it was after the first run: its episodes go on.
     (first,) = tmp_path.rglob("model_0.pt")
-    train.main((*more, "--checkpoint", str(first)))
+    # It says of itself which task it was trained on.
+    train.main((*more[2:], "--checkpoint", str(first)))
     output = capsys.readouterr()
+    assert "training Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0: " in output.out
     assert "new episodes" not in output.out + output.err
 
 

@@ -9,7 +9,7 @@ import pytest
 from reports import report, section, table, tracking
 from rl_sim_env.evaluation.printed import WORST, ZERO, printed
 from rl_sim_env.evaluation.report import Column, Figure
-from rl_sim_env.evaluation.wording import in_house_style
+from rl_sim_env.evaluation.wording import in_house_style, with_sensors
 
 ROWS = {
     "stairs up": (0.1, 1.0),
@@ -45,6 +45,12 @@ def test_the_worst_of_a_column_is_marked_whichever_way_is_worse():
     assert shown == {"a": [""], "b": [WORST]}
 
 
+def test_rows_of_one_kind_of_sensors_are_compared_among_themselves():
+    rows = {"a": (0.1,), "b": (0.2,), "a, hardware sensors": (0.4,), "b, hardware sensors": (0.3,)}
+    shown = marks(printed(table("Walks", ("error",), rows)))
+    assert [label for label, (mark,) in shown.items() if mark] == ["b", "a, hardware sensors"]
+
+
 def test_what_is_worst_by_less_than_its_spread_is_not_marked():
     of = table("Walks", ("error",), {"a": (0.1,), "b": (0.2,)})
     wide = Figure(mean=0.2, spread=0.3, seeds=2, robots=8)
@@ -61,6 +67,9 @@ def test_a_limit_that_was_not_found_is_shown_as_a_bound():
     rows = {"flat (or more: nothing harder was tried)": (2.4,), "stairs": (1.9,)}
     (body,) = printed(table("Pushes", ("largest push",), rows)).bodies
     assert (body[0].label, body[0].cells[0].text) == ("flat", "≥ 2.400")
+    on_hardware = {with_sensors(label, "hardware"): of for label, of in rows.items()}
+    (body,) = printed(table("Pushes", ("largest push",), on_hardware)).bodies
+    assert (body[0].label, body[0].cells[0].text) == ("flat, hardware sensors", "≥ 2.400")
 
 
 def test_zeros_have_no_sign():

@@ -85,6 +85,13 @@ def test_who_falls_has_not_survived_however_often_it_begins_anew(falling):
     assert 0.0 < mean(section, column=3) < CFG.survival_seconds / 2
 
 
+def test_too_short_a_time_tells_nothing_of_whole_walks(falling):
+    section = survival(falling, replace(CFG, survival_seconds=0.6))
+    # All that ended were falls, and that is because those end first.
+    assert mean(section, column=1) > 0.0
+    assert section.tables[0].rows[0].cells[2:] == (None, None)
+
+
 def test_survivors_are_told_by_terrain_and_level(make_env):
     rough = AmpVaeVecEnv(make_env(14, terrain="rough", edit=arena_env_cfg))
     arena = Arena(rough, Holding(rough, SPRAWLING))

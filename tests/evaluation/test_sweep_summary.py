@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import reports
 from rl_sim_env.evaluation.report import Column, Figure, Report, Row, Section, Table
 from rl_sim_env.evaluation.sweep_summary import SweepSummary, interval, resampled_means
 
@@ -23,6 +24,11 @@ def report(error: float, *, label: str = "all") -> Report:
     )
     section = Section(name="tracking", title="Tracking", method="", tables=(table, table))
     return Report(facts={}, sections=(section,))
+
+
+def of_falls(value: float, unit: str) -> Report:
+    of = reports.table("Tracking", (f"falls [{unit}]",), {"all": (value,)})
+    return Report(facts={}, sections=(reports.section("tracking", of),))
 
 
 def compared(**arms: tuple[float, ...]) -> SweepSummary:
@@ -54,6 +60,13 @@ def test_a_difference_is_marked_where_seeds_bear_it_out():
     # A seed of one arm has nothing to do with the same number in another.
     low, high = of_all.difference("same") or (0.0, 0.0)
     assert high - low > 0.03
+
+
+def test_figures_stand_in_todays_words_and_units_whenever_they_were_measured():
+    found = {"old": (0.3, "per 100 s"), "new": (2.0, "per 1000 s"), "none": (-1e-4, "per 1000 s")}
+    runs = {arm: {0: of_falls(*each)} for arm, each in found.items()}
+    summary = SweepSummary(title="small", reports=runs, notes={})
+    assert "| Tracking, all: falls [per 1000 s] | 3.000 | 2.000 | 0.000 |" in summary.overview()
 
 
 def test_runs_are_told_apart_by_arm_and_seed_whatever_is_open_in_a_label(tmp_path):

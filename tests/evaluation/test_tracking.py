@@ -61,7 +61,7 @@ def test_errors_are_distances_to_the_command(vec_env):
     section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
     # 0.5 m/s times one plus the load, of which the mean is 3 kg; a fall in each walk of 0.1 s.
     found = means(table(section, "Tracking"))
-    assert found == pytest.approx([2.0, 0.1, 2.0, 0.1, 100.0 / 0.1], rel=1e-4)
+    assert found == pytest.approx([2.0, 0.1, 2.0, 0.1, 1000.0 / 0.1], rel=1e-4)
     by_load = means(table(section, "Velocity error"))
     assert by_load == pytest.approx([0.5, 1.5, 2.5, 3.5], rel=1e-4)
     assert means(table(section, "Yaw rate error")) == pytest.approx([0.1] * 4, rel=1e-4)

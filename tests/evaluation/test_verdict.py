@@ -131,6 +131,14 @@ def test_each_section_answers_its_question():
     assert know[1].startswith("After 3 s, extra mass within 0.150 kg, CoM x within 0.100 cm")
 
 
+def test_a_section_answers_for_each_kind_of_sensors():
+    rows = {"slopes": (0.1, 0.1, 0.0), "all": (0.1, 0.1, 0.0)}
+    both = rows | {f"{label}, hardware sensors": (0.2, 0.3, 0.0) for label in ("stairs", "all")}
+    assert headline(tracking(both))[1] == (
+        "Off by 0.100 m/s and 0.100 rad/s; with hardware sensors off by 0.200 m/s and 0.300 rad/s"
+    )
+
+
 def test_answers_know_older_and_newer_columns():
     of = table("Footholds", ("at an edge [%]", "at an edge, random [%]"), {"stairs": (20.0, 15.0)})
     chance = "by chance up to 15.000 % at an edge"

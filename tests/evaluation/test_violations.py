@@ -67,7 +67,7 @@ def test_robots_that_stand_violate_nothing_and_walk_nowhere(arena):
         labels = [f"{terrain}, {load} kg" for terrain in terrains for load in (0, 6)]
         assert [row.label for row in table.rows] == labels
     steps = means(section.tables[0])
-    for title in ("joint speed", "action rate"):
+    for title in ("joint speed", "target rate"):
         assert steps[title] == [0.0] * len(labels), title
     assert abs(steps["distance walked"][labels.index("flat, 0 kg")]) < 30.0
     cell = section.tables[0].rows[0].cells[0]

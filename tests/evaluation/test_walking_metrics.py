@@ -109,7 +109,7 @@ def test_spread_is_the_error_of_guessing_the_mean(vec_env):
 def test_falls_are_counted_and_time_outs_are_not(vec_env):
     ended, late = torch.tensor([True, True, False]), torch.tensor([True, False, False])
     report = measured(vec_env, dones=ended, time_outs=late)
-    assert report.falls_per_100_s == pytest.approx(100.0 / (ROBOTS * vec_env.step_dt))
+    assert report.falls_per_1000_s == pytest.approx(1000.0 / (ROBOTS * vec_env.step_dt))
 
 
 def test_player_believes_and_acts_by_its_policy(vec_env):

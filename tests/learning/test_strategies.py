@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -57,9 +58,13 @@ def test_strategies_are_the_files_of_their_folder():
 
 
 @pytest.mark.parametrize("strategy", WITH_LEARNERS)
-def test_each_trains_is_logged_and_resumes_to_the_bit(strategy, tmp_path):
+def test_each_trains_is_shown_and_resumes_to_the_bit(strategy, tmp_path, capsys):
     straight = make_runner(tmp_path / "straight", **of(strategy))
     straight.learn(4, init_at_random_ep_len=False)
+    shown = capsys.readouterr().out
+    figures = learner_of(straight).figures(straight.cfg)
+    assert figures
+    assert all(re.search(rf"{figure.label} +-?\d", shown) for figure in figures)
     make_runner(tmp_path / "first", **of(strategy)).learn(2, init_at_random_ep_len=False)
     resumed = make_runner(**of(strategy))
     resumed.load(tmp_path / "first" / "model_1.pt")

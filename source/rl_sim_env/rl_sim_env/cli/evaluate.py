@@ -17,7 +17,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table as Grid
 
 from rl_sim_env.cli.evaluate_options import EvaluateOptions
-from rl_sim_env.cli.options import POLICIES, find_checkpoint, relative, tell_differences
+from rl_sim_env.cli.options import (
+    ONNX_SUFFIX,
+    POLICIES,
+    find_policy,
+    relative,
+    tell_differences,
+)
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
@@ -75,7 +81,6 @@ from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.offscreen import photograph
 
 NOT_RECORDED = "not recorded"
-ONNX_SUFFIX = ".onnx"
 
 UNFINISHED_SUFFIX = ".unfinished"
 """End of the name of the folder that holds the report until all protocols are done."""
@@ -100,7 +105,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
-    path = find_checkpoint(options, options.task)
+    path, task = find_policy(options)
     # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it. There
     # nobody tells the truth.
     can_leave = path.suffix != ONNX_SUFFIX and options.p_boot_mean == 1.0
@@ -114,8 +119,8 @@ def evaluate(options: EvaluateOptions) -> None:
     # early, and an earlier report is replaced by a complete one only.
     unfinished = Path(f"{output.resolve()}{UNFINISHED_SUFFIX}")
     check_writable(unfinished)
-    saved = _open_policy(path, options.task)
-    setup = _configure(options, cfg, device, saved.training)
+    saved = _open_policy(path, task)
+    setup = _configure(options, task, cfg, device, saved.training)
     saved.check(setup)
     _require_levels(setup.cfg, cfg.levels)
     tell_differences(setup.differences)
@@ -126,7 +131,7 @@ def evaluate(options: EvaluateOptions) -> None:
     facts = {
         **saved.facts,
         "Robot": setup.cfg.robot.name,
-        "Evaluated on": options.task,
+        "Evaluated on": task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
         **({QUICK: _of_a_quick_try(cfg, names)} if options.quick else {}),
         SEEDS: ", ".join(map(str, cfg.seeds)),
@@ -141,7 +146,7 @@ def evaluate(options: EvaluateOptions) -> None:
         "Packages": ", ".join(f"{name} {of}" for name, of in package_versions().items()),
         "Evaluated at commit": code_commit() or NOT_RECORDED,
         "Date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        COMMAND: _command(options, cfg, path, names),
+        COMMAND: _command(options, task, cfg, path, names),
     }
     begin = time.monotonic()
     report = Report(facts=facts, sections=())
@@ -165,7 +170,9 @@ def evaluate(options: EvaluateOptions) -> None:
     print(f"report: {output / HTML_NAME} and, for reading as text, {output / MARKDOWN_NAME}")
 
 
-def _command(options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Sequence[str]) -> str:
+def _command(
+    options: EvaluateOptions, task: str, cfg: EvaluationCfg, path: Path, names: Sequence[str]
+) -> str:
     """What measures the same again, with every size spelt out."""
     sizes = {
         "seeds": cfg.seeds,
@@ -177,7 +184,7 @@ def _command(options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Se
         "protocols": names,
         "p_boot_mean": (f"{options.p_boot_mean:g}",) if options.p_boot_mean < 1.0 else (),
     }
-    words = ["rl-sim-env", "evaluate", *options.settings, "--task", options.task]
+    words = ["rl-sim-env", "evaluate", *options.settings, "--task", task]
     words += ["--checkpoint", relative(path)]
     for name, value in options.task_arguments().items():
         words += [f"--{'mjcf' if name == MODEL_ARGUMENT else name}", str(value)]
@@ -186,14 +193,14 @@ def _command(options: EvaluateOptions, cfg: EvaluationCfg, path: Path, names: Se
     return shlex.join([*words, "--quick"] if options.quick else words)
 
 
-def check_evaluation(options: EvaluateOptions) -> None:
-    """Refuse an evaluation that no policy could be given, before there is one.
+def check_evaluation(options: EvaluateOptions, task: str) -> None:
+    """Refuse an evaluation on a task that no policy could be given, before there is one.
 
     Raises:
         UserError: A setting, a value or a level is none that the task's evaluation has.
     """
     cfg = _sizes(options, "cpu")
-    _require_levels(_configure(options, cfg, "cpu", None).cfg, cfg.levels)
+    _require_levels(_configure(options, task, cfg, "cpu", None).cfg, cfg.levels)
 
 
 def _of_a_quick_try(cfg: EvaluationCfg, names: Sequence[str]) -> str:
@@ -295,11 +302,15 @@ def _sizes(options: EvaluateOptions, device: str) -> EvaluationCfg:
 
 
 def _configure(
-    options: EvaluateOptions, cfg: EvaluationCfg, device: str, training: Training | None
+    options: EvaluateOptions,
+    task: str,
+    cfg: EvaluationCfg,
+    device: str,
+    training: Training | None,
 ) -> EnvSetup:
     return configure_env(
         EnvOptions(
-            task=options.task,
+            task=task,
             device=device,
             arguments=options.task_arguments(),
             training=training,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
 from rl_sim_env.cli.options import (
-    DEFAULT_TASK,
-    ExperimentOptions,
+    EnvironmentOptions,
     Flag,
+    PolicyOptions,
     RobotOptions,
-    TaskOptions,
     Unset,
     require_positive,
 )
@@ -29,15 +28,17 @@ PROTOCOL_NAMES = (
 
 
 @dataclass(kw_only=True)
-class EvaluateOptions(TaskOptions, RobotOptions, ExperimentOptions):
+class EvaluateOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     """Measure a trained policy and write a report: figures, plots and a web page."""
 
-    task: str = DEFAULT_TASK
-    """Id of the task to evaluate on."""
+    task: Unset[str] = None
+    """Id of the task to evaluate on; default: the one that the policy was trained on."""
 
     checkpoint: Unset[str] = None
     """Policy to evaluate: file, file name in the run, run folder or experiment folder, or the
-    exported policy_no_history.onnx; default: the newest of the run."""
+    exported policy_no_history.onnx, or its folder; default: the newest of the run."""
+
+    takes_exported: ClassVar[bool] = True
 
     output: Unset[Path] = None
     """Folder of the report; an earlier report there is replaced when all is measured. Until then,

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_sim_env.cli.options import DEFAULT_TASK, ExperimentOptions, Flag, Unset, find_checkpoint
+from rl_sim_env.cli.options import Flag, PolicyOptions, Unset, find_checkpoint
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
-from rl_sim_env.tasks import find_task
 
 
 @dataclass(kw_only=True)
-class ExportOptions(ExperimentOptions):
+class ExportOptions(PolicyOptions):
     """Write a trained policy as ONNX files that run without torch and without the simulator."""
 
-    task: str = DEFAULT_TASK
+    task: Unset[str] = None
     """Id of the task whose newest run is exported where no checkpoint is named."""
 
     output: Unset[Path] = None
@@ -27,7 +26,6 @@ class ExportOptions(ExperimentOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        find_task(self.task)
         if self.output is not None and self.output.exists() and not self.output.is_dir():
             raise UserError(f"--output {self.output}: is a file; give a folder for the ONNX files")
 
@@ -47,7 +45,7 @@ def export(options: ExportOptions) -> None:
     from rl_sim_env.deploy.onnx_export import export_folder, export_policy
     from rl_sim_env.learning.checkpoint import Checkpoint
 
-    path = find_checkpoint(options, options.task)
+    path = find_checkpoint(options)
     folder = export_folder(path) if options.output is None else options.output
     files = [*export_policy(path, folder)]
     if options.with_checkpoint:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 import tyro
 
 from rl_sim_env.configuration import ENV, settings_for
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.hardware import require_device_name
 from rl_sim_env.learning.run_folder import named_place, require_folder
 from rl_sim_env.robots import BoomMode
-from rl_sim_env.tasks import find_task
+from rl_sim_env.tasks import find_task, watching_task
 
 if TYPE_CHECKING:
     from rl_sim_env.experiment import EnvSetup
@@ -36,10 +36,12 @@ Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 """An option without a value, off by default."""
 
 DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
-"""Task of programs that look for a policy where none is named."""
+"""Task of programs that are given neither a task nor a policy."""
 
 LOG_ROOT = Path("logs") / "rsl_rl"
 """Folder of all experiments, in the working directory."""
+
+ONNX_SUFFIX = ".onnx"
 
 POLICIES = Path(__file__).parents[4] / "policies"
 """The trained policies that come with the checkout, in a folder for each robot."""
@@ -63,11 +65,8 @@ class Options:
 
 
 @dataclass(kw_only=True)
-class TaskOptions(Options):
-    """Which task, and where it runs."""
-
-    task: str = DEFAULT_TASK
-    """Id of the task."""
+class EnvironmentOptions(Options):
+    """Where an environment runs, and what differs in it."""
 
     device: Unset[str] = None
     """cpu, cuda or cuda:N; default: CUDA if there is one."""
@@ -84,10 +83,21 @@ class TaskOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        find_task(self.task)
         settings_for(ENV, self.settings, self.settable)
         if self.device is not None:
             require_device_name(self.device)
+
+
+@dataclass(kw_only=True)
+class TaskOptions(EnvironmentOptions):
+    """Which task, and where it runs."""
+
+    task: str = DEFAULT_TASK
+    """Id of the task."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        find_task(self.task)
 
 
 @dataclass(kw_only=True)
@@ -114,8 +124,11 @@ class RobotOptions(Options):
 
 
 @dataclass(kw_only=True)
-class ExperimentOptions(Options):
-    """Where runs are."""
+class PolicyOptions(Options):
+    """Which policy, and where runs are."""
+
+    task: Unset[str] = None
+    """Id of the task; default: the one that the policy was trained on."""
 
     experiment_name: Unset[str] = None
     """Folder of the runs, below logs/rsl_rl; default: the task's own."""
@@ -128,8 +141,13 @@ class ExperimentOptions(Options):
     """Policy to take: file, file name in the run, run folder or experiment folder; default: the
     newest of the run."""
 
+    takes_exported: ClassVar[bool] = False
+    """Whether the networks of an exported policy will do where there is no checkpoint."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.task is not None:
+            find_task(self.task)
         if named_place(self.checkpoint) is None and (self.checkpoint or self.load_run):
             self.require_runs()
 
@@ -142,7 +160,61 @@ class ExperimentOptions(Options):
         require_folder(LOG_ROOT / (self.experiment_name or ""))
 
 
-def find_checkpoint(options: ExperimentOptions, task: str) -> Path:
+def find_policy(options: PolicyOptions, *, watched: bool = False) -> tuple[Path, str]:
+    """Find a policy's file, and the task that it is wanted on.
+
+    Args:
+        options: What was given.
+        watched: Whether the policy's own task stands for the one that it is watched on.
+
+    Returns:
+        Path of the file, and id of the task: the one given, which is told where it is not the
+        policy's own, else that.
+
+    Raises:
+        UserError: There is no such task or file, or nobody knows the task it was trained on.
+    """
+    # Only here: these imports take seconds.
+    from rl_sim_env.deploy import open_session
+    from rl_sim_env.learning.checkpoint import Checkpoint
+
+    path = find_checkpoint(options)
+    is_exported = path.suffix == ONNX_SUFFIX
+    trained = open_session(path)[1].task if is_exported else Checkpoint.load(path).task
+    task = choose_task(options.task, trained, path)
+    tell_other_task(task, trained)
+    return path, watching_task(task) if watched and options.task is None else task
+
+
+def choose_task(given: str | None, trained: str, path: Path) -> str:
+    """Id of the task that a saved policy is wanted on: its own unless another one is given.
+
+    Args:
+        given: What the user said; None: nothing.
+        trained: Id of the task that it was trained on.
+        path: Where it was read from, for the message.
+
+    Raises:
+        UserError: Nothing was given, and no task is called as its own.
+    """
+    if given is not None:
+        return given
+    with found_in(path):
+        find_task(trained)
+    return trained
+
+
+def tell_other_task(task: str, trained: str) -> None:
+    """Say so where a policy is wanted on another task than it was trained on."""
+    if task not in (trained, watching_task(trained)):
+        print(
+            f"NOTE: this policy was trained on {trained}, but --task {task} is given; leave --task "
+            "out for its own",
+            flush=True,
+        )
+
+
+def find_checkpoint(options: PolicyOptions) -> Path:
     """Find the checkpoint's file; by default the newest of the task's experiment.
 
     Where nothing was trained yet and nothing is asked for, it is the policy of the checkout. Which
@@ -151,9 +223,16 @@ def find_checkpoint(options: ExperimentOptions, task: str) -> Path:
     Raises:
         UserError: There is no such task or file.
     """
-    # Only here: this import takes seconds.
+    # Only here: these imports take seconds.
+    from rl_sim_env.deploy.onnx_export import NETWORK_FILE
     from rl_sim_env.learning.checkpoint import resolve_checkpoint
 
+    place = named_place(options.checkpoint)
+    if options.takes_exported and place is not None:
+        exported = place / NETWORK_FILE
+        if exported.is_file() and not any(place.glob("model_*.pt")):
+            return exported
+    task = options.task or DEFAULT_TASK
     experiment = options.experiment_name or find_task(task).runner_cfg().experiment_name
     root, shipped = LOG_ROOT / experiment, POLICIES / find_task(task).robot.name
     is_asked = options.checkpoint or options.load_run or options.experiment_name

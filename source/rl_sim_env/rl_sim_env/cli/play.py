@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from rl_sim_env.cli.options import find_checkpoint, tell_differences, tell_what_a_gpu_is_for
+from rl_sim_env.cli.options import find_policy, tell_differences, tell_what_a_gpu_is_for
 from rl_sim_env.cli.play_options import PlayOptions
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
@@ -39,17 +39,17 @@ def play(options: PlayOptions) -> None:
     Raises:
         UserError: Something in the options or the surroundings is wrong.
     """
-    if find_task(options.task).shows_motions:
-        _play_clips(options)
+    if options.task is not None and find_task(options.task).shows_motions:
+        _play_clips(options, options.task)
     else:
         _play_policy(options)
 
 
 def _play_policy(options: PlayOptions) -> None:
-    path = find_checkpoint(options, options.task)
+    path, task = find_policy(options, watched=True)
     checkpoint = Checkpoint.load(path)
-    vec_env = _make_env(options, options.num_envs, Training.of(checkpoint, path, options.task))
-    policy = build_policy(checkpoint, path, options.task, vec_env)
+    vec_env = _make_env(options, task, options.num_envs, Training.of(checkpoint, path, task))
+    policy = build_policy(checkpoint, path, task, vec_env)
     # Commands as far as training got.
     with found_in(path):
         vec_env.unwrapped.velocity_command.load_training_state(checkpoint.command_state())
@@ -67,8 +67,8 @@ def _play_policy(options: PlayOptions) -> None:
     vec_env.close()
 
 
-def _play_clips(options: PlayOptions) -> None:
-    vec_env = _make_env(options, options.num_envs or 1, None)
+def _play_clips(options: PlayOptions, task: str) -> None:
+    vec_env = _make_env(options, task, options.num_envs or 1, None)
     clips = load_clips(options.motions, vec_env.cfg.robot)
     player = ClipPlayer(vec_env, clips)
     first = player.index
@@ -80,7 +80,7 @@ def _play_clips(options: PlayOptions) -> None:
 
 
 def _make_env(
-    options: PlayOptions, num_envs: int | None, training: Training | None
+    options: PlayOptions, task: str, num_envs: int | None, training: Training | None
 ) -> AmpVaeVecEnv:
     def adapt(cfg: AmpVaeEnvCfg) -> None:
         # Robots that fall are reset at once: none may lie on the ground waiting for capacity.
@@ -90,7 +90,7 @@ def _make_env(
 
     setup = configure_env(
         EnvOptions(
-            task=options.task,
+            task=task,
             device=resolve_device(options.device),
             arguments=options.task_arguments(),
             training=training,

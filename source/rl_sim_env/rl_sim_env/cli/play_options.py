@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rl_sim_env.cli.options import (
     Clips,
-    ExperimentOptions,
+    EnvironmentOptions,
     Flag,
+    PolicyOptions,
     RobotOptions,
-    TaskOptions,
     Unset,
     require_positive,
 )
@@ -19,15 +19,14 @@ from rl_sim_env.motions.files import matching_files
 from rl_sim_env.viewer.page import THIS_MACHINE, require_port
 from rl_sim_env.viewer.video_path import check_video_path
 
-DEFAULT_TASK = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0"
-
 
 @dataclass(kw_only=True)
-class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
+class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     """Watch a policy, or the motion clips that AMP learns from."""
 
-    task: str = DEFAULT_TASK
-    """Id of the task to play on."""
+    task: Unset[str] = None
+    """Id of the task to play on; default: the one that the policy was trained on, as it is watched:
+    with -Play."""
 
     num_envs: Unset[int] = None
     """Robots; default: the task's own number."""

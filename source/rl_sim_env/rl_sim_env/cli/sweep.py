@@ -88,7 +88,7 @@ def check(plan: Sweep) -> None:
                 configure_trainer(trainer_options(given))
                 configure_env(
                     EnvOptions(
-                        task=given.task,
+                        task=plan.file.task,
                         device="cpu",
                         arguments=given.task_arguments(),
                         num_envs=given.num_envs,
@@ -96,7 +96,7 @@ def check(plan: Sweep) -> None:
                     )
                 )
                 with found_in("evaluate"):
-                    check_evaluation(plan.evaluate_options(run))
+                    check_evaluation(plan.evaluate_options(run), plan.file.task)
 
 
 @contextlib.contextmanager

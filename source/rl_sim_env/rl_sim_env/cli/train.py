@@ -12,7 +12,14 @@ from typing import Any
 
 import torch
 
-from rl_sim_env.cli.options import LOG_ROOT, relative, tell_differences
+from rl_sim_env.cli.options import (
+    DEFAULT_TASK,
+    LOG_ROOT,
+    choose_task,
+    relative,
+    tell_differences,
+    tell_other_task,
+)
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.cli.train_options import DRAWN, TrainOptions
 from rl_sim_env.cli.training_words import tell_plan, tell_what_next
@@ -57,7 +64,6 @@ def train(options: TrainOptions) -> None:
     Raises:
         UserError: Something in the options or the surroundings is wrong.
     """
-    task = find_task(options.task)
     if options.rescue_dir is not None:
         _make_rescue_dir(options.rescue_dir)
     env_settings, _ = split_settings(options.settings)
@@ -76,18 +82,20 @@ def train(options: TrainOptions) -> None:
         start, training, is_same = None, None, True
         if path is not None:
             start = Checkpoint.load(path)
+            trainer = replace(trainer, task=choose_task(options.task, start.task, path))
             if processes.is_main:
                 what = "fine-tuning" if options.finetune else "continuing"
                 # As the console counts, from 1.
                 print(f"{what} {path}: after iteration {start.iteration + 1}", flush=True)
+                tell_other_task(trainer.task, start.task)
                 remove_leftovers(path.parent)
-            training = Training.of(start, path, options.task)
+            training = Training.of(start, path, trainer.task)
             # Mistakes of the command line have been told above.
             with found_in(path):
                 cfg, differences = configure_trainer(trainer, start)
         setup = configure_env(
             EnvOptions(
-                task=options.task,
+                task=trainer.task,
                 device=processes.device,
                 arguments=options.task_arguments(),
                 training=training,
@@ -100,7 +108,7 @@ def train(options: TrainOptions) -> None:
         if start is not None and training is not None and not options.finetune:
             env_cfgs = (training.env_cfg, to_plain(setup.cfg, classes=True))
             is_same = training.task == setup.task and is_same_environment(*env_cfgs)
-            as_trained, _ = configure_trainer(TrainerOptions(task=options.task), start)
+            as_trained, _ = configure_trainer(TrainerOptions(task=trainer.task), start)
             require_same_meaning(str(path), env=env_cfgs, agent=(as_trained, cfg))
         if processes.is_main:
             tell_differences((*setup.differences, *differences))
@@ -117,7 +125,7 @@ def train(options: TrainOptions) -> None:
         )
         runner.rescue_dir = options.rescue_dir
         if start is not None and path is not None:
-            tasks = family_ids(task.family)
+            tasks = family_ids(find_task(trainer.task).family)
             if options.finetune:
                 runner.load_policy(path, tasks=tasks)
                 # Commands as far as its training got.
@@ -140,13 +148,13 @@ def train(options: TrainOptions) -> None:
             runner.learn(iterations_left)
         except SystemExit:
             if processes.is_main:
-                tell_what_next(runner.last_saved, options.task)
+                tell_what_next(runner.last_saved)
             raise
         env.close()
         if options.evaluate and processes.is_main:
             evaluate(runner, setup)
         if processes.is_main:
-            tell_what_next(runner.last_saved, options.task)
+            tell_what_next(runner.last_saved)
 
 
 def _starting_point(options: TrainOptions, cfg: AmpVaeRunnerCfg) -> Path | None:
@@ -237,7 +245,7 @@ def trainer_options(options: TrainOptions) -> TrainerOptions:
     """
     _, settings = split_settings(options.settings)
     return TrainerOptions(
-        task=options.task,
+        task=options.task or DEFAULT_TASK,
         given={
             "seed": options.seed,
             "max_iterations": options.max_iterations,

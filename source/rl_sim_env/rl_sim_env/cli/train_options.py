@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from rl_sim_env.cli.options import Clips, ExperimentOptions, Flag, RobotOptions, TaskOptions, Unset
+from rl_sim_env.cli.options import (
+    Clips,
+    EnvironmentOptions,
+    Flag,
+    PolicyOptions,
+    RobotOptions,
+    Unset,
+)
 from rl_sim_env.cli.program import check_counts
 from rl_sim_env.configuration import AGENT, ENV
 from rl_sim_env.configuration.limits import COUNT, POSITIVE, SEED, FolderName, Limit, Number
@@ -27,8 +34,12 @@ _LIMITS: dict[str, Limit] = {
 
 
 @dataclass(kw_only=True)
-class TrainOptions(TaskOptions, RobotOptions, ExperimentOptions):
+class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     """Train a policy."""
+
+    task: Unset[str] = None
+    """Id of the task; default: that of the policy which training goes on from, else
+    Rl-Sim-Env-AmpVae-Grq20-V2d3-v0."""
 
     num_envs: Unset[int] = None
     """Robots per process; default: the task's own number."""

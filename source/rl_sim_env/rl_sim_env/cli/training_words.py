@@ -12,7 +12,7 @@ from rl_sim_env.cli.options import ROBOTS_OF_A_CORE, relative, tell_what_a_gpu_i
 from rl_sim_env.experiment import EnvSetup
 from rl_sim_env.hardware import device_name
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
-from rl_sim_env.tasks import TASKS
+from rl_sim_env.learning.strategies import PENALTIES
 
 
 def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None:
@@ -23,12 +23,13 @@ def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None
         where = f"{os.cpu_count() or 1} CPU cores"
     if num_processes > 1:
         where = f"each of {num_processes} processes, the first on {where}"
+    strategy = cfg.constraints.strategy
     limits = [f"{cfg.max_iterations:,} iterations"]
     if cfg.max_minutes is not None:
         limits.insert(0, f"{cfg.max_minutes:g} minutes")
     print(
         f"training {setup.task}: {robots:,} robots on {where}, until {' or '.join(limits)}, "
-        f"seed {cfg.seed}",
+        f"seed {cfg.seed}" + (f", limits kept by {strategy}" if strategy != PENALTIES else ""),
         flush=True,
     )
     tell_what_a_gpu_is_for(
@@ -47,7 +48,7 @@ def tell_plan(setup: EnvSetup, cfg: AmpVaeRunnerCfg, num_processes: int) -> None
         )
 
 
-def tell_what_next(checkpoint: Path | None, task_id: str) -> None:
+def tell_what_next(checkpoint: Path | None) -> None:
     """Say where the policy is, and the commands that take it further."""
     if checkpoint is None:
         return
@@ -55,13 +56,11 @@ def tell_what_next(checkpoint: Path | None, task_id: str) -> None:
     name = "rl-sim-env"
     program = name if shutil.which(name) else relative(Path(sys.executable).with_name(name))
     path = shlex.quote(relative(checkpoint))
-    watching = f"{task_id.removesuffix('-v0')}-Play-v0"
-    play_task = watching if watching in TASKS else task_id
     print(
         f"\npolicy: {checkpoint}\n"
-        f"  watch:    {program} play --task {play_task} --checkpoint {path}\n"
-        f"  measure:  {program} evaluate --task {task_id} --checkpoint {path}\n"
-        f"  export:   {program} export --task {task_id} --checkpoint {path}\n"
+        f"  watch:    {program} play --checkpoint {path}\n"
+        f"  measure:  {program} evaluate --checkpoint {path}\n"
+        f"  export:   {program} export --checkpoint {path}\n"
         f"  curves:   {program} curves {shlex.quote(relative(checkpoint.parent))}",
         flush=True,
     )

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
-from rl_sim_env.evaluation.wording import TOTAL, is_total, plain, split_label
+from rl_sim_env.evaluation.wording import TOTAL, by_sensors, is_total, plain, split_label
 
 
 def headline(section: Section) -> tuple[str, str]:
-    """Question and answer; a protocol that is not known here has its title and no answer."""
+    """Question and answer, one for each kind of sensors that it was measured with.
+
+    A protocol that is not known here has its title and no answer.
+    """
     if section.name not in _ANSWERS:
         return section.title, ""
     question, answer = _ANSWERS[section.name]
-    text = answer(section) if section.tables else section.title
-    return question, text[:1].upper() + text[1:]
+    texts = []
+    for sensors, part in by_sensors(section).items():
+        text = answer(part)
+        texts.append(
+            f"with {sensors} sensors {text}" if sensors else f"{text[:1].upper()}{text[1:]}"
+        )
+    return question, "; ".join(texts) or section.title
 
 
 def _tracking(section: Section) -> str:

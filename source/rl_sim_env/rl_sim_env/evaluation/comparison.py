@@ -27,12 +27,17 @@ from rl_sim_env.evaluation.printed import (
     number_text,
     stands_on,
 )
-from rl_sim_env.evaluation.report import Column, Figure, Report, Section, Table, file_of
+from rl_sim_env.evaluation.report import (
+    CONFIDENCE,
+    Column,
+    Figure,
+    Report,
+    Section,
+    Table,
+    file_of,
+)
 from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS
 from rl_sim_env.evaluation.wording import in_house_style, is_total, levels_of, split_label
-
-CONFIDENCE = 0.95
-"""Of the intervals."""
 
 SIGNS = {BETTER: "▲", WORSE: "▼"}
 """Beside the colours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rl_sim_env.evaluation.answers import headline
-from rl_sim_env.evaluation.comparison import CONFIDENCE, Compared, Comparison
+from rl_sim_env.evaluation.comparison import Compared, Comparison
 from rl_sim_env.evaluation.rendering import (
     SIGNS,
     markdown_rows,
@@ -16,6 +16,7 @@ from rl_sim_env.evaluation.rendering import (
     value_text,
     write_files,
 )
+from rl_sim_env.evaluation.report import CONFIDENCE
 from rl_sim_env.evaluation.verdict import CRITERIA, Standing, judge
 
 JSON_NAME, MARKDOWN_NAME, HTML_NAME = (f"comparison.{end}" for end in ("json", "md", "html"))

@@ -26,6 +26,7 @@ from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Ser
 from rl_sim_env.evaluation.step_response import (
     AFTER,
     COMMAND,
+    FOLLOWED,
     NOISE,
     QUANTILES,
     STEPS,
@@ -111,7 +112,9 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         "robots that do not fall. Settled is what stays within "
         f"{100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later: the mean over "
         "robots, and each robot for itself, for which "
-        f"{NOISE:g} kg is near enough; told is within which time a share of the robots has. Errors "
+        f"{NOISE:g} kg is near enough; told is within which time a share of the robots has. What "
+        f"moves by less than {100.0 * FOLLOWED:g} % of the step has not followed it, and does not "
+        "settle. Errors "
         "are root mean squares over robots in the last second; tared are estimates that count from "
         "what was estimated before the step, as a robot does that weighs itself without its load."
     )
@@ -390,6 +393,7 @@ def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
     for (before, after), response in responses.items():
         values = (
             response.step,
+            100.0 * response.followed,
             response.settling_times(),
             *response.settled.unbind(dim=1),
             *response.errors.unbind(dim=1),
@@ -401,6 +405,7 @@ def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
         rows_title="true step",
         columns=(
             Column(title="rise", unit="kg", decimals=2),
+            Column(title="robots that followed", unit="%", decimals=0),
             Column(title="settling time of the mean", unit="s", decimals=2),
             *(
                 Column(title=f"{100 * share:g} % of robots settled", unit="s", decimals=2)

@@ -9,6 +9,7 @@ import torch
 from rl_sim_env.evaluation.ground_under import GROUND, GROUND_NAMES, ground_under
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.report import Column, Row, Table
+from rl_sim_env.evaluation.wording import FALLS_UNIT
 from rl_sim_env.mdp import events
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class FallMeter:
             rows_title="situation",
             columns=(
                 Column(title="time", unit="%", decimals=0),
-                Column(title="falls", unit="per 1000 s", decimals=2),
+                Column(title="falls", unit=FALLS_UNIT, decimals=2),
                 Column(title="share of falls", unit="%", decimals=0),
             ),
             rows=(*rows, self._row("all")),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rl_sim_env.evaluation.report import Column, Figure, Row, Table
-from rl_sim_env.evaluation.wording import is_total, plain, split_label
+from rl_sim_env.evaluation.wording import is_total, plain, sensors_of, split_label
 
 NOTHING = "-"
 """Printed where nothing was measured."""
@@ -94,9 +94,13 @@ def number_text(value: float, column: Column) -> str:
 def printed(table: Table) -> Printed:
     """The table as it is printed."""
     columns = [[row.cells[place] for row in table.rows] for place in range(len(table.columns))]
-    worst = [
-        _worst(column, cells, table) for column, cells in zip(table.columns, columns, strict=True)
-    ]
+    worst = {
+        sensors: [
+            _worst(column, cells, table, sensors)
+            for column, cells in zip(table.columns, columns, strict=True)
+        ]
+        for sensors in {sensors_of(row.label) for row in table.rows}
+    }
 
     def line(row: Row) -> Line:
         label, sign = split_label(row.label)
@@ -104,7 +108,9 @@ def printed(table: Table) -> Printed:
             label=label,
             cells=tuple(
                 _cell(figure, column, sign=sign, worst="" if is_total(row, table) else bad)
-                for figure, column, bad in zip(row.cells, table.columns, worst, strict=True)
+                for figure, column, bad in zip(
+                    row.cells, table.columns, worst[sensors_of(row.label)], strict=True
+                )
             ),
         )
 
@@ -139,13 +145,16 @@ def _cell(figure: Figure | None, column: Column, *, sign: str = "", worst: str =
     return Cell(text=sign + text, minor=minor, mark=mark)
 
 
-def _worst(column: Column, cells: Sequence[Figure | None], table: Table) -> str:
-    """How the worst figure of a column is printed, if it stands out by more than its spread."""
+def _worst(column: Column, cells: Sequence[Figure | None], table: Table, sensors: str) -> str:
+    """How the worst figure of a column is printed, if it stands out by more than its spread.
+
+    Rows of one kind of sensors are compared among themselves.
+    """
     sign = direction(column, table)
     figures = [
         figure
         for row, figure in zip(table.rows, cells, strict=True)
-        if figure is not None and not is_total(row, table)
+        if figure is not None and sensors_of(row.label) == sensors and not is_total(row, table)
     ]
     if not sign or table.rows_title in _NO_CONTEST or len(figures) < 2:
         return ""

@@ -24,6 +24,7 @@ from rl_sim_env.evaluation.robustness import (
 from rl_sim_env.evaluation.sim_to_sim_section import sim_to_sim
 from rl_sim_env.evaluation.tracking import tracking
 from rl_sim_env.evaluation.violations import violations
+from rl_sim_env.evaluation.wording import with_sensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Protocol:
             arena.sensors = sensors
             for place, table in enumerate(self.run(arena, cfg).tables):
                 rows = (
-                    replace(row, label=f"{row.label}, {sensors} sensors")
+                    replace(row, label=with_sensors(row.label, sensors))
                     for row in table.rows
                     if any(cell is not None and cell.seeds for cell in row.cells)
                 )

@@ -30,8 +30,9 @@ COMMAND = "Command"
 """Fact that tells how the report was made."""
 
 LEGEND = (
-    "± is the standard deviation over evaluation seeds. The worst figure of a column is marked "
-    "where it stands out by more; rows that add up others stand apart. ≥: nothing harder was tried."
+    "± is the standard deviation over evaluation seeds. The worst figure of a column, with each "
+    "kind of sensors, is marked where it stands out by more; rows that add up others stand apart. "
+    "≥: nothing harder was tried."
 )
 
 SIGNS = {"reached": "✓", "not reached": "✗", "open": "?"}

@@ -14,6 +14,9 @@ from rl_sim_env.errors import UserError
 JSON_NAME = "report.json"
 """File that a report is read from."""
 
+CONFIDENCE = 0.95
+"""Of the intervals of differences and of means over trainings."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:

@@ -14,6 +14,7 @@ from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.severity import SEVERITY, Sweep, count_trials
+from rl_sim_env.evaluation.wording import FALLS_UNIT
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ PUSH_PERIOD = (10.0, 15.0)
 
 PUSH_SPEED = 1.0
 """Largest velocity change in x and in y of those pushes [m/s]: as in training on rough ground."""
+
+WHOLE_WALKS = 3.0
+"""Walks that a robot has to end, on average, for figures of whole walks: in less time, most that
+end are those that fall."""
 
 PUSH_SWEEP = tuple(0.2 * step for step in range(13))
 """Sudden velocity changes [m/s] of the push protocol; 0 is what happens without a push."""
@@ -105,11 +110,12 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     def row(label: str, **where: Index) -> Row:
         of = {name: sums.total(name, **where) for name in sums.names}
         robots = sums.robots(**where)
+        walks = of["walks"].where(of["walks"] >= WHOLE_WALKS * of["robots"], math.nan)
         values = (
             100.0 * of["survivors"] / of["robots"],
             1000.0 * of["falls"] / of["seconds"],
-            100.0 * (1.0 - of["falls"] / of["walks"]),
-            of["seconds"] / of["walks"].where(of["walks"] > 0.0, math.nan),
+            100.0 * (1.0 - of["falls"] / walks),
+            of["seconds"] / walks,
         )
         return Row(label=label, cells=tuple(figure(value, robots=robots) for value in values))
 
@@ -117,7 +123,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     rows = [row(label, **{TERRAIN: families}) for label, families in terrains.items()]
     columns = (
         Column(title="survivors", unit="%", decimals=1),
-        Column(title="falls", unit="per 1000 s", decimals=2),
+        Column(title="falls", unit=FALLS_UNIT, decimals=2),
         Column(title="walks without a fall", unit="%", decimals=1),
         Column(title="length of a walk", unit="s", decimals=1),
     )
@@ -134,7 +140,9 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             "and in y (world frame, uniform), loads as in training. A survivor has not fallen "
             "once; robots that leave their tile are put back into its middle, those that fall "
             "begin anew and can add to the rate of falls. A walk ends by either; the next one "
-            "begins in the middle of the tile, with robot and load drawn anew."
+            "begins in the middle of the tile, with robot and load drawn anew. Figures of walks "
+            f"stand where robots ended {WHOLE_WALKS:g} or more on average: in less time, those "
+            "that fall end first."
         ),
         tables=(
             Table(title=title, rows_title="terrain", columns=columns, rows=tuple(rows)),

@@ -31,6 +31,10 @@ NOISE = 0.3
 """A single robot's estimate has settled when it stays this near to its final value [kg], though a
 small step be less than ten times of it: about twice its noise."""
 
+FOLLOWED = 0.5
+"""An estimate has followed where it moves by this share of the step; what has not does not
+settle."""
+
 QUANTILES = (0.5, 0.9)
 """Shares of the robots whose own settling times are told."""
 
@@ -54,9 +58,12 @@ class StepResponse:
     spread: torch.Tensor
     """Standard deviation of the error over the robots [kg]. Shape (num_seeds, num_steps)."""
 
+    followed: torch.Tensor
+    """Share of the robots whose own estimate has followed. Shape (num_seeds,)."""
+
     settled: torch.Tensor
-    """Time within which a share :data:`QUANTILES` of the robots has settled, each for itself [s].
-    Shape (num_seeds, 2)."""
+    """Time within which a share :data:`QUANTILES` of the robots has followed and settled, each for
+    itself [s]; NaN where fewer have. Shape (num_seeds, 2)."""
 
     errors: torch.Tensor
     """Root mean square over robots of the final error: of the estimate, and of the estimate whose
@@ -72,8 +79,27 @@ class StepResponse:
         return _final(self.means, self.time) - _initial(self.means, self.time)
 
     def settling_times(self) -> torch.Tensor:
-        """Time until the estimate stays near its final value [s]. Shape (num_seeds,)."""
-        return settling_times(self.means, self.time, TOLERANCE * self.step.abs())
+        """Time until the estimate stays near its final value [s]; NaN where it has not followed.
+
+        Shape (num_seeds,).
+        """
+        times = settling_times(self.means, self.time, TOLERANCE * self.step.abs())
+        return times.where(has_followed(self.means, self.truth, self.time), torch.nan)
+
+
+def has_followed(estimates: torch.Tensor, truths: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+    """Whether estimates move with a step of the truth, by :data:`FOLLOWED` of it or more.
+
+    Args:
+        estimates: Shape (..., num_steps).
+        truths: Of the same shape.
+        time: Time since the step [s]. Shape (num_steps,).
+
+    Returns:
+        Shape (...), bool.
+    """
+    moved, step = (_final(of, time) - _initial(of, time) for of in (estimates, truths))
+    return moved * step.sign() >= FOLLOWED * step.abs()
 
 
 def settling_times(
@@ -144,12 +170,13 @@ def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float
     steps = arena.num_steps(BEFORE)
     time = torch.arange(-steps, arena.num_steps(AFTER)) * arena.step_dt
     rollouts = [_rollout(arena, scenario, seed, time, everywhere(after)) for seed in seeds]
-    truth, means, spread, settled, errors, robots = zip(*rollouts, strict=True)
+    truth, means, spread, followed, settled, errors, robots = zip(*rollouts, strict=True)
     return StepResponse(
         time=time,
         truth=torch.stack(truth),
         means=torch.stack(means),
         spread=torch.stack(spread),
+        followed=torch.stack(followed),
         settled=torch.stack(settled),
         errors=torch.stack(errors),
         robots=min(robots),
@@ -158,7 +185,7 @@ def load_step(arena: Arena, seeds: Sequence[int], *, before: float, after: float
 
 def _rollout(
     arena: Arena, scenario: Scenario, seed: int, time: torch.Tensor, load: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]:
     """One rollout with a step of the load: see :class:`StepResponse`, without seeds."""
     stays = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
     truths, estimates = [], []
@@ -174,6 +201,16 @@ def _rollout(
     spread = (estimate - truth).std(dim=1)
     step = (truth[-1] - truth[0]).abs()
     own = settling_times(estimate.T, time, (TOLERANCE * step).clamp(min=NOISE))
-    settled = own.nanquantile(torch.tensor(QUANTILES)) if len(own) else torch.full((2,), torch.nan)
+    followed = has_followed(estimate.T, truth.T, time)
+    settled = _quantiles(own.where(followed, torch.inf))
     errors = tared_errors((estimate - truth).T, time)
-    return truth.mean(dim=1), estimate.mean(dim=1), spread, settled, errors, truth.shape[1]
+    means = truth.mean(dim=1), estimate.mean(dim=1)
+    return *means, spread, followed.float().mean(), settled, errors, truth.shape[1]
+
+
+def _quantiles(times: torch.Tensor) -> torch.Tensor:
+    """Times within which :data:`QUANTILES` of the robots are done; NaN where fewer ever are."""
+    if not len(times):
+        return torch.full((len(QUANTILES),), torch.nan)
+    found = times.quantile(torch.tensor(QUANTILES), interpolation="higher")
+    return found.where(found.isfinite(), torch.nan)

@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from rl_sim_env.evaluation.report import Column, Report
-from rl_sim_env.evaluation.wording import split_label
+from rl_sim_env.evaluation.printed import number_text
+from rl_sim_env.evaluation.report import CONFIDENCE, Column, Report
+from rl_sim_env.evaluation.wording import in_house_style, split_label
 from rl_sim_env.learning.atomic_file import write_atomically
 
-CONFIDENCE = 0.95
 RESAMPLES = 10_000
 
 _PANEL_COLUMNS = 3
@@ -90,11 +90,10 @@ class ComparedFigure:
         """The figure of an arm as it is printed, without its unit."""
         if not self._of(arm):
             return "-"
-        digits = self.column.decimals
         bounds, difference = self.interval(arm), self.difference(arm)
-        text = f"{self.mean(arm):.{digits}f}"
+        text = number_text(self.mean(arm), self.column)
         if bounds is not None:
-            text += f" ({bounds[0]:.{digits}f} to {bounds[1]:.{digits}f})"
+            text += " ({} to {})".format(*(number_text(end, self.column) for end in bounds))
         differs = difference is not None and not difference[0] <= 0.0 <= difference[1]
         return f"{text} \\*" if differs else text
 
@@ -117,7 +116,7 @@ class SweepSummary:
     def figures(self) -> Iterator[ComparedFigure]:
         """The figures, in the order of the reports."""
         by_run = {
-            (arm, seed): dict(_cells(report))
+            (arm, seed): dict(_cells(in_house_style(report)))
             for arm, seeds in self.reports.items()
             for seed, report in seeds.items()
         }

@@ -30,6 +30,7 @@ from rl_sim_env.evaluation.ground_under import (
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.inference_policy import accepts_truth
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
+from rl_sim_env.evaluation.wording import FALLS_UNIT
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
@@ -57,7 +58,7 @@ class _Measure:
     steps: str = "steps"
     """Total that counts the steps of the mean."""
     per_step: float = 1.0
-    """Factor from the mean over steps to the figure; for falls: steps in 100 s."""
+    """Factor from the mean over steps to the figure; for falls: steps in 1000 s."""
 
 
 def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
@@ -225,10 +226,10 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
             command_mode=BOTH_MODE,
         ),
         _Measure(
-            column=Column(title="falls", unit="per 100 s", decimals=2),
+            column=Column(title="falls", unit=FALLS_UNIT, decimals=2),
             total="falls",
             command_mode=(VELOCITY_MODE, YAW_RATE_MODE, BOTH_MODE),
-            per_step=100.0 / step_dt,
+            per_step=1000.0 / step_dt,
         ),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rl_sim_env.evaluation.report import Column, Figure, Report, Section
-from rl_sim_env.evaluation.wording import TOTAL, levels_of, plain
+from rl_sim_env.evaluation.wording import TOTAL, levels_of, plain, with_sensors
 
 QUICK = "Quick try"
 """Fact of a report that was not meant to say much."""
@@ -231,7 +231,7 @@ def _standing(criterion: Criterion, report: Report) -> Standing | None:
         if seconds is not None and seconds < LONG_WALK:
             status = "open"
             note = f"walks of {seconds:g} s; the aim is for {LONG_WALK:g} s"
-    beside = section.find(f"{part.row}, hardware sensors", part.column, table=criterion.table)
+    beside = section.find(with_sensors(part.row, "hardware"), part.column, table=criterion.table)
     if beside is not None and part.aim_on_hardware:
         value = f"{beside[0].mean:.{column.decimals}f}"
         note = f"with sensors as on hardware {value}, aim {part.aim_on_hardware:g}"

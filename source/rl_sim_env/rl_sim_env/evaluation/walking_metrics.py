@@ -91,8 +91,8 @@ class WalkingMetrics:
     """Distance between commanded and actual horizontal velocity [m/s]."""
     yaw_rate_error: float
     """Distance between commanded and actual yaw rate [rad/s]."""
-    falls_per_100_s: float
-    """Falls in 100 robot-seconds."""
+    falls_per_1000_s: float
+    """Falls in 1000 robot-seconds."""
     duty_factor: float
     """Share of time in which a foot carries, while told to move."""
     steps_per_s: float
@@ -160,7 +160,7 @@ class WalkingMeter:
             robot_seconds=steps * step_dt,
             velocity_error=float(mean["velocity_error"]),
             yaw_rate_error=float(mean["yaw_rate_error"]),
-            falls_per_100_s=100.0 * float(mean["falls"]) / step_dt,
+            falls_per_1000_s=1000.0 * float(mean["falls"]) / step_dt,
             duty_factor=float(totals["contacts"]) / moving,
             steps_per_s=touchdowns / moving / step_dt,
             swing_height=float(totals["swing_height"]) / max(touchdowns, 1.0),
@@ -224,7 +224,7 @@ def _estimate_error(mean: dict[str, torch.Tensor], name: str) -> EstimateError:
 _COLUMNS: tuple[tuple[str, str, float, int], ...] = (
     ("velocity_error", "velocity\nm/s", 1.0, 3),
     ("yaw_rate_error", "yaw rate\nrad/s", 1.0, 3),
-    ("falls_per_100_s", "falls\n/100 s", 1.0, 2),
+    ("falls_per_1000_s", "falls\n/1000 s", 1.0, 1),
     ("duty_factor", "duty", 1.0, 2),
     ("steps_per_s", "steps\n/s", 1.0, 2),
     ("swing_height", "swing\ncm", 100.0, 1),

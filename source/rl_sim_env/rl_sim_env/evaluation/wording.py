@@ -20,6 +20,7 @@ _TITLES = {
     ("falls", "%"): "walks with a fall",
     ("CoM RMSE", "cm"): "CoM RMSE, x and y",
     ("mass", "kg"): "extra mass",
+    **{("action rate", f"% of {of}"): "target rate" for of in ("steps", "walks", "limit")},
 }
 """Titles of columns, with their units, that say less than those on the right."""
 
@@ -48,9 +49,37 @@ def plain(number: str) -> str:
 def split_label(label: str) -> tuple[str, str]:
     """A row's label without its open end, and what its figures are shown with: ``≥`` or nothing."""
     for end, sign in _OPEN_ENDS.items():
-        if label.endswith(end):
-            return label.removesuffix(end), sign
+        # Behind it may stand the sensors.
+        if end in label:
+            return label.replace(end, ""), sign
     return label, ""
+
+
+def with_sensors(label: str, sensors: str) -> str:
+    """The label of a row that was measured with other sensors than the rows above it."""
+    return f"{label}, {sensors} sensors"
+
+
+def sensors_of(label: str) -> str:
+    """What kind of sensors a row's label names; empty for that of the rows above them."""
+    found = re.search(r", (\w+) sensors$", label)
+    return found[1] if found else ""
+
+
+def by_sensors(section: Section) -> dict[str, Section]:
+    """The section in parts of one kind of sensors each, whose rows do not name it."""
+    kinds = dict.fromkeys(sensors_of(row.label) for of in section.tables for row in of.rows)
+
+    def part(kind: str) -> Section:
+        end = with_sensors("", kind) if kind else ""
+        tables = []
+        for table in section.tables:
+            rows = [row for row in table.rows if sensors_of(row.label) == kind]
+            named = (replace(row, label=row.label.removesuffix(end)) for row in rows)
+            tables.append(replace(table, rows=tuple(named)))
+        return replace(section, tables=tuple(tables))
+
+    return {kind: part(kind) for kind in kinds}
 
 
 def is_total(row: Row, table: Table) -> bool:

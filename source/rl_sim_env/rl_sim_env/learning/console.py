@@ -30,7 +30,7 @@ _WARM_UP = 3
 """Iterations until one takes as long as those to come."""
 
 _COLUMNS = 2
-_LABEL_WIDTH = 20
+_LABEL_WIDTH = 24
 _VALUE_WIDTH = (WIDTH - 4) // _COLUMNS - _LABEL_WIDTH - 2
 
 

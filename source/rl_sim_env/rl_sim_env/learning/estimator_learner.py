@@ -80,7 +80,7 @@ class EstimatorLearner(Learner):
         """How often estimates are fed, and how far they are off."""
         errors = (
             Figure(
-                label=f"{each.label} error",
+                label=f"{each.label} estimate RMSE",
                 metric=f"Estimation/{name}_rmse",
                 unit=each.shown_unit,
                 factor=each.shown_per_si,

@@ -186,7 +186,7 @@ CONSTRAINTS: dict[str, Constraint] = {
         limit=lambda env: _all(env, (env.cfg.robot.base_body,), env.cfg.robot.limits.tilt),
     ),
     "target_rate": Constraint(
-        title="action rate",
+        title="target rate",
         measure=target_rate,
         limit=lambda env: env.cfg.robot.limits.target_rate * env.leg_speed_limits[0],
         applies=lambda env: leg_targets(env) is not None,

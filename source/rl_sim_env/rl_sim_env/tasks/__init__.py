@@ -22,6 +22,7 @@ from rl_sim_env.tasks.registry import (
     register_walking_tasks,
     require_arguments,
     robots,
+    watching_task,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "register_walking_tasks",
     "require_arguments",
     "robots",
+    "watching_task",
 ]
 
 for _robot in sorted(

@@ -152,6 +152,12 @@ def robots() -> tuple[Robot, ...]:
     return tuple({task.robot.name: task.robot for task in _TASKS.values()}.values())
 
 
+def watching_task(task_id: str) -> str:
+    """Id of the task that policies of a task are watched on: that with ``-Play``, else its own."""
+    watching = f"{task_id.removesuffix('-v0')}-Play-v0"
+    return watching if watching in _TASKS else task_id
+
+
 def find_robot(name: str) -> Robot:
     """Look a robot up among those that there are tasks for.
 

@@ -14,9 +14,13 @@ from typing import Annotated
 import torch
 
 from rl_sim_env.configuration.limits import POSITIVE, SHARE_ABOVE_0
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.constraint_learner import ADVANTAGES, CostCriticLearner
+from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import LearnerContext, LearnerLoss
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
+
+_BARRIER = "Loss/constraint_barrier"
 
 
 @dataclass(kw_only=True)
@@ -57,6 +61,11 @@ class IpoLearner(CostCriticLearner):
         self.thresholds = torch.zeros(len(self.names), device=context.device)
         self._knees = torch.ones(len(self.names), device=context.device)
 
+    @classmethod
+    def figures(cls, cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
+        """What the barrier costs."""
+        return (Figure(label="constraint barrier", metric=_BARRIER),)
+
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
@@ -75,7 +84,7 @@ class IpoLearner(CostCriticLearner):
         rates = self.rates + (ratio[:, None] * advantages).mean(dim=0)
         barrier = -relaxed_log(self.thresholds - rates, self._knees).sum()
         loss = barrier / self._settings.sharpness
-        return LearnerLoss(loss, {"Loss/constraint_barrier": loss})
+        return LearnerLoss(loss, {_BARRIER: loss})
 
 
 def relaxed_log(values: torch.Tensor, knees: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,13 @@ from typing import Annotated
 import torch
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.constraint_learner import ADVANTAGES, CostCriticLearner
+from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import LearnerContext
 from rl_sim_env.learning.rollout import Rollout
+
+_LARGEST = "Constraints/largest_multiplier"
 
 _LOOK_BACK = 10
 """Rollouts between the two costs whose difference the derivative is."""
@@ -67,6 +71,11 @@ class LagrangianLearner(CostCriticLearner):
         )
         self.history = torch.zeros(_LOOK_BACK, len(self.names), device=context.device)
 
+    @classmethod
+    def figures(cls, cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
+        """The greatest of the multipliers."""
+        return (Figure(label="largest multiplier", metric=_LARGEST, digits=2),)
+
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
@@ -75,7 +84,8 @@ class LagrangianLearner(CostCriticLearner):
         self.steer(self.rates - self.budgets)
         total = (rollout[ADVANTAGES] / self.deviations * self.multipliers).sum(dim=-1)
         rollout["advantages"].sub_(total).div_(1.0 + self.multipliers.sum())
-        return {**scalars, **self.logged("Multiplier", self.multipliers.clone())}
+        multipliers = self.multipliers.clone()
+        return {**scalars, _LARGEST: multipliers.amax(), **self.logged("Multiplier", multipliers)}
 
     def steer(self, excess: torch.Tensor) -> None:
         """Follow the excess of the mean cost over the budget, shape (constraints,)."""

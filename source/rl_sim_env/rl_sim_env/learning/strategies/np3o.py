@@ -14,9 +14,13 @@ import torch
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE, SHARE_ABOVE_0
 from rl_sim_env.learning.collectives import average_over_ranks
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.constraint_learner import ADVANTAGES, CostCriticLearner
+from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import LearnerContext, LearnerLoss
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
+
+_KAPPA, _OPEN_GATES = "Constraints/kappa", "Constraints/open_gates"
 
 
 @dataclass(kw_only=True)
@@ -54,13 +58,21 @@ class Np3oLearner(CostCriticLearner):
         self.kappa = torch.tensor(self._settings.kappa, device=context.device)
         self._offsets = torch.zeros(len(self.names), device=context.device)
 
+    @classmethod
+    def figures(cls, cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
+        """The weight of what is violated, and how much is."""
+        return (
+            Figure(label="constraint weight kappa", metric=_KAPPA),
+            Figure(label="constraints over budget", metric=_OPEN_GATES, digits=1),
+        )
+
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """Normalise."""
         scalars = super().finish_rollout(rollout, last_observations)
         self._offsets.copy_((self.rates - self.budgets + self.means) / self.deviations)
-        return {**scalars, "Constraints/kappa": self.kappa.clone()}
+        return {**scalars, _KAPPA: self.kappa.clone()}
 
     def set_progress(self, fraction: float) -> None:
         """Let the weight grow."""
@@ -84,9 +96,7 @@ class Np3oLearner(CostCriticLearner):
         average_over_ranks([reduced])
         gates = (reduced > 0.0).float()
         penalty = self.kappa * (gates * surrogates).sum()
-        return LearnerLoss(
-            penalty, {"Loss/constraint_penalty": penalty, "Constraints/open_gates": gates.sum()}
-        )
+        return LearnerLoss(penalty, {"Loss/constraint_penalty": penalty, _OPEN_GATES: gates.sum()})
 
 
 STRATEGY = Np3oLearner
