@@ -11,8 +11,8 @@ from rl_sim_env.evaluation.footholds import (
     FootholdMeter,
     ground_around,
     is_at_edge,
-    is_pushed_aside,
 )
+from rl_sim_env.mdp.footing import is_pushed_aside
 from rl_sim_env.terrains import HeightMap
 
 CELL = 0.01

@@ -15,11 +15,14 @@ from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_meter import Totals
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
+from rl_sim_env.learning.footing import FOOTING, FootSupport
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.structure import require_like, require_tensors
 from rl_sim_env.learning.symmetry import Reflection
 from rl_sim_env.learning.training_env import Breakdowns
+from rl_sim_env.mdp.footing import footing
 from rl_sim_env.mdp.reflections import reflections
+from rl_sim_env.terrains import support_deficiency_map
 
 _ALWAYS_SAVED = ("common_step_counter", "sim_step_counter")
 """What the training state of every environment has, beside the command's."""
@@ -70,6 +73,16 @@ class AmpVaeVecEnv(VecEnv):
     def reflections(self) -> dict[str, Reflection]:
         """See :func:`rl_sim_env.mdp.reflections.reflections`."""
         return reflections(self.env)
+
+    def report_footing(self) -> FootSupport:
+        """Report ``extras["footing"]``, see :func:`rl_sim_env.mdp.footing.footing`.
+
+        To be called before the first step. The map of the ground takes as much memory as the
+        height map: 38 MB for the full task.
+        """
+        self.env.transition_terms[FOOTING] = footing
+        ground = support_deficiency_map(self.env.height_map, foot_radius=self.env.index.foot_radius)
+        return FootSupport(len(self.env.cfg.robot.legs), ground.heights)
 
     @property
     def episode_length_buf(self) -> torch.Tensor:  # type: ignore[override]

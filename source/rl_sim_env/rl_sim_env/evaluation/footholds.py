@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.gait_metrics import FeetMeter
+from rl_sim_env.mdp.footing import is_pushed_aside
 from rl_sim_env.mdp.observations import foot_pos_w
+from rl_sim_env.terrains import support_deficiency_map
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -19,9 +21,8 @@ EDGE_DISTANCE = 0.03
 EDGE_HEIGHT = 0.03
 """Smallest height difference that is an edge [m]: less than the lowest step."""
 
-RISER_SLOPE = 1.0
-"""A foot that is pushed more sideways than this times upwards has met a riser: at 45 degrees and
-more, which no tread or slope of the ground does."""
+ENOUGH_SUPPORT = 0.75
+"""A foothold carries where more than this share of the ground around it does."""
 
 JITTER = 0.15
 """Random footholds are displaced by up to this in x and y [m]."""
@@ -67,18 +68,6 @@ def is_at_edge(height_map: HeightMap, xy: torch.Tensor) -> torch.Tensor:
     return around.amax(dim=-1) - around.amin(dim=-1) > EDGE_HEIGHT
 
 
-def is_pushed_aside(force: torch.Tensor) -> torch.Tensor:
-    """Whether the ground pushes feet more sideways than upwards, as the face of a step does.
-
-    Args:
-        force: Force between feet and ground, world frame, either way [N]. Shape (..., 3).
-
-    Returns:
-        Shape (...).
-    """
-    return force[..., :2].norm(dim=-1) > RISER_SLOPE * force[..., 2].abs()
-
-
 class FootholdMeter:
     """Where feet touch down, and where they would if they did so at random.
 
@@ -89,14 +78,18 @@ class FootholdMeter:
     def __init__(self, env: AmpVaeEnv) -> None:
         self._env = env
         self._feet = FeetMeter(env)
+        self._deficiency = support_deficiency_map(env.height_map, foot_radius=env.index.foot_radius)
 
     def sample(self) -> dict[str, torch.Tensor]:
         """Sums of one control step over the feet that touched down, each of shape (num_robots,).
 
         ``risers`` counts feet at an edge that are pushed aside, see :func:`is_at_edge` and
         :func:`is_pushed_aside`: they strike it; ``edges`` counts the others at an edge: they stand
-        on it. ``variance`` adds up the variance of the ground's height under the feet [m^2];
-        ``random_edges``, all of those at an edge, and ``random_variance`` are the same for the
+        on it. ``variance`` adds up the variance of the ground's height under the feet [m^2],
+        ``support`` the share of the ground that carries
+        (:func:`~rl_sim_env.terrains.support_deficiency_map`), and ``supported`` counts where that
+        is more than :data:`ENOUGH_SUPPORT`. ``random_edges``, all of those at an edge, and
+        ``random_variance``, ``random_support`` and ``random_supported`` are the same for the
         footholds displaced at random by up to :data:`JITTER`.
         """
         env = self._env
@@ -115,4 +108,8 @@ class FootholdMeter:
                 at_edge = at_edge & ~strikes
             values[f"{prefix}edges"] = at_edge.sum(dim=-1)
             values[f"{prefix}variance"] = variance.sum(dim=-1)
+            support = 1.0 - self._deficiency.heights(places)
+            values[f"{prefix}support"] = (support * landed).sum(dim=-1)
+            enough = (support > ENOUGH_SUPPORT) & landed
+            values[f"{prefix}supported"] = enough.sum(dim=-1)
         return values

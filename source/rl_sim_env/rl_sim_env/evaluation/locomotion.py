@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
-from rl_sim_env.evaluation.footholds import EDGE_DISTANCE, EDGE_HEIGHT, JITTER, FootholdMeter
+from rl_sim_env.evaluation.footholds import (
+    EDGE_DISTANCE,
+    EDGE_HEIGHT,
+    ENOUGH_SUPPORT,
+    JITTER,
+    FootholdMeter,
+)
 from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
 from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
+from rl_sim_env.terrains.support import MARGIN, TOLERANCE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -78,6 +85,9 @@ FOOTHOLD_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
         ("random_edges", "at an edge, random", "%", 100.0),
         ("variance", "height variance under the foot", "cm^2", 1e4),
         ("random_variance", "height variance, random", "cm^2", 1e4),
+        ("supported", "supported footholds", "%", 100.0),
+        ("random_supported", "supported footholds, random", "%", 100.0),
+        ("support", "mean support", "%", 100.0),
     )
 )
 """What footholds are judged by, and how it follows from the sums of a :class:`FootholdMeter`."""
@@ -97,7 +107,10 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
         f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
         f"{100 * EDGE_HEIGHT:g} cm in height. Of those, the ground pushes the foot more sideways "
         "than upwards: against a riser; the others: on an edge. Random: the same touchdowns "
-        f"displaced by up to {100 * JITTER:g} cm in x and y, all at an edge. The robot is blind."
+        f"displaced by up to {100 * JITTER:g} cm in x and y, all at an edge. Support: share of the "
+        f"ground around that is as high as the foot's contact, to {100 * TOLERANCE:g} cm, within "
+        f"{100 * MARGIN:g} cm more than the foot's radius; supported: more than "
+        f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770). The robot is blind."
     )
     if not edgy:
         return Section(

@@ -16,6 +16,7 @@ from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.foothold_learner import FootholdLearner
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
@@ -30,6 +31,9 @@ from rl_sim_env.typed import typed
 
 CONSTRAINTS = "constraints"
 """Name of the learner that keeps limits."""
+
+FOOTHOLDS = "footholds"
+"""Name of the learner of footholds."""
 
 
 class Algorithm:
@@ -329,23 +333,36 @@ def learner_figures(cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
 def _learner_classes(cfg: AmpVaeRunnerCfg) -> dict[str, type[Learner]]:
     """Classes by name.
 
-    What keeps limits comes last: it judges rewards that are complete, and changes what the policy
-    makes of them.
+    What pays for footholds comes after the policy, whose advantages it may add to. What keeps
+    limits comes last: it judges rewards that are complete, and changes what the policy makes of
+    them.
     """
     classes: dict[str, type[Learner]] = {
         name: resolve_class(each.class_name, Learner, f"agent.learners.{name}.class_name")
         for name, each in cfg.learners.items()
         if each is not None
     }
-    strategy = find_strategy(cfg.constraints.strategy)
-    if strategy is None:
-        return classes
-    if CONSTRAINTS in classes:
-        raise UserError(
-            f"agent.learners.{CONSTRAINTS}: the name is that of agent.constraints.strategy="
-            f"{cfg.constraints.strategy}; choose another"
-        )
-    return {**classes, CONSTRAINTS: strategy}
+    further: tuple[tuple[str, type[Learner] | None, str], ...] = (
+        (
+            FOOTHOLDS,
+            FootholdLearner if cfg.footholds.guidance != "off" else None,
+            f"guidance={cfg.footholds.guidance}",
+        ),
+        (
+            CONSTRAINTS,
+            find_strategy(cfg.constraints.strategy),
+            f"strategy={cfg.constraints.strategy}",
+        ),
+    )
+    for name, kind, setting in further:
+        if kind is None:
+            continue
+        if name in classes:
+            raise UserError(
+                f"agent.learners.{name}: the name is that of agent.{name}.{setting}; choose another"
+            )
+        classes[name] = kind
+    return classes
 
 
 def _build_learners(
@@ -364,6 +381,7 @@ def _build_learners(
         num_actions=env.num_actions,
         step_dt=env.step_dt,
         constraints=env.constraint_layout,
+        report_footing=lambda: env.report_footing(),
         expert=expert,
         symmetry=symmetry,
         device=device,

@@ -26,6 +26,7 @@ from rl_sim_env.configuration.limits import (
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
+from rl_sim_env.learning.footholds_cfg import FootholdsCfg
 
 LOG_VARIANCE = Number(at_least=-30, at_most=30)
 
@@ -427,6 +428,9 @@ class AmpVaeRunnerCfg:
 
     constraints: ConstraintsCfg = field(default_factory=ConstraintsCfg)
     """How limits are kept."""
+
+    footholds: FootholdsCfg = field(default_factory=FootholdsCfg)
+    """What is learned of footholds, and what they are paid by."""
 
     def check(self) -> None:
         """Refuse values that nothing can be trained with.

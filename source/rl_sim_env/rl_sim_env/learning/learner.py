@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,6 +24,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.footing import FootSupport
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
@@ -81,6 +82,10 @@ class LearnerContext:
 
     constraints: ConstraintLayout
     """What the environment reports margins of in ``extras["margins"]``; may be none."""
+
+    report_footing: Callable[[], FootSupport]
+    """Has the environment report, from its first step on, where feet are and whether they stand:
+    :data:`~rl_sim_env.learning.footing.FOOTING` in extras. Returns what ground there is."""
 
     expert: PairSource | None
     """Source of expert motions; None for none."""

@@ -10,6 +10,7 @@ import torch
 from tensordict import TensorDict
 
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
+from rl_sim_env.learning.footing import FootSupport
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.symmetry import Reflection
 
@@ -61,6 +62,10 @@ class TrainingEnv(Protocol):
 
     def reflections(self) -> Mapping[str, Reflection]:
         """Mirror images of observation terms and actions by name, for the mirror loss."""
+        ...
+
+    def report_footing(self) -> FootSupport:
+        """Report ``extras["footing"]`` from now on; see :mod:`rl_sim_env.learning.footing`."""
         ...
 
     def get_observations(self) -> TensorDict:

@@ -5,5 +5,6 @@ from rl_sim_env.terrains.presets import flat_terrain_cfg as flat_terrain_cfg
 from rl_sim_env.terrains.presets import play_terrain_cfg as play_terrain_cfg
 from rl_sim_env.terrains.presets import rough_terrain_cfg as rough_terrain_cfg
 from rl_sim_env.terrains.presets import with_columns as with_columns
+from rl_sim_env.terrains.support import support_deficiency_map as support_deficiency_map
 from rl_sim_env.terrains.terrain_types import TerrainTypes as TerrainTypes
 from rl_sim_env.terrains.terrain_types import terrain_type_names as terrain_type_names

@@ -46,6 +46,7 @@ class HeightMap:
         """
         self.grid = grid
         self.resolution = resolution
+        self.center_of_first_cell = center_of_first_cell
         self._flat_grid = grid.flatten()
         self._corner = torch.tensor(center_of_first_cell, device=grid.device) - resolution / 2
         self._last_cell = torch.tensor(grid.shape, device=grid.device) - 1

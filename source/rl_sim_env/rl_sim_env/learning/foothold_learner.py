@@ -1,0 +1,249 @@
+"""Learns where feet touch down next, and has them paid for the ground there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from rl_sim_env.learning.collectives import standardize_over_ranks, sum_over_ranks
+from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.foothold_predictor import (
+    Foothold,
+    FootholdPredictor,
+    expected,
+    likelihood_loss,
+)
+from rl_sim_env.learning.footing import FOOTING, Footing, Touchdowns, next_touchdowns
+from rl_sim_env.learning.learner import (
+    Learner,
+    LearnerContext,
+    LearnerLoss,
+    Named,
+    Transition,
+    Tree,
+)
+from rl_sim_env.learning.policy import build_critic
+from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.rollout import BatchIndices, Rollout
+
+_BEFORE, _AFTER = "footing_before", "footing_after"
+_PLACES, _KNOWN = "touchdowns", "touchdown_is_known"
+_COST, _VALUES, _RETURNS = "foothold_cost", "foothold_values", "foothold_returns"
+_RMSE, _DEFICIENCY = "Footholds/rmse", "Footholds/touchdown_deficiency"
+
+_ERROR_RATE = 0.1
+"""Share of a rollout in the running squared error of predictions."""
+
+
+class FootholdLearner(Learner):
+    """Imagined footholds, after SSR (arXiv:2605.30770), for a robot with feet like balls.
+
+    For each foot in the air a network tells, from state and action, where it touches down next: a
+    Gaussian, learned from the touchdowns that followed. What is paid for is the support that the
+    ground lacks (:func:`~rl_sim_env.terrains.support_deficiency_map`), a mean over the feet: of
+    those that stand, where they stand; of those in the air, where they are expected, as soon as the
+    predictions, on rollouts that they have not been trained on, are near enough.
+
+    Of the environment it needs :data:`~rl_sim_env.learning.footing.FOOTING` in extras.
+
+    Raises:
+        UserError: There is no such observation group, or the networks cannot be built.
+
+    Attributes:
+        predictor: Tells touchdowns.
+        squared_error: Running squared distance of predictions [m^2], the same in all processes.
+            Shape ().
+    """
+
+    def __init__(self, context: LearnerContext) -> None:
+        cfg = context.cfg.footholds
+        self.cfg = cfg
+        self._ppo = context.cfg.algorithm
+        self._step_dt = context.step_dt
+        support = context.report_footing()
+        self._deficiency = support.deficiency
+        self._groups = cfg.obs_groups
+        self._critic_groups = context.cfg.critic.obs_groups if cfg.own_critic else ()
+        groups = Named("agent.footholds.obs_groups", context.groups)
+        width = context.num_actions + sum(groups[group] for group in self._groups)
+        # The other learners, and the actions, shall not notice that there is one more network.
+        with torch.random.fork_rng(devices=[]):
+            predictor = FootholdPredictor(width, support.num_feet, cfg)
+            critic = build_critic(context.groups, context.cfg) if cfg.own_critic else None
+        self.predictor = predictor.to(context.device)
+        self.modules = {"foothold_predictor": self.predictor}
+        self._critic = None if critic is None else critic.to(context.device)
+        if self._critic is not None:
+            self.modules["foothold_critic"] = self._critic
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=cfg.learning_rate, fused=True)
+        self.max_grad_norm = cfg.max_grad_norm
+        greatest = cfg.sigma_range[1]
+        self.squared_error = torch.tensor(greatest**2, device=context.device)
+        self._before = Footing.unknown(context.num_envs, support.num_feet, context.device)
+
+    @classmethod
+    def figures(cls, cfg: AmpVaeRunnerCfg) -> tuple[Figure, ...]:
+        """How well touchdowns are foretold, and what ground they find."""
+        return (
+            Figure(label="foothold error", metric=_RMSE, unit="cm", factor=100.0, digits=1),
+            Figure(label="unsupported ground", metric=_DEFICIENCY, unit="%", factor=100.0),
+        )
+
+    def record(self, step: Transition) -> dict[str, torch.Tensor]:
+        """Feet before and after the step, and what the networks read."""
+        before, after = self._before, step.extras[FOOTING]
+        # Where the next episode begins is known only once its first step is done.
+        self._before = torch.where(step.dones[:, None], 0.0, after)
+        groups = (*self._groups, *self._critic_groups)
+        fields = {group: step.observations[group] for group in groups}
+        fields |= {_BEFORE: before, _AFTER: after}
+        if self._critic is not None:
+            observations: Any = step.observations  # read as rsl_rl's models would a TensorDict
+            self._critic.update_normalization(observations)
+            fields[_VALUES] = self._critic(observations).squeeze(-1)
+            fields |= {f"next_{each}": step.next_observations[each] for each in self._critic_groups}
+        return fields
+
+    def begin_episodes(self) -> None:
+        """Forget where the feet were."""
+        self._before = torch.zeros_like(self._before)
+
+    def shape_rewards(self, rollout: Rollout) -> dict[str, torch.Tensor]:
+        """Look ahead for touchdowns, measure the predictions by them, and pay for support."""
+        before, after = (Footing.unpacked(rollout[name]) for name in (_BEFORE, _AFTER))
+        touchdowns = next_touchdowns(before, after, rollout["dones"])
+        rollout.put(_PLACES, touchdowns.xy)
+        rollout.put(_KNOWN, touchdowns.is_known)
+        foothold = self._predict({name: rollout[name] for name in self._read}, before)
+        scalars = self._measure(foothold, touchdowns, after)
+        if self.cfg.guidance == "predict":
+            return scalars
+        cost, of_cost = self._cost(foothold, before, after)
+        if self._critic is None:
+            rollout["rewards"].sub_(self.cfg.weight * self._step_dt * cost)
+        else:
+            rollout.put(_COST, self._step_dt * cost)
+        return scalars | of_cost
+
+    def finish_rollout(
+        self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Advantages of the own critic, if there is one, beside those of the reward."""
+        if self._critic is None or _COST not in rollout:
+            return {}
+        costs, values = rollout[_COST], rollout[_VALUES]
+        timed_out = rollout["time_outs"].nonzero(as_tuple=True)
+        terminal = {group: rollout[f"next_{group}"][timed_out] for group in self._critic_groups}
+        costs[timed_out] += self._ppo.gamma * self._critic(terminal).squeeze(-1)
+        returns = generalized_returns(
+            costs,
+            values,
+            self._critic(last_observations).squeeze(-1),
+            1.0 - rollout["dones"].float(),
+            gamma=self._ppo.gamma,
+            lam=self._ppo.lam,
+        )
+        rollout.put(_RETURNS, returns)
+        advantages = standardize_over_ranks(values - returns)
+        rollout["advantages"].add_(self.cfg.critic_weight * advantages)
+        return {}
+
+    def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
+        """Likelihood of the touchdowns, and the error of the own critic."""
+        names = (*self._read, *self._critic_groups, _BEFORE, _PLACES, _KNOWN)
+        batch = rollout.pick(dict.fromkeys(names), indices.samples)
+        foothold = self._predict(batch, Footing.unpacked(batch[_BEFORE]))
+        loss = likelihood_loss(foothold, batch[_PLACES], batch[_KNOWN].float())
+        scalars = {"Loss/foothold_likelihood": loss}
+        if self._critic is None or _RETURNS not in rollout:
+            return LearnerLoss(loss, scalars)
+        returns = rollout.pick((_RETURNS,), indices.samples)[_RETURNS]
+        error = (self._critic(batch).squeeze(-1) - returns).square().mean()
+        return LearnerLoss(loss + error, {**scalars, "Loss/foothold_value": error})
+
+    def state_dict(self) -> dict[str, Any]:
+        """With the error of the predictions so far."""
+        return {**super().state_dict(), "squared_error": self.squared_error}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        super().load_state_dict(state)
+        self.squared_error.copy_(state["squared_error"])
+
+    def process_state_dict(self) -> dict[str, Any]:
+        """Where the feet of the running episodes are."""
+        return {"before": self._before}
+
+    def load_process_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with it; other robots' feet are looked for anew."""
+        if state["before"].shape == self._before.shape:
+            self._before.copy_(state["before"])
+
+    @property
+    def _read(self) -> tuple[str, ...]:
+        """Fields that the predictor reads."""
+        return (*self._groups, "actions")
+
+    def _predict(self, fields: Mapping[str, torch.Tensor], before: Footing) -> Foothold:
+        return self.predictor(torch.cat([fields[name] for name in self._read], dim=-1), before)
+
+    def _measure(
+        self, foothold: Foothold, touchdowns: Touchdowns, after: Footing
+    ) -> dict[str, torch.Tensor]:
+        """Follow the error of predictions that were not yet trained on; scalars to log."""
+        known = touchdowns.is_known
+        squared = (touchdowns.xy - foothold.mean).square().sum(dim=-1)
+        counted = (
+            torch.ones_like(squared),
+            squared,
+            foothold.sigma,
+            squared <= foothold.sigma.square(),
+            squared <= 4.0 * foothold.sigma.square(),
+        )
+        in_air = ~after.stands & after.is_valid[..., None]
+        sums = sum_over_ranks(
+            torch.stack([*((each * known).sum() for each in counted), in_air.sum().float()])
+        )
+        count, total, *others = sums[:5]
+        means = [each / count.clamp(min=1.0) for each in (total, *others)]
+        latest = torch.where(count > 0.0, means[0], self.squared_error)
+        self.squared_error.lerp_(latest, _ERROR_RATE)
+        names = ("sigma", "within_1_sigma", "within_2_sigma")
+        return {
+            _RMSE: latest.sqrt(),
+            **{f"Footholds/{name}": of for name, of in zip(names, means[1:], strict=True)},
+            "Footholds/labelled": count / sums[5].clamp(min=1.0),
+        }
+
+    def _cost(
+        self, foothold: Foothold, before: Footing, after: Footing
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Support that is lacking, mean over the feet, shape (T, N), 0 to 1; scalars to log."""
+        cfg = self.cfg
+        lacking = self._deficiency(after.to_world(after.foot_xy))
+        lands = after.stands & ~before.stands & before.is_valid[..., None]
+        at_touchdown = sum_over_ranks(torch.stack(((lacking * lands).sum(), lands.sum().float())))
+        of_feet = lacking * after.stands
+        scalars = {_DEFICIENCY: at_touchdown[0] / at_touchdown[1].clamp(min=1.0)}
+        if cfg.guidance == "imagined":
+            is_near = (self.squared_error < cfg.greatest_error**2).float()
+            in_air = ~after.stands & before.is_valid[..., None]
+            ahead = in_air * is_near * self._imagined(foothold, before)
+            of_feet = of_feet + ahead
+            scalars |= {"Footholds/gate": is_near, "Footholds/imagined_cost": ahead.mean()}
+        counts = after.is_valid & (after.level >= cfg.least_level)
+        cost = of_feet.mean(dim=-1) * counts
+        return cost, scalars | {"Footholds/cost": cost.mean()}
+
+    def _imagined(self, foothold: Foothold, before: Footing) -> torch.Tensor:
+        """Support that is expected to lack where feet in the air come down, shape (T, N, F)."""
+        steps = []
+        # Step by step: the nodes of a whole rollout would fill gigabytes.
+        for step in range(len(before.yaw)):
+            at = Footing._make(each[step] for each in before)
+            of_step = Foothold._make(each[step] for each in foothold)
+            steps.append(expected(lambda xy, at=at: self._deficiency(at.to_world(xy)), of_step))
+        return torch.stack(steps)

@@ -1,0 +1,194 @@
+"""The learner of footholds on a body with two feet, one of which does what it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils import _pytree as pytree
+from toy_env import ToyEnv, ToyExpert, toy_cfg
+
+from rl_sim_env.cuda_graphs import HostReads
+from rl_sim_env.errors import UserError
+from rl_sim_env.learning.foothold_learner import FootholdLearner
+from rl_sim_env.learning.footholds_cfg import FootholdsCfg
+from rl_sim_env.learning.footing import FOOTING, Footing, FootSupport
+from rl_sim_env.learning.runner import AmpVaeRunner
+
+FEET = 2
+STRIDE = 4
+"""Steps of a stride: feet are in the air in the first three."""
+
+
+def hole(xy: torch.Tensor) -> torch.Tensor:
+    """Ground without support where x is positive."""
+    return (xy[..., 0] > 0.0).float()
+
+
+class WalkingToyEnv(ToyEnv):
+    """Feet come down where the first action was when they were lifted [0.1 m]."""
+
+    def __init__(self, num_envs: int = 8) -> None:
+        self.is_asked = False
+        self.aim = torch.zeros(num_envs, FEET, 2)
+        super().__init__(num_envs)
+
+    def report_footing(self) -> FootSupport:
+        self.is_asked = True
+        return FootSupport(FEET, hole)
+
+    def step(self, actions):
+        phase = self.episode_length_buf % STRIDE
+        lifts = (phase == 0)[:, None, None]
+        self.aim = torch.where(lifts, 0.1 * actions[:, None, :1].clamp(-3, 3), self.aim)
+        stands = (phase == STRIDE - 1)[:, None].expand(-1, FEET)
+        zeros = torch.zeros(self.num_envs)
+        at = Footing.in_world(
+            foot_xy=self.aim.expand(-1, FEET, 2),
+            stands=stands,
+            base_xy=torch.zeros(self.num_envs, 2),
+            yaw=zeros,
+            level=zeros,
+        )
+        obs, rewards, dones, extras = super().step(actions)
+        if self.is_asked:
+            extras[FOOTING] = at.packed()
+        return obs, rewards, dones, extras
+
+
+def make_runner(
+    log_dir: Path | None = None, env: ToyEnv | None = None, **footholds
+) -> AmpVaeRunner:
+    torch.manual_seed(3)
+    cfg = toy_cfg(footholds=FootholdsCfg(**{"hidden_dims": (16,), **footholds}))
+    runner = AmpVaeRunner(env or WalkingToyEnv(), cfg, ToyExpert(), log_dir, task_id="Toy-v0")
+    torch.manual_seed(4)
+    return runner
+
+
+def learner_of(runner: AmpVaeRunner) -> FootholdLearner:
+    learner = runner.alg.learners["footholds"]
+    assert isinstance(learner, FootholdLearner)
+    return learner
+
+
+def states(runner: AmpVaeRunner, *names: str) -> list[torch.Tensor]:
+    return [
+        each
+        for name in names
+        for each in pytree.tree_leaves(runner.alg.learners[name].state_dict())
+    ]
+
+
+def require_equal(one: AmpVaeRunner, other: AmpVaeRunner, *names: str) -> None:
+    for a, b in zip(states(one, *names), states(other, *names), strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_the_others_do_not_notice_one_that_only_predicts():
+    plain = make_runner(guidance="off")
+    assert "footholds" not in plain.alg.learners
+    plain.learn(2)
+    beside = make_runner(guidance="predict")
+    beside.learn(2)
+    require_equal(plain, beside, "policy", "estimator", "discriminator")
+
+
+def test_touchdowns_are_learned_and_the_error_is_followed(tmp_path: Path):
+    runner = make_runner(tmp_path, WalkingToyEnv(64), guidance="predict", learning_rate=3e-3)
+    runner.learn(1)
+    first = learner_of(runner).squared_error.item()
+    runner.learn(40)
+    assert learner_of(runner).squared_error.item() < 0.5 * first
+
+
+@pytest.mark.parametrize("own_critic", [False, True])
+def test_the_policy_learns_to_step_beside_holes(own_critic):
+    runner = make_runner(
+        env=WalkingToyEnv(64),
+        guidance="contact",
+        weight=100.0,
+        own_critic=own_critic,
+        critic_weight=2.0,
+    )
+    shares = []
+    for iterations in (1, 20):
+        runner.learn(iterations)
+        after = Footing.unpacked(runner.alg.rollout["footing_after"])
+        shares.append(hole(after.foot_xy)[after.stands].mean().item())
+    assert shares[1] < 0.6 * shares[0]
+
+
+def rewards_with(guidance: str, squared_error: float, **footholds) -> torch.Tensor:
+    """What a rollout of given feet is paid, by one whose predictions are so far off."""
+    runner = make_runner(guidance=guidance, **footholds)
+    learner = learner_of(runner)
+    runner.learn(1)
+    rollout = runner.alg.rollout
+    learner.squared_error.fill_(squared_error)
+    rollout["rewards"].zero_()
+    ahead = torch.full_like(rollout["footing_before"], 0.3)
+    ahead[..., -1] = 1.0  # is valid
+    for name in ("footing_before", "footing_after"):
+        rollout[name].copy_(ahead)  # 0.3 says that no foot stands, each 0.3 m ahead
+    with torch.no_grad():
+        learner.shape_rewards(rollout)
+    return rollout["rewards"]
+
+
+def test_feet_on_their_way_to_holes_are_paid_for_where_predictions_are_near_enough():
+    near = rewards_with("imagined", 0.01**2)
+    assert (near < 0.0).all()
+    # All that could be lacking would cost the weight.
+    assert (near >= -2.0 * ToyEnv.step_dt - 1e-6).all()
+    assert not rewards_with("imagined", 0.06**2).any()
+    assert not rewards_with("contact", 0.01**2).any()
+    assert not rewards_with("imagined", 0.01**2, least_level=1).any()
+
+
+@pytest.mark.parametrize("own_critic", [False, True])
+def test_a_resumed_run_continues_bit_identically(tmp_path: Path, own_critic):
+    def make(log_dir: Path | None) -> AmpVaeRunner:
+        return make_runner(log_dir, guidance="imagined", own_critic=own_critic)
+
+    straight = make(tmp_path / "straight")
+    straight.learn(4, init_at_random_ep_len=False)
+    first = make(tmp_path / "first")
+    first.learn(2, init_at_random_ep_len=False)
+    resumed = make(None)
+    aim = first.env.aim.clone()
+    resumed.load(tmp_path / "first" / "model_1.pt")
+    resumed.env.aim = aim
+    resumed.learn(2, init_at_random_ep_len=False)
+    require_equal(straight, resumed, "footholds", "policy")
+    for one, other in zip(
+        learner_of(straight).process_state_dict().values(),
+        learner_of(resumed).process_state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def test_an_environment_that_does_not_report_feet_is_refused_by_name():
+    class Silent(WalkingToyEnv):
+        def report_footing(self) -> FootSupport:
+            return FootSupport(FEET, hole)
+
+    with pytest.raises(UserError, match="no 'footing'; there are"):
+        make_runner(env=Silent(), guidance="predict").learn(1)
+
+
+def test_a_group_that_there_is_not_is_named():
+    with pytest.raises(UserError, match=r"agent\.footholds\.obs_groups: no 'map_obs'"):
+        make_runner(guidance="predict", obs_groups=("map_obs",))
+
+
+def test_nothing_is_read_on_the_host_in_step_and_loss():
+    runner = make_runner(guidance="imagined")
+    runner.learn(1)
+    learner, rollout = learner_of(runner), runner.alg.rollout
+    indices = next(rollout.draw(1, 1))
+    with HostReads() as reads:
+        learner.loss(rollout, indices, None)
+    assert not reads.places
