@@ -16,6 +16,7 @@ from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 from rl_sim_env.learning.figure import Figure
+from rl_sim_env.learning.growth import grown
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
@@ -271,22 +272,35 @@ class Algorithm:
             learner.load_process_state_dict(state["learners"][name])
         self._episodes.load_state_dict(state["episodes"])
 
-    def load_policy(self, state: Mapping[str, Any]) -> None:
+    def load_policy(self, state: Mapping[str, Any], *, grows: bool = False) -> str | None:
         """Begin with the policy that :meth:`save` returned; all else stays new, as it is.
 
         Variances of its estimates are new where it has none, and left out where none are wanted.
 
+        Args:
+            state: What was saved.
+            grows: Whether this policy may observe more than that one did.
+
+        Returns:
+            In words what of a policy that has grown is new; else None.
+
         Raises:
             MisfitError: The networks are of other sizes.
         """
-        own = self._policy.state_dict().items()
-        needed = {name: value for name, value in own if not name.startswith(VARIANCE_STATE)}
-        require_like(state, {POLICY_STATE: needed}, "algorithm")
+        own, told = self._policy.state_dict(), None
+        if grows:
+            require_like(state, {POLICY_STATE: {}}, "algorithm")
+            loaded, told = grown(state[POLICY_STATE], own)
+        else:
+            needed = {n: value for n, value in own.items() if not n.startswith(VARIANCE_STATE)}
+            require_like(state, {POLICY_STATE: needed}, "algorithm")
+            loaded = state[POLICY_STATE]
         for policy in (self._policy, self.get_inference_policy()):
-            policy.load_state_dict(state[POLICY_STATE], strict=False)
+            policy.load_state_dict(loaded, strict=False)
         # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)
         self.update_step.recapture()
+        return told
 
     def begin_episodes(self) -> None:
         """Forget the running episodes, which the environment has ended."""
