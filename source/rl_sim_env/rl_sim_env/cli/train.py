@@ -121,6 +121,8 @@ def train(options: TrainOptions) -> None:
             if options.finetune:
                 is_grown = grows(options.task, start)
                 runner.load_policy(path, tasks=beginnings(task), grows=is_grown)
+                if runner.alg.what_is_new and processes.is_main:
+                    print(f"the policy observes more than it did; {runner.alg.what_is_new}")
                 # Commands as far as its training got.
                 with found_in(path):
                     env.unwrapped.velocity_command.load_training_state(start.command_state())

@@ -59,7 +59,10 @@ class Algorithm:
         learners: The learners by name, in order.
         rollout: What they recorded.
         update_step: Trains them on a mini-batch.
+        what_is_new: In words, what of a policy that has grown out of another is new; else empty.
     """
+
+    what_is_new: str = ""
 
     def __init__(
         self, env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
@@ -272,7 +275,7 @@ class Algorithm:
             learner.load_process_state_dict(state["learners"][name])
         self._episodes.load_state_dict(state["episodes"])
 
-    def load_policy(self, state: Mapping[str, Any], *, grows: bool = False) -> str | None:
+    def load_policy(self, state: Mapping[str, Any], *, grows: bool = False) -> None:
         """Begin with the policy that :meth:`save` returned; all else stays new, as it is.
 
         Variances of its estimates are new where it has none, and left out where none are wanted.
@@ -281,16 +284,13 @@ class Algorithm:
             state: What was saved.
             grows: Whether this policy may observe more than that one did.
 
-        Returns:
-            In words what of a policy that has grown is new; else None.
-
         Raises:
             MisfitError: The networks are of other sizes.
         """
-        own, told = self._policy.state_dict(), None
+        own = self._policy.state_dict()
         if grows:
             require_like(state, {POLICY_STATE: {}}, "algorithm")
-            loaded, told = grown(state[POLICY_STATE], own)
+            loaded, self.what_is_new = grown(state[POLICY_STATE], own)
         else:
             needed = {n: value for n, value in own.items() if not n.startswith(VARIANCE_STATE)}
             require_like(state, {POLICY_STATE: needed}, "algorithm")
@@ -300,7 +300,6 @@ class Algorithm:
         # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)
         self.update_step.recapture()
-        return told
 
     def begin_episodes(self) -> None:
         """Forget the running episodes, which the environment has ended."""

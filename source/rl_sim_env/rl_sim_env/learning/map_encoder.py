@@ -58,8 +58,8 @@ class AttentionBlock(nn.Module):
 class AttentionEncoder(nn.Module):
     """Patches of the map, and what the robot feels, as tokens of a small vision transformer.
 
-    Dosovitskiy et al., arXiv:2010.11929; the token of what is felt asks, as in LocoTransformer (Yang
-    et al., arXiv:2107.03996), and what it has gathered is the summary.
+    Dosovitskiy et al., arXiv:2010.11929. The token of what is felt is there as in LocoTransformer
+    (Yang et al., arXiv:2107.03996); what it has gathered is the summary.
 
     Args:
         num_patches: Number of patches.

@@ -252,18 +252,12 @@ class AmpVaeRunner:
         Args:
             path: The checkpoint.
             tasks: Ids of the tasks that the policy may be of; by default the runner's own.
-            grows: Whether it may observe less than the policy at hand; a notice says what is new.
+            grows: Whether it may observe less than the policy at hand; see ``alg.what_is_new``.
 
         Raises:
             UserError: It cannot be read or does not fit.
         """
-
-        def load(state: Mapping[str, Any]) -> None:
-            new = self.alg.load_policy(state, grows=grows)
-            if new and self.processes.is_main:
-                warnings.warn(Notice(f"{path}: its policy learns to see; {new}"), stacklevel=4)
-
-        self._restore(path, tasks, load, grows=grows)
+        self._restore(path, tasks, partial(self.alg.load_policy, grows=grows), grows)
 
     def _restore(
         self,

@@ -132,12 +132,12 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._fails_until[ids] = 0.0
 
     def update(self, dt: float) -> None:
-        """A physics step has passed; what follows from the control step is done once, when asked."""
+        """A physics step has passed; what follows from all of a control step is done when asked."""
         super().update(dt)
         self._is_due.fill_(True)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Maps that are there and under way, errors of the running episodes, and whose turn it is."""
+        """Maps, those under way, errors of the running episodes, and whose turn it is."""
         return {
             "map": self._map,
             "under_way": self._under_way,

@@ -1,4 +1,4 @@
-"""What a robot sees of the ground, and how far that may be off; no simulator is needed to say it."""
+"""What a robot sees of the ground, and how far it may be off; no simulator is needed to say it."""
 
 from __future__ import annotations
 

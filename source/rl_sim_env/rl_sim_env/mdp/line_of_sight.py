@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from mjlab.utils.lab_api.math import matrix_from_quat, quat_from_euler_xyz
 
@@ -168,14 +169,13 @@ class LineOfSight:
 
 def _box_of(env: AmpVaeEnv) -> tuple[torch.Tensor, torch.Tensor]:
     """Centre and half size of the box around what of the trunk collides, base frame [m]."""
-    model, base = env.sim.mj_model, env.index.base_body_global
-    boxes = [
-        model.geom_aabb[geom].reshape(2, 3) + [model.geom_pos[geom], [0.0, 0.0, 0.0]]
-        for geom in range(model.ngeom)
-        if model.geom_bodyid[geom] == base
-        and model.geom_contype[geom] | model.geom_conaffinity[geom]
-    ]
-    low = [min(center[axis] - half[axis] for center, half in boxes) for axis in range(3)]
-    high = [max(center[axis] + half[axis] for center, half in boxes) for axis in range(3)]
-    ends = torch.tensor((low, high), dtype=torch.float, device=env.device)
-    return ends.mean(dim=0), (ends[1] - ends[0]) / 2.0
+    model = env.sim.mj_model
+    collides = (model.geom_contype | model.geom_conaffinity) != 0
+    geoms = np.flatnonzero(collides & (model.geom_bodyid == env.index.base_body_global))
+    rotation = matrix_from_quat(torch.from_numpy(model.geom_quat[geoms])).numpy()
+    local_center, half_size = np.split(model.geom_aabb[geoms], 2, axis=-1)
+    center = model.geom_pos[geoms] + (rotation @ local_center[..., None])[..., 0]
+    reach = (np.abs(rotation) @ half_size[..., None])[..., 0]
+    ends = np.array(((center - reach).min(axis=0), (center + reach).max(axis=0)))
+    low, high = torch.tensor(ends, dtype=torch.float, device=env.device)
+    return (low + high) / 2.0, (high - low) / 2.0

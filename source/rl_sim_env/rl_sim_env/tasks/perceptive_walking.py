@@ -27,7 +27,7 @@ _SEEN_RANGE = (-1.0, 1.0)
 """Heights that are observed [m]: a pit is one, however deep."""
 
 _PIT_REACH = 0.45
-"""Ground so far from the base [m] on two sides of it, and above it, makes a pit: legs are shorter."""
+"""Ground so far from the base [m], on two sides of it and above it, makes a pit."""
 
 
 def perceptive_env_cfg(
@@ -42,6 +42,30 @@ def perceptive_env_cfg(
             training.
     """
     cfg = walking_env_cfg(walking, play=play)
+    add_sight(cfg, walking, lidar_mount)
+    cfg.scene.terrain = perceptive_terrain_cfg(walking.terrain_scale, play=play)
+    command = cfg.commands["velocity"]
+    assert isinstance(command, TerrainVelocityCommandCfg)
+    for family in ("gaps", "stones"):
+        command.terrains[family] = replace(command.terrains["boxes"])
+        cfg.style.terrain_scale[family] = cfg.style.terrain_scale["boxes"]
+    # Whoever stands in a ditch has fallen into it, though on its feet.
+    cfg.terminations["in_a_pit"] = TerminationTerm(
+        func=terminations.in_a_pit, params={"reach": _PIT_REACH}
+    )
+    return cfg
+
+
+def add_sight(
+    cfg: AmpVaeEnvCfg, walking: PayloadWalkingCfg, lidar_mount: tuple[float, float]
+) -> None:
+    """Give the robot of a configuration lidars, and add what they see to the observations.
+
+    Args:
+        cfg: The configuration of a robot that is blind, which is changed in place.
+        walking: The robot, and how large things are for it.
+        lidar_mount: How far before and behind the base, and above it, the lidars are [m].
+    """
     x, z = lidar_mount
     scanner = ExteroceptionCfg(
         lidars=(
@@ -51,7 +75,6 @@ def perceptive_env_cfg(
         map=MapCfg(grid=VISION.grid, reference=walking.scan_offset),
     )
     cfg.scene.sensors = (*cfg.scene.sensors, scanner)
-    cfg.scene.terrain = perceptive_terrain_cfg(walking.terrain_scale, play=play)
     cfg.observations[VISION.map_group] = ObservationGroupCfg(
         terms={
             "heights": ObsTerm(
@@ -67,16 +90,6 @@ def perceptive_env_cfg(
             )
         }
     )
-    command = cfg.commands["velocity"]
-    assert isinstance(command, TerrainVelocityCommandCfg)
-    for family in ("gaps", "stones"):
-        command.terrains[family] = replace(command.terrains["boxes"])
-        cfg.style.terrain_scale[family] = cfg.style.terrain_scale["boxes"]
-    # Whoever stands in a ditch has fallen into it, though on its feet.
-    cfg.terminations["in_a_pit"] = TerminationTerm(
-        func=terminations.in_a_pit, params={"reach": _PIT_REACH}
-    )
-    return cfg
 
 
 def perceptive_runner_cfg(walking: PayloadWalkingCfg) -> AmpVaeRunnerCfg:

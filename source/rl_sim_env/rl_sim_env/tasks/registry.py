@@ -216,8 +216,7 @@ def family_ids(family: str) -> tuple[str, ...]:
 
 
 def beginnings(task: Task) -> tuple[str, ...]:
-    """Ids of the tasks whose policies one's training may begin with: its family's, and whatever
-    that grows from."""
+    """Ids of the tasks whose policies a task's training may begin with."""
     others = () if task.grows_from is None else family_ids(task.grows_from)
     return (*family_ids(task.family), *others)
 
