@@ -44,7 +44,7 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
-from rl_sim_env.tasks import family_ids, find_task, make_env_cfg, require_arguments
+from rl_sim_env.tasks import beginnings, family_ids, find_task, make_env_cfg, require_arguments
 
 MODEL_ARGUMENT = "mjcf_path"
 """Argument of tasks that says where the robot's model is."""
@@ -75,19 +75,22 @@ class Training:
     """Where all of this was read from, for messages."""
 
     @staticmethod
-    def of(checkpoint: Checkpoint, path: Path, task: str) -> Training:
+    def of(checkpoint: Checkpoint, path: Path, task: str, *, finetune: bool = False) -> Training:
         """What a checkpoint says.
 
         Args:
             checkpoint: The checkpoint.
             path: Where it was read from, for messages.
             task: Id of the task that the policy is wanted for.
+            finetune: Whether only the policy goes on, which may be one that the task's grows from.
 
         Raises:
             UserError: The policy was trained on another family of tasks, or the checkpoint does not
                 say in which environment.
         """
-        checkpoint.require_task(path, family_ids(find_task(task).family))
+        wanted = find_task(task)
+        fitting = beginnings(wanted) if finetune else family_ids(wanted.family)
+        checkpoint.require_task(path, fitting)
         return Training(
             task=checkpoint.task,
             env_cfg=in_todays_form(
@@ -264,7 +267,8 @@ class TrainerOptions:
 
     finetune: bool = False
     """Whether only the policy of a checkpoint goes on, on any task of its family: its networks ask
-    for the learners of the task that it was trained on."""
+    for the learners of the task that it was trained on. A policy that grows has the learners of the
+    task at hand."""
 
 
 def configure_trainer(
@@ -285,7 +289,7 @@ def configure_trainer(
     cfg, restored = find_task(options.task).runner_cfg(), Restored()
     if resumed is not None:
         default = find_task(resumed.task).runner_cfg()
-        if options.finetune:
+        if options.finetune and not grows(options.task, resumed):
             of_the_run = {name: getattr(cfg, name) for name in AGENT_OF_THE_RUN}
             cfg = replace(find_task(resumed.task).runner_cfg(), **of_the_run)
         restored = restore(cfg, default, resumed.config, left_out=AGENT_OF_THE_RUN)
@@ -296,9 +300,16 @@ def configure_trainer(
         cfg.amp.motion_paths = options.motion_paths
     applied = apply_settings(options.settings, AGENT, cfg)
     cfg.check()
+    if resumed is not None and grows(options.task, resumed):
+        _require_first_groups(resumed, cfg)
     saved = {} if resumed is None else resumed.config
     differences = () if resumed is None else _differences(AGENT, restored, applied, saved)
     return cfg, tuple(differences)
+
+
+def grows(task: str, checkpoint: Checkpoint) -> bool:
+    """Whether a task's policy observes more than that of a checkpoint, and may begin with it."""
+    return find_task(checkpoint.task).family == find_task(task).grows_from
 
 
 def build_trainer(
@@ -353,6 +364,21 @@ def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     env, agent = (settings_for(root, settings, (ENV, AGENT)) for root in (ENV, AGENT))
     return env, agent
+
+
+def _require_first_groups(checkpoint: Checkpoint, cfg: AmpVaeRunnerCfg) -> None:
+    """Refuse networks that do not read first what those of a checkpoint read.
+
+    Raises:
+        UserError: They read something else, or in another order.
+    """
+    for name, now in (("actor", cfg.actor.obs_groups), ("vae", cfg.vae.obs_groups)):
+        then = tuple(plain_at(checkpoint.config, f"{name}.obs_groups"))
+        if now[: len(then)] != then:
+            raise UserError(
+                f"agent.{name}.obs_groups of the policy, {', '.join(then)}, must come first in "
+                f"those of the one that grows out of it, which are {', '.join(now)}"
+            )
 
 
 def _model_in(arguments: Mapping[str, Any]) -> dict[str, Any]:

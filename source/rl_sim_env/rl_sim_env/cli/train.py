@@ -38,6 +38,7 @@ from rl_sim_env.experiment import (
     build_vec_env,
     configure_env,
     configure_trainer,
+    grows,
     split_settings,
 )
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
@@ -45,7 +46,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.run_folder import make_run_folder, remove_leftovers
 from rl_sim_env.learning.runner import AmpVaeRunner
-from rl_sim_env.tasks import family_ids, find_task
+from rl_sim_env.tasks import beginnings, family_ids, find_task
 
 EVALUATION_ROBOTS = 128
 EVALUATION_SECONDS = 20.0
@@ -89,7 +90,7 @@ def train(options: TrainOptions) -> None:
                 print(f"{what} {path}: after iteration {start.iteration + 1}", flush=True)
                 tell_other_task(trainer.task, start.task)
                 remove_leftovers(path.parent)
-            training = Training.of(start, path, trainer.task)
+            training = Training.of(start, path, trainer.task, finetune=bool(options.finetune))
             # Mistakes of the command line have been told above.
             with found_in(path):
                 cfg, differences = configure_trainer(trainer, start)
@@ -125,14 +126,17 @@ def train(options: TrainOptions) -> None:
         )
         runner.rescue_dir = options.rescue_dir
         if start is not None and path is not None:
-            tasks = family_ids(find_task(trainer.task).family)
+            task = find_task(trainer.task)
             if options.finetune:
-                runner.load_policy(path, tasks=tasks)
+                is_grown = grows(trainer.task, start)
+                runner.load_policy(path, tasks=beginnings(task), grows=is_grown)
+                if runner.alg.what_is_new and processes.is_main:
+                    print(f"the policy observes more than it did; {runner.alg.what_is_new}")
                 # Commands as far as its training got.
                 with found_in(path):
                     env.unwrapped.velocity_command.load_training_state(start.command_state())
             else:
-                runner.load(path, tasks=tasks, episodes=is_same)
+                runner.load(path, tasks=family_ids(task.family), episodes=is_same)
         iterations_left = cfg.max_iterations - (runner.current_learning_iteration + 1)
         runner.require_iterations(iterations_left)
         # Only now, when nothing is left to be refused: no run, no folder.

@@ -84,8 +84,9 @@ class NetworkModule(nn.Module):
             Raw actions, shape (N, joints), estimates in SI units, shape (N, width of all), the next
             memory, and ``further``, shaped like the estimates.
         """
-        actions, estimate, memory, std = self.policy(inputs, inputs[MEMORY])
-        return actions, estimate.joined(), memory, *(() if std is None else (std.joined(),))
+        output = self.policy(inputs, inputs[MEMORY])
+        further = () if output.std is None else (output.std.joined(),)
+        return output.actions, output.estimate.joined(), output.memory, *further
 
 
 class PolicyModule(nn.Module):

@@ -36,6 +36,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.actions import fill_bounds, leg_targets
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
+from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.robots import RobotIndex
 from rl_sim_env.robots.leg_drive import LegDrive
 from rl_sim_env.simulation import WarpSimulation
@@ -154,6 +155,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.height_map = HeightMap.from_model(
             self.sim.mj_model, resolution=self.cfg.height_map_resolution, device=self.device
         )
+        for sensor in self.scene.sensors.values():
+            if isinstance(sensor, Exteroception):
+                sensor.attach(self)
         feet_sensor = self.scene.sensors[self.cfg.feet_contact_sensor]
         assert isinstance(feet_sensor, ContactSensor)
         # The sensor lists the feet in the model's order.

@@ -17,6 +17,7 @@ from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.foothold_learner import FootholdLearner
+from rl_sim_env.learning.growth import grown
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
@@ -62,7 +63,10 @@ class Algorithm:
         learners: The learners by name, in order.
         rollout: What they recorded.
         update_step: Trains them on a mini-batch.
+        what_is_new: In words, what of a policy that has grown out of another is new; else empty.
     """
+
+    what_is_new: str = ""
 
     def __init__(
         self, env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
@@ -275,19 +279,28 @@ class Algorithm:
             learner.load_process_state_dict(state["learners"][name])
         self._episodes.load_state_dict(state["episodes"])
 
-    def load_policy(self, state: Mapping[str, Any]) -> None:
+    def load_policy(self, state: Mapping[str, Any], *, grows: bool = False) -> None:
         """Begin with the policy that :meth:`save` returned; all else stays new, as it is.
 
         Variances of its estimates are new where it has none, and left out where none are wanted.
 
+        Args:
+            state: What was saved.
+            grows: Whether this policy may observe more than that one did.
+
         Raises:
             MisfitError: The networks are of other sizes.
         """
-        own = self._policy.state_dict().items()
-        needed = {name: value for name, value in own if not name.startswith(VARIANCE_STATE)}
-        require_like(state, {POLICY_STATE: needed}, "algorithm")
+        own = self._policy.state_dict()
+        if grows:
+            require_like(state, {POLICY_STATE: {}}, "algorithm")
+            loaded, self.what_is_new = grown(state[POLICY_STATE], own)
+        else:
+            needed = {n: value for n, value in own.items() if not n.startswith(VARIANCE_STATE)}
+            require_like(state, {POLICY_STATE: needed}, "algorithm")
+            loaded = state[POLICY_STATE]
         for policy in (self._policy, self.get_inference_policy()):
-            policy.load_state_dict(state[POLICY_STATE], strict=False)
+            policy.load_state_dict(loaded, strict=False)
         # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)
         self.update_step.recapture()

@@ -245,17 +245,23 @@ class Checkpoint:
         """
         _require_task(path, self.task, tasks)
 
-    def require(self, path: Path, *, tasks: Collection[str], layout: ObservationLayout) -> None:
+    def require(
+        self, path: Path, *, tasks: Collection[str], layout: ObservationLayout, grows: bool = False
+    ) -> None:
         """Check that the checkpoint fits what it is wanted for.
 
         Args:
             path: Where it was read from, for the message.
             tasks: Ids of the tasks whose policies fit.
             layout: The layout of the environment at hand.
+            grows: Whether there may be groups that it was not trained on.
 
         Raises:
             UserError: It was trained on another task or on other observations.
         """
+        if grows:
+            known = {name: of for name, of in layout.groups.items() if name in self.layout}
+            layout = ObservationLayout(groups=known)
         require_fit(path, task=self.task, layout=self.layout, tasks=tasks, present=layout)
 
 

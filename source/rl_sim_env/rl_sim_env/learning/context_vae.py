@@ -108,7 +108,7 @@ class ContextVae(Estimator):
         self.latent_width = latent_width
         self.memory_width = cfg.memory_dim
         *hidden_dims, feature_dim = cfg.encoder_dims
-        input_width = sum(layout.width(group) for group in self.groups)
+        input_width = sum(layout.width(group) for group in cfg.obs_groups)
         self.encoder = MLP(input_width, feature_dim, hidden_dims, "elu", last_activation="elu")
         self.memory = _MEMORIES[cfg.memory_cell](feature_dim, cfg.memory_dim, cfg.memory_rate)
         # All heads in one matrix product: estimate, latent mean and latent log-variance.
@@ -135,7 +135,12 @@ class ContextVae(Estimator):
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
         features = self.encoder(self._joined(observations))
         memory = self.memory.advance(self.memory.prepare(features), memory)
-        context = torch.cat((features, memory), dim=-1)
+        return self._output(torch.cat((features, memory), dim=-1), memory, deterministic)
+
+    def _output(
+        self, context: torch.Tensor, memory: torch.Tensor, deterministic: bool
+    ) -> EstimatorOutput:
+        """What features and memory, side by side, say of a step."""
         estimate, mean, logvar = self._read(context)
         latent = mean if deterministic else _sample(mean, logvar)
         error_logvar = None if self.variance is None else self.variance(context)
@@ -168,14 +173,20 @@ class ContextVae(Estimator):
     ) -> torch.Tensor:
         """Features and memories of sequences, shape (T, B, feature and memory width)."""
         features = self.encoder(self._joined(observations))
+        return torch.cat((features, self._remember(features, memory, begins)), dim=-1)
+
+    def _remember(
+        self, features: torch.Tensor, memory: torch.Tensor, begins: torch.Tensor
+    ) -> torch.Tensor:
+        """The memory after each step of sequences, shape (T, B, memory width)."""
         memories = []
         for prepared, first in zip(self.memory.prepare(features), begins, strict=True):
             memory = self.memory.advance(prepared, torch.where(first[:, None], 0.0, memory))
             memories.append(memory)
-        return torch.cat((features, torch.stack(memories)), dim=-1)
+        return torch.stack(memories)
 
     def _joined(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        first, *others = (observations[group] for group in self.groups)
+        first, *others = (observations[group] for group in self.cfg.obs_groups)
         return torch.cat((first, *others), dim=-1) if others else first
 
     def _read(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -185,7 +196,10 @@ class ContextVae(Estimator):
 
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch; the gradient reaches back to the first step of the sequences."""
-        context = self._context(batch.observations, batch.memory, batch.begins)
+        return self._loss(self._context(batch.observations, batch.memory, batch.begins), batch)
+
+    def _loss(self, context: torch.Tensor, batch: Sequences) -> LearnerLoss:
+        """Losses of a batch whose features and memories are known."""
         estimate, mean, logvar = self._read(context)
         squared_error = (estimate - batch.estimate_targets).square().mean(dim=(0, 1))
         errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -39,12 +40,17 @@ class EstimatorOutput(NamedTuple):
     """Log-variance of the normalised estimate's error, shape (B, estimate width); None where the
     estimator has no variances."""
 
+    reconstructions: Mapping[str, torch.Tensor] = MappingProxyType({})
+    """What it provides in place of privileged groups, by the names in ``Estimator.reconstructs``,
+    shape (B, width of the group) each."""
+
 
 class Sequences(NamedTuple):
     """Steps of B environments over T steps, as they followed each other."""
 
     observations: dict[str, torch.Tensor]
-    """Groups that the estimator reads, shape (T, B, width of the group) each."""
+    """Groups that the estimator reads, and the truth of those that it reconstructs, shape (T, B,
+    width of the group) each."""
 
     memory: torch.Tensor
     """Memory before the first step, shape (B, memory width)."""
@@ -80,6 +86,8 @@ class Estimator(nn.Module, ABC):
         cfg: As given.
         targets: What is estimated.
         groups: Observation groups that it reads.
+        reconstructs: Groups that it provides, and the privileged group that each stands for: an
+            actor is given the truth in its place while AdaBoot says so.
         latent_width: Width of the latent code; 0 for none.
         memory_width: Width of the memory; 0 for none.
         variance: How far the estimate may be off; None where nobody says. Its gradient is clipped
@@ -95,12 +103,18 @@ class Estimator(nn.Module, ABC):
         self.cfg = cfg
         self.targets = EstimationTargets(layout, cfg.estimated())
         self.groups = cfg.obs_groups
+        self.reconstructs: dict[str, str] = {}
+        self._layout = layout
         self.variance = None
 
     @property
     def provides(self) -> dict[str, int]:
         """Widths of the groups that an actor may read of it."""
-        return {ESTIMATE: self.targets.width, LATENT: self.latent_width}
+        return {
+            ESTIMATE: self.targets.width,
+            LATENT: self.latent_width,
+            **{name: self._layout.width(group) for name, group in self.reconstructs.items()},
+        }
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         """Memory at the start of an episode: zeros, shape (num_envs, memory width)."""

@@ -11,6 +11,7 @@ from torch import nn
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums
+from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import DECODE_LOSS, ESTIMATE, LATENT, Sequences
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.frames import FrameRecord
@@ -62,7 +63,7 @@ class EstimatorLearner(Learner):
         self.first_memory = self.estimator.initial_memory(copies * context.num_envs)
         self._memory = torch.zeros_like(self.first_memory)
         self.frames = {}
-        for group in self.estimator.groups:
+        for group in (*self.estimator.groups, *self.estimator.reconstructs.values()):
             stack = context.layout.groups[group]
             self.frames[group] = FrameRecord(
                 context.num_envs,
@@ -97,17 +98,20 @@ class EstimatorLearner(Learner):
     def provide(self, observations: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Read a step, and decide between estimate and truth."""
         read = {group: observations[group] for group in self.estimator.groups}
-        truth = self.estimator.targets.truth(observations)
+        truth = {ESTIMATE: self.estimator.targets.truth(observations)}
+        truth |= {name: observations[of] for name, of in self.estimator.reconstructs.items()}
         uses_estimate = self.adaboot.uses_estimate.unsqueeze(1)
         if self._mirrored is not None:
             # Rows N to 2 N are the mirror images of rows 0 to N, each with a memory of its own.
             read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
-            truth = self._mirrored.targets.augment(truth)
+            truth = {name: self._mirrored.truths[name].augment(of) for name, of in truth.items()}
             uses_estimate = uses_estimate.repeat(2, 1)
-        estimate, latent, self._memory, _ = self.estimator(
-            read, self._memory, deterministic=not self.estimator.training
-        )
-        provided = {ESTIMATE: torch.where(uses_estimate, estimate, truth), LATENT: latent}
+        output = self.estimator(read, self._memory, deterministic=not self.estimator.training)
+        self._memory = output.memory
+        believed = {ESTIMATE: output.estimate, **output.reconstructions}
+        provided = {
+            name: torch.where(uses_estimate, value, truth[name]) for name, value in believed.items()
+        } | {LATENT: output.latent}
         if self._mirrored is None:
             return provided
         halves = {name: of.split(self._num_envs) for name, of in provided.items()}
@@ -174,10 +178,10 @@ class EstimatorLearner(Learner):
 
     def clipped(self) -> dict[str, list[nn.Parameter]]:
         """The variances apart: large gradients of theirs must not hold up the estimate."""
-        variance = self.estimator.variance
-        if variance is None:
+        variances = [each for each in self.estimator.modules() if isinstance(each, ErrorVariance)]
+        if not variances:
             return super().clipped()
-        apart = list(variance.parameters())
+        apart = [parameter for each in variances for parameter in each.parameters()]
         theirs = {id(each) for each in apart}
         own = [each for each in self.estimator.parameters() if id(each) not in theirs]
         return {"vae": own, "vae_variance": apart}
@@ -237,8 +241,12 @@ class _MirrorSamples:
 
     def __init__(self, symmetry: Symmetry, learner: EstimatorLearner) -> None:
         estimator = learner.estimator
-        self.groups = {group: symmetry.group(group) for group in estimator.groups}
+        truths = estimator.reconstructs
+        read = (*estimator.groups, *truths.values())
+        self.groups = {group: symmetry.group(group) for group in read}
         self.targets = symmetry.terms(each.term for each in estimator.targets.declared.values())
+        self.truths = {ESTIMATE: self.targets}
+        self.truths |= {name: self.groups[group] for name, group in truths.items()}
         self._proprioception = symmetry.terms(learner.cfg.reconstructed_terms)
 
     def reflect_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -43,6 +44,10 @@ class PolicyOutput(NamedTuple):
     std: Estimate | None = None
     """Standard deviations of the estimate's errors, in the same units; None where the policy tells
     none."""
+
+    reconstructions: Mapping[str, torch.Tensor] = MappingProxyType({})
+    """What the estimator has reconstructed of privileged groups, by the names of what it provides,
+    as they are observed, shape (N, width of the group) each; whatever the actor was fed."""
 
 
 def build_estimator(layout: ObservationLayout, cfg: ContextVaeCfg) -> Estimator:
@@ -212,10 +217,14 @@ class AmpVaePolicy(nn.Module):
         """
         if not 0.0 <= p_boot <= 1.0:
             raise UserError(f"p_boot is {p_boot}; give a number from 0 (truth) to 1 (estimates).")
-        estimate, latent, memory, logvar = self.vae(observations, memory, deterministic=True)
-        fed = estimate
+        output = self.vae(observations, memory, deterministic=True)
+        estimate, logvar = output.estimate, output.logvar
+        fed = {ESTIMATE: estimate, **output.reconstructions}
         if p_boot < 1.0:
-            fed = torch.lerp(self.targets.truth(observations), estimate, p_boot)
-        actions = self.actor({**dict(observations.items()), ESTIMATE: fed, LATENT: latent})
+            truth = {ESTIMATE: self.targets.truth(observations)}
+            truth |= {name: observations[of] for name, of in self.vae.reconstructs.items()}
+            fed = {name: torch.lerp(truth[name], value, p_boot) for name, value in fed.items()}
+        actions = self.actor({**dict(observations.items()), **fed, LATENT: output.latent})
         std = None if logvar is None else self.targets.std_in_si(logvar)
-        return PolicyOutput(actions, self.targets.to_si(estimate), memory, std)
+        told = self.targets.to_si(estimate)
+        return PolicyOutput(actions, told, output.memory, std, output.reconstructions)

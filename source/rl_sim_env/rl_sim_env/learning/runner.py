@@ -242,7 +242,9 @@ class AmpVaeRunner:
         if rank < len(saved):
             restore_random_state(own.get("random", {}), self.device)
 
-    def load_policy(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
+    def load_policy(
+        self, path: Path, *, tasks: Collection[str] | None = None, grows: bool = False
+    ) -> None:
         """Begin with the policy of a checkpoint, which needs to hold nothing else.
 
         Critic, discriminator, optimisers, schedules and the count of iterations are new.
@@ -250,21 +252,24 @@ class AmpVaeRunner:
         Args:
             path: The checkpoint.
             tasks: Ids of the tasks that the policy may be of; by default the runner's own.
+            grows: Whether it may observe less than the policy at hand; see ``alg.what_is_new``.
 
         Raises:
             UserError: It cannot be read or does not fit.
         """
-        self._restore(path, tasks, self.alg.load_policy)
+        self._restore(path, tasks, partial(self.alg.load_policy, grows=grows), grows)
 
     def _restore(
         self,
         path: Path,
         tasks: Collection[str] | None,
         load: Callable[[Mapping[str, Any]], None],
+        grows: bool = False,
     ) -> Checkpoint:
         """Read a checkpoint and load its networks."""
         checkpoint = Checkpoint.load(path)
-        checkpoint.require(path, tasks=tasks or {self.task_id}, layout=self.env.observation_layout)
+        layout = self.env.observation_layout
+        checkpoint.require(path, tasks=tasks or {self.task_id}, layout=layout, grows=grows)
         try:
             load(checkpoint.algorithm)
         except MisfitError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.symmetry import ACTIONS, MIRROR_SETTING, Reflection
+from rl_sim_env.mdp.exteroception import Exteroception
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -30,6 +31,7 @@ _VECTORS = {
 }
 _JOINTS = ("joint_pos", "joint_vel", "joint_torques", "last_action", ACTIONS)
 _SCAN = "height_scan"
+_MAPS = ("heights", "seen", "terrain")
 
 
 def reflections(env: AmpVaeEnv) -> dict[str, Reflection]:
@@ -49,6 +51,7 @@ def reflections(env: AmpVaeEnv) -> dict[str, Reflection]:
         },
         **dict.fromkeys(_JOINTS, legs),
         _SCAN: _height_scan(env),
+        **_maps(env),
     }
 
 
@@ -76,5 +79,19 @@ def _leg_joints(env: AmpVaeEnv) -> Reflection:
 def _height_scan(env: AmpVaeEnv) -> Reflection:
     params = env.cfg.observations["critic_obs"].terms[_SCAN].params
     points_x, points_y = (round(side / params["resolution"]) + 1 for side in params["size"])
-    rows = np.arange(points_y * points_x).reshape(points_y, points_x)
-    return Reflection.make(rows[::-1].flatten().tolist(), [1.0] * rows.size, env.device)
+    return _rows_turned(points_y, points_x, env.device)
+
+
+def _maps(env: AmpVaeEnv) -> dict[str, Reflection]:
+    """Of whatever is said cell by cell of the map of a robot that sees."""
+    scanners = (each for each in env.scene.sensors.values() if isinstance(each, Exteroception))
+    for scanner in scanners:
+        forward, left = scanner.cfg.map.grid
+        return dict.fromkeys(_MAPS, _rows_turned(left, forward, env.device))
+    return {}
+
+
+def _rows_turned(rows: int, columns: int, device: str) -> Reflection:
+    """Of a grid that is given row by row, from the right to the left."""
+    grid = np.arange(rows * columns).reshape(rows, columns)
+    return Reflection.make(grid[::-1].flatten().tolist(), [1.0] * grid.size, device)

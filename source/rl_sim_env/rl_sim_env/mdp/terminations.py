@@ -12,12 +12,27 @@ from rl_sim_env.mdp.constraints import contact_force
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
 
+_BESIDE = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
+"""Directions of the world, each followed by its opposite."""
+
 
 def illegal_contact(
     env: AmpVaeEnv, *, sensor_name: str, force_threshold: Annotated[float, NOT_NEGATIVE]
 ) -> torch.Tensor:
     """A watched part bears more than ``force_threshold`` [N] of contact. Shape (num_envs,)."""
     return (contact_force(env, sensor_name) > force_threshold).any(dim=-1)
+
+
+def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.Tensor:
+    """The base is below the ground ``reach`` [m] away on two opposite sides. Shape (num_envs,).
+
+    Nowhere else is there ground on both sides of a trunk: not on stairs, which rise to one.
+    """
+    position = env.sim.data.xpos[:, env.index.base_body_global]
+    beside = reach * position.new_tensor(_BESIDE)
+    ground = env.height_map.heights(position[:, None, :2] + beside)
+    over = ground > position[:, 2:]
+    return (over[:, 0] & over[:, 1]) | (over[:, 2] & over[:, 3])
 
 
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
-from rl_sim_env.tasks.registry import register_walking_tasks
+from rl_sim_env.tasks.registry import register_perceptive_tasks, register_walking_tasks
 
 GO1_WALKING = PayloadWalkingCfg(
     robot=GO1,
@@ -18,3 +18,9 @@ GO1_WALKING = PayloadWalkingCfg(
 )
 
 register_walking_tasks("Rl-Sim-Env-AmpVae-Go1", GO1_WALKING)
+register_perceptive_tasks(
+    "Rl-Sim-Env-AmpVaeVit-Go1",
+    GO1_WALKING,
+    grows_from="Rl-Sim-Env-AmpVae-Go1",
+    lidar_mount=(0.21, 0.05),
+)

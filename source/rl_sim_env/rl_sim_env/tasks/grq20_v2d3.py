@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
-from rl_sim_env.tasks.registry import register_walking_tasks
+from rl_sim_env.tasks.registry import register_perceptive_tasks, register_walking_tasks
 
 GRQ20_V2D3_WALKING = PayloadWalkingCfg(
     robot=GRQ20_V2D3,
@@ -17,3 +17,9 @@ GRQ20_V2D3_WALKING = PayloadWalkingCfg(
 )
 
 register_walking_tasks("Rl-Sim-Env-AmpVae-Grq20-V2d3", GRQ20_V2D3_WALKING)
+register_perceptive_tasks(
+    "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3",
+    GRQ20_V2D3_WALKING,
+    grows_from="Rl-Sim-Env-AmpVae-Grq20-V2d3",
+    lidar_mount=(0.3, 0.05),
+)

@@ -48,6 +48,10 @@ class Task:
     shows_motions: bool = False
     """Whether playing it shows the motion clips instead of a policy."""
 
+    grows_from: str | None = None
+    """Family whose policies its own may begin with: they observe less, and lack networks for what
+    they do not observe."""
+
 
 _TASKS: dict[str, Task] = {}
 TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
@@ -136,6 +140,48 @@ def register_walking_tasks(family: str, walking: PayloadWalkingCfg) -> None:
     )
 
 
+def register_perceptive_tasks(
+    family: str, walking: PayloadWalkingCfg, *, grows_from: str, lidar_mount: tuple[float, float]
+) -> None:
+    """Register the tasks of a robot that sees the ground, for training and for watching.
+
+    Args:
+        family: What their ids begin with.
+        walking: The robot, and how large things are for it.
+        grows_from: Family of its tasks without sight, whose policies may learn to see.
+        lidar_mount: How far before and behind the base, and above it, the lidars are [m].
+
+    Raises:
+        UserError: There are such tasks.
+    """
+
+    def register(variant: str, purpose: str, *, play: bool) -> None:
+        def env_cfg(robot: Robot) -> AmpVaeEnvCfg:
+            from rl_sim_env.tasks.perceptive_walking import perceptive_env_cfg
+
+            return perceptive_env_cfg(replace(walking, robot=robot), lidar_mount, play=play)
+
+        def runner_cfg() -> AmpVaeRunnerCfg:
+            from rl_sim_env.tasks.perceptive_walking import perceptive_runner_cfg
+
+            return perceptive_runner_cfg(walking)
+
+        register_task(
+            f"{family}{variant}-v0",
+            Task(
+                family=family,
+                robot=walking.robot,
+                env_cfg=env_cfg,
+                runner_cfg=runner_cfg,
+                purpose=purpose,
+                grows_from=grows_from,
+            ),
+        )
+
+    register("", "training with sight, on nine kinds of terrain", play=False)
+    register("-Play", "watching with sight, on all terrains", play=True)
+
+
 def find_task(task_id: str) -> Task:
     """Look a task up.
 
@@ -173,6 +219,12 @@ def find_robot(name: str) -> Robot:
 def family_ids(family: str) -> tuple[str, ...]:
     """Ids of the tasks of one family, whose checkpoints fit each other."""
     return tuple(task_id for task_id, task in _TASKS.items() if task.family == family)
+
+
+def beginnings(task: Task) -> tuple[str, ...]:
+    """Ids of the tasks whose policies a task's training may begin with."""
+    others = () if task.grows_from is None else family_ids(task.grows_from)
+    return (*family_ids(task.family), *others)
 
 
 def make_env_cfg(

@@ -2,6 +2,7 @@
 
 from rl_sim_env.terrains.height_map import HeightMap as HeightMap
 from rl_sim_env.terrains.presets import flat_terrain_cfg as flat_terrain_cfg
+from rl_sim_env.terrains.presets import perceptive_terrain_cfg as perceptive_terrain_cfg
 from rl_sim_env.terrains.presets import play_terrain_cfg as play_terrain_cfg
 from rl_sim_env.terrains.presets import rough_terrain_cfg as rough_terrain_cfg
 from rl_sim_env.terrains.presets import with_columns as with_columns

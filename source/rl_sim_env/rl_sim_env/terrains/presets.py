@@ -12,6 +12,7 @@ from mjlab.terrains import (
     TerrainGeneratorCfg,
 )
 
+from rl_sim_env.terrains.pits import GapsTerrainCfg, StonesTerrainCfg
 from rl_sim_env.terrains.sub_terrains import (
     PyramidSlopeTerrainCfg,
     PyramidStairsTerrainCfg,
@@ -29,6 +30,19 @@ greatest forward command, 1.2 m/s, gets 19 m past the grid in an episode of 20 s
 
 _DRAWN = (RandomGridTerrainCfg, RandomRoughTerrainCfg)
 """Families whose tiles are drawn at random."""
+
+PERCEPTIVE_SHARES = {
+    "pyramid_stairs": 0.15,
+    "pyramid_stairs_inv": 0.20,
+    "boxes": 0.20,
+    "random_rough": 0.08,
+    "hf_pyramid_slope": 0.05,
+    "hf_pyramid_slope_inv": 0.05,
+    PLANE_FAMILY: 0.07,
+    "gaps": 0.12,
+    "stones": 0.08,
+}
+"""Shares of the robots that see."""
 
 PLAY_ROWS = 5
 """Difficulties of the play terrain, evenly spread over the same range as in training."""
@@ -69,6 +83,43 @@ def rough_terrain_cfg(
         ),
         max_init_terrain_level=max_init_terrain_level,
     )
+
+
+def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> TerrainEntityCfg:
+    """Ground for robots that see: higher blocks, ditches and stones beside the seven families.
+
+    Pits are a metre deep whatever the robot, over walls of one cell.
+
+    Args:
+        height_scale: Factor of all heights but those of slopes, and of widths of gaps.
+        play: For looking on: fewer rows, and robots start on any.
+    """
+    cfg = (play_terrain_cfg if play else rough_terrain_cfg)(height_scale)
+    generator = cfg.terrain_generator
+    assert generator is not None
+    pits = {
+        "horizontal_scale": 0.0625,
+        "depth": 1.0,
+        "platform_width": 2.5,
+        "border_width": 0.5,
+    }
+
+    def scaled(low: float, high: float) -> tuple[float, float]:
+        return height_scale * low, height_scale * high
+
+    families = generator.sub_terrains
+    blocks = families["boxes"]
+    assert isinstance(blocks, RandomGridTerrainCfg)
+    families["boxes"] = replace(blocks, height_range=scaled(0.05, 0.35))
+    families["gaps"] = GapsTerrainCfg(
+        proportion=0.0, gap_range=scaled(0.125, 0.625), bank_width=0.8, **pits
+    )
+    families["stones"] = StonesTerrainCfg(
+        proportion=0.0, stone_range=(0.5, 0.25), gap_range=scaled(0.125, 0.25), **pits
+    )
+    for name, share in PERCEPTIVE_SHARES.items():
+        families[name] = replace(families[name], proportion=share)
+    return cfg
 
 
 def play_terrain_cfg(height_scale: float = 1.0) -> TerrainEntityCfg:

@@ -47,7 +47,7 @@ class PyramidStairsTerrainCfg(SubTerrainCfg):
         self, difficulty: float, spec: mujoco.MjSpec, rng: np.random.Generator
     ) -> TerrainOutput:
         """Build the boxes in the tile's frame (origin at its corner)."""
-        step_height = _interpolate(self.step_height_range, difficulty)
+        step_height = interpolate(self.step_height_range, difficulty)
         stairs_width = min(self.size) - 2 * self.border_width
         num_steps = int((stairs_width - self.platform_width) / (2 * self.step_width))
         plate_sizes = [self.size] + [
@@ -145,7 +145,7 @@ class PyramidSlopeTerrainCfg(HeightFieldTerrainCfg):
         self, x: np.ndarray, y: np.ndarray, difficulty: float, rng: np.random.Generator
     ) -> np.ndarray:
         """See :class:`HeightFieldTerrainCfg`."""
-        slope = _interpolate(self.slope_range, difficulty)
+        slope = interpolate(self.slope_range, difficulty)
         reach = min(self.size) / 2 - self.border_width
         fraction = (1 - np.abs(x) / reach).clip(0) * (1 - np.abs(y) / reach).clip(0)
         platform_fraction = (1 - self.platform_width / 2 / reach) ** 2
@@ -167,7 +167,7 @@ class RandomRoughTerrainCfg(HeightFieldTerrainCfg):
         self, x: np.ndarray, y: np.ndarray, difficulty: float, rng: np.random.Generator
     ) -> np.ndarray:
         """See :class:`HeightFieldTerrainCfg`."""
-        amplitude = _interpolate(self.amplitude_range, difficulty)
+        amplitude = interpolate(self.amplitude_range, difficulty)
         levels_per_side = ceil(amplitude / self.height_step)
         levels = np.linspace(-amplitude, amplitude, 2 * levels_per_side + 1)
         heights = rng.choice(levels, size=(x.size, y.size))
@@ -191,7 +191,7 @@ class RandomGridTerrainCfg(HeightFieldTerrainCfg):
         self, x: np.ndarray, y: np.ndarray, difficulty: float, rng: np.random.Generator
     ) -> np.ndarray:
         """See :class:`HeightFieldTerrainCfg`."""
-        height = _interpolate(self.height_range, difficulty)
+        height = interpolate(self.height_range, difficulty)
         nodes_per_cell = round(self.cell_width / self.horizontal_scale)
         num_cells = ((x.size - 1) // nodes_per_cell, (y.size - 1) // nodes_per_cell)
         blocks = rng.uniform(-height, height, size=num_cells)
@@ -207,5 +207,6 @@ class RandomGridTerrainCfg(HeightFieldTerrainCfg):
         return heights
 
 
-def _interpolate(bounds: tuple[float, float], difficulty: float) -> float:
+def interpolate(bounds: tuple[float, float], difficulty: float) -> float:
+    """A value between those at difficulty 0 and 1."""
     return bounds[0] + difficulty * (bounds[1] - bounds[0])

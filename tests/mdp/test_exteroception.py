@@ -1,0 +1,279 @@
+"""What lidars see of hand-made ground, when it gets there, and how it fails."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from grq20 import STANDING_HEIGHT
+from rl_sim_env.cuda_graphs import HostReads
+from rl_sim_env.envs import AmpVaeEnv
+from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.exteroception import Exteroception, ExteroceptionCfg
+from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
+from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
+from rl_sim_env.tasks.perceptive_walking import add_sight
+
+MOUNT = (0.3, 0.05)
+"""Lidars before and behind the base, and above it [m]."""
+PERFECT = MapErrorsCfg(
+    noise=0.0,
+    drift_xy=0.0,
+    drift_z=0.0,
+    dropped=(0.0, 0.0),
+    max_delay=0.0,
+    failure_interval=1e9,
+)
+LEVEL_READS = GRQ20_V2D3_WALKING.scan_offset - STANDING_HEIGHT
+"""What level ground reads as under a robot that stands."""
+FORWARD = [0.18 + 0.06 * (index - 11.5) for index in range(24)]
+"""Places of the columns of the map [m]; rows beside the middle are 3 cm to either side."""
+RIGHT, LEFT = 7, 8
+"""Rows beside the middle."""
+
+
+class Ground:
+    """Heights by place, counted from where the robot is."""
+
+    def __init__(self, height: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        self._height = height
+
+    def heights(self, xy: torch.Tensor) -> torch.Tensor:
+        return self._height(xy[..., 0], xy[..., 1])
+
+
+LEVEL = Ground(lambda x, y: 0.0 * x)
+
+
+@pytest.fixture
+def make_seeing(make_env, place):
+    def make(
+        num_envs: int = 1,
+        errors: MapErrorsCfg = PERFECT,
+        lidars: tuple[LidarCfg, ...] | None = None,
+        **pose,
+    ) -> AmpVaeEnv:
+        def edit(cfg) -> None:
+            add_sight(cfg, GRQ20_V2D3_WALKING, MOUNT)
+            *_, scanner = cfg.scene.sensors
+            scanner.errors = errors
+            if lidars is not None:
+                scanner.lidars = lidars
+
+        env = make_env(num_envs, edit=edit)
+        place(env, **pose)
+        return env
+
+    return make
+
+
+def scanner_of(env: AmpVaeEnv) -> Exteroception:
+    scanner = env.scene["exteroception"]
+    assert isinstance(scanner, Exteroception)
+    return scanner
+
+
+def look(env: AmpVaeEnv, ground: Ground = LEVEL, steps: int = 6) -> tuple[torch.Tensor, ...]:
+    """Heights and seen cells, shape (num_envs, rows, columns), after some steps at a place."""
+    env.height_map = ground
+    scanner = scanner_of(env)
+    for _ in range(steps):
+        for _ in range(env.cfg.decimation):
+            scanner.update(env.physics_dt)
+        data = scanner.data
+    return tuple(part.clone().unflatten(1, (16, 24)) for part in data)
+
+
+def test_level_ground_is_seen_before_and_behind_the_robot_but_not_below_it(make_seeing):
+    heights, seen = look(make_seeing())
+    for row in (RIGHT, LEFT):
+        assert seen[0, row, 15:].all()  # 0.39 m on, past the lidar at 0.30 m
+        assert seen[0, row, :3].all()  # -0.39 m and behind
+        assert not seen[0, row, 5:13].any()
+    expected = torch.where(seen.bool(), LEVEL_READS, 0.0)
+    torch.testing.assert_close(heights, expected, atol=1e-5, rtol=0.0)
+
+
+def test_a_wall_hides_what_is_behind_it_as_far_as_its_shadow_goes(make_seeing):
+    # 0.16 m high at the column 0.63 m ahead, which a ray from 0.476 m above the ground passes at
+    # 0.073 m on its way to 0.69 m, at 0.127 m to 0.75 m, 0.168 m to 0.81 m and 0.200 m to 0.87 m.
+    wall = Ground(lambda x, y: 0.16 * ((x - 0.63).abs() < 0.03))
+    heights, seen = look(make_seeing(), wall)
+    for row in (RIGHT, LEFT):
+        assert seen[0, row, 18:].tolist() == [1.0, 1.0, 0.0, 0.0, 1.0, 1.0]
+        assert heights[0, row, 19].item() == pytest.approx(LEVEL_READS + 0.16, abs=1e-5)
+
+
+def test_a_robot_that_looks_up_sees_less_of_the_ground(make_seeing):
+    level, raised = (look(make_seeing(pitch=pitch))[1][0, LEFT] for pitch in (0.0, -0.6))
+    assert level[14:].all() and not raised[14:16].any()
+
+
+def test_what_is_seen_turns_with_the_heading_and_stays_level(make_seeing):
+    # Ground that rises to the north is seen ahead by a robot that faces north.
+    slope = Ground(lambda x, y: 0.2 * y)
+    heights, seen = look(make_seeing(yaw=torch.pi / 2, roll=0.1), slope)
+    for column in (17, 23):
+        assert seen[0, LEFT, column]
+        expected = LEVEL_READS + 0.2 * FORWARD[column]
+        assert heights[0, LEFT, column].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_trunk_hides_what_is_behind_it(make_seeing):
+    # A lidar that sees all around, at the front: on the way to 0.51 m behind the base a ray enters
+    # the trunk, 0.28 m long and 0.07 m high from the middle, 1 cm below its start.
+    around = LidarCfg(name="around", position=(0.3, 0.0, 0.05), pitch=0.0, half_angles=(3.1, 1.5))
+    _, seen = look(make_seeing(lidars=(around,)))
+    assert not seen[0, LEFT, :12].any()
+    assert seen[0, LEFT, 15:].all()
+
+
+def test_a_leg_hides_what_is_behind_it(make_seeing):
+    ahead = make_seeing().default_leg_joint_pos[0].clone()
+    legs = make_seeing().cfg.robot.leg_joints
+    straight, lifted = ahead.clone(), ahead.clone()
+    # The front left leg, stretched forward.
+    lifted[legs.index("FL_thigh_joint")] = -0.9
+    lifted[legs.index("FL_calf_joint")] = -0.6
+    beside = [
+        look(make_seeing(joint_pos=joints[None]))[1][0].sum(dim=-1) for joints in (straight, lifted)
+    ]
+    assert beside[1][8:].sum() < beside[0][8:].sum()
+    assert torch.equal(beside[1][:8], beside[0][:8])
+
+
+def test_each_robot_is_scanned_at_its_turn_and_sees_it_a_step_later(make_seeing):
+    env = make_seeing(7)
+    found = []
+    for step in range(1, 13):
+        heights, seen = look(env, Ground(lambda x, y, step=step: 0.0 * x + 0.01 * step), 1)
+        is_seen = seen.flatten(1).sum(dim=1)
+        level = heights.flatten(1).sum(dim=1) / is_seen.clamp(min=1.0) - LEVEL_READS
+        found.append([round(100 * of) if any_ else 0 for of, any_ in zip(level.tolist(), is_seen)])
+    for robot in range(7):
+        turn = 1 + robot % 5
+        scans = [max((s for s in range(turn, step, 5)), default=0) for step in range(1, 13)]
+        assert [of[robot] for of in found] == scans
+
+
+def test_a_map_is_as_late_as_its_robot_and_held_until_the_next(make_seeing):
+    env = make_seeing(1)
+    scanner_of(env)._delay.fill_(0.05)
+    shown = []
+    for step in range(1, 12):
+        heights, seen = look(env, Ground(lambda x, y, step=step: 0.0 * x + 0.01 * step), 1)
+        level = heights.sum() / seen.sum().clamp(min=1.0) - LEVEL_READS
+        shown.append(round(100 * level.item()) if seen.any() else 0)
+    # Scans of steps 1 and 6, three steps of 20 ms later.
+    assert shown == [0, 0, 0, 1, 1, 1, 1, 1, 6, 6, 6]
+
+
+def test_a_map_cannot_be_later_than_the_next_scan():
+    with pytest.raises(UserError, match=r"max_delay is 0\.2.*at most the 0\.1 s"):
+        ExteroceptionCfg(errors=MapErrorsCfg(max_delay=0.2))
+
+
+def test_maps_that_fail_are_empty_or_show_another_place(make_seeing):
+    step = Ground(lambda x, y: 0.1 * (x > 0.6))
+    often = replace(PERFECT, failure_interval=1e-3, failure_time=(1.0, 1.0), wrong_distance=0.0)
+    _, seen = look(make_seeing(errors=replace(often, wrong_share=0.0)), step)
+    assert not seen.any()
+    env = make_seeing(errors=replace(often, wrong_share=1.0))
+    true_heights, _ = look(env, step)
+    torch.testing.assert_close(true_heights[0, LEFT, 20], torch.tensor(LEVEL_READS + 0.1))
+    scanner_of(env)._elsewhere[:, 0] = 2.0
+    scanner_of(env)._fails_until.fill_(1e3)
+    heights, seen = look(env, step)
+    # Two metres further on all is level, and as far below as here.
+    assert seen.any() and torch.allclose(heights[seen.bool()], torch.tensor(LEVEL_READS))
+
+
+def test_a_drift_grows_to_what_was_drawn(make_seeing):
+    env = make_seeing(errors=replace(PERFECT, drift_time=1.0))
+    scanner_of(env)._drift[:] = torch.tensor((0.1, 0.0, 0.02))
+    slope = Ground(lambda x, y: 0.5 * x)
+    errors = []
+    for _ in range(2):
+        heights, seen = look(env, slope, 26)
+        truth = scanner_of(env).true_heights().unflatten(1, (16, 24))
+        errors.append((heights - truth)[seen.bool()].mean().item())
+    # 0.5 s, and more than a second: 10 cm further up a slope of one half, and 2 cm.
+    assert errors[0] == pytest.approx(0.5 * 0.07, abs=0.006)
+    assert errors[1] == pytest.approx(0.07, abs=1e-4)
+
+
+def test_noise_and_lost_cells_are_as_large_as_they_say(make_seeing):
+    perfect = look(make_seeing())[1]
+    env = make_seeing(20, errors=replace(PERFECT, noise=0.02, dropped=(0.25, 0.25)))
+    heights, seen = look(env)
+    is_seen = seen.bool()
+    assert seen.sum().item() / (20 * perfect.sum().item()) == pytest.approx(0.75, abs=0.03)
+    assert (heights[is_seen] - LEVEL_READS).std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_who_begins_an_episode_has_seen_nothing(make_seeing):
+    env = make_seeing(2)
+    assert look(env)[1].any(dim=-1).any(dim=-1).all()
+    scanner_of(env).reset(torch.tensor([1]))
+    seen = scanner_of(env).data.seen
+    assert seen[0].any() and not seen[1].any()
+
+
+def test_asking_twice_changes_nothing(make_seeing):
+    env = make_seeing(3, errors=MapErrorsCfg())
+    look(env, steps=3)
+    scanner = scanner_of(env)
+    before = {name: part.clone() for name, part in scanner.state_dict().items()}
+    for _ in range(3):
+        scanner._invalidate_cache()
+        _ = scanner.data
+    after = scanner.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_resumed_run_sees_what_the_first_one_saw(make_seeing):
+    env = make_seeing(6, errors=MapErrorsCfg(failure_interval=0.2))
+    for _ in range(7):
+        env.step(torch.zeros(6, 12))
+    state = copy.deepcopy(env.training_state(episodes=True))
+    seen = []
+    for _ in range(2):
+        assert env.load_training_state(copy.deepcopy(state)) is None
+        torch.manual_seed(3)
+        seen.append([env.step(torch.zeros(6, 12))[0]["exteroception"].clone() for _ in range(8)])
+    assert all(torch.equal(*both) for both in zip(*seen, strict=True))
+    assert seen[0][-1].any()
+
+
+def test_a_scan_reads_nothing_on_the_host_and_keeps_its_tensors(make_seeing):
+    env = make_seeing(6, errors=MapErrorsCfg())
+    scanner = scanner_of(env)
+    places = {name: part.data_ptr() for name, part in scanner.state_dict().items()}
+    fallen = torch.tensor([1, 4])
+    with HostReads() as reads:
+        for _ in range(6):
+            scanner.update(env.physics_dt)
+            _ = scanner.data
+            scanner.reset(fallen)
+            scanner.true_heights()
+    assert reads.places == set()
+    assert places == {name: part.data_ptr() for name, part in scanner.state_dict().items()}
+
+
+def test_sight_of_a_mirror_image_is_the_mirror_image(make_seeing):
+    from rl_sim_env.mdp.reflections import reflections
+
+    sides = []
+    for side in (1.0, -1.0):
+        env = make_seeing(yaw=0.4 * side, roll=0.1 * side)
+        ground = Ground(lambda x, y, side=side: 0.3 * (side * y > 0.25) + 0.1 * x)
+        heights, seen = look(env, ground)
+        sides.append((heights.flatten(1), seen.flatten(1), scanner_of(env).true_heights()))
+    image = reflections(env)
+    for name, straight, mirrored in zip(("heights", "seen", "terrain"), *sides, strict=True):
+        torch.testing.assert_close(image[name].apply(straight), mirrored, atol=1e-4, rtol=0.0)
+    assert not torch.equal(*(side[1] for side in sides))
