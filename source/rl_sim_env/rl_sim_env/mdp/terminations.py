@@ -12,9 +12,6 @@ from rl_sim_env.mdp.constraints import contact_force
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
 
-_BESIDE = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
-"""Directions of the world, each followed by its opposite."""
-
 
 def illegal_contact(
     env: AmpVaeEnv, *, sensor_name: str, force_threshold: Annotated[float, NOT_NEGATIVE]
@@ -29,10 +26,11 @@ def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.
     Nowhere else is there ground on both sides of a trunk: not on stairs, which rise to one.
     """
     position = env.sim.data.xpos[:, env.index.base_body_global]
-    beside = reach * position.new_tensor(_BESIDE)
-    ground = env.height_map.heights(position[:, None, :2] + beside)
-    over = ground > position[:, 2:]
-    return (over[:, 0] & over[:, 1]) | (over[:, 2] & over[:, 3])
+    # Made on the device: a recorded step copies nothing there.
+    ahead = reach * torch.eye(2, device=position.device)
+    beside = torch.stack((ahead, -ahead), dim=1)
+    ground = env.height_map.heights(position[:, None, None, :2] + beside)
+    return (ground > position[:, 2, None, None]).all(dim=-1).any(dim=-1)
 
 
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:
