@@ -181,6 +181,17 @@ def test_values_that_made_no_sense_are_refused(setting: str, reason: str) -> Non
 
 
 @pytest.mark.parametrize(
+    "setting", ["env.rewards.feet_slide=None", "env.events.push=None", "env.curriculum=None"]
+)
+def test_a_term_can_be_switched_off_and_a_table_of_them_cannot(setting: str) -> None:
+    if setting.count(".") == 1:
+        with pytest.raises(UserError, match="env.curriculum"):
+            configure(setting)
+    else:
+        configure(setting)
+
+
+@pytest.mark.parametrize(
     ("setting", "reason"),
     [
         (

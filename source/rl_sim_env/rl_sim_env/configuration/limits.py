@@ -7,6 +7,7 @@ field of another package's dataclass must be is given beside it, by class.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -196,7 +197,7 @@ def _check(
         raise _refusal(path, value, f"be one of {', '.join(map(str, get_args(hint)))}")
     if isinstance(value, float) and not math.isfinite(value) and MAY_BE_INFINITE not in limits:
         raise _refusal(path, value, "be a finite number")
-    if not is_of(value, hint):
+    if not is_of(_switched_on(value, hint), hint):
         # A table of arguments that is set as a whole is not converted to what they are declared as.
         raise _refusal(path, value, f"be of type {getattr(hint, '__name__', hint)}")
     for limit in limits:
@@ -210,6 +211,15 @@ def _check(
     elif isinstance(value, (tuple, list)):
         for name, item in zip(item_names(value), value, strict=True):
             _check(item, Any, (), f"{path}.{name}", foreign)
+
+
+def _switched_on(value: Any, hint: Any) -> Any:
+    """A table of terms without those that a setting has switched off, as None, which no table
+    declares; anything else as it is."""
+    items = get_args(hint)
+    if isinstance(value, Mapping) and items and dataclasses.is_dataclass(items[-1]):
+        return {name: item for name, item in value.items() if item is not None}
+    return value
 
 
 def _check_fields(cfg: Any, path: str, foreign: ForeignLimits) -> None:
