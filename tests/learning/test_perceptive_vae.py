@@ -203,7 +203,9 @@ def test_patches_are_cells_that_lie_together() -> None:
     patches = vae._patches(cells)
     assert patches.shape == (2, 3, 2, 16)
     # Rows of eight: the first four columns of each, then the others.
-    assert patches[0, 0, 0].tolist() == [8 * row + column for row in range(4) for column in range(4)]
+    assert patches[0, 0, 0].tolist() == [
+        8 * row + column for row in range(4) for column in range(4)
+    ]
     assert torch.equal(vae._joined_patches(patches), cells)
 
 
