@@ -206,6 +206,10 @@ class ContextVaeCfg:
     max_grad_norm: Annotated[float, POSITIVE] = 1.0
     """Clip of the gradient norm."""
 
+    batch_share: Annotated[float, SHARE_ABOVE_0] = 1.0
+    """Part of a mini-batch's environments that the estimator learns from: networks that read maps
+    are large, and the steps of neighbouring times much alike."""
+
     logvar_bound: Annotated[float, POSITIVE] = 5.0
     """Bound of the latent's log-variance, approached smoothly so that gradients live on."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -170,9 +171,11 @@ class EstimatorLearner(Learner):
 
     def loss(self, rollout: Rollout, indices: BatchIndices, own: Tree) -> LearnerLoss:
         """Loss of the estimator over the whole time of some environments."""
-        batch = self.sequences(rollout, indices.envs)
+        # Mini-batches are shuffled, so that their first part is a random sample.
+        envs = indices.envs[: math.ceil(self.cfg.batch_share * len(indices.envs))]
+        batch = self.sequences(rollout, envs)
         if self._mirrored is not None:
-            in_the_mirror = self.first_memory[self._num_envs + indices.envs]
+            in_the_mirror = self.first_memory[self._num_envs + envs]
             batch = self._mirrored.reflect_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
 

@@ -117,11 +117,10 @@ class MlpEncoder(nn.Module):
         super().__init__()
         read = num_patches * patch_width + feature_width
         self._width = width
-        self.net = MLP(read, hidden_dims[-1], hidden_dims[:-1], "elu", last_activation="elu")
-        self.out = nn.Linear(hidden_dims[-1], (1 + num_patches) * width)
+        self.net = MLP(read, (1 + num_patches) * width, hidden_dims, "elu")
 
     def forward(self, patches: torch.Tensor, features: torch.Tensor) -> EncodedMap:
         """Read maps; see :class:`AttentionEncoder`."""
-        seen = self.out(self.net(torch.cat((patches.flatten(-2), features), dim=-1)))
+        seen = self.net(torch.cat((patches.flatten(-2), features), dim=-1))
         tokens = seen.unflatten(-1, (-1, self._width))
         return EncodedMap(tokens[..., 0, :], tokens[..., 1:, :])

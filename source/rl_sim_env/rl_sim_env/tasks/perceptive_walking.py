@@ -102,5 +102,7 @@ def perceptive_runner_cfg(walking: PayloadWalkingCfg) -> AmpVaeRunnerCfg:
     cfg.experiment_name = f"{walking.robot.name}_amp_vae_vit"
     cfg.vae.class_name = "rl_sim_env.learning.perceptive_vae:PerceptiveVae"
     cfg.vae.settings = asdict(VISION)
+    # Else reading maps would take longer than the physics.
+    cfg.vae.batch_share = 0.25
     cfg.actor.obs_groups = (*cfg.actor.obs_groups, TERRAIN_ESTIMATE)
     return cfg
