@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -66,7 +67,9 @@ from rl_sim_env.experiment import (
     configure_env,
 )
 from rl_sim_env.hardware import device_name
+from rl_sim_env.learning.algorithm import FOOTHOLDS
 from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
+from rl_sim_env.learning.foothold_learner import QUALITY
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
@@ -234,6 +237,7 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
         "Trained on": checkpoint.task,
         "Training": f"{checkpoint.iteration + 1} iterations, {checkpoint.total_steps:,} "
         f"environment steps, {minutes:.1f} minutes",
+        **_foretold(checkpoint),
         "Trained at commit": RunFiles.read(path.parent).commit or NOT_RECORDED,
     }
     return _SavedPolicy(
@@ -242,6 +246,18 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
         check=lambda setup: None,
         build=lambda vec_env: build_policy(checkpoint, path, task_id, vec_env),
     )
+
+
+def _foretold(checkpoint: Checkpoint) -> dict[str, str]:
+    """How well touchdowns were foretold at the end of training, where that was learned."""
+    quality = checkpoint.algorithm.get("learners", {}).get(FOOTHOLDS, {}).get(QUALITY)
+    if quality is None:
+        return {}
+    squared, *shares = quality.tolist()
+    one, two = (f"{100.0 * share:.0f} %" for share in shares)
+    error = f"{100.0 * math.sqrt(squared):.1f} cm off (RMS) in training"
+    inside = f"{one} and {two} within one and two stated deviations"
+    return {"Touchdowns foretold": f"{error}, {inside} (39 % and 86 % of a Gaussian)"}
 
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
