@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from rl_sim_env.cli import evaluate, evaluate_options
 from rl_sim_env.cli.program import parse_options
@@ -232,6 +233,25 @@ def test_place_that_cannot_be_written_is_refused_before_anything_is_built(
     (tmp_path / "file").touch()
     monkeypatch.setattr(evaluate, "build_vec_env", None)
     assert "cannot be written there" in refuse(*SMALL, "--output", str(tmp_path / "file" / "x"))
+
+
+def test_how_well_touchdowns_were_foretold_is_a_fact_of_the_report(vec_env, tmp_path, only_height):
+    checkpoint = small_checkpoint(vec_env)
+    quality = torch.tensor([0.05**2, 0.385, 0.855])
+    checkpoint.algorithm["learners"] = {"footholds": {"quality": quality}}
+    path = save(checkpoint, tmp_path)
+    evaluate.main([*SMALL, "--checkpoint", str(path), "--output", str(tmp_path / "report")])
+    report = Report.from_json((tmp_path / "report" / "report.json").read_text())
+    fact = report.facts["Touchdowns foretold"]
+    assert fact.startswith("5.0 cm off (RMS) in training, 38 % and 86 % within")
+
+
+def test_a_foretelling_of_another_form_is_refused(refuse, vec_env, tmp_path):
+    checkpoint = small_checkpoint(vec_env)
+    checkpoint.algorithm["learners"] = {"footholds": {"quality": torch.zeros(2)}}
+    path = save(checkpoint, tmp_path)
+    line = refuse(*SMALL, "--checkpoint", str(path), "--output", str(tmp_path / "report"))
+    assert f"{path}: algorithm.learners.footholds.quality" in line
 
 
 def test_policy_of_another_family_is_refused(refuse, vec_env, tmp_path):

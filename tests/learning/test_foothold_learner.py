@@ -98,9 +98,9 @@ def test_the_others_do_not_notice_one_that_only_predicts():
 def test_touchdowns_are_learned_and_the_error_is_followed(tmp_path: Path):
     runner = make_runner(tmp_path, WalkingToyEnv(64), guidance="predict", learning_rate=3e-3)
     runner.learn(1)
-    first = learner_of(runner).squared_error.item()
+    first = learner_of(runner).quality[0].item()
     runner.learn(40)
-    assert learner_of(runner).squared_error.item() < 0.5 * first
+    assert learner_of(runner).quality[0].item() < 0.5 * first
 
 
 @pytest.mark.parametrize("own_critic", [False, True])
@@ -126,7 +126,7 @@ def rewards_with(guidance: str, squared_error: float, **footholds) -> torch.Tens
     learner = learner_of(runner)
     runner.learn(1)
     rollout = runner.alg.rollout
-    learner.squared_error.fill_(squared_error)
+    learner.quality[0] = squared_error
     rollout["rewards"].zero_()
     ahead = torch.full_like(rollout["footing_before"], 0.3)
     ahead[..., -1] = 1.0  # is valid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
@@ -72,11 +75,15 @@ from rl_sim_env.experiment import (
     configure_env,
 )
 from rl_sim_env.hardware import device_name
+from rl_sim_env.learning.algorithm import FOOTHOLDS
 from rl_sim_env.learning.checkpoint import Checkpoint, package_versions, require_fit
 from rl_sim_env.learning.distributed import resolve_device
+from rl_sim_env.learning.foothold_learner import QUALITY
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
+from rl_sim_env.learning.structure import require_like
 from rl_sim_env.tasks import family_ids, find_task
+from rl_sim_env.typed import typed
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.offscreen import photograph
 
@@ -236,11 +243,14 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
         return _open_onnx(path, task_id)
     checkpoint = Checkpoint.load(path)
     minutes = checkpoint.total_seconds / 60.0
+    with found_in(path):
+        foretold = _foretold(checkpoint)
     facts = {
         "Policy": path.name,
         "Trained on": checkpoint.task,
         "Training": f"{checkpoint.iteration + 1} iterations, {checkpoint.total_steps:,} "
         f"environment steps, {minutes:.1f} minutes",
+        **foretold,
         "Trained at commit": RunFiles.read(path.parent).commit or NOT_RECORDED,
     }
     return _SavedPolicy(
@@ -249,6 +259,23 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
         check=lambda setup: None,
         build=lambda vec_env: build_policy(checkpoint, path, task_id, vec_env),
     )
+
+
+def _foretold(checkpoint: Checkpoint) -> dict[str, str]:
+    """How well touchdowns were foretold at the end of training, where that was learned.
+
+    Raises:
+        UserError: It is not told as it should be.
+    """
+    learners = typed(checkpoint.algorithm.get("learners", {}), dict[str, Any], "algorithm.learners")
+    if FOOTHOLDS not in learners:
+        return {}
+    require_like(learners[FOOTHOLDS], {QUALITY: torch.zeros(3)}, f"algorithm.learners.{FOOTHOLDS}")
+    squared, *shares = learners[FOOTHOLDS][QUALITY].tolist()
+    one, two = (f"{100.0 * share:.0f} %" for share in shares)
+    error = f"{100.0 * math.sqrt(squared):.1f} cm off (RMS) in training"
+    inside = f"{one} and {two} within one and two stated deviations"
+    return {"Touchdowns foretold": f"{error}, {inside} (39 % and 86 % of a Gaussian)"}
 
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:

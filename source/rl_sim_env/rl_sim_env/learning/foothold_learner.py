@@ -34,8 +34,11 @@ _PLACES, _KNOWN = "touchdowns", "touchdown_is_known"
 _COST, _VALUES, _RETURNS = "foothold_cost", "foothold_values", "foothold_returns"
 _RMSE, _DEFICIENCY = "Footholds/rmse", "Footholds/touchdown_deficiency"
 
-_ERROR_RATE = 0.1
-"""Share of a rollout in the running squared error of predictions."""
+QUALITY = "quality"
+"""Name under which a checkpoint holds :attr:`FootholdLearner.quality`."""
+
+_RATE = 0.1
+"""Share of a rollout in the running quality of predictions."""
 
 
 class FootholdLearner(Learner):
@@ -54,8 +57,9 @@ class FootholdLearner(Learner):
 
     Attributes:
         predictor: Tells touchdowns.
-        squared_error: Running squared distance of predictions [m^2], the same in all processes.
-            Shape ().
+        quality: How good predictions have been on late rollouts: mean squared distance [m^2], and
+            the shares of touchdowns within one and two deviations; the same in all processes.
+            Shape (3,).
     """
 
     def __init__(self, context: LearnerContext) -> None:
@@ -81,7 +85,7 @@ class FootholdLearner(Learner):
         self.optimizer = torch.optim.Adam(self.parameters(), lr=cfg.learning_rate, fused=True)
         self.max_grad_norm = cfg.max_grad_norm
         greatest = cfg.sigma_range[1]
-        self.squared_error = torch.tensor(greatest**2, device=context.device)
+        self.quality = torch.tensor([greatest**2, 0.0, 0.0], device=context.device)
         self._before = Footing.unknown(context.num_envs, support.num_feet, context.device)
 
     @classmethod
@@ -165,13 +169,13 @@ class FootholdLearner(Learner):
         return LearnerLoss(loss + error, {**scalars, "Loss/foothold_value": error})
 
     def state_dict(self) -> dict[str, Any]:
-        """With the error of the predictions so far."""
-        return {**super().state_dict(), "squared_error": self.squared_error}
+        """With the quality of the predictions so far."""
+        return {**super().state_dict(), QUALITY: self.quality}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
         super().load_state_dict(state)
-        self.squared_error.copy_(state["squared_error"])
+        self.quality.copy_(state[QUALITY])
 
     def process_state_dict(self) -> dict[str, Any]:
         """Where the feet of the running episodes are."""
@@ -193,29 +197,23 @@ class FootholdLearner(Learner):
     def _measure(
         self, foothold: Foothold, touchdowns: Touchdowns, after: Footing
     ) -> dict[str, torch.Tensor]:
-        """Follow the error of predictions that were not yet trained on; scalars to log."""
+        """Follow the quality of predictions that were not yet trained on; scalars to log."""
         known = touchdowns.is_known
         squared = (touchdowns.xy - foothold.mean).square().sum(dim=-1)
-        counted = (
-            torch.ones_like(squared),
-            squared,
-            foothold.sigma,
-            squared <= foothold.sigma.square(),
-            squared <= 4.0 * foothold.sigma.square(),
-        )
+        variance = foothold.sigma.square()
+        quality = (squared, squared <= variance, squared <= 4.0 * variance)
         in_air = ~after.stands & after.is_valid[..., None]
-        sums = sum_over_ranks(
-            torch.stack([*((each * known).sum() for each in counted), in_air.sum().float()])
-        )
-        count, total, *others = sums[:5]
-        means = [each / count.clamp(min=1.0) for each in (total, *others)]
-        latest = torch.where(count > 0.0, means[0], self.squared_error)
-        self.squared_error.lerp_(latest, _ERROR_RATE)
-        names = ("sigma", "within_1_sigma", "within_2_sigma")
+        counted = (known, in_air, foothold.sigma * known, *(each * known for each in quality))
+        sums = sum_over_ranks(torch.stack([each.sum(dtype=torch.float32) for each in counted]))
+        count = sums[0].clamp(min=1.0)
+        latest = torch.where(sums[0] > 0.0, sums[3:] / count, self.quality)
+        self.quality.lerp_(latest, _RATE)
         return {
-            _RMSE: latest.sqrt(),
-            **{f"Footholds/{name}": of for name, of in zip(names, means[1:], strict=True)},
-            "Footholds/labelled": count / sums[5].clamp(min=1.0),
+            _RMSE: latest[0].sqrt(),
+            "Footholds/within_1_sigma": latest[1],
+            "Footholds/within_2_sigma": latest[2],
+            "Footholds/sigma": sums[2] / count,
+            "Footholds/labelled": sums[0] / sums[1].clamp(min=1.0),
         }
 
     def _cost(
@@ -229,7 +227,7 @@ class FootholdLearner(Learner):
         of_feet = lacking * after.stands
         scalars = {_DEFICIENCY: at_touchdown[0] / at_touchdown[1].clamp(min=1.0)}
         if cfg.guidance == "imagined":
-            is_near = (self.squared_error < cfg.greatest_error**2).float()
+            is_near = (self.quality[0] < cfg.greatest_error**2).float()
             in_air = ~after.stands & before.is_valid[..., None]
             ahead = in_air * is_near * self._imagined(foothold, before)
             of_feet = of_feet + ahead
