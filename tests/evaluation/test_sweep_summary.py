@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ def test_a_difference_is_marked_where_seeds_bear_it_out():
     # A seed of one arm has nothing to do with the same number in another.
     low, high = of_all.difference("same") or (0.0, 0.0)
     assert high - low > 0.03
+
+
+def test_the_time_of_an_iteration_stands_beside_the_figures_of_the_reports():
+    summary = replace(compared(ours=(0.1,), other=(0.2,)), iteration_seconds={"ours": {0: 0.4564}})
+    assert summary.overview().splitlines()[-1] == (
+        "| Training, all: time of an iteration [s] | 0.456 | - |"
+    )
 
 
 def test_runs_are_told_apart_by_arm_and_seed_whatever_is_open_in_a_label(tmp_path):
