@@ -24,7 +24,7 @@ _FILE = re.compile(r"^```\w+\n# ([\w./]+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"(?:rl-sim-env +|scripts/rsl_rl/)(\w[^`\n]*)")
 _MAKE = re.compile(r"(?:^ {4}|`)make +(\w[^`\n]*)", re.MULTILINE)
 _BENCHMARK = re.compile(r"python benchmarks/(\w+\.py[^`\n]*)")
-_SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=[^\s`'\"]+")
+_SETTING = re.compile(r"\b(?:env|agent)(?:\.\w+)+=(?:\{[^}]*\}|[^\s`'\"]+)")
 
 
 def python_snippets(page: Path) -> list[str]:

@@ -41,6 +41,11 @@ def arms(**of_the_first: Any) -> list[dict[str, Any]]:
     return [{"name": "ours", **of_the_first}, {"name": "other"}]
 
 
+@pytest.mark.parametrize("path", sorted((DOCS.parent / "sweeps").glob("*.yaml")), ids=str)
+def test_the_sweeps_that_are_there_can_be_run(path):
+    sweep.check(Sweep.read(path))
+
+
 def test_the_file_that_the_page_shows_is_one(tmp_path):
     page = (DOCS / "sweeps.md").read_text()
     shown = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
@@ -182,7 +187,7 @@ def test_a_sweep_is_trained_evaluated_compared_and_not_run_again(tmp_path, monke
     assert "1 of 2 runs failed" in told.err
     (overview,) = Path(SWEEPS, "small").glob("evaluation-*/small.md")
     assert "- ours: seeds 3\n" in overview.read_text()
-    assert "| figure | ours |" in told.out
+    assert "| figure | ours |" in told.out and "time of an iteration [s] | " in told.out
     (trained,) = Path(LOG_ROOT, "small").glob("*_ours_seed3/model_1.pt")
 
     # The same command runs what failed, no more; arms may be mended by another name alone.

@@ -185,7 +185,7 @@ def test_values_that_made_no_sense_are_refused(setting: str, reason: str) -> Non
 )
 def test_a_term_can_be_switched_off_and_a_table_of_them_cannot(setting: str) -> None:
     if setting.count(".") == 1:
-        with pytest.raises(UserError, match="env.curriculum"):
+        with pytest.raises(UserError, match=r"env\.curriculum"):
             configure(setting)
     else:
         configure(setting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,13 @@ def test_figures_stand_in_todays_words_and_units_whenever_they_were_measured():
     runs = {arm: {0: of_falls(*each)} for arm, each in found.items()}
     summary = SweepSummary(title="small", reports=runs, notes={})
     assert "| Tracking, all: falls [per 1000 s] | 3.000 | 2.000 | 0.000 |" in summary.overview()
+
+
+def test_the_time_of_an_iteration_stands_beside_the_figures_of_the_reports():
+    summary = replace(compared(ours=(0.1,), other=(0.2,)), iteration_seconds={"ours": {0: 0.4564}})
+    assert summary.overview().splitlines()[-1] == (
+        "| Training, all: time of an iteration [s] | 0.456 | - |"
+    )
 
 
 def test_runs_are_told_apart_by_arm_and_seed_whatever_is_open_in_a_label(tmp_path):

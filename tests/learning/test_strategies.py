@@ -230,7 +230,7 @@ def test_costs_count_from_the_tightened_limit():
     assert one.names == ("push",) and one.costs(margins).tolist() == [[0.0], [1.0]]
 
 
-def test_cost_returns_end_with_the_episode_and_go_on_at_time_outs():
+def test_neither_a_fall_nor_a_time_out_is_a_way_out_of_costs():
     class Frail(ToyEnv):
         """Falls over when it is pushed."""
 
@@ -244,10 +244,26 @@ def test_cost_returns_end_with_the_episode_and_go_on_at_time_outs():
     assert torch.isfinite(rollout["cost_returns"]).all()
     fell = rollout["dones"] & ~rollout["time_outs"]
     assert fell.any() and rollout["time_outs"].any()
-    # After a fall nothing more is to come: the return is the cost of the step.
-    torch.testing.assert_close(rollout["cost_returns"][fell], rollout["costs"][fell])
-    assert (rollout["costs"][rollout["time_outs"]] % 1.0 != 0.0).any(), "what would have come"
+    # What comes after belongs to another episode: the return is that of the step, and what the
+    # critic says would have come.
+    for ended in (fell, rollout["time_outs"]):
+        torch.testing.assert_close(rollout["cost_returns"][ended], rollout["costs"][ended])
+        assert (rollout["costs"][ended] % 1.0 != 0.0).all()
+    assert (rollout["costs"][~rollout["dones"]] % 1.0 == 0.0).all()
     assert learner.rates.shape == (2,)
+
+
+def test_a_constraint_that_nobody_violates_steers_nobody():
+    class Gentle(ToyEnv):
+        def step(self, actions):
+            obs, rewards, dones, extras = super().step(actions)
+            extras["margins"][:, 2:] = -0.5
+            return obs, rewards, dones, extras
+
+    runner = make_runner(env=Gentle, strategy="np3o")
+    runner.learn(1)
+    speed, push = runner.alg.rollout["cost_advantages"].unbind(dim=-1)
+    assert speed.any() and not push.any()
 
 
 def test_multipliers_rise_above_the_budget_and_fall_below_it():

@@ -163,14 +163,10 @@ def left_to_do(plan: Sweep, run: Run) -> list[list[str]]:
     if (plan.reports / run.name / JSON_NAME).is_file():
         return []
     evaluation = plan.evaluate_command(run)
-    experiment = LOG_ROOT / plan.name
-    saved = [
-        path for path in experiment.glob("*/model_*.pt") if names_of_run(path.parent)[1] == run.name
-    ]
-    if not saved:
+    newest = _newest_checkpoint(plan, run)
+    if newest is None:
         return [plan.train_command(run), evaluation]
-    newest = resolve_checkpoint(root=experiment, load_run=run.name)
-    progress = Checkpoint.load(newest).progress
+    progress = newest.progress
     if progress >= 1.0:
         return [evaluation]
     cfg, _ = configure_trainer(trainer_options(plan.train_options(run)))
@@ -179,17 +175,34 @@ def left_to_do(plan: Sweep, run: Run) -> list[list[str]]:
     return [plan.train_command(run, resume_with=f"agent.max_minutes={minutes}"), evaluation]
 
 
+def _newest_checkpoint(plan: Sweep, run: Run) -> Checkpoint | None:
+    """What a run has saved last; None where it has not, or its folder is gone.
+
+    Raises:
+        UserError: All its checkpoints are damaged.
+    """
+    experiment = LOG_ROOT / plan.name
+    saved = experiment.glob("*/model_*.pt")
+    if not any(names_of_run(path.parent)[1] == run.name for path in saved):
+        return None
+    return Checkpoint.load(resolve_checkpoint(root=experiment, load_run=run.name))
+
+
 def _compare(plan: Sweep) -> None:
     """Compare the runs that were evaluated."""
     reports: dict[str, dict[int, Report]] = {}
+    seconds: dict[str, dict[int, float]] = {}
     for run in plan.runs():
         folder = plan.reports / run.name
         if (folder / JSON_NAME).is_file():
             reports.setdefault(run.arm.name, {})[run.seed] = Report.read(folder)
+            if (newest := _newest_checkpoint(plan, run)) is not None:
+                of_iteration = newest.total_seconds / (newest.iteration + 1)
+                seconds.setdefault(run.arm.name, {})[run.seed] = of_iteration
     if not reports:
         return
     notes = {arm.name: arm.note for arm in plan.file.arms if arm.note}
-    summary = SweepSummary(title=plan.name, reports=reports, notes=notes)
+    summary = SweepSummary(title=plan.name, reports=reports, notes=notes, iteration_seconds=seconds)
     summary.write(plan.reports)
     print(f"\n{summary.overview()}\n\ncomparison: {plan.reports}/", flush=True)
 

@@ -214,8 +214,10 @@ def _check(
 
 
 def _switched_on(value: Any, hint: Any) -> Any:
-    """A table of terms without those that a setting has switched off, as None, which no table
-    declares; anything else as it is."""
+    """A table of terms without those that a setting has switched off; anything else as it is.
+
+    They are None, whatever mjlab declares.
+    """
     items = get_args(hint)
     if isinstance(value, Mapping) and items and dataclasses.is_dataclass(items[-1]):
         return {name: item for name, item in value.items() if item is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +113,9 @@ class SweepSummary:
     notes: Mapping[str, str]
     """What is to be said of arms."""
 
+    iteration_seconds: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    """Mean time of an iteration of training [s] by arm and seed, as far as it is known."""
+
     def figures(self) -> Iterator[ComparedFigure]:
         """The figures, in the order of the reports."""
         by_run = {
@@ -132,6 +135,14 @@ class SweepSummary:
             }
             yield ComparedFigure(
                 section=section, row=row, column=column, is_of_all=is_of_all, values=values
+            )
+        if self.iteration_seconds:
+            yield ComparedFigure(
+                section="Training",
+                row="all",
+                column=Column(title="time of an iteration", unit="s", decimals=3),
+                is_of_all=True,
+                values={arm: self.iteration_seconds.get(arm, {}) for arm in self.reports},
             )
 
     def overview(self) -> str:

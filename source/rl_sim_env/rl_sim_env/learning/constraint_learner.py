@@ -134,8 +134,9 @@ class ConstraintLearner(Learner):
 class CostCriticLearner(ConstraintLearner):
     """With a critic of one head for each constraint, which reads what the critic of rewards does.
 
-    Costs end with the episode: they neither follow soft terminations nor stop at time-outs, where
-    the critic is asked for what would have come.
+    Costs neither follow soft terminations nor stop where an episode ends, by time or by a fall: the
+    critic is asked for what would have come. Else a robot that violates something all the time, as
+    untrained ones do, would do best to fall.
 
     Attributes:
         critic: Discounted sums of costs, one for each constraint.
@@ -178,9 +179,9 @@ class CostCriticLearner(ConstraintLearner):
         """Returns of the costs, and statistics over all processes."""
         costs, values = rollout[COSTS], rollout[_VALUES]
         self.rates.copy_(self._mean_over_ranks(costs)[0])
-        timed_out = rollout["time_outs"].nonzero(as_tuple=True)
-        terminal = {group: rollout[f"next_{group}"][timed_out] for group in self._groups}
-        costs[timed_out] += self._ppo.gamma * self.critic(terminal)
+        ended = rollout["dones"].nonzero(as_tuple=True)
+        terminal = {group: rollout[f"next_{group}"][ended] for group in self._groups}
+        costs[ended] += self._ppo.gamma * self.critic(terminal)
         returns = generalized_returns(
             costs,
             values,
@@ -195,7 +196,8 @@ class CostCriticLearner(ConstraintLearner):
         deviation = (mean_square - mean.square()).clamp(min=0.0).sqrt()
         self.deviations.copy_(deviation.clamp(min=self.cfg.least_deviation))
         rollout.put(_RETURNS, returns)
-        rollout.put(ADVANTAGES, advantages - self.means)
+        # What a critic expects of violations that there are none of is noise.
+        rollout.put(ADVANTAGES, (advantages - self.means) * (self.rates > 0.0))
         return {
             **self.logged("Rate", self.rates.clone()),
             **self.logged("Deviation", self.deviations.clone()),
