@@ -79,10 +79,9 @@ class FootholdLearner(Learner):
             predictor = FootholdPredictor(width, support.num_feet, cfg)
             critic = build_critic(context.groups, context.cfg) if has_critic else None
         self.predictor = predictor.to(context.device)
-        self.modules = {"foothold_predictor": self.predictor}
         self._critic = None if critic is None else critic.to(context.device)
-        if self._critic is not None:
-            self.modules["foothold_critic"] = self._critic
+        judges = {} if self._critic is None else {"foothold_critic": self._critic}
+        self.modules = {"foothold_predictor": self.predictor, **judges}
         self.optimizer = torch.optim.Adam(self.parameters(), lr=cfg.learning_rate, fused=True)
         self.max_grad_norm = cfg.max_grad_norm
         greatest = cfg.sigma_range[1]
