@@ -142,8 +142,9 @@ def test_feet_on_their_way_to_holes_are_paid_for_where_predictions_are_near_enou
     assert (near < 0.0).all()
     # All that could be lacking would cost the weight.
     assert (near >= -2.0 * ToyEnv.step_dt - 1e-6).all()
-    assert not rewards_with("imagined", 0.06**2).any()
+    assert not rewards_with("imagined", 0.08**2).any()
     assert not rewards_with("contact", 0.01**2).any()
+    assert not rewards_with("predict", 0.01**2).any()
     assert not rewards_with("imagined", 0.01**2, least_level=1).any()
 
 

@@ -258,7 +258,8 @@ class Algorithm:
         if state["learners"].keys() != self.learners.keys():
             raise UserError(
                 f"its learners are {', '.join(state['learners'])}, those of the configuration "
-                f"{', '.join(self.learners)}; set agent.learners as it was, or train anew"
+                f"{', '.join(self.learners)}; set agent.learners, agent.footholds and "
+                "agent.constraints as they were, or train anew"
             )
         require_like(state, _without_moments(self.save()), "algorithm")
         for name, learner in self.learners.items():

@@ -70,18 +70,18 @@ class FootholdLearner(Learner):
         support = context.report_footing()
         self._deficiency = support.deficiency
         self._groups = cfg.obs_groups
-        self._critic_groups = context.cfg.critic.obs_groups if cfg.own_critic else ()
+        has_critic = cfg.own_critic and cfg.guidance != "predict"
+        self._critic_groups = context.cfg.critic.obs_groups if has_critic else ()
         groups = Named("agent.footholds.obs_groups", context.groups)
         width = context.num_actions + sum(groups[group] for group in self._groups)
         # The other learners, and the actions, shall not notice that there is one more network.
         with torch.random.fork_rng(devices=[]):
             predictor = FootholdPredictor(width, support.num_feet, cfg)
-            critic = build_critic(context.groups, context.cfg) if cfg.own_critic else None
+            critic = build_critic(context.groups, context.cfg) if has_critic else None
         self.predictor = predictor.to(context.device)
-        self.modules = {"foothold_predictor": self.predictor}
         self._critic = None if critic is None else critic.to(context.device)
-        if self._critic is not None:
-            self.modules["foothold_critic"] = self._critic
+        judges = {} if self._critic is None else {"foothold_critic": self._critic}
+        self.modules = {"foothold_predictor": self.predictor, **judges}
         self.optimizer = torch.optim.Adam(self.parameters(), lr=cfg.learning_rate, fused=True)
         self.max_grad_norm = cfg.max_grad_norm
         greatest = cfg.sigma_range[1]
@@ -122,21 +122,18 @@ class FootholdLearner(Learner):
         rollout.put(_PLACES, touchdowns.xy)
         rollout.put(_KNOWN, touchdowns.is_known)
         foothold = self._predict({name: rollout[name] for name in self._read}, before)
-        scalars = self._measure(foothold, touchdowns, after)
-        if self.cfg.guidance == "predict":
-            return scalars
-        cost, of_cost = self._cost(foothold, before, after)
-        if self._critic is None:
-            rollout["rewards"].sub_(self.cfg.weight * self._step_dt * cost)
-        else:
+        cost, scalars = self._cost(foothold, before, after)
+        if self._critic is not None:
             rollout.put(_COST, self._step_dt * cost)
-        return scalars | of_cost
+        elif self.cfg.guidance != "predict":
+            rollout["rewards"].sub_(self.cfg.weight * self._step_dt * cost)
+        return scalars | self._measure(foothold, touchdowns, after)
 
     def finish_rollout(
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """Advantages of the own critic, if there is one, beside those of the reward."""
-        if self._critic is None or _COST not in rollout:
+        if self._critic is None:
             return {}
         costs, values = rollout[_COST], rollout[_VALUES]
         timed_out = rollout["time_outs"].nonzero(as_tuple=True)
@@ -162,7 +159,7 @@ class FootholdLearner(Learner):
         foothold = self._predict(batch, Footing.unpacked(batch[_BEFORE]))
         loss = likelihood_loss(foothold, batch[_PLACES], batch[_KNOWN].float())
         scalars = {"Loss/foothold_likelihood": loss}
-        if self._critic is None or _RETURNS not in rollout:
+        if self._critic is None:
             return LearnerLoss(loss, scalars)
         returns = rollout.pick((_RETURNS,), indices.samples)[_RETURNS]
         error = (self._critic(batch).squeeze(-1) - returns).square().mean()

@@ -26,9 +26,9 @@ class FootholdsCfg:
     weight: Annotated[float, NOT_NEGATIVE] = 2.0
     """Penalty per second [1/s] of feet none of which is supported, mean over the feet."""
 
-    greatest_error: Annotated[float, POSITIVE] = 0.05
-    """Predictions count in the reward where their running error (RMS distance) is below this
-    [m]."""
+    greatest_error: Annotated[float, POSITIVE] = 0.07
+    """Predictions count in the reward where their running error, the RMS distance, is below this
+    [m]: 5 cm along x and y each."""
 
     least_level: Annotated[int, NOT_NEGATIVE] = 0
     """Level of the terrain from which on footholds are paid for."""

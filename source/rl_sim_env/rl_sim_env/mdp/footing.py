@@ -38,11 +38,12 @@ def footing(env: AmpVaeEnv) -> torch.Tensor:
     touches = data.found[:, env.foot_contact_order] > 0
     base = env.sim.data.xpos[:, env.robot.indexing.root_body_id]
     terrain = env.scene.terrain
-    has_levels = terrain is not None and terrain.terrain_origins is not None
+    assert terrain is not None, "the task needs ground"
+    on_plane = terrain.terrain_origins is None
     return Footing.in_world(
         foot_xy=foot_pos_w(env)[..., :2],
         stands=touches & ~is_pushed_aside(data.force[:, env.foot_contact_order]),
         base_xy=base[:, :2],
         yaw=env.robot_heading(),
-        level=terrain.terrain_levels.float() if has_levels else torch.zeros_like(base[:, 0]),
+        level=torch.zeros_like(base[:, 0]) if on_plane else terrain.terrain_levels.float(),
     ).packed()

@@ -53,7 +53,8 @@ def support_deficiency_map(ground: HeightMap, *, foot_radius: float) -> HeightMa
     slope_y = _slope(shifted(0, -patch), heights, shifted(0, patch), patch * ground.resolution)
 
     def above_slope(dx: int, dy: int) -> torch.Tensor:
-        return shifted(dx, dy) - ground.resolution * (dx * slope_x + dy * slope_y)
+        along_x = torch.add(shifted(dx, dy), slope_x, alpha=-dx * ground.resolution)
+        return along_x.add_(slope_y, alpha=-dy * ground.resolution)
 
     contact = heights.clone()
     for offset in _disc(foot):
@@ -61,7 +62,7 @@ def support_deficiency_map(ground: HeightMap, *, foot_radius: float) -> HeightMa
     deficiency = torch.zeros_like(heights)
     cells = tuple(_disc(patch))
     for offset in cells:
-        deficiency += (above_slope(*offset) - contact).abs() > TOLERANCE
+        deficiency += above_slope(*offset).sub_(contact).abs_() > TOLERANCE
     first = tuple(center - rim * ground.resolution for center in ground.center_of_first_cell)
     return HeightMap(
         deficiency / len(cells),
