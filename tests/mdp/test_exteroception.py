@@ -151,9 +151,9 @@ def test_each_robot_is_scanned_at_its_turn_and_sees_it_a_step_later(make_seeing)
     found = []
     for step in range(1, 13):
         heights, seen = look(env, Ground(lambda x, y, step=step: 0.0 * x + 0.01 * step), 1)
-        is_seen = seen.flatten(1).sum(dim=1)
-        level = heights.flatten(1).sum(dim=1) / is_seen.clamp(min=1.0) - LEVEL_READS
-        found.append([round(100 * of) if any_ else 0 for of, any_ in zip(level.tolist(), is_seen)])
+        num_seen = seen.flatten(1).sum(dim=1)
+        level = heights.flatten(1).sum(dim=1) / num_seen.clamp(min=1.0) - LEVEL_READS
+        found.append((100 * level * (num_seen > 0)).round().int().tolist())
     for robot in range(7):
         turn = 1 + robot % 5
         scans = [max((s for s in range(turn, step, 5)), default=0) for step in range(1, 13)]
