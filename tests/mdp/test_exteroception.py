@@ -15,6 +15,8 @@ from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception import Exteroception, ExteroceptionCfg
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
+from rl_sim_env.tasks import make_env_cfg
+from rl_sim_env.tasks.go1 import GO1_WALKING
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
 from rl_sim_env.tasks.perceptive_walking import add_sight
 
@@ -130,6 +132,23 @@ def test_the_trunk_hides_what_is_behind_it(make_seeing):
     _, seen = look(make_seeing(lidars=(around,)))
     assert not seen[0, LEFT, :12].any()
     assert seen[0, LEFT, 15:].all()
+
+
+def test_a_lidar_within_the_trunk_is_refused(make_seeing):
+    with pytest.raises(UserError, match="lidar 'low' is at .* within the trunk"):
+        make_seeing(lidars=(LidarCfg(name="low", position=(0.1, 0.0, 0.0)),))
+
+
+def test_the_go1_sees_before_and_behind_itself(make_env):
+    cfg = make_env_cfg("Rl-Sim-Env-AmpVaeVit-Go1-v0")
+    *_, scanner = cfg.scene.sensors
+    env = make_env(
+        1,
+        walking=GO1_WALKING,
+        edit=lambda c: setattr(c.scene, "sensors", (*c.scene.sensors, scanner)),
+    )
+    _, seen = look(env)
+    assert seen[0, LEFT, 17:].any() and seen[0, LEFT, :3].any()
 
 
 def test_a_leg_hides_what_is_behind_it(make_seeing):

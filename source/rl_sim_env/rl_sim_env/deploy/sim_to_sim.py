@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.deploy.deployed_policy import SENSORS, DeployedPolicy, PolicyStep, SensorReading
+from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, Model, MujocoRobot, Vector, World
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class SensorNoise:
     """[rad/s]"""
     joint_torques: float = 1.0
     """[N m]"""
+    height: float = 0.01
+    """Of each cell of a map of the ground [m]."""
     hardware: HardwareSensorsCfg | None = None
     """How far sensors and drives may be off besides, for a whole walk; None: they are not."""
 
@@ -120,7 +123,10 @@ def rollout(
         yaw=rng.uniform(-START_YAW, START_YAW),
     )
     robot = MujocoRobot(model, policy.metadata, world)
-    sensors = _Sensors(robot, noise or SensorNoise(), rng)
+    noise = noise or SensorNoise()
+    sensors = _Sensors(robot, noise, rng)
+    facts = policy.metadata.map
+    lidar = None if facts is None else MujocoLidar(robot, facts, noise.height, rng)
     period = policy.metadata.control_period
     start = robot.base_pos.copy()
     log = _Log()
@@ -129,7 +135,10 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        output = policy.step(sensors.read(told))
+        reading = sensors.read(told)
+        if lidar is not None:
+            reading = replace(reading, ground=lidar.look())
+        output = policy.step(reading)
         log.add_estimates(robot, output)
         robot.advance(
             output.joint_targets - sensors.encoder_offset,
