@@ -135,7 +135,7 @@ def test_the_trunk_hides_what_is_behind_it(make_seeing):
 
 
 def test_a_lidar_within_the_trunk_is_refused(make_seeing):
-    with pytest.raises(UserError, match="lidar 'low' is at .* within the trunk"):
+    with pytest.raises(UserError, match=r"lidar 'low' is at .* within the trunk"):
         make_seeing(lidars=(LidarCfg(name="low", position=(0.1, 0.0, 0.0)),))
 
 

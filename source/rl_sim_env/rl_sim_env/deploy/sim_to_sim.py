@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.deploy.deployed_policy import SENSORS, DeployedPolicy, PolicyStep, SensorReading
+from rl_sim_env.deploy.ground import HeightGrid
 from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, Model, MujocoRobot, Vector, World
 
@@ -135,10 +136,8 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        reading = sensors.read(told)
-        if lidar is not None:
-            reading = replace(reading, ground=lidar.look())
-        output = policy.step(reading)
+        ground = None if lidar is None else lidar.look()
+        output = policy.step(sensors.read(told, ground))
         log.add_estimates(robot, output)
         robot.advance(
             output.joint_targets - sensors.encoder_offset,
@@ -203,7 +202,7 @@ class _Sensors:
         """Take in the state after a physics step."""
         self._past.appendleft([getattr(self._robot, name).copy() for name in _SIGNALS])
 
-    def read(self, command: Vector) -> SensorReading:
+    def read(self, command: Vector, ground: HeightGrid | None) -> SensorReading:
         """What the policy is told."""
         measured = dict(zip(_SIGNALS, self._past[0], strict=True))
         if self._noise.hardware is not None:
@@ -211,7 +210,7 @@ class _Sensors:
         for name, value in measured.items():
             spread = getattr(self._noise, name)
             measured[name] = value + spread * self._rng.standard_normal(value.shape)
-        return SensorReading(**measured, velocity_commands=command)
+        return SensorReading(**measured, velocity_commands=command, ground=ground)
 
     def _on_hardware(self, cfg: HardwareSensorsCfg) -> dict[str, Vector]:
         """Late signals, with all that is off but the noise that :class:`SensorNoise` has."""

@@ -12,9 +12,6 @@ from rl_sim_env.mdp.constraints import contact_force
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
 
-_BESIDE = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))
-"""Directions of the world, each followed by its opposite."""
-
 
 def illegal_contact(
     env: AmpVaeEnv, *, sensor_name: str, force_threshold: Annotated[float, NOT_NEGATIVE]
@@ -29,10 +26,15 @@ def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.
     Nowhere else is there ground on both sides of a trunk: not on stairs, which rise to one.
     """
     position = env.sim.data.xpos[:, env.index.base_body_global]
-    beside = reach * position.new_tensor(_BESIDE)
-    ground = env.height_map.heights(position[:, None, :2] + beside)
-    over = ground > position[:, 2:]
-    return (over[:, 0] & over[:, 1]) | (over[:, 2] & over[:, 3])
+    x, y, z = position.unbind(dim=-1)
+
+    def is_between(ahead: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
+        heights = env.height_map.heights
+        return torch.minimum(heights(ahead), heights(behind)) > z
+
+    return is_between(
+        torch.stack((x + reach, y), dim=-1), torch.stack((x - reach, y), dim=-1)
+    ) | is_between(torch.stack((x, y + reach), dim=-1), torch.stack((x, y - reach), dim=-1))
 
 
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:
