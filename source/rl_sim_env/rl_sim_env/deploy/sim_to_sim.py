@@ -136,8 +136,8 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        ground = None if lidar is None else lidar.look()
-        output = policy.step(sensors.read(told, ground))
+        seen = None if lidar is None else lidar.look()
+        output = policy.step(sensors.read(told, seen))
         log.add_estimates(robot, output)
         robot.advance(
             output.joint_targets - sensors.encoder_offset,
