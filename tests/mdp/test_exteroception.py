@@ -15,6 +15,8 @@ from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception import Exteroception, ExteroceptionCfg
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
+from rl_sim_env.tasks import make_env_cfg
+from rl_sim_env.tasks.go1 import GO1_WALKING
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
 from rl_sim_env.tasks.perceptive_walking import add_sight
 
@@ -132,6 +134,23 @@ def test_the_trunk_hides_what_is_behind_it(make_seeing):
     assert seen[0, LEFT, 15:].all()
 
 
+def test_a_lidar_within_the_trunk_is_refused(make_seeing):
+    with pytest.raises(UserError, match=r"lidar 'low' is at .* within the trunk"):
+        make_seeing(lidars=(LidarCfg(name="low", position=(0.1, 0.0, 0.0)),))
+
+
+def test_the_go1_sees_before_and_behind_itself(make_env):
+    cfg = make_env_cfg("Rl-Sim-Env-AmpVaeVit-Go1-v0")
+    *_, scanner = cfg.scene.sensors
+    env = make_env(
+        1,
+        walking=GO1_WALKING,
+        edit=lambda c: setattr(c.scene, "sensors", (*c.scene.sensors, scanner)),
+    )
+    _, seen = look(env)
+    assert seen[0, LEFT, 17:].any() and seen[0, LEFT, :3].any()
+
+
 def test_a_leg_hides_what_is_behind_it(make_seeing):
     ahead = make_seeing().default_leg_joint_pos[0].clone()
     legs = make_seeing().cfg.robot.leg_joints
@@ -151,9 +170,9 @@ def test_each_robot_is_scanned_at_its_turn_and_sees_it_a_step_later(make_seeing)
     found = []
     for step in range(1, 13):
         heights, seen = look(env, Ground(lambda x, y, step=step: 0.0 * x + 0.01 * step), 1)
-        is_seen = seen.flatten(1).sum(dim=1)
-        level = heights.flatten(1).sum(dim=1) / is_seen.clamp(min=1.0) - LEVEL_READS
-        found.append([round(100 * of) if any_ else 0 for of, any_ in zip(level.tolist(), is_seen)])
+        num_seen = seen.flatten(1).sum(dim=1)
+        level = heights.flatten(1).sum(dim=1) / num_seen.clamp(min=1.0) - LEVEL_READS
+        found.append((100 * level * (num_seen > 0)).round().int().tolist())
     for robot in range(7):
         turn = 1 + robot % 5
         scans = [max((s for s in range(turn, step, 5)), default=0) for step in range(1, 13)]

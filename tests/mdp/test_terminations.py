@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from grq20 import STANDING_HEIGHT
+from rl_sim_env.mdp.terminations import in_a_pit
 
 NUM_ENVS = 2
 
@@ -85,3 +87,19 @@ def test_leaving_the_terrain_is_a_time_out_for_those_who_watch(make_env):
     env.sim.data.qpos[3, 0] += 500.0
     _, _, _, time_outs, _ = env.step(torch.zeros(7, 12))
     assert time_outs.nonzero().flatten().tolist() == [3]
+
+
+def test_between_two_banks_is_a_fall_and_before_a_wall_is_none(make_env, place):
+    env = make_env(1)
+    place(env)
+    for ground, is_pit in (
+        (lambda x, y: 1.0 * (x.abs() > 0.3), True),
+        (lambda x, y: 1.0 * (y.abs() > 0.3), True),
+        (lambda x, y: 1.0 * (x > 0.3), False),
+        (lambda x, y: 0.4 * (x.abs() > 0.3), False),
+        (lambda x, y: 0.0 * x, False),
+    ):
+        env.height_map = SimpleNamespace(
+            heights=lambda xy, ground=ground: ground(xy[..., 0], xy[..., 1])
+        )
+        assert in_a_pit(env, reach=0.45).tolist() == [is_pit]

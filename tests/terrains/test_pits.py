@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def _widths(profile: np.ndarray, is_pit: bool) -> set[float]:
     """From edge to edge of pits, or of what is between two of them [m]."""
     low = profile < -0.5
     edges = np.flatnonzero(np.diff(low.astype(int)))
-    runs = zip(edges[:-1], edges[1:], strict=True)
+    runs = pairwise(edges)
     # An edge of the ground is a node that is high.
     return {
         (end - start + (1 if is_pit else -1)) * SCALE

@@ -57,10 +57,14 @@ OF_THE_POLICY = (
     "observation_clip",
     "observations.actor_obs",
     "observations.actor_obs.*",
+    "observations.exteroception",
+    "observations.exteroception.*",
     "robot.*",
     "scene.entities.*.articulation",
     "scene.entities.*.articulation.*",
     "scene.entities.*.init_state.joint_pos*",
+    "scene.sensors.exteroception",
+    "scene.sensors.exteroception.map.*",
     "scene.sensors.proprioception",
     "scene.sensors.proprioception.*",
     "sensors",
@@ -80,6 +84,7 @@ OF_THE_NETWORKS = (
     "vae.logvar_bound",
     "vae.variance_log_range",
     "vae.reconstructed_terms",
+    "vae.settings.*",
     "amp.observation_clip",
 )
 """Fields of a trainer that say what the numbers mean which its networks read and write."""

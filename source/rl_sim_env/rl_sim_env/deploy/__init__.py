@@ -11,10 +11,12 @@ from rl_sim_env.deploy.deployed_policy import (
     open_session,
     projected_gravity,
 )
+from rl_sim_env.deploy.ground import HeightGrid
 from rl_sim_env.deploy.metadata import PolicyMetadata
 
 __all__ = [
     "DeployedPolicy",
+    "HeightGrid",
     "PolicyMetadata",
     "PolicyStep",
     "SensorReading",

@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rl_sim_env.conventions import leaves_range
 from rl_sim_env.deploy.digest import is_damaged
+from rl_sim_env.deploy.ground import GroundInput, HeightGrid
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.errors import UserError
 
@@ -86,6 +87,8 @@ class SensorReading:
     velocity_commands: ArrayLike
     """Wanted velocity forwards and to the left [m/s] and yaw rate [rad/s], base frame.
     Shape (3,)."""
+    ground: HeightGrid | None = None
+    """Map of the ground, the latest there is; None: none. Policies that walk blind read none."""
 
 
 TARE_AFTER = 3.0
@@ -94,7 +97,10 @@ TARE_AFTER = 3.0
 TARE_WINDOW = 2.0
 """Time over which :meth:`DeployedPolicy.tare` averages [s]: several strides."""
 
-SENSORS = tuple(field.name for field in fields(SensorReading))
+GROUND, MAP = "ground", "map"
+"""What a reading and an output, and what an input calls maps of the ground."""
+
+SENSORS = tuple(field.name for field in fields(SensorReading) if field.name != GROUND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +115,9 @@ class PolicyStep:
     std: Mapping[str, FloatArray] | None = None
     """Standard deviations of their errors, in the same units and shapes: 95 % of the truths lie
     within 1.96 of them. None where the policy does not say."""
+    ground: FloatArray | None = None
+    """Ground over the base that it believes in, cell by cell as in its maps [m]: also where it sees
+    nothing. Shape (rows, cells of a row). None where the policy does not say."""
     beyond_training: bool | None = None
     """Whether the mass may be beyond what was trained: its 95 % interval leaves the range of then.
     Neither estimates and deviations nor the walk are to be trusted there. None where the policy
@@ -225,14 +234,16 @@ class DeployedPolicy:
     def __init__(self, path: Path | str) -> None:
         self._session, self.metadata = open_session(path)
         given = {node.name for node in self._session.get_outputs()}
-        if given - {STD} != set(OUTPUTS):
+        if given - {STD, GROUND} != set(OUTPUTS):
             raise UserError(
                 f"{path}: this file holds the networks without history and scaling; give the "
                 "policy.onnx that was exported beside it"
             )
-        self._outputs = (*OUTPUTS, STD) if STD in given else OUTPUTS
+        self._outputs = (*OUTPUTS, *(name for name in (STD, GROUND) if name in given))
         self._inputs = _make_inputs(self._session, self.metadata, path)
         self._sensors = [name for name in SENSORS if name in self._inputs]
+        facts = self.metadata.map
+        self._ground = GroundInput(facts) if facts is not None and MAP in self._inputs else None
         ends = list(accumulate(columns.width for columns in self.metadata.estimates))
         self._estimate_ends = ends[:-1]
         period = self.metadata.control_period
@@ -298,6 +309,8 @@ class DeployedPolicy:
         """
         for name in self._sensors:
             self._take(name, getattr(reading, name))
+        if self._ground is not None:
+            self._inputs[MAP][0] = self._ground.read(reading.ground)
         outputs = self._run()
         for name, values in outputs.items():
             # All of them: a limit of the targets would hide an action that is not finite.
@@ -319,6 +332,7 @@ class DeployedPolicy:
             joint_targets=outputs[JOINT_TARGETS][0],
             estimates=believed,
             std=std,
+            ground=outputs[GROUND][0] if GROUND in outputs else None,
             beyond_training=beyond_training,
         )
 
@@ -379,6 +393,8 @@ class DeployedPolicy:
         estimates = sum(columns.width for columns in self.metadata.estimates)
         shapes = {JOINT_TARGETS: (1, joints), ESTIMATES: (1, estimates), STD: (1, estimates)}
         shapes |= {f"next_{name}": self._inputs[name].shape for name in STATE}
+        if self._ground is not None:
+            shapes[GROUND] = self._inputs[MAP].shape
         for name, values in outputs.items():
             shape = shapes[name]
             if values.shape != shape:
@@ -427,7 +443,11 @@ def _make_inputs(
         UserError: An input is missing, unknown, or of another shape than the facts say.
     """
     by_joint = (len(metadata.joint_names),)
-    shapes = {name: by_joint if name.startswith("joint_") else (3,) for name in SENSORS}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: by_joint if name.startswith("joint_") else (3,) for name in SENSORS
+    }
+    if metadata.map is not None:
+        shapes[MAP] = metadata.map.shape
     inputs = {}
     for node in session.get_inputs():
         shape = tuple(node.shape[1:])

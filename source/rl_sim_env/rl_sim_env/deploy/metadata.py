@@ -58,6 +58,56 @@ class RobotParts:
     """Joints of the boom; None where there is none."""
 
 
+BASE_YAW = "base_yaw"
+"""Frame of maps: origin in the base, x along its heading and level, z up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LidarFacts:
+    """A lidar on the trunk, as in training."""
+
+    name: str
+    position: tuple[float, float, float]
+    """Base frame [m]."""
+    yaw: float
+    """Where it looks, about the vertical [rad]; 0 is forward."""
+    pitch: float
+    """How far it looks down from there [rad]."""
+    half_angles: tuple[float, float]
+    """How far to either side, and up and down, it sees [rad]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapFacts:
+    """Maps of the ground that the policy reads; see :class:`rl_sim_env.deploy.HeightGrid`."""
+
+    grid: tuple[int, int]
+    """Number of cells forward and to the left. The input has rows from the right to the left, in
+    each the cells from rear to front."""
+    resolution: float
+    """Side of a cell [m]."""
+    offset: float
+    """How far the middle of the grid is before the base [m]."""
+    reference: float
+    """Added to heights before the networks read them [m]; the file does that itself."""
+    height_range: tuple[float, float]
+    """What networks are shown at most, with the reference [m]; the file sees to that itself."""
+    rate: float
+    """Maps a second in training."""
+    age_limit: float
+    """Age from which on a map tells nothing [s]."""
+    lidars: tuple[LidarFacts, ...]
+    """What saw in training."""
+    frame: str = BASE_YAW
+    """Frame of the maps."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and cells of a row."""
+        forward, left = self.grid
+        return left, forward
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyMetadata:
     """Facts of an exported policy, at full precision.
@@ -110,6 +160,8 @@ class PolicyMetadata:
     """Names in the robot's model."""
     estimates: tuple[EstimateColumns, ...]
     """Columns of the output ``estimates``, in order."""
+    map: MapFacts | None = None
+    """Maps of the ground that it was trained with; None: it walks blind, as all files of before."""
     quaternion_order: str = "wxyz"
     """Order of quaternions wherever one is turned into ``projected_gravity``."""
     format_version: int = FORMAT_VERSION
@@ -143,6 +195,7 @@ class PolicyMetadata:
                 f"{_REMEDY} of this version"
             )
         data.setdefault("target_rates", None)
+        data.setdefault("map", None)
         expected = {field.name for field in fields(PolicyMetadata)}
         if data.keys() != expected:
             unfit = ", ".join(sorted(expected ^ data.keys()))
@@ -196,6 +249,15 @@ class PolicyMetadata:
                     f"estimate '{columns.name}': trained_range is {trained}; it must be a range "
                     "for each column"
                 )
+        if self.map is not None and not (
+            min(self.map.grid) >= 1
+            and self.map.resolution > 0.0
+            and self.map.age_limit > 0.0
+            and self.map.frame == BASE_YAW
+        ):
+            raise UserError(
+                f"map is {self.map}; it must have cells, an age limit, and be {BASE_YAW}"
+            )
         if self.quaternion_order != "wxyz":
             raise UserError(f"quaternion_order is {self.quaternion_order!r}; it must be 'wxyz'")
 

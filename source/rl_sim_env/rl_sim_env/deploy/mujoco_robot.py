@@ -42,6 +42,9 @@ _GROUND_THICKNESS = 0.5
 _STEP_DEPTH = 0.3
 """Sizes of slopes and stairs, and the depth of a tread [m]."""
 
+_BEHIND = 1e-6
+"""How far behind what it passes a ray goes on [m]."""
+
 
 def _add_plane(world: mujoco.MjsBody) -> None:
     world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0.0, 0.0, 1.0))
@@ -186,6 +189,8 @@ class MujocoRobot:
         self._base_v = self.model.jnt_dofadr[base_joint]
         untouchable = (name for name in (parts.base_body, parts.load_body) if name is not None)
         self._untouchable = {self.model.body(name).id for name in untouchable}
+        self._is_ground = self.model.geom_bodyid == 0
+        self._is_solid = (self.model.geom_contype | self.model.geom_conaffinity) != 0
         self._stand(np.array(metadata.default_joint_pos), parts.foot_geoms, world.yaw)
 
     def _stand(self, joint_pos: Vector, foot_geoms: tuple[str, ...], yaw: float) -> None:
@@ -259,6 +264,33 @@ class MujocoRobot:
             return True
         bodies = self.model.geom_bodyid[self.data.contact.geom]
         return not self._untouchable.isdisjoint(bodies.flat)
+
+    # What is around it.
+
+    def ground_height(self, x: float, y: float, above: float) -> float:
+        """Height of the ground in the world [m], looked for from ``above`` the base [m] down."""
+        top = self.base_pos[2] + above
+        hit = self._cast(np.array((x, y, top)), np.array((0.0, 0.0, -1.0)), self._is_ground)
+        return top - hit if hit >= 0.0 else -math.inf
+
+    def cast(self, start: Vector, direction: Vector) -> float:
+        """Distance to the first solid thing in a direction, the robot included [m]; below 0: none.
+
+        Args:
+            start: Where the ray begins, world frame [m]. Shape (3,).
+            direction: Where it goes, unit length. Shape (3,).
+        """
+        return self._cast(start, direction, self._is_solid)
+
+    def _cast(self, start: Vector, direction: Vector, counts: NDArray[np.bool_]) -> float:
+        """Distance to the first of the geoms that count."""
+        passed, geom = 0.0, np.zeros(1, dtype=np.int32)
+        while True:
+            begin = start + passed * direction
+            hit = mujoco.mj_ray(self.model, self.data, begin, direction, None, 1, -1, geom)
+            if hit < 0.0 or counts[geom[0]]:
+                return hit if hit < 0.0 else passed + hit
+            passed += hit + _BEHIND
 
     def _to_base(self, vector: Vector) -> Vector:
         base_from_world, rotated = np.empty(4), np.empty(3)

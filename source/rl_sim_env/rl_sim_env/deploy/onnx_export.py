@@ -18,14 +18,17 @@ from torch import nn
 from rl_sim_env.configuration import in_todays_form
 from rl_sim_env.deploy.deployed_policy import (
     ESTIMATES,
+    GROUND,
     HISTORY,
     LAST_ACTION,
+    MAP,
     MEMORY,
     OUTPUTS,
     SENSORS,
     STD,
 )
 from rl_sim_env.deploy.digest import with_digest
+from rl_sim_env.deploy.map_facts import map_facts
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.atomic_file import write_atomically
@@ -55,6 +58,9 @@ _EXAMPLE_ROBOTS = 2
 _OBSERVATIONS = "actor_obs"
 _STACK = "vae_obs"
 _ACTION = "joint_pos"
+_MAP_GROUP = "exteroception"
+_MAP_TERMS = ("heights", "seen")
+_RECONSTRUCTION = "terrain_estimate"
 
 
 class NetworkModule(nn.Module):
@@ -65,13 +71,14 @@ class NetworkModule(nn.Module):
 
     Attributes:
         further: Names of what it returns beyond actions, estimates and memory: standard deviations
-            of the estimates, where the policy tells them.
+            of the estimates, where the policy tells them, and the ground that it reconstructs.
     """
 
     def __init__(self, policy: AmpVaePolicy) -> None:
         super().__init__()
         self.policy = policy
         self.further = () if policy.vae.variance is None else (STD,)
+        self.further += tuple(name for name in policy.vae.reconstructs if name == _RECONSTRUCTION)
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Run the networks.
@@ -82,10 +89,14 @@ class NetworkModule(nn.Module):
 
         Returns:
             Raw actions, shape (N, joints), estimates in SI units, shape (N, width of all), the next
-            memory, and ``further``, shaped like the estimates.
+            memory, and ``further``: deviations, shaped like the estimates, and the ground as it
+            is observed, shape (N, cells).
         """
         output = self.policy(inputs, inputs[MEMORY])
         further = () if output.std is None else (output.std.joined(),)
+        further += tuple(
+            output.reconstructions[name] for name in self.further if name == _RECONSTRUCTION
+        )
         return output.actions, output.estimate.joined(), output.memory, *further
 
 
@@ -111,6 +122,8 @@ class PolicyModule(nn.Module):
         self.network = NetworkModule(policy)
         layout = ObservationLayout.from_dict(metadata.layout)
         for group in policy.groups:
+            if group == _MAP_GROUP and metadata.map is not None:
+                continue
             if group not in (_OBSERVATIONS, _STACK):
                 raise UserError(
                     f"the policy reads observation group '{group}', which no sensor of a deployed "
@@ -129,6 +142,17 @@ class PolicyModule(nn.Module):
                 f"has no input for it; it has {', '.join((*SENSORS, LAST_ACTION))}"
             )
         self.clip = metadata.observation_clip
+        self.map = metadata.map if _MAP_GROUP in policy.groups else None
+        if self.map is not None:
+            if layout.names(_MAP_GROUP) != _MAP_TERMS:
+                raise UserError(
+                    f"observation group '{_MAP_GROUP}' has the terms "
+                    f"{', '.join(layout.names(_MAP_GROUP))}; a map is {' and '.join(_MAP_TERMS)}"
+                )
+            self.height_scale = layout.term(_MAP_GROUP, _MAP_TERMS[0]).scales[0]
+        self.further = tuple(
+            GROUND if name == _RECONSTRUCTION else name for name in self.network.further
+        )
         for name in self.terms:
             scales = torch.tensor(layout.term(_OBSERVATIONS, name).scales)
             self.register_buffer(_scale_of(name), scales)
@@ -154,14 +178,16 @@ class PolicyModule(nn.Module):
         Args:
             inputs: ``history``, the last frames, oldest first, shape (N, frames, frame width);
                 where it is NaN there was no frame yet, and the newest stands in its place;
-                ``memory``, shape (N, memory width), where NaN counts as zero. And one
+                ``memory``, shape (N, memory width), where NaN counts as zero; where the policy
+                sees, ``map``, heights of the ground over the base [m], shape (N, rows, cells of a
+                row), NaN where unseen. And one
                 tensor for each of ``terms``, shape (N, width): what
                 :class:`rl_sim_env.deploy.SensorReading` says, and the raw actions of the step
                 before, where NaN counts as zero.
 
         Returns:
             Joint targets [rad], estimates, the next ``history``, the raw actions, the next
-            ``memory``, and ``network.further``.
+            ``memory``, and ``further``: the ground over the base [m], shaped like the map.
         """
         scaled = [
             self._in_si(name, inputs[name]) * self.get_buffer(_scale_of(name))
@@ -172,14 +198,33 @@ class PolicyModule(nn.Module):
         earlier = inputs[HISTORY][:, 1:]
         frames = torch.cat((torch.where(earlier.isnan(), newest, earlier), newest), dim=1)
         memory = torch.where(inputs[MEMORY].isnan(), 0.0, inputs[MEMORY])
-        actions, estimates, memory, *further = self.network(
-            {_OBSERVATIONS: frame, _STACK: frames.flatten(1), MEMORY: memory}
-        )
+        observations = {_OBSERVATIONS: frame, _STACK: frames.flatten(1), MEMORY: memory}
+        if self.map is not None:
+            observations[_MAP_GROUP] = self._as_observed(inputs[MAP])
+        actions, estimates, memory, *rest = self.network(observations)
+        further = [
+            self._as_given(values) if name == _RECONSTRUCTION else values
+            for name, values in zip(self.network.further, rest, strict=True)
+        ]
         if self.is_bounded:
             actions = self._bound(actions, self._in_si(LAST_ACTION, inputs[LAST_ACTION]))
         targets = self.default_joint_pos + self.action_scale * actions
         targets = torch.clamp(targets, self.target_low, self.target_high)
         return targets, estimates, frames, actions, memory, *further
+
+    def _as_observed(self, given: torch.Tensor) -> torch.Tensor:
+        """A map as the environment shows it, shape (N, rows, cells of a row) -> (N, 2 cells)."""
+        assert self.map is not None
+        heights = given.flatten(1)
+        is_unseen = heights.isnan()
+        shown = (heights + self.map.reference).clamp(*self.map.height_range) * self.height_scale
+        return torch.cat((torch.where(is_unseen, 0.0, shown), (~is_unseen).float()), dim=-1)
+
+    def _as_given(self, observed: torch.Tensor) -> torch.Tensor:
+        """Heights as maps have them."""
+        assert self.map is not None
+        heights = observed / self.height_scale - self.map.reference
+        return heights.unflatten(-1, self.map.shape)
 
     def _bound(self, actions: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """As in training, :meth:`rl_sim_env.mdp.actions.LegPositionAction.bound`."""
@@ -253,10 +298,12 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
         name: torch.zeros(robots, layout.term(_OBSERVATIONS, name).width) for name in module.terms
     }
     memory = {MEMORY: policy.initial_memory(robots)}
+    if module.map is not None:
+        values[MAP] = torch.zeros(robots, *module.map.shape)
     observations = {group: torch.zeros(robots, layout.width(group)) for group in policy.groups}
     models = {
         folder / POLICY_FILE: _to_onnx(
-            module, {HISTORY: history, **memory, **values}, (*OUTPUTS, *module.network.further)
+            module, {HISTORY: history, **memory, **values}, (*OUTPUTS, *module.further)
         ),
         folder / NETWORK_FILE: _to_onnx(
             module.network,
@@ -387,6 +434,7 @@ def environment_facts(env: Mapping[str, Any]) -> dict[str, Any]:
             "control_period": env["decimation"] * env["sim"]["mujoco"]["timestep"],
             "observation_clip": env["observation_clip"],
             "robot": _robot_parts(description),
+            "map": map_facts(env),
         }
     except (LookupError, TypeError, ValueError, AttributeError, StopIteration, re.error) as error:
         raise UserError(

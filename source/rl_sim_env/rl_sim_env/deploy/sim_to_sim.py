@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.deploy.deployed_policy import SENSORS, DeployedPolicy, PolicyStep, SensorReading
+from rl_sim_env.deploy.ground import HeightGrid
+from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, Model, MujocoRobot, Vector, World
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class SensorNoise:
     """[rad/s]"""
     joint_torques: float = 1.0
     """[N m]"""
+    height: float = 0.01
+    """Of each cell of a map of the ground [m]."""
     hardware: HardwareSensorsCfg | None = None
     """How far sensors and drives may be off besides, for a whole walk; None: they are not."""
 
@@ -120,7 +124,10 @@ def rollout(
         yaw=rng.uniform(-START_YAW, START_YAW),
     )
     robot = MujocoRobot(model, policy.metadata, world)
-    sensors = _Sensors(robot, noise or SensorNoise(), rng)
+    noise = noise or SensorNoise()
+    sensors = _Sensors(robot, noise, rng)
+    facts = policy.metadata.map
+    lidar = None if facts is None else MujocoLidar(robot, facts, noise.height, rng)
     period = policy.metadata.control_period
     start = robot.base_pos.copy()
     log = _Log()
@@ -129,7 +136,8 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        output = policy.step(sensors.read(told))
+        seen = None if lidar is None else lidar.look()
+        output = policy.step(sensors.read(told, seen))
         log.add_estimates(robot, output)
         robot.advance(
             output.joint_targets - sensors.encoder_offset,
@@ -194,7 +202,7 @@ class _Sensors:
         """Take in the state after a physics step."""
         self._past.appendleft([getattr(self._robot, name).copy() for name in _SIGNALS])
 
-    def read(self, command: Vector) -> SensorReading:
+    def read(self, command: Vector, ground: HeightGrid | None) -> SensorReading:
         """What the policy is told."""
         measured = dict(zip(_SIGNALS, self._past[0], strict=True))
         if self._noise.hardware is not None:
@@ -202,7 +210,7 @@ class _Sensors:
         for name, value in measured.items():
             spread = getattr(self._noise, name)
             measured[name] = value + spread * self._rng.standard_normal(value.shape)
-        return SensorReading(**measured, velocity_commands=command)
+        return SensorReading(**measured, velocity_commands=command, ground=ground)
 
     def _on_hardware(self, cfg: HardwareSensorsCfg) -> dict[str, Vector]:
         """Late signals, with all that is off but the noise that :class:`SensorNoise` has."""

@@ -168,7 +168,8 @@ class PerceptiveVae(ContextVae):
         truth = self._patches(batch.observations[self.perception.truth_group])
         loss = functional.huber_loss(patches, truth, delta=_HUBER)
         nll, covered = self.terrain_variance.loss(recalled, patches, truth)
-        weighted = self.perception.terrain_weight * loss + self.cfg.variance_weight * nll
+        # Whatever the weight of the latter, nothing but the variances moves by it.
+        weighted = self.perception.terrain_weight * loss + nll
         is_seen = self._patches(
             batch.observations[self.perception.map_group][..., self._columns[1]]
         )

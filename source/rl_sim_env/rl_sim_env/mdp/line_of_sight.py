@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mjlab.utils.lab_api.math import matrix_from_quat, quat_from_euler_xyz
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class LineOfSight:
 
     Attributes:
         cells: Places of the cells forward and to the left of the base [m]. Shape (cells, 2).
+
+    Raises:
+        UserError: A lidar is within the trunk.
     """
 
     def __init__(self, cfg: MapCfg, lidars: Sequence[LidarCfg], env: AmpVaeEnv) -> None:
@@ -58,6 +62,7 @@ class LineOfSight:
         self._set_course(cfg)
         robot = env.robot
         self._trunk = _box_of(env)
+        self._require_free(lidars)
         names = env.cfg.robot.legs
         bodies = [
             robot.find_bodies(tuple(getattr(leg, part) for leg in names), preserve_order=True)[0]
@@ -83,6 +88,17 @@ class LineOfSight:
         is_end = (index == own) | ~inside
         self._course = torch.where(is_end, own, index).flatten()
         self._share = torch.where(is_end, 1.0, share)
+
+    def _require_free(self, lidars: Sequence[LidarCfg]) -> None:
+        center, half_size = self._trunk
+        inside = ((self._position - center).abs() < half_size).all(dim=-1).tolist()
+        for lidar, is_inside in zip(lidars, inside, strict=True):
+            if is_inside:
+                raise UserError(
+                    f"lidar '{lidar.name}' is at {lidar.position}, within the trunk, which reaches "
+                    f"from {(center - half_size).tolist()} to {(center + half_size).tolist()} m; "
+                    "it would see nothing"
+                )
 
     def seen(
         self,

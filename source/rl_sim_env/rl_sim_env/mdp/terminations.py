@@ -26,11 +26,15 @@ def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.
     Nowhere else is there ground on both sides of a trunk: not on stairs, which rise to one.
     """
     position = env.sim.data.xpos[:, env.index.base_body_global]
-    # Made on the device: a recorded step copies nothing there.
-    ahead = reach * torch.eye(2, device=position.device)
-    beside = torch.stack((ahead, -ahead), dim=1)
-    ground = env.height_map.heights(position[:, None, None, :2] + beside)
-    return (ground > position[:, 2, None, None]).all(dim=-1).any(dim=-1)
+    x, y, z = position.unbind(dim=-1)
+
+    def is_between(ahead: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
+        heights = env.height_map.heights
+        return torch.minimum(heights(ahead), heights(behind)) > z
+
+    return is_between(
+        torch.stack((x + reach, y), dim=-1), torch.stack((x - reach, y), dim=-1)
+    ) | is_between(torch.stack((x, y + reach), dim=-1), torch.stack((x, y - reach), dim=-1))
 
 
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:

@@ -22,5 +22,5 @@ register_perceptive_tasks(
     "Rl-Sim-Env-AmpVaeVit-Go1",
     GO1_WALKING,
     grows_from="Rl-Sim-Env-AmpVae-Go1",
-    lidar_mount=(0.21, 0.05),
+    lidar_mount=(0.32, 0.02),
 )

@@ -21,5 +21,5 @@ register_perceptive_tasks(
     "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3",
     GRQ20_V2D3_WALKING,
     grows_from="Rl-Sim-Env-AmpVae-Grq20-V2d3",
-    lidar_mount=(0.3, 0.05),
+    lidar_mount=(0.36, 0.02),
 )

@@ -8,16 +8,17 @@ from typing import Annotated
 import numpy as np
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE
-from rl_sim_env.terrains.sub_terrains import HeightFieldTerrainCfg, interpolate
+from rl_sim_env.terrains.sub_terrains import CELL, HeightFieldTerrainCfg, interpolate
 
 
 @dataclass(kw_only=True)
 class _PitTerrainCfg(HeightFieldTerrainCfg):
-    depth: Annotated[float, POSITIVE]
+    horizontal_scale: Annotated[float, CELL] = 0.0625
+    depth: Annotated[float, POSITIVE] = 1.0
     """How deep pits are, m: no leg reaches their ground."""
-    platform_width: Annotated[float, NOT_NEGATIVE]
+    platform_width: Annotated[float, NOT_NEGATIVE] = 2.5
     """Side length of the platform, m."""
-    border_width: Annotated[float, NOT_NEGATIVE]
+    border_width: Annotated[float, NOT_NEGATIVE] = 0.5
     """Width of the flat frame around the pits, m."""
 
     def _with_pits(self, x: np.ndarray, y: np.ndarray, is_pit: np.ndarray) -> np.ndarray:

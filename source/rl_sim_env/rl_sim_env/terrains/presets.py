@@ -97,12 +97,6 @@ def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> 
     cfg = (play_terrain_cfg if play else rough_terrain_cfg)(height_scale)
     generator = cfg.terrain_generator
     assert generator is not None
-    pits = {
-        "horizontal_scale": 0.0625,
-        "depth": 1.0,
-        "platform_width": 2.5,
-        "border_width": 0.5,
-    }
 
     def scaled(low: float, high: float) -> tuple[float, float]:
         return height_scale * low, height_scale * high
@@ -112,10 +106,10 @@ def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> 
     assert isinstance(blocks, RandomGridTerrainCfg)
     families["boxes"] = replace(blocks, height_range=scaled(0.05, 0.35))
     families["gaps"] = GapsTerrainCfg(
-        proportion=0.0, gap_range=scaled(0.125, 0.625), bank_width=0.8, **pits
+        proportion=0.0, gap_range=scaled(0.125, 0.625), bank_width=0.8
     )
     families["stones"] = StonesTerrainCfg(
-        proportion=0.0, stone_range=(0.5, 0.25), gap_range=scaled(0.125, 0.25), **pits
+        proportion=0.0, stone_range=(0.5, 0.25), gap_range=scaled(0.125, 0.25)
     )
     for name, share in PERCEPTIVE_SHARES.items():
         families[name] = replace(families[name], proportion=share)

@@ -1,0 +1,48 @@
+"""What a training's configuration says of the maps that its robots saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from rl_sim_env.configuration import NOTHING, plain_at
+from rl_sim_env.deploy.metadata import LidarFacts, MapFacts
+
+_SENSOR = "scene.sensors.exteroception"
+_HEIGHTS = "observations.exteroception.terms.heights"
+
+
+def map_facts(env: Mapping[str, Any]) -> MapFacts | None:
+    """The maps of an environment; None where robots walk blind.
+
+    Args:
+        env: The environment's configuration, as plain values.
+
+    Raises:
+        LookupError: It lacks a fact.
+    """
+    sensor = plain_at(env, _SENSOR)
+    if sensor is NOTHING:
+        return None
+    of_map, heights = sensor["map"], plain_at(env, _HEIGHTS)
+    low, high = heights["clip"]
+    period = 1.0 / sensor["rate"]
+    return MapFacts(
+        grid=tuple(of_map["grid"]),
+        resolution=of_map["resolution"],
+        offset=of_map["offset"],
+        reference=of_map["reference"],
+        height_range=(low, high),
+        rate=sensor["rate"],
+        # One that was held until the next came, and that one was late; and one that was lost.
+        age_limit=round(2.0 * period + sensor["errors"]["max_delay"], 6),
+        lidars=tuple(
+            LidarFacts(**{each.name: _tuple(lidar[each.name]) for each in fields(LidarFacts)})
+            for lidar in sensor["lidars"]
+        ),
+    )
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

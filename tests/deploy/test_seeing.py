@@ -1,0 +1,216 @@
+"""A policy that reads maps of the ground, on a robot: what it is given, and what it refuses."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from grq20 import STANDING_HEIGHT
+from rl_sim_env.configuration import to_plain
+from rl_sim_env.deploy import DeployedPolicy, HeightGrid, SensorReading, open_session
+from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MAP, MEMORY
+from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
+from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
+from rl_sim_env.deploy.sim_to_sim import rollout
+from rl_sim_env.envs import AmpVaeVecEnv
+from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
+from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptionCfg
+from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
+from rl_sim_env.robots import load_model
+from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
+from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
+from rl_sim_env.tasks.perceptive_walking import add_sight
+from small_policy import save, small_checkpoint
+
+CFG = AmpVaeRunnerCfg(
+    actor=ActorCfg(
+        hidden_dims=(8,), obs_groups=("estimate", "latent", "actor_obs", TERRAIN_ESTIMATE)
+    ),
+    vae=ContextVaeCfg(
+        class_name="rl_sim_env.learning.perceptive_vae:PerceptiveVae",
+        settings=asdict(PerceptionCfg(token_width=8)),
+        encoder_dims=(8, 8),
+        decoder_dims=(8,),
+        latent_dim=2,
+        memory_dim=8,
+    ),
+)
+TASK = "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0"
+STANDING = SensorReading(
+    base_ang_vel=(0.0, 0.0, 0.0),
+    projected_gravity=(0.0, 0.0, -1.0),
+    joint_pos=GRQ20_V2D3.default_joint_pos,
+    joint_vel=np.zeros(12),
+    joint_torques=np.zeros(12),
+    velocity_commands=(0.5, 0.0, 0.0),
+)
+LEVEL = HeightGrid(heights=np.full((16, 24), -STANDING_HEIGHT), resolution=0.06, offset=0.18)
+
+
+@pytest.fixture(scope="module")
+def seeing(make_env) -> AmpVaeVecEnv:
+    env = make_env(3, edit=lambda cfg: add_sight(cfg, GRQ20_V2D3_WALKING, (0.3, 0.05)))
+    return AmpVaeVecEnv(env)
+
+
+def _policy(seeing: AmpVaeVecEnv) -> AmpVaePolicy:
+    torch.manual_seed(0)
+    policy = AmpVaePolicy.build(seeing.observation_layout, 12, CFG).eval()
+    with torch.no_grad():
+        # What begins at zero would hide what it reads.
+        for layer in (policy.vae.fusion, policy.vae.correction):
+            layer.weight.normal_(std=0.1)
+    return policy
+
+
+@pytest.fixture(scope="module")
+def exported(seeing, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("seeing")
+    checkpoint = replace(
+        small_checkpoint(seeing, TASK),
+        algorithm={POLICY_STATE: _policy(seeing).state_dict()},
+        config=to_plain(CFG),
+    )
+    export_policy(save(checkpoint, folder), folder)
+    return folder
+
+
+@pytest.fixture
+def deployed(exported) -> DeployedPolicy:
+    return DeployedPolicy(exported / POLICY_FILE)
+
+
+def _targets(policy: DeployedPolicy, ground: HeightGrid | None) -> np.ndarray:
+    policy.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        return policy.step(replace(STANDING, ground=ground)).joint_targets
+
+
+@torch.no_grad()
+def test_both_files_do_what_torch_does(seeing, exported):
+    policy = _policy(seeing)
+    whole, metadata = open_session(exported / POLICY_FILE)
+    network, _ = open_session(exported / NETWORK_FILE)
+    memory = remembered = policy.initial_memory(3)
+    history = np.full((3, 5, 57), np.nan, dtype=np.float32)
+    last_action = np.full((3, 12), np.nan, dtype=np.float32)
+    assert metadata.map is not None
+    obs = seeing.reset()
+    for _ in range(12):
+        output = policy(obs, memory)
+        groups = {name: obs[name].numpy() for name in policy.groups}
+        actions, _, _, *_, ground = network.run(None, {**groups, MEMORY: memory.numpy()})
+        np.testing.assert_allclose(actions, output.actions, atol=1e-5, rtol=0.0)
+        np.testing.assert_allclose(
+            ground, output.reconstructions[TERRAIN_ESTIMATE], atol=1e-5, rtol=0.0
+        )
+        heights, seen = obs["exteroception"].unflatten(-1, (2, 16, 24)).unbind(dim=1)
+        given = torch.where(seen > 0.5, heights / 5.0 - metadata.map.reference, torch.nan).numpy()
+        scales = {"base_ang_vel": 0.25, "joint_vel": 0.05, "joint_torques": 0.02}
+        scales["velocity_commands"] = np.array((2.0, 2.0, 0.35), dtype=np.float32)
+        sensors = {}
+        for name, (start, end) in metadata.slices["actor_obs"].items():
+            sensors[name] = obs["actor_obs"][:, start:end].numpy() / scales.get(name, 1.0)
+        sensors["joint_pos"] = sensors["joint_pos"] + np.float32(metadata.default_joint_pos)
+        sensors[LAST_ACTION] = last_action
+        state = {HISTORY: history, MEMORY: np.asarray(remembered), MAP: given}
+        results = dict(
+            zip(
+                [port.name for port in whole.get_outputs()],
+                whole.run(None, {n: np.float32(v) for n, v in (sensors | state).items()}),
+                strict=True,
+            )
+        )
+        np.testing.assert_allclose(results["next_last_action"], output.actions, atol=1e-4, rtol=0.0)
+        believed = output.reconstructions[TERRAIN_ESTIMATE] / 5.0 - metadata.map.reference
+        np.testing.assert_allclose(results["ground"].reshape(3, -1), believed, atol=1e-4, rtol=0.0)
+        history, last_action = results["next_history"], results["next_last_action"]
+        memory, remembered = output.memory, results["next_memory"]
+        obs = seeing.step(output.actions)[0]
+
+
+def test_the_file_says_which_maps_it_reads(deployed):
+    facts = deployed.metadata.map
+    assert facts is not None
+    assert (facts.shape, facts.resolution, facts.offset) == ((16, 24), 0.06, 0.18)
+    assert facts.frame == "base_yaw" and facts.age_limit == pytest.approx(0.3)
+    assert [lidar.name for lidar in facts.lidars] == ["front", "rear"]
+
+
+def test_what_is_seen_counts_and_what_is_believed_is_told(deployed):
+    step = replace(LEVEL, heights=np.where(np.arange(24) > 18, 0.1, 0.0) - STANDING_HEIGHT)
+    step = replace(step, heights=np.broadcast_to(step.heights, (16, 24)))
+    assert not np.array_equal(_targets(deployed, LEVEL), _targets(deployed, step))
+    ground = deployed.step(replace(STANDING, ground=step)).ground
+    assert ground is not None and ground.shape == (16, 24) and np.isfinite(ground).all()
+
+
+@pytest.mark.parametrize(
+    ("ground", "said"),
+    [
+        (None, "there is no map"),
+        (replace(LEVEL, heights=np.full((16, 24), np.nan)), "is empty"),
+        (replace(LEVEL, age=120.0), r"120 s old, and may be 0\.3 s"),
+        (replace(LEVEL, age=float("nan")), "nan s old"),
+    ],
+)
+def test_a_map_that_tells_nothing_is_unseen_and_that_is_said_once(deployed, ground, said):
+    empty = replace(LEVEL, heights=np.full((16, 24), np.nan))
+    deployed.reset()
+    with pytest.warns(Notice, match=said) as heard:
+        first = deployed.step(replace(STANDING, ground=ground)).joint_targets
+        deployed.step(replace(STANDING, ground=ground))
+    assert len(heard) == 1
+    assert np.array_equal(first, _targets(deployed, empty))
+    assert not np.array_equal(first, _targets(deployed, LEVEL))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"heights": np.zeros((24, 16))}, r"shape is \(24, 16\), .* trained with \(16, 24\)"),
+        ({"resolution": 0.05}, "resolution is 0.05 m, .* with 0.06 m"),
+        ({"offset": 0.0}, "offset is 0 m"),
+        ({"frame": "odom"}, "frame is odom, .* with base_yaw"),
+        ({"heights": np.full((16, 24), -43.0)}, "a height of 43 m; give metres"),
+        ({"heights": np.full((16, 24), np.inf)}, "a height of inf m"),
+    ],
+)
+def test_a_map_of_another_kind_is_refused(deployed, change, message):
+    with pytest.raises(UserError, match=message):
+        deployed.step(replace(STANDING, ground=replace(LEVEL, **change)))
+
+
+def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):
+    world = World(
+        ground="stairs 15 cm", load=0.0, boom_length=0.6, boom_angle=3.1, friction=1.0, yaw=0.0
+    )
+    robot = MujocoRobot(lambda: load_model(GRQ20_V2D3), deployed.metadata, world)
+    facts = deployed.metadata.map
+    assert facts is not None
+    lidar = MujocoLidar(robot, facts, 0.0, np.random.default_rng(0))
+    grid = lidar.look()
+    heights = np.asarray(grid.heights) + robot.base_pos[2]
+    # The first step is 0.8 m ahead, in the last two columns.
+    assert heights[8, 17:22] == pytest.approx(0.0, abs=1e-6)
+    assert heights[8, 22:] == pytest.approx(0.15, abs=1e-6)
+    assert np.isnan(heights[8, 6:13]).all()
+    robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.06)
+    assert lidar.look().age == pytest.approx(0.06)
+    robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.04)
+    assert lidar.look().age == 0.0
+
+
+def test_it_walks_in_plain_mujoco(exported):
+    result = rollout(
+        exported / POLICY_FILE, model=lambda: load_model(GRQ20_V2D3), seconds=0.3, command=(0, 0, 0)
+    )
+    assert result.seconds > 0.0
