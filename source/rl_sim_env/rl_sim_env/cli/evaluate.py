@@ -59,7 +59,7 @@ from rl_sim_env.evaluation.rendering import (
     check_writable,
     write_report,
 )
-from rl_sim_env.evaluation.report import Report, Section
+from rl_sim_env.evaluation.report import FOLDER_NAME, Report, Section
 from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS, judge
 from rl_sim_env.evaluation.wording import in_house_style
 from rl_sim_env.experiment import (
@@ -113,7 +113,7 @@ def evaluate(options: EvaluateOptions) -> None:
     if options.quick and not options.protocols:
         names = [name for name in names if name not in NOT_QUICK]
     beside = Path() if path.parent.parent == POLICIES else path.parent
-    output = beside / "report" if options.output is None else options.output
+    output = beside / FOLDER_NAME if options.output is None else options.output
     check_writable(output)
     # An unfinished report has a folder of its own: nothing measured is lost if the program ends
     # early, and an earlier report is replaced by a complete one only.

@@ -32,6 +32,13 @@ Unset = Annotated[_Value | None, tyro.conf.arg(help_behavior_hint="")]
 Clips = Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")]
 """Motion clips, which need not be given."""
 
+Folders = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="FOLDER ...", help_behavior_hint=""),
+]
+"""Folders that a program is about."""
+
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 """An option without a value, off by default."""
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
-from rl_sim_env.cli.options import Unset
+from rl_sim_env.cli.options import Folders, Unset
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.errors import UserError
 
@@ -26,8 +24,8 @@ class ReportOptions:
     page.
     """
 
-    reports: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of reports."""
+    reports: Folders
+    """Folders of reports, or folders that hold one as report/."""
 
     photo_of: Unset[Path] = None
     """Checkpoint, or folder of a run, whose policy is photographed as it walks, for a report from a
@@ -56,9 +54,9 @@ def write(options: ReportOptions) -> None:
     """
     # Only here: these imports take a second, and a slip in the options should be told at once.
     from rl_sim_env.evaluation.rendering import HTML_NAME, read_photo, write_report
-    from rl_sim_env.evaluation.report import Report
+    from rl_sim_env.evaluation.report import Report, file_of
 
-    for folder in options.reports:
+    for folder in (file_of(given).parent for given in options.reports):
         report = Report.read(folder)
         taken = options.photo_of and _photograph(options.photo_of, report)
         write_report(report, folder, taken or read_photo(folder))

@@ -137,6 +137,8 @@ class Sweep:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: no YAML ({reason})") from error
+        if content is None:
+            raise UserError(f"{path}: nothing stands in it; give arms and seeds at least")
         with found_in(path):
             sweep = Sweep(name=path.stem, file=typed(content, SweepFile, "sweep"))
             # By the readers of the programs that will be given them.
