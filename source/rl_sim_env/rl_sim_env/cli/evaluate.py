@@ -335,12 +335,16 @@ def _require_levels(env_cfg: AmpVaeEnvCfg, levels: Sequence[int]) -> None:
 
 def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
     """Turn a configuration into the arena's, on ground and with sensors as an evaluation wants."""
-    arena_env_cfg(env_cfg)
+    arena_in_daylight(env_cfg)
     on_unseen_ground(env_cfg, cfg)
-    # For the photo.
-    env_cfg.scene.spec_fn = daylight
     if cfg.sensors[0] is not None:
         env_cfg.sensors = "hardware" if "hardware" in cfg.sensors else "ideal"
+
+
+def arena_in_daylight(env_cfg: AmpVaeEnvCfg) -> None:
+    """Turn a configuration into the arena's, where robots can be photographed."""
+    arena_env_cfg(env_cfg)
+    env_cfg.scene.spec_fn = daylight
 
 
 def _run(protocols: Mapping[str, Protocol], arena: Arena, cfg: EvaluationCfg) -> Iterator[Section]:

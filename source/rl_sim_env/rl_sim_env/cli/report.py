@@ -12,7 +12,6 @@ from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.errors import UserError
 
 if TYPE_CHECKING:
-    from rl_sim_env.envs import AmpVaeEnvCfg
     from rl_sim_env.evaluation.report import Report
 
 
@@ -65,7 +64,8 @@ def write(options: ReportOptions) -> None:
 
 def _photograph(policy: Path, report: Report) -> bytes | None:
     """A policy as it walks on the task of the report."""
-    from rl_sim_env.evaluation.arena import Arena, arena_env_cfg
+    from rl_sim_env.cli.evaluate import arena_in_daylight
+    from rl_sim_env.evaluation.arena import Arena
     from rl_sim_env.experiment import (
         EnvOptions,
         Training,
@@ -74,19 +74,21 @@ def _photograph(policy: Path, report: Report) -> bytes | None:
         configure_env,
     )
     from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
-    from rl_sim_env.viewer.daylight import daylight
     from rl_sim_env.viewer.offscreen import photograph
-
-    def adapt(cfg: AmpVaeEnvCfg) -> None:
-        arena_env_cfg(cfg)
-        cfg.scene.spec_fn = daylight
 
     path = resolve_checkpoint(policy, root=policy)
     checkpoint = Checkpoint.load(path)
     task = report.facts.get("Evaluated on", checkpoint.task)
     training = Training.of(checkpoint, path, task)
     setup = configure_env(
-        EnvOptions(task=task, device="cpu", training=training, adapt=adapt, num_envs=1, seed=0)
+        EnvOptions(
+            task=task,
+            device="cpu",
+            training=training,
+            adapt=arena_in_daylight,
+            num_envs=1,
+            seed=0,
+        )
     )
     with quiet():
         vec_env = build_vec_env(setup)
