@@ -73,6 +73,11 @@ def test_tasks_are_listed():
         ("train --num_envs 0", "--num_envs 0: must be at least 1"),
         ("train env.decimation", "has no '='; write env/agent.field=value"),
         ("train envs.decimation=3", "did you mean env?"),
+        ("train agent.algorithm.gama=0.9", "did you mean gamma?"),
+        (
+            "train agent.algorithm.gamma=7",
+            "agent.algorithm.gamma is 7.0; it must be between",
+        ),
         ("play --video film.avi", "ends in .mp4"),
         ("play agent.seed=3", "'agent' does not exist"),
         ("evaluate --protocols gate", "did you mean gait"),

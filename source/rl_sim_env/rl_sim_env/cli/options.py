@@ -70,6 +70,13 @@ class Options:
     def __post_init__(self) -> None:
         """Nothing is left to check."""
 
+    def check_settings(self) -> None:
+        """Refuse settings before the program is imported: there it would take seconds more.
+
+        Raises:
+            UserError: The task has no such setting, or not with such a value.
+        """
+
 
 @dataclass(kw_only=True)
 class EnvironmentOptions(Options):
