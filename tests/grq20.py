@@ -14,8 +14,8 @@ from rl_sim_env.tasks.payload_walking import (
     PayloadWalkingCfg,
     TerrainName,
     walking_env_cfg,
-    walking_runner_cfg,
 )
+from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
 
 MJCF_PATH = GRQ20_V2D3.mjcf_path
 LEG_NAMES = tuple(leg.name for leg in GRQ20_V2D3.legs)

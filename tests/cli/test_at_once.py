@@ -38,13 +38,14 @@ def answer(*arguments: str, folder: Path | None = None) -> tuple[int, str, str]:
     return done.returncode, done.stdout, "\n".join(errors)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", (*COMMANDS, "motions inspect"))
 def test_help_names_the_command_and_shows_an_example(command):
-    status, printed, _ = answer(command, "--help")
+    status, printed, _ = answer(*command.split(), "--help")
     assert status == 0
     assert printed.startswith(f"usage: rl-sim-env {command} ")
-    assert f"example: rl-sim-env {command}" in printed
-    assert "(default: None)" not in printed and "{None}" not in printed
+    if command in COMMANDS:
+        assert f"example: rl-sim-env {command}" in printed
+    assert not any(each in printed for each in ("(default: None)", "(default: )", "{None}"))
 
 
 def test_help_names_the_tasks_and_how_to_list_the_settings():
@@ -72,6 +73,11 @@ def test_tasks_are_listed():
         ("train --num_envs 0", "--num_envs 0: must be at least 1"),
         ("train env.decimation", "has no '='; write env/agent.field=value"),
         ("train envs.decimation=3", "did you mean env?"),
+        ("train agent.algorithm.gama=0.9", "did you mean gamma?"),
+        (
+            "train agent.algorithm.gamma=7",
+            "agent.algorithm.gamma is 7.0; it must be between",
+        ),
         ("play --video film.avi", "ends in .mp4"),
         ("play agent.seed=3", "'agent' does not exist"),
         ("evaluate --protocols gate", "did you mean gait"),

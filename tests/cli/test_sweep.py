@@ -84,6 +84,21 @@ def test_a_slip_in_the_file_is_told(tmp_path, changes, told):
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "nothing stands in it; give arms and seeds"),
+        ("arms", "sweep is 'arms'; it must be a table of arms, seeds, task"),
+    ],
+)
+def test_a_file_that_is_no_sweep_is_told_so(tmp_path, text, told):
+    path = tmp_path / "small.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        Sweep.read(path)
+    assert str(error.value).startswith(f"{path}: {told}")
+
+
+@pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"arms": arms(settings=["agent.vae.latent_dims=3"])}, "did you mean latent_dim"),

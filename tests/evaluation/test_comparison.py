@@ -12,6 +12,7 @@ from scipy import stats
 
 from reports import report, survival, tracking
 from rl_sim_env.cli import compare as program
+from rl_sim_env.cli import report as rewrite
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.comparison import compare, difference_interval
 from rl_sim_env.evaluation.comparison_page import write_comparison
@@ -124,6 +125,18 @@ def test_the_program_writes_one_page_and_says_what_it_comes_to(saved, tmp_path, 
     assert "0.100 → 0.050" in (output / "comparison.html").read_text()
     # Once more: an earlier comparison may be replaced.
     program.main([*map(str, folders), "--output", str(output)])
+
+
+def test_the_folder_around_a_report_will_do(saved, tmp_path):
+    first, other = saved(report(tracking(GROUNDS)), report(tracking(OTHER_GROUNDS)))
+    around = tmp_path / "policy"
+    around.mkdir()
+    other.rename(around / "report")
+    (found,) = compare((first, around)).differences.values()
+    assert found[0].value == pytest.approx(-0.05)
+    (around / "model_1.pt").touch()
+    rewrite.main([str(around)])
+    assert (around / "report" / "report.html").is_file()
 
 
 def test_a_report_is_never_replaced_by_a_comparison(saved, capsys):

@@ -156,6 +156,18 @@ def test_figures_are_printed_with_spread_and_the_decimals_of_their_column(folder
     assert {"0.073", "± 0.125", "1.500", "3", "-", "error", "[m/s]", "some task"} <= texts
 
 
+def test_cells_know_their_columns_where_a_narrow_screen_has_no_room_for_a_head(folder):
+    write_report(REPORT, folder)
+    titles = [
+        attrs.get("data-title") for tag, attrs in Page(folder / "report.html").tags if tag == "td"
+    ]
+    head = [
+        f"{of.title} [{of.unit}]" if of.unit else of.title
+        for of in REPORT.sections[0].tables[0].columns
+    ]
+    assert titles[-2:] == head
+
+
 def test_what_a_table_stands_on_is_told_once(folder):
     rows = (
         Row(label="flat", cells=(figure(1.0, robots=14), figure(2.0, robots=16))),

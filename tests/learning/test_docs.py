@@ -46,7 +46,7 @@ def test_all_snippets_train_are_saved_and_play(
         logged
     )
     titles = [panel.title for panel in panels_of(tmp_path / "run")]
-    assert {"cost", "friction error [1]"} <= set(titles)
+    assert {"cost", "friction estimate RMSE [1]"} <= set(titles)
 
     path = tmp_path / "run" / "model_1.pt"
     again = AmpVaeRunner(vec_env, agent, None, None, task_id="Toy-v0")

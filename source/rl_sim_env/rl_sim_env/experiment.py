@@ -44,18 +44,17 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.motions import MotionSampler, load_clips
-from rl_sim_env.tasks import beginnings, family_ids, find_task, make_env_cfg, require_arguments
+from rl_sim_env.tasks import (
+    REFUSED,
+    beginnings,
+    family_ids,
+    find_task,
+    make_env_cfg,
+    require_arguments,
+)
 
 MODEL_ARGUMENT = "mjcf_path"
 """Argument of tasks that says where the robot's model is."""
-
-REFUSED = {
-    "seed": "the seed also draws the networks and differs between processes; give --seed",
-    "robot": "a robot is described in code, which its model and motions follow; give --mjcf or "
-    "--arm, set drives at env.scene.entities.robot.articulation.actuators, or describe a robot of "
-    "your own (docs/robots.md)",
-}
-"""What to do instead of setting some fields of the environment."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,8 @@ def typed(value: Any, hint: Any, where: str) -> Any:
         if isinstance(value, Mapping):
             return _dataclass(value, hint, where)
         if not isinstance(value, hint):
-            raise _misfit(value, hint, where)
+            names = ", ".join(field.name for field in dataclasses.fields(hint))
+            raise UserError(misfit(where, _told(value), f"a table of {names}"))
         return value
     kind = origin or hint
     if kind in (tuple, list, Sequence):

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
+from rl_sim_env.cli.options import Folders
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 
@@ -19,8 +18,8 @@ class CompareOptions:
     The first report is what the others are compared with.
     """
 
-    reports: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of two reports or more, or their report.json."""
+    reports: Folders
+    """Folders of two reports or more, or folders that hold one as report/, or their report.json."""
 
     output: Path = Path("comparison")
     """Folder of the page, with the same as Markdown and JSON."""

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
-from rl_sim_env.cli.options import Unset
+from rl_sim_env.cli.options import Folders, Unset
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.figure import Figure
@@ -21,7 +19,7 @@ PICTURE = "curves.png"
 class CurvesOptions:
     """Draw reward, tracking and what the learners want to be seen over training time."""
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
+    runs: Folders
     """Folder of the run, and of those that resumed it, in order."""
 
     output: Unset[Path] = None

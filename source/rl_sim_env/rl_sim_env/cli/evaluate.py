@@ -62,7 +62,7 @@ from rl_sim_env.evaluation.rendering import (
     check_writable,
     write_report,
 )
-from rl_sim_env.evaluation.report import Report, Section
+from rl_sim_env.evaluation.report import FOLDER_NAME, Report, Section
 from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS, judge
 from rl_sim_env.evaluation.wording import in_house_style
 from rl_sim_env.experiment import (
@@ -120,7 +120,7 @@ def evaluate(options: EvaluateOptions) -> None:
     if options.quick and not options.protocols:
         names = [name for name in names if name not in NOT_QUICK]
     beside = Path() if path.parent.parent == POLICIES else path.parent
-    output = beside / "report" if options.output is None else options.output
+    output = beside / FOLDER_NAME if options.output is None else options.output
     check_writable(output)
     # An unfinished report has a folder of its own: nothing measured is lost if the program ends
     # early, and an earlier report is replaced by a complete one only.
@@ -362,12 +362,16 @@ def _require_levels(env_cfg: AmpVaeEnvCfg, levels: Sequence[int]) -> None:
 
 def _adapt(env_cfg: AmpVaeEnvCfg, cfg: EvaluationCfg) -> None:
     """Turn a configuration into the arena's, on ground and with sensors as an evaluation wants."""
-    arena_env_cfg(env_cfg)
+    arena_in_daylight(env_cfg)
     on_unseen_ground(env_cfg, cfg)
-    # For the photo.
-    env_cfg.scene.spec_fn = daylight
     if cfg.sensors[0] is not None:
         env_cfg.sensors = "hardware" if "hardware" in cfg.sensors else "ideal"
+
+
+def arena_in_daylight(env_cfg: AmpVaeEnvCfg) -> None:
+    """Turn a configuration into the arena's, where robots can be photographed."""
+    arena_env_cfg(env_cfg)
+    env_cfg.scene.spec_fn = daylight
 
 
 def _run(protocols: Mapping[str, Protocol], arena: Arena, cfg: EvaluationCfg) -> Iterator[Section]:

@@ -149,10 +149,14 @@ def _run(name: str, arguments: Sequence[str]) -> None:
     command = COMMANDS[name]
     # With the tasks come packages of others, some of which may be broken.
     with until_nobody_reads(), one_line_errors():
+        from rl_sim_env.cli.options import Options
+
         # A first reading, for help and slips alone: behind it come imports that take seconds.
-        parse_options(
+        options = parse_options(
             command.options_type, arguments, prog=f"rl-sim-env {name}", notes=_notes(name)
         )
+        if isinstance(options, Options):
+            options.check_settings()
         run = command.main
     run(arguments)
 

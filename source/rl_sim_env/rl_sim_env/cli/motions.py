@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 DEFAULT_ROBOT = "grq20_v2d3"
 
-ClipPaths = Annotated[tuple[str, ...], tyro.conf.Positional]
+ClipPaths = Annotated[
+    tuple[str, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="FILE ...", help_behavior_hint=""),
+]
 
 
 @dataclass(kw_only=True)

@@ -32,6 +32,13 @@ Unset = Annotated[_Value | None, tyro.conf.arg(help_behavior_hint="")]
 Clips = Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")]
 """Motion clips, which need not be given."""
 
+Folders = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="FOLDER ...", help_behavior_hint=""),
+]
+"""Folders that a program is about."""
+
 Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
 """An option without a value, off by default."""
 
@@ -62,6 +69,13 @@ class Options:
 
     def __post_init__(self) -> None:
         """Nothing is left to check."""
+
+    def check_settings(self) -> None:
+        """Refuse settings before the program is imported: there it would take seconds more.
+
+        Raises:
+            UserError: The task has no such setting, or not with such a value.
+        """
 
 
 @dataclass(kw_only=True)

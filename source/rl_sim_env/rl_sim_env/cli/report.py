@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
-from rl_sim_env.cli.options import Unset
+from rl_sim_env.cli.options import Folders, Unset
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.errors import UserError
 
 if TYPE_CHECKING:
-    from rl_sim_env.envs import AmpVaeEnvCfg
     from rl_sim_env.evaluation.report import Report
 
 
@@ -26,8 +23,8 @@ class ReportOptions:
     page.
     """
 
-    reports: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of reports."""
+    reports: Folders
+    """Folders of reports, or folders that hold one as report/."""
 
     photo_of: Unset[Path] = None
     """Checkpoint, or folder of a run, whose policy is photographed as it walks, for a report from a
@@ -56,9 +53,9 @@ def write(options: ReportOptions) -> None:
     """
     # Only here: these imports take a second, and a slip in the options should be told at once.
     from rl_sim_env.evaluation.rendering import HTML_NAME, read_photo, write_report
-    from rl_sim_env.evaluation.report import Report
+    from rl_sim_env.evaluation.report import Report, file_of
 
-    for folder in options.reports:
+    for folder in (file_of(given).parent for given in options.reports):
         report = Report.read(folder)
         taken = options.photo_of and _photograph(options.photo_of, report)
         write_report(report, folder, taken or read_photo(folder))
@@ -67,7 +64,8 @@ def write(options: ReportOptions) -> None:
 
 def _photograph(policy: Path, report: Report) -> bytes | None:
     """A policy as it walks on the task of the report."""
-    from rl_sim_env.evaluation.arena import Arena, arena_env_cfg
+    from rl_sim_env.cli.evaluate import arena_in_daylight
+    from rl_sim_env.evaluation.arena import Arena
     from rl_sim_env.experiment import (
         EnvOptions,
         Training,
@@ -76,19 +74,21 @@ def _photograph(policy: Path, report: Report) -> bytes | None:
         configure_env,
     )
     from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
-    from rl_sim_env.viewer.daylight import daylight
     from rl_sim_env.viewer.offscreen import photograph
-
-    def adapt(cfg: AmpVaeEnvCfg) -> None:
-        arena_env_cfg(cfg)
-        cfg.scene.spec_fn = daylight
 
     path = resolve_checkpoint(policy, root=policy)
     checkpoint = Checkpoint.load(path)
     task = report.facts.get("Evaluated on", checkpoint.task)
     training = Training.of(checkpoint, path, task)
     setup = configure_env(
-        EnvOptions(task=task, device="cpu", training=training, adapt=adapt, num_envs=1, seed=0)
+        EnvOptions(
+            task=task,
+            device="cpu",
+            training=training,
+            adapt=arena_in_daylight,
+            num_envs=1,
+            seed=0,
+        )
     )
     with quiet():
         vec_env = build_vec_env(setup)

@@ -80,23 +80,22 @@ def check(plan: Sweep) -> None:
     Raises:
         UserError: Names the arm and the setting.
     """
-    for run in plan.runs():
-        if run.seed == plan.file.seeds[0]:
-            with found_in(f"arm '{run.arm.name}'"), quiet():
-                given = plan.train_options(run)
-                env_settings, _ = split_settings(given.settings)
-                configure_trainer(trainer_options(given))
-                configure_env(
-                    EnvOptions(
-                        task=plan.file.task,
-                        device="cpu",
-                        arguments=given.task_arguments(),
-                        num_envs=given.num_envs,
-                        settings=env_settings,
-                    )
+    for run in plan.run_of_each_arm():
+        with found_in(f"arm '{run.arm.name}'"), quiet():
+            given = plan.train_options(run)
+            env_settings, agent_settings = split_settings(given.settings)
+            configure_trainer(trainer_options(given, agent_settings))
+            configure_env(
+                EnvOptions(
+                    task=plan.file.task,
+                    device="cpu",
+                    arguments=given.task_arguments(),
+                    num_envs=given.num_envs,
+                    settings=env_settings,
                 )
-                with found_in("evaluate"):
-                    check_evaluation(plan.evaluate_options(run), plan.file.task)
+            )
+            with found_in("evaluate"):
+                check_evaluation(plan.evaluate_options(run), plan.file.task)
 
 
 @contextlib.contextmanager
@@ -169,7 +168,8 @@ def left_to_do(plan: Sweep, run: Run) -> list[list[str]]:
     progress = newest.progress
     if progress >= 1.0:
         return [evaluation]
-    cfg, _ = configure_trainer(trainer_options(plan.train_options(run)))
+    given = plan.train_options(run)
+    cfg, _ = configure_trainer(trainer_options(given, split_settings(given.settings)[1]))
     # A time limit is that of one command, whatever went before.
     minutes = None if cfg.max_minutes is None else cfg.max_minutes * (1.0 - progress)
     return [plan.train_command(run, resume_with=f"agent.max_minutes={minutes}"), evaluation]

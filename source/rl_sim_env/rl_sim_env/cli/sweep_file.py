@@ -137,15 +137,16 @@ class Sweep:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: no YAML ({reason})") from error
+        if content is None:
+            raise UserError(f"{path}: nothing stands in it; give arms and seeds at least")
         with found_in(path):
             sweep = Sweep(name=path.stem, file=typed(content, SweepFile, "sweep"))
             # By the readers of the programs that will be given them.
-            for run in sweep.runs():
-                if run.seed == sweep.file.seeds[0]:
-                    with found_in(f"arm '{run.arm.name}'"):
-                        sweep.train_options(run)
-                        with found_in("evaluate"):
-                            sweep.evaluate_options(run)
+            for run in sweep.run_of_each_arm():
+                with found_in(f"arm '{run.arm.name}'"):
+                    sweep.train_options(run)
+                    with found_in("evaluate"):
+                        sweep.evaluate_options(run)
         return sweep
 
     @property
@@ -164,6 +165,11 @@ class Sweep:
         for seed in self.file.seeds:
             for arm in self.file.arms:
                 yield Run(arm=arm, seed=seed)
+
+    def run_of_each_arm(self) -> Iterator[Run]:
+        """One run of each arm, for what does not depend on the seed."""
+        for arm in self.file.arms:
+            yield Run(arm=arm, seed=self.file.seeds[0])
 
     def train_command(self, run: Run, *, resume_with: str | None = None) -> list[str]:
         """Arguments that train a run.

@@ -67,7 +67,7 @@ def train(options: TrainOptions) -> None:
     """
     if options.rescue_dir is not None:
         _make_rescue_dir(options.rescue_dir)
-    env_settings, _ = split_settings(options.settings)
+    env_settings, agent_settings = split_settings(options.settings)
     with Distributed.launch(distributed=options.distributed, device=options.device) as processes:
         processes.require_same(**_options_of_the_run(options))
         if options.seed == DRAWN:
@@ -77,7 +77,7 @@ def train(options: TrainOptions) -> None:
         if noted:
             # Where torchrun has started this anew, what the command says is behind us.
             options = replace(options, finetune=None)
-        trainer = trainer_options(options)
+        trainer = trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
         path = resolve_checkpoint(root=noted) if noted else _starting_point(options, cfg)
         start, training, is_same = None, None, True
@@ -241,13 +241,13 @@ def _options_of_the_run(options: TrainOptions) -> dict[str, Any]:
     return {name: value for name, value in named.items() if name not in OF_A_HOST}
 
 
-def trainer_options(options: TrainOptions) -> TrainerOptions:
+def trainer_options(options: TrainOptions, settings: Sequence[str]) -> TrainerOptions:
     """What training's options ask of a trainer.
 
-    Raises:
-        UserError: A setting is of nothing that can be set.
+    Args:
+        options: The options.
+        settings: Those of their settings that are of the trainer.
     """
-    _, settings = split_settings(options.settings)
     return TrainerOptions(
         task=options.task or DEFAULT_TASK,
         given={

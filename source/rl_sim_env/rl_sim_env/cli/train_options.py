@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from rl_sim_env.cli.options import (
+    DEFAULT_TASK,
     Clips,
     EnvironmentOptions,
     Flag,
@@ -15,10 +16,11 @@ from rl_sim_env.cli.options import (
     Unset,
 )
 from rl_sim_env.cli.program import check_counts
-from rl_sim_env.configuration import AGENT, ENV
+from rl_sim_env.configuration import AGENT, ENV, apply_settings, settings_for
 from rl_sim_env.configuration.limits import COUNT, POSITIVE, SEED, FolderName, Limit, Number
 from rl_sim_env.errors import UserError
 from rl_sim_env.motions.files import matching_files
+from rl_sim_env.tasks import REFUSED, find_task, make_env_cfg
 
 DRAWN = -1
 """Seed that stands for one that is drawn."""
@@ -112,3 +114,16 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
             )
         if self.resume and self.checkpoint is None:
             self.require_runs()
+
+    def check_settings(self) -> None:
+        """See :meth:`.Options.check_settings`: of new runs, for others go by a checkpoint, too."""
+        if self.finetune or self.resume or self.load_run or self.checkpoint:
+            return
+        task = self.task or DEFAULT_TASK
+        # Those of the trainer first, which need no simulator.
+        if agent := settings_for(AGENT, self.settings, self.settable):
+            cfg = find_task(task).runner_cfg()
+            apply_settings(agent, AGENT, cfg)
+            cfg.check()
+        if env := settings_for(ENV, self.settings, self.settable):
+            apply_settings(env, ENV, make_env_cfg(task, **self.task_arguments()), refused=REFUSED)

@@ -9,6 +9,12 @@ from rl_sim_env.configuration.plain import plain_at, to_plain
 
 MOVED_NAMES = {
     "mjlab.sim.sim:SimulationCfg": "rl_sim_env.simulation.warp:SimulationCfg",
+    "mjlab.tasks.velocity.mdp.terminations:out_of_terrain_bounds": (
+        "rl_sim_env.mdp.terminations:left_terrain"
+    ),
+    "mjlab.tasks.velocity.mdp.terminations:terrain_edge_reached": (
+        "rl_sim_env.mdp.terminations:left_tile"
+    ),
     "rl_sim_env.envs.amp_vae_env:AmpVaeEnvCfg": "rl_sim_env.envs.config:AmpVaeEnvCfg",
     "rl_sim_env.envs.amp_vae_env:StyleCfg": "rl_sim_env.envs.config:StyleCfg",
     "rl_sim_env.mdp.events:reset_arm": "rl_sim_env.mdp.events:reset_boom",

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import torch
 from mjlab.managers.event_manager import EventTermCfg, RecomputeLevel, requires_model_fields
 from mjlab.managers.termination_manager import TerminationTermCfg
-from mjlab.tasks.velocity.mdp import terrain_edge_reached
 from mjlab.utils.lab_api.math import wrap_to_pi
 from mjlab.utils.random import seed_rng
 
@@ -35,6 +34,7 @@ from rl_sim_env.mdp.commands import (
     TerrainVelocityCommand,
     TerrainVelocityCommandCfg,
 )
+from rl_sim_env.mdp.terminations import left_tile
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
@@ -272,7 +272,7 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     if cfg.terminations.pop("left_terrain", None) is not None:
         # Also where training let robots walk on.
         cfg.terminations["left_tile"] = TerminationTermCfg(
-            func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
+            func=left_tile, time_out=True, params={"threshold_fraction": 1.0}
         )
     # Last, so that it overrules what the task has drawn.
     cfg.events[_SCENARIO] = EventTermCfg(

@@ -11,6 +11,9 @@ from typing import Any
 
 from rl_sim_env.errors import UserError
 
+FOLDER_NAME = "report"
+"""Folder that an evaluation writes beside its checkpoint."""
+
 JSON_NAME = "report.json"
 """File that a report is read from."""
 
@@ -192,8 +195,11 @@ class Report:
 
 
 def file_of(path: Path) -> Path:
-    """The JSON file of a report that is given by its folder or by that file."""
-    return path / JSON_NAME if path.is_dir() else path
+    """The JSON file of a report that is given by its folder, by one around it, or by that file."""
+    if not path.is_dir():
+        return path
+    places = (path / JSON_NAME, path / FOLDER_NAME / JSON_NAME)
+    return next((each for each in places if each.is_file()), places[0])
 
 
 def _for_json(value: Any) -> Any:

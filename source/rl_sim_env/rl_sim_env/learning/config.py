@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from rsl_rl.utils import resolve_nn_activation
-
 from rl_sim_env.configuration.limits import (
     ASCENDING,
     COUNT,
@@ -31,11 +29,20 @@ from rl_sim_env.learning.footholds_cfg import FootholdsCfg
 LOG_VARIANCE = Number(at_least=-30, at_most=30)
 
 
+USUAL_ACTIVATIONS = ("elu", "relu", "tanh")
+"""Functions that rsl_rl has for certain."""
+
+
 class _Activation:
     """A function of rsl_rl's, which alone knows their names."""
 
     def unmet(self, value: str) -> str | None:
         """See :class:`~rl_sim_env.configuration.limits.Limit`."""
+        if value in USUAL_ACTIVATIONS:
+            return None
+        # Only here: this import takes seconds.
+        from rsl_rl.utils import resolve_nn_activation
+
         try:
             resolve_nn_activation(value)
         except ValueError as error:

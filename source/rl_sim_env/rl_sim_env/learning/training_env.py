@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
-from tensordict import TensorDict
 
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.footing import FootSupport
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.symmetry import Reflection
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
 
 
 class Breakdowns(NamedTuple):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import torch
 
-from rl_sim_env.configuration.limits import NOT_NEGATIVE
+from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE
 from rl_sim_env.mdp.constraints import contact_force
 
 if TYPE_CHECKING:
@@ -37,6 +37,46 @@ def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.
     ) | is_between(torch.stack((x, y + reach), dim=-1), torch.stack((x, y - reach), dim=-1))
 
 
+def left_tile(
+    env: AmpVaeEnv, *, threshold_fraction: Annotated[float, POSITIVE] = 1.0
+) -> torch.Tensor:
+    """The robot is beyond its tile, or ``threshold_fraction`` of it.
+
+    Shape (num_envs,); never so where there are no tiles.
+    """
+    offset = env.robot.data.root_link_pos_w - env.scene.env_origins
+    share = 0.5 * threshold_fraction
+    terrain = env.scene.terrain
+    generator = None if terrain is None else terrain.cfg.terrain_generator
+    if generator is None:
+        return torch.zeros_like(offset[:, 0], dtype=torch.bool)
+    length, width = generator.size
+    return _is_outside(offset, share * length, share * width)
+
+
+def left_terrain(env: AmpVaeEnv, *, margin: Annotated[float, NOT_NEGATIVE] = 0.3) -> torch.Tensor:
+    """The robot is beyond all tiles and their border, or less than ``margin`` [m] from its end.
+
+    Shape (num_envs,); never so where there are no tiles.
+    """
+    position = env.robot.data.root_link_pos_w
+    terrain = env.scene.terrain
+    generator = None if terrain is None else terrain.cfg.terrain_generator
+    if generator is None or terrain is None or terrain.terrain_origins is None:
+        return torch.zeros_like(position[:, 0], dtype=torch.bool)
+    # Of what was generated: a grid with curricula has a column for each family.
+    rows, columns = terrain.terrain_origins.shape[:2]
+    length, width = generator.size
+    beyond = generator.border_width - margin
+    return _is_outside(position, 0.5 * rows * length + beyond, 0.5 * columns * width + beyond)
+
+
 def broken_physics(env: AmpVaeEnv) -> torch.Tensor:
     """Physics has produced NaN or absurd velocities. Shape (num_envs,)."""
     return ~env.state_is_valid()
+
+
+def _is_outside(position: torch.Tensor, half_length: float, half_width: float) -> torch.Tensor:
+    """Whether x or y is beyond half of a length or width around 0 [m], shape (num_envs,)."""
+    x, y = position[:, 0].abs(), position[:, 1].abs()
+    return (x > half_length) | (y > half_width)

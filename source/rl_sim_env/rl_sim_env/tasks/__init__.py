@@ -12,6 +12,7 @@ import rl_sim_env.robots
 from rl_sim_env.plugins import load_plugins
 from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
 from rl_sim_env.tasks.registry import (
+    REFUSED,
     TASKS,
     Task,
     beginnings,
@@ -28,6 +29,7 @@ from rl_sim_env.tasks.registry import (
 )
 
 __all__ = [
+    "REFUSED",
     "TASKS",
     "PayloadWalkingCfg",
     "Task",

@@ -1,4 +1,4 @@
-"""Walking blind under an unknown load, for any robot: environment and trainer configuration.
+"""Walking blind under an unknown load, for any robot: the configuration of the environment.
 
 A robot's own file fills in a :class:`PayloadWalkingCfg` and changes what else it wants in the
 configurations that come out.
@@ -18,7 +18,6 @@ from mjlab.managers.termination_manager import TerminationTermCfg as Termination
 from mjlab.scene import SceneCfg
 from mjlab.sensor import ContactMatch, ContactSensorCfg
 from mjlab.sim import MujocoCfg
-from mjlab.tasks.velocity.mdp import out_of_terrain_bounds, terrain_edge_reached
 from mjlab.utils.noise import UniformNoiseCfg as Unoise
 from mjlab.viewer import ViewerConfig
 
@@ -26,7 +25,6 @@ from rl_sim_env.conventions import FALL_ANGLE, PHYSICS_DT
 from rl_sim_env.envs import AmpVaeEnvCfg, StyleCfg
 from rl_sim_env.envs.observation_manager import FrameStackCfg
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.mdp import curriculums, observations, rewards, terminations
 from rl_sim_env.mdp.actions import LegPositionActionCfg
 from rl_sim_env.mdp.commands import TerrainCommandRanges, TerrainVelocityCommandCfg
@@ -43,9 +41,6 @@ GPU_ENVS = 4096
 CPU_ENVS = 512
 PLAY_ENVS = 25
 """Default numbers of robots."""
-
-CPU_MINUTES = 15.0
-"""Training time of the flat preset [min]."""
 
 DECIMATION = 3
 """Physics steps of a control step. Two are unstable: no drive damps a joint within 10 ms."""
@@ -252,12 +247,12 @@ def _terminations(robot: Robot, rough: bool, play: bool) -> dict[str, Terminatio
         "broken_physics": TerminationTerm(func=terminations.broken_physics),
     }
     if rough:
-        terms["left_terrain"] = TerminationTerm(func=out_of_terrain_bounds, time_out=True)
+        terms["left_terrain"] = TerminationTerm(func=terminations.left_terrain, time_out=True)
     if rough and not play:
         # Commands, costs, style and curricula are those of the robot's own tile; on the next stands
         # another family, or another level.
         terms["left_tile"] = TerminationTerm(
-            func=terrain_edge_reached, time_out=True, params={"threshold_fraction": 1.0}
+            func=terminations.left_tile, time_out=True, params={"threshold_fraction": 1.0}
         )
     return terms
 
@@ -392,43 +387,3 @@ def walking_env_cfg(
         decimation=DECIMATION,
         episode_length_s=EPISODE_LENGTH_S,
     )
-
-
-def walking_runner_cfg(
-    walking: PayloadWalkingCfg, *, terrain: TerrainName = "rough"
-) -> AmpVaeRunnerCfg:
-    """Trainer of the task; the flat preset's is sized for a laptop's CPU.
-
-    Args:
-        walking: The robot, after which the experiment is named.
-        terrain: ``rough`` or ``flat``.
-    """
-    cfg = AmpVaeRunnerCfg(experiment_name=f"{walking.robot.name}_amp_vae")
-    # Without it robots come to limp. In a run of few minutes it is in the way of finding a trot: an
-    # even policy does the same on both sides as long as nothing breaks the symmetry.
-    cfg.algorithm.mirror_loss_coef = 0.1
-    # Most of the estimator's parameters are in its memory, so the encoder can be small.
-    cfg.vae.encoder_dims = (256, 128)
-    cfg.vae.memory_cell = "gru"
-    if terrain == "flat":
-        cfg.experiment_name += "_flat"
-        cfg.max_minutes = CPU_MINUTES
-        cfg.save_interval = 50
-        # A plane needs less network, and two cores are all there is to train it with.
-        cfg.actor.hidden_dims = (256, 128, 64)
-        cfg.critic.hidden_dims = (256, 128, 64)
-        cfg.vae.encoder_dims = (128, 64)
-        cfg.vae.memory_cell = "leaky"
-        cfg.vae.memory_dim = 64
-        cfg.amp.hidden_dims = (256, 128)
-        cfg.amp.batch_size = 256
-        cfg.amp.replay_size = 100_000
-        # A few hundred updates: larger steps, less noise, more guidance by the clips.
-        cfg.algorithm.desired_kl = 0.015
-        cfg.actor.init_std = 0.8
-        cfg.amp.style_weight = 1.0
-        cfg.algorithm.mirror_loss_coef = 0.0
-        # The estimator has no time to settle.
-        cfg.vae.final_learning_rate = cfg.vae.learning_rate
-        cfg.adaboot.window = 30
-    return cfg

@@ -53,6 +53,14 @@ class Task:
     they do not observe."""
 
 
+REFUSED = {
+    "seed": "the seed also draws the networks and differs between processes; give --seed",
+    "robot": "a robot is described in code, which its model and motions follow; give --mjcf or "
+    "--arm, set drives at env.scene.entities.robot.articulation.actuators, or describe a robot of "
+    "your own (docs/robots.md)",
+}
+"""What to do instead of setting some fields of the environment."""
+
 _TASKS: dict[str, Task] = {}
 TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
 """All tasks that are registered, by id."""
@@ -108,7 +116,7 @@ def register_walking_tasks(family: str, walking: PayloadWalkingCfg) -> None:
             return walking_env_cfg(replace(walking, robot=robot), terrain=terrain, play=play)
 
         def runner_cfg() -> AmpVaeRunnerCfg:
-            from rl_sim_env.tasks.payload_walking import walking_runner_cfg
+            from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
 
             return walking_runner_cfg(walking, terrain=terrain)
 
