@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from rl_sim_env.cli.options import find_checkpoint, tell_differences, tell_what_a_gpu_is_for
 from rl_sim_env.cli.play_options import PlayOptions
@@ -15,6 +16,7 @@ from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
+from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.motions import load_clips
 from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
@@ -23,6 +25,7 @@ from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.page import address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
+from rl_sim_env.viewer.policy_panel import PolicySource
 from rl_sim_env.viewer.video import record
 
 DEFAULT_VIDEO_STEPS = 400
@@ -56,7 +59,18 @@ def _play_policy(options: PlayOptions) -> None:
     print(f"{path}: iteration {checkpoint.iteration} of {checkpoint.task}")
     meter = WalkingMeter(vec_env)
     player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)
-    _run(options, player, PlayViewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
+
+    def load(other: Path) -> AmpVaePolicy:
+        nonlocal meter
+        checkpoint = Checkpoint.load(other)
+        policy = build_policy(checkpoint, other, options.task, vec_env)
+        print(f"{other}: iteration {checkpoint.iteration}; figures begin anew", flush=True)
+        meter = WalkingMeter(vec_env)
+        player.on_step = meter.add
+        return policy
+
+    viewer = partial(PlayViewer, source=PolicySource(path, load))
+    _run(options, player, viewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
     if meter.seconds < MEASURABLE_TIME:
         print(
             f"nothing was measured: {meter.seconds:.2g} s is too short a walk; figures take "

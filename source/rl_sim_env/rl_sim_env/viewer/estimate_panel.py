@@ -12,7 +12,7 @@ from rl_sim_env.viewer.history import SECONDS, History
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.view import ESTIMATE_COLOR, PADDED, TRUTH_COLOR, WARNING_COLOR, View
 
-PLOT_HEIGHT = 150
+PLOT_HEIGHT = 170
 """[pixels]"""
 
 PLOT_POINTS = 100
@@ -41,11 +41,12 @@ class EstimatePanel:
         self._every = max(round(SECONDS / player.step_dt / PLOT_POINTS), 1)
         self.table = gui.add_html("")
         self.share = gui.add_slider(
-            "the policy walks on: truth 0, estimates 1",
+            "policy walks on",
             min=0.0,
             max=1.0,
             step=0.05,
             initial_value=player.p_boot,
+            marks=((0.0, "truth"), (1.0, "estimates")),
             hint="between them a blend, which training never showed it",
             disabled=not accepts_truth(player.policy),
         )
@@ -104,7 +105,7 @@ class _Plot:
                 viser.uplot.Series(label="estimated", stroke=ESTIMATE_COLOR, width=2),
             ),
             bands=(viser.uplot.Band(series=(1, 2), fill=FADED),),
-            axes=(viser.uplot.Axis(label="time [s]", labelSize=16), viser.uplot.Axis()),
+            axes=(viser.uplot.Axis(label="time [s]", labelSize=18, size=30), viser.uplot.Axis()),
             legend=viser.uplot.Legend(show=False),
             title=row.title,
             height=PLOT_HEIGHT,

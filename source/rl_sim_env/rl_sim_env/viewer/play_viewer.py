@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import viser
+
 from rl_sim_env.evaluation import Evaluator
+from rl_sim_env.evaluation.inference_policy import InferencePolicy
 from rl_sim_env.viewer.drive_panel import DrivePanel
 from rl_sim_env.viewer.estimate_panel import EstimatePanel
 from rl_sim_env.viewer.gait_panel import GaitPanel
@@ -11,6 +14,8 @@ from rl_sim_env.viewer.history import History
 from rl_sim_env.viewer.load_panel import LoadPanel
 from rl_sim_env.viewer.markers import Markers
 from rl_sim_env.viewer.player_viewer import PlayerViewer
+from rl_sim_env.viewer.policy_panel import PolicyPanel, PolicySource
+from rl_sim_env.viewer.record_panel import RecordPanel
 from rl_sim_env.viewer.robot_panel import RobotPanel
 from rl_sim_env.viewer.score import Score
 from rl_sim_env.viewer.status_panel import StatusPanel
@@ -20,10 +25,21 @@ from rl_sim_env.viewer.wishes import Wishes
 class PlayViewer(PlayerViewer[Evaluator]):
     """Shows a policy at work.
 
+    Args:
+        player: The policy in its environment; before its first step.
+        server: Serves the page; the caller ends it.
+        source: Where other policies come from; None: there are no others.
+
     Attributes:
         score: How all robots walk since the page was opened, or the count was begun anew.
         wishes: What the user has chosen for robots.
     """
+
+    def __init__(
+        self, player: Evaluator, server: viser.ViserServer, source: PolicySource | None = None
+    ) -> None:
+        super().__init__(player, server)
+        self._source = source
 
     def build_panels(self) -> None:
         """Build the page: its head, and tabs below it."""
@@ -46,6 +62,11 @@ class PlayViewer(PlayerViewer[Evaluator]):
             self.gait = GaitPanel(view, player, self.history)
         with tabs.add_tab("Ground"):
             self.ground = GroundPanel(view, env)
+        with tabs.add_tab("Record"):
+            self.record = RecordPanel(view, player)
+            self.policies = None
+            if self._source is not None:
+                self.policies = PolicyPanel(view, self._source, self.exchange)
 
     def advance(self) -> None:
         """Run one control step, and watch it."""
@@ -55,11 +76,26 @@ class PlayViewer(PlayerViewer[Evaluator]):
         self.wishes.keep(step.dones)
         self.score.add(step)
         self.history.add(self.view.robot, step)
+        self.record.after_step()
         if step.fell[self.view.robot]:
             self.view.tell(
                 f"robot {self.view.robot} fell at {self.steps * self.player.step_dt:.1f} s"
                 f"{loads}; it begins anew"
             )
+
+    def exchange(self, policy: InferencePolicy) -> None:
+        """Let another policy walk on, and count anew."""
+        self.player.exchange(policy)
+        self.score.reset()
+
+    def show(self) -> None:
+        """Send what changed to the browsers, and to what records."""
+        super().show()
+        self.record.after_frame()
+
+    def close(self) -> None:
+        """End what is under way."""
+        self.record.close()
 
     def restart(self) -> None:
         """Begin anew with all robots, what was chosen for them kept, and count anew."""
@@ -83,8 +119,9 @@ class PlayViewer(PlayerViewer[Evaluator]):
             f"{f', fell {falls} times' if falls else ''}",
             self.score,
         )
-        for panel in (self.load, self.estimates, self.gait, self.ground):
-            panel.update()
+        for panel in (self.load, self.estimates, self.gait, self.ground, self.policies):
+            if panel is not None:
+                panel.update()
 
     def _load_in_view(self) -> str:
         if not self.wishes.can_carry:

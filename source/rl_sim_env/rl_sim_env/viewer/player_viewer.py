@@ -116,6 +116,9 @@ class PlayerViewer(Generic[PlayerType]):
         self.player.reset()
         self.steps = 0
 
+    def close(self) -> None:
+        """End what is under way."""
+
     # The loop.
 
     @property
@@ -155,9 +158,12 @@ class PlayerViewer(Generic[PlayerType]):
         """
         self.setup()
         with self._ending_on_sigint() if catch_sigint else _nothing():
-            while not self._ends and (num_steps is None or self.steps < num_steps):
-                self.tick()
-            self.show()
+            try:
+                while not self._ends and (num_steps is None or self.steps < num_steps):
+                    self.tick()
+                self.show()
+            finally:
+                self.close()
 
     def tick(self) -> None:
         """Do what the page asked for, run a step if one is due, and show it when it is time."""

@@ -84,7 +84,7 @@ class Score:
         share = 100.0 * (robots - fallen) / robots
         return (
             *(self._error(name, unit) for name, unit in _ERRORS.items()),
-            ScoreLine(name="falls", value=f"{falls} ({rate:.2g} in 100 s of a robot)"),
+            ScoreLine(name="falls", value=f"{falls}, {rate:.2g} in 100 s"),
             ScoreLine(
                 name="survivors",
                 value=f"{robots - fallen} of {robots}, {share:.0f} %",

@@ -82,14 +82,15 @@ def score_html(lines: tuple[ScoreLine, ...], seconds: float) -> str:
     if not lines:
         return f"<div style='{PADDED};opacity:.6'>no figures yet</div>"
     cells = "".join(
-        f"<tr><td>{line.name}</td>"
-        f"<td style='text-align:right;color:{_judged(line)};font-weight:600'>{line.value}</td>"
-        f"<td style='opacity:.6'>{f'aim {line.aim}' if line.aim else ''}</td></tr>"
+        f"<div><div style='opacity:.6'>{line.name}</div>"
+        f"<b style='color:{_judged(line)}'>{line.value}</b>"
+        f"<span style='opacity:.6'>{f' aim {line.aim}' if line.aim else ''}</span></div>"
         for line in lines
     )
     return (
-        f"<table class='score' style='width:100%;font-size:.85em;padding:0 .6em .3em'>{cells}"
-        f"<tr style='opacity:.6'><td colspan=3>all robots, {seconds:.0f} s</td></tr></table>"
+        f"<div class='score' style='{PADDED};display:grid;grid-template-columns:1fr 1fr;"
+        f"gap:.2em .6em;line-height:1.3'>{cells}</div>"
+        f"<div style='{PADDED};opacity:.6'>over all robots, for {seconds:.0f} s</div>"
     )
 
 
