@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -10,15 +12,24 @@ from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.drive_panel import THIS
 from rl_sim_env.viewer.ground_panel import end_episodes
 from rl_sim_env.viewer.play_viewer import PlayViewer
+from rl_sim_env.viewer.score import Score
 
 
 @pytest.fixture
 def viewer(policy_player, server):
     policy_player.reset()
     viewer = PlayViewer(policy_player, server)
-    viewer.setup()
+    with warnings.catch_warnings():
+        # Nobody who looks at a policy wants to read of rewards that do not fit into a panel.
+        warnings.simplefilter("error", UserWarning)
+        viewer.setup()
     yield viewer
     policy_player.env.velocity_command.steer(None)
+
+
+def score_of(viewer: PlayViewer) -> Score:
+    (score,) = viewer.scores.values()
+    return score
 
 
 def test_viewer_plays_for_its_time_and_shows_the_load(policy_player, server):
@@ -56,7 +67,7 @@ def test_a_fall_is_told_and_the_chosen_load_kept(viewer, policy_player):
     policy_player.env.sim.forward()
     viewer.advance()
     viewer.update_panels()
-    assert viewer.score.falls_of(0) == 1
+    assert score_of(viewer).falls_of(0) == 1
     assert "robot 0 fell" in viewer.status.line.content
     assert "under 9.5 kg" in viewer.status.line.content
     assert get_load(policy_player.env)[0] == pytest.approx(9.5, abs=1e-3)
@@ -65,7 +76,7 @@ def test_a_fall_is_told_and_the_chosen_load_kept(viewer, policy_player):
 def test_an_episode_whose_time_is_over_is_no_fall(viewer, policy_player):
     end_episodes(policy_player.env, torch.arange(2))
     viewer.advance()
-    assert viewer.score.falls_of(0) == 0 and not viewer.view.notes
+    assert score_of(viewer).falls_of(0) == 0 and not viewer.view.notes
 
 
 def test_a_wish_that_cannot_be_granted_is_told_and_stops_nothing(viewer):
@@ -106,7 +117,7 @@ def test_restart_counts_anew_and_keeps_what_was_chosen(viewer, policy_player):
     viewer.tick()
     viewer.advance()
     viewer.restart()
-    assert viewer.steps == 0 and viewer.score.lines() == ()
+    assert viewer.steps == 0 and score_of(viewer).lines() == ()
     assert get_load(policy_player.env)[0] == pytest.approx(3.0, abs=1e-3)
 
 
@@ -125,3 +136,18 @@ def test_a_robot_is_driven_from_the_page(viewer, policy_player):
     viewer.drive.sliders[0].value = 0.5
     viewer.advance()
     assert policy_player.env.velocity_command.command[0].tolist() == [0.5, 0.0, 0.0]
+
+
+def test_the_robot_that_fell_last_can_be_looked_at(viewer, policy_player):
+    policy_player.env.robot.write_root_link_pose_to_sim(
+        torch.tensor([[0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0]]), env_ids=torch.tensor([1])
+    )
+    policy_player.env.sim.forward()
+    viewer.advance()
+    assert viewer.robots.last_fallen == 1 and not viewer.view.notes
+    viewer.robots.look_at("fell last")
+    viewer.tick()
+    assert viewer.view.robot == 1
+    viewer.robots.look_at("next")
+    viewer.tick()
+    assert viewer.view.robot == 0

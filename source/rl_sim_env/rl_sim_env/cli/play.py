@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rl_sim_env.cli.options import find_checkpoint, tell_differences, tell_what_a_gpu_is_for
 from rl_sim_env.cli.play_options import PlayOptions
@@ -12,9 +13,10 @@ from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
+from rl_sim_env.evaluation.paired_policy import PairedPolicy
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
-from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.motions import load_clips
@@ -44,6 +46,8 @@ def play(options: PlayOptions) -> None:
     """
     if find_task(options.task).shows_motions:
         _play_clips(options)
+    elif options.compare is not None:
+        _play_two_policies(options, options.compare)
     else:
         _play_policy(options)
 
@@ -78,6 +82,34 @@ def _play_policy(options: PlayOptions) -> None:
         )
     else:
         print_metrics(meter.metrics(), policy.targets.declared)
+    vec_env.close()
+
+
+def _play_two_policies(options: PlayOptions, rival: str) -> None:
+    paths = (find_checkpoint(options, options.task), resolve_checkpoint(rival, root=Path(rival)))
+    checkpoints = [Checkpoint.load(path) for path in paths]
+    training = Training.of(checkpoints[0], paths[0], options.task)
+    vec_env = _make_env(options, 2 * (options.num_envs or 1), training)
+    policies = [
+        build_policy(checkpoint, path, options.task, vec_env)
+        for checkpoint, path in zip(checkpoints, paths, strict=True)
+    ]
+    with found_in(paths[0]):
+        vec_env.unwrapped.velocity_command.load_training_state(checkpoints[0].command_state())
+    names = (str(paths[0]), str(paths[1]))
+    with found_in(f"{names[0]} and {names[1]}"):
+        player = Evaluator(vec_env, PairedPolicy(*policies), options.p_boot_mean)
+    print(f"A: {names[0]}\nB: {names[1]}; the environment is that of A")
+    viewers: list[PlayViewer] = []
+
+    def viewer(*arguments: Any) -> PlayViewer:
+        viewers.append(PlayViewer(*arguments, rivals=names))
+        return viewers[0]
+
+    _run(options, player, viewer, str)
+    for name, score in viewers[0].scores.items():
+        figures = "; ".join(f"{line.name} {line.value}" for line in score.lines())
+        print(f"{name}\n   {score.seconds:.0f} s: {figures}")
     vec_env.close()
 
 

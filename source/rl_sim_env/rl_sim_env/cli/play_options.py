@@ -30,7 +30,11 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
     """Id of the task to play on."""
 
     num_envs: Unset[int] = None
-    """Robots; default: the task's own number."""
+    """Robots, or with --compare pairs of them; default: the task's own number, or one pair."""
+
+    compare: Unset[str] = None
+    """A second policy, shown side by side with the first: same ground, command and load; a file, or
+    a folder of runs or checkpoints."""
 
     p_boot_mean: float = 1.0
     """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
@@ -74,6 +78,11 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
             )
         if self.headless and self.video is None and self.duration is None:
             raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
+        if self.compare is not None and (self.headless or self.video is not None):
+            raise UserError(
+                "--compare shows two policies on the page; leave out --headless and --video, or "
+                "measure both with rl-sim-env evaluate and compare"
+            )
         if self.port is not None:
             require_port(self.port)
         if self.motions is not None:

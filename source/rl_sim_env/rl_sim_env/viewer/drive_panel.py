@@ -49,6 +49,7 @@ class DrivePanel:
     Attributes:
         mode: Whose commands count.
         sliders: Forward, sideways, turning.
+        steered: Commands that overrule what is drawn, NaN where none does. Shape (num_envs, 3).
     """
 
     def __init__(
@@ -60,8 +61,8 @@ class DrivePanel:
         command = env.velocity_command
         ends = command.ranges.amax(dim=0)[:, 1].tolist()
         self._ends = [max(round(end, 2), STEP) for end in ends]
-        self._steered = torch.full_like(command.command, torch.nan)
-        command.steer(self._steered)
+        self.steered = torch.full_like(command.command, torch.nan)
+        command.steer(self.steered)
         # Sign of each component, and until when its key counts as held.
         self._held = [(0.0, 0.0)] * len(_LABELS)
         gui = view.server.gui
@@ -108,11 +109,11 @@ class DrivePanel:
     def before_step(self) -> None:
         """Let the next step go by what is wanted."""
         mode = self.mode.value
-        self._steered.fill_(torch.nan)
+        self.steered.fill_(torch.nan)
         if mode == DRAWN:
             return
         who = slice(self._num_robots) if mode == ALL else self._view.robot
-        self._steered[who] = torch.tensor(self.command, device=self._steered.device)
+        self.steered[who] = torch.tensor(self.command, device=self.steered.device)
 
     def _take_over(self) -> None:
         if self.mode.value == DRAWN:

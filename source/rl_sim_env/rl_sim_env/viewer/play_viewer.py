@@ -13,6 +13,7 @@ from rl_sim_env.viewer.ground_panel import GroundPanel, describe_place
 from rl_sim_env.viewer.history import History
 from rl_sim_env.viewer.load_panel import LoadPanel
 from rl_sim_env.viewer.markers import Markers
+from rl_sim_env.viewer.pairs import NAMES, Pairs
 from rl_sim_env.viewer.player_viewer import PlayerViewer
 from rl_sim_env.viewer.policy_panel import PolicyPanel, PolicySource
 from rl_sim_env.viewer.record_panel import RecordPanel
@@ -29,27 +30,33 @@ class PlayViewer(PlayerViewer[Evaluator]):
         player: The policy in its environment; before its first step.
         server: Serves the page; the caller ends it.
         source: Where other policies come from; None: there are no others.
+        rivals: Names of the two policies of a :class:`PairedPolicy`; None: there is one policy.
 
     Attributes:
-        score: How all robots walk since the page was opened, or the count was begun anew.
+        scores: How robots walk, by the name of their policy, since it began or all began anew.
         wishes: What the user has chosen for robots.
     """
 
     def __init__(
-        self, player: Evaluator, server: viser.ViserServer, source: PolicySource | None = None
+        self,
+        player: Evaluator,
+        server: viser.ViserServer,
+        source: PolicySource | None = None,
+        rivals: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(player, server)
-        self._source = source
+        self._source, self._rivals = source, rivals
 
     def build_panels(self) -> None:
         """Build the page: its head, and tabs below it."""
         view, player = self.view, self.player
         env = player.env
         self.wishes = Wishes(env)
-        self.score = Score(player.vec_env)
+        self.pairs = None if self._rivals is None else Pairs(env, self.wishes)
+        self.scores = self._build_scores()
         self.history = History(player)
         self.status = StatusPanel(self)
-        self.robots = RobotPanel(self)
+        self.robots = RobotPanel(self, 0 if self.pairs is None else self.pairs.half)
         tabs = self.server.gui.add_tab_group()
         with tabs.add_tab("Drive"):
             self.drive = DrivePanel(view, player)
@@ -67,17 +74,27 @@ class PlayViewer(PlayerViewer[Evaluator]):
             self.policies = None
             if self._source is not None:
                 self.policies = PolicyPanel(view, self._source, self.exchange)
+        if self.pairs is not None:
+            self.pairs.begin()
 
     def advance(self) -> None:
         """Run one control step, and watch it."""
         self.drive.before_step()
+        if self.pairs is not None:
+            self.pairs.before_step(self.drive.steered)
         loads = self._load_in_view()
         step = self.player.advance()
+        if self.pairs is not None:
+            self.pairs.after_step()
         self.wishes.keep(step.dones)
-        self.score.add(step)
+        for score in self.scores.values():
+            score.add(step)
         self.history.add(self.view.robot, step)
         self.record.after_step()
-        if step.fell[self.view.robot]:
+        fallen = step.fell.nonzero().flatten().tolist()
+        if fallen:
+            self.robots.last_fallen = fallen[-1]
+        if self.view.robot in fallen:
             self.view.tell(
                 f"robot {self.view.robot} fell at {self.steps * self.player.step_dt:.1f} s"
                 f"{loads}; it begins anew"
@@ -86,7 +103,7 @@ class PlayViewer(PlayerViewer[Evaluator]):
     def exchange(self, policy: InferencePolicy) -> None:
         """Let another policy walk on, and count anew."""
         self.player.exchange(policy)
-        self.score.reset()
+        self.scores = self._build_scores()
 
     def show(self) -> None:
         """Send what changed to the browsers, and to what records."""
@@ -102,26 +119,43 @@ class PlayViewer(PlayerViewer[Evaluator]):
         super().restart()
         env = self.player.env
         self.wishes.keep(env.episode_length_buf[: env.num_robots] == 0)
-        self.score.reset()
+        if self.pairs is not None:
+            self.pairs.begin()
+        self.scores = self._build_scores()
         self.history.clear(self.view.robot)
         self.view.notes.clear()
 
     def draw(self) -> None:
         """Mark what cannot be seen."""
         self.markers.draw(self.scene, self.offset())
+        if self.pairs is not None:
+            self.pairs.draw(self.scene, self.view)
 
     def update_panels(self) -> None:
         """Show the robot in view."""
         robot, env = self.view.robot, self.player.env
-        falls = self.score.falls_of(robot)
+        falls = next(
+            score.falls_of(robot) for score in self.scores.values() if robot in score.robots
+        )
         self.status.update(
             f"robot {robot} of {env.num_robots} on {describe_place(env, robot)}"
             f"{f', fell {falls} times' if falls else ''}",
-            self.score,
+            self.scores,
         )
         for panel in (self.load, self.estimates, self.gait, self.ground, self.policies):
             if panel is not None:
                 panel.update()
+
+    def _build_scores(self) -> dict[str, Score]:
+        vec_env = self.player.vec_env
+        if self._rivals is None:
+            return {"all robots": Score(vec_env)}
+        half = vec_env.num_envs // 2
+        parts = (range(half), range(half, 2 * half))
+        return {
+            f"{letter}: {name}": Score(vec_env, part)
+            for letter, name, part in zip(NAMES, self._rivals, parts, strict=True)
+        }
 
     def _load_in_view(self) -> str:
         if not self.wishes.can_carry:

@@ -5,31 +5,40 @@ from __future__ import annotations
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.player_viewer import PlayerViewer
 
+_FELL = "fell last"
+
 
 class RobotPanel:
     """Chooses the robot in view and whether the camera follows it.
 
     Args:
         viewer: What is shown; its page is built just now.
+        partner_distance: From a robot to the one that it is compared with; 0: there is none.
+
+    Attributes:
+        last_fallen: Who fell last; None: nobody.
     """
 
-    def __init__(self, viewer: PlayerViewer) -> None:
+    def __init__(self, viewer: PlayerViewer, partner_distance: int = 0) -> None:
+        self.last_fallen: int | None = None
         self._viewer = viewer
+        self._ways = {"before": -1, "next": 1}
+        if partner_distance:
+            self._ways["partner"] = partner_distance
         gui = viewer.server.gui
         last = viewer.player.vec_env.num_envs - 1
         if last > 0:
             self.choice = gui.add_slider(
-                "robot",
-                min=0,
-                max=last,
-                step=1,
-                initial_value=viewer.view.robot,
-                hint="comma and full stop on the keyboard: the one before, the next",
+                "robot", min=0, max=last, step=1, initial_value=viewer.view.robot
             )
             self.choice.on_update(lambda _: self._look())
-            for name, way, key in (("Robot before", -1, ","), ("Next robot", 1, ".")):
-                command = gui.add_command(name, hotkey=key)  # type: ignore[arg-type]
-                command.on_trigger(lambda _, way=way: self._go(way))
+            go = gui.add_button_group(
+                "Look at", (*self._ways, _FELL), hint="comma, full stop and L on the keyboard"
+            )
+            go.on_click(lambda event: self.look_at(event.target.value))
+            for name, key in (("before", ","), ("next", "."), (_FELL, "L")):
+                command = gui.add_command(f"Look at the robot that is {name}", hotkey=key)  # type: ignore[arg-type]
+                command.on_trigger(lambda _, name=name: self.look_at(name))
         self.follow = gui.add_checkbox(
             "Camera follows", initial_value=viewer.follow, hint="F on the keyboard"
         )
@@ -44,9 +53,13 @@ class RobotPanel:
         if robot is not None:
             self._viewer.view.robot = round(robot)
 
-    def _go(self, way: int) -> None:
+    def look_at(self, whom: str) -> None:
+        """Look at another robot, as its button calls it."""
         count = self._viewer.player.vec_env.num_envs
-        self.choice.value = (self._viewer.view.robot + way) % count
+        if whom in self._ways:
+            self.choice.value = (self._viewer.view.robot + self._ways[whom]) % count
+        elif self.last_fallen is not None:
+            self.choice.value = self.last_fallen
 
     def _follow(self) -> None:
         viewer = self._viewer

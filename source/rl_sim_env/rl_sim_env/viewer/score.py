@@ -1,4 +1,4 @@
-"""How well all robots walk, from the moment somebody began to count."""
+"""How well robots walk, from the moment somebody began to count."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ class ScoreLine:
 
 
 class Score:
-    """Tracking, falls and survivors over all robots.
+    """Tracking, falls and survivors over robots.
 
     Args:
         vec_env: The environment that is watched.
+        robots: Which of its robots; None: all.
     """
 
-    def __init__(self, vec_env: AmpVaeVecEnv) -> None:
+    def __init__(self, vec_env: AmpVaeVecEnv, robots: range | None = None) -> None:
         env = vec_env.unwrapped
         self._env = env
+        self.robots = range(env.num_robots) if robots is None else robots
+        self._slice = slice(self.robots.start, self.robots.stop)
         self._aims = {
             name: torch.tensor(_aims(name, env.terrain_types.names), device=env.device)
             for name in _ERRORS
@@ -46,18 +49,18 @@ class Score:
 
     def reset(self) -> None:
         """Begin to count anew."""
-        robots, device = self._env.num_robots, self._env.device
+        device = self._env.device
         self._steps = 0
-        self._falls = torch.zeros(robots, dtype=torch.long, device=device)
+        self._falls = torch.zeros(len(self.robots), dtype=torch.long, device=device)
         # With an aim and without: sum of errors, sum of aims, number of steps.
         self._sums = {name: torch.zeros(2, 3, device=device) for name in _ERRORS}
 
     def add(self, step: EvaluationStep) -> None:
         """Take in one control step."""
         self._steps += 1
-        self._falls += step.fell
-        families = self._env.terrain_types.ids[: self._env.num_robots]
-        errors = (step.velocity_error, step.yaw_rate_error)
+        self._falls += step.fell[self._slice]
+        families = self._env.terrain_types.ids[self._slice]
+        errors = (step.velocity_error[self._slice], step.yaw_rate_error[self._slice])
         for (name, sums), error in zip(self._sums.items(), errors, strict=True):
             aim = self._aims[name][families]
             has_aim = ~aim.isnan()
@@ -66,8 +69,8 @@ class Score:
             sums[1] += (values * ~has_aim).sum(dim=-1)
 
     def falls_of(self, robot: int) -> int:
-        """How often one robot has fallen."""
-        return int(self._falls[robot])
+        """How often one of the robots has fallen."""
+        return int(self._falls[robot - self.robots.start])
 
     @property
     def seconds(self) -> float:

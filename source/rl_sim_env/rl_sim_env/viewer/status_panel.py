@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from rl_sim_env.viewer.pace import SPEEDS
@@ -37,12 +38,12 @@ class StatusPanel:
             command = gui.add_command(_LONG[label], hotkey=key)
             command.on_trigger(lambda _, label=label: self._act(label))
 
-    def update(self, where: str, score: Score | None = None) -> None:
+    def update(self, where: str, scores: Mapping[str, Score] | None = None) -> None:
         """Show how it stands.
 
         Args:
             where: The robot in view, in words.
-            score: How all walk, if they are judged.
+            scores: How robots walk, by the name of their policy; none where nobody judges.
         """
         viewer = self._viewer
         notes = "".join(
@@ -51,8 +52,10 @@ class StatusPanel:
         self.line.content = (
             f"<div style='{PADDED}'>{_pace_text(viewer)}<br>{escape(where)}{notes}</div>"
         )
-        if score is not None:
-            self.score.content = score_html(score.lines(), score.seconds)
+        if scores:
+            self.score.content = "".join(
+                score_html(score.lines(), score.seconds, name) for name, score in scores.items()
+            )
 
     def _act(self, what: str) -> None:
         viewer, pace = self._viewer, self._viewer.pace
@@ -77,7 +80,7 @@ class StatusPanel:
 _LONG = {"Pause": "Pause or go on", "Step": "One step", "Restart": "All robots begin anew"}
 
 
-def score_html(lines: tuple[ScoreLine, ...], seconds: float) -> str:
+def score_html(lines: tuple[ScoreLine, ...], seconds: float, name: str = "all robots") -> str:
     """The figures, with their aims and whether they are reached."""
     if not lines:
         return f"<div style='{PADDED};opacity:.6'>no figures yet</div>"
@@ -90,7 +93,7 @@ def score_html(lines: tuple[ScoreLine, ...], seconds: float) -> str:
     return (
         f"<div class='score' style='{PADDED};display:grid;grid-template-columns:1fr 1fr;"
         f"gap:.2em .6em;line-height:1.3'>{cells}</div>"
-        f"<div style='{PADDED};opacity:.6'>over all robots, for {seconds:.0f} s</div>"
+        f"<div style='{PADDED};opacity:.6'>{escape(name)}, over {seconds:.0f} s</div>"
     )
 
 
