@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -26,16 +27,17 @@ STEP = 0.05
 _LABELS = ("forward [m/s]", "to the left [m/s]", "turn left [rad/s]")
 
 KEYS = {
-    "W": (0, 1.0),
-    "S": (0, -1.0),
-    "Q": (1, 1.0),
-    "E": (1, -1.0),
-    "A": (2, 1.0),
-    "D": (2, -1.0),
+    "I": (0, 1.0),
+    "K": (0, -1.0),
+    "U": (1, 1.0),
+    "O": (1, -1.0),
+    "J": (2, 1.0),
+    "L": (2, -1.0),
 }
-"""Component of the command and its sign, by key."""
+"""Component of the command and its sign, by key: those of ROS's teleop_twist_keyboard, beside which
+viser moves the camera by W A S D."""
 
-_KEYS_TEXT = "keys: W S forward, back; A D turn; Q E sideways; X stop. They spring back."
+_KEYS_TEXT = "keys: I K forward, back; J L turn; U O sideways; X stop. They spring back."
 
 
 class DrivePanel:
@@ -77,11 +79,9 @@ class DrivePanel:
         for slider in self.sliders:
             slider.on_update(lambda event: self._take_over() if event.client else None)
         for key, (component, sign) in KEYS.items():
-            name = f"{'' if sign > 0 else '-'}{_LABELS[component]}"
-            gui.add_command(f"Drive {name}", hotkey=key).on_trigger(  # type: ignore[arg-type]
-                lambda _, component=component, sign=sign: self.press(component, sign)
-            )
-        gui.add_command("Stop", hotkey="X").on_trigger(lambda _: self.stop())
+            name = f"{'' if sign > 0 else 'minus '}{_LABELS[component]}"
+            view.on_key(key, f"Drive {name}", partial(self.press, component, sign))
+        view.on_key("X", "Stop", self.stop)
 
     def press(self, component: int, sign: float) -> None:
         """A key went down, or repeats itself."""

@@ -54,7 +54,12 @@ class Markers:
             f"{_dot(ESTIMATE_COLOR)} estimated<br>lines between feet that carry: the support</div>"
         )
         self._support = view.server.scene.add_line_segments(
-            _SUPPORT, np.zeros((1, 2, 3), np.float32), (43, 138, 62), line_width=4.0, visible=False
+            _SUPPORT,
+            np.zeros((1, 2, 3), np.float32),
+            (43, 138, 62),
+            thickness=4.0,
+            thickness_units="screen",
+            visible=False,
         )
 
     def draw(self, scene: MjlabViserScene, offset: np.ndarray) -> None:

@@ -165,6 +165,10 @@ class PlayerViewer(Generic[PlayerType]):
             finally:
                 self.close()
 
+    def end(self) -> None:
+        """Have :meth:`run` end after the present step; from any thread."""
+        self._ends = True
+
     def tick(self) -> None:
         """Do what the page asked for, run a step if one is due, and show it when it is time."""
         self._obey()
@@ -251,7 +255,7 @@ class PlayerViewer(Generic[PlayerType]):
             return
 
         def end(*_: object) -> None:
-            self._ends = True
+            self.end()
             # The second one kills.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.player_viewer import PlayerViewer
 
 _FELL = "fell last"
+
+_KEYS = (("before", "pageup"), ("next", "pagedown"), (_FELL, "B"))
 
 
 class RobotPanel:
@@ -33,19 +37,19 @@ class RobotPanel:
             )
             self.choice.on_update(lambda _: self._look())
             go = gui.add_button_group(
-                "Look at", (*self._ways, _FELL), hint="comma, full stop and L on the keyboard"
+                "Look at", (*self._ways, _FELL), hint="page up, page down and B on the keyboard"
             )
             go.on_click(lambda event: self.look_at(event.target.value))
-            for name, key in (("before", ","), ("next", "."), (_FELL, "L")):
-                command = gui.add_command(f"Look at the robot that is {name}", hotkey=key)  # type: ignore[arg-type]
-                command.on_trigger(lambda _, name=name: self.look_at(name))
+            for name, key in _KEYS:
+                viewer.view.on_key(key, f"Look at the robot: {name}", partial(self.look_at, name))
         self.follow = gui.add_checkbox(
             "Camera follows", initial_value=viewer.follow, hint="F on the keyboard"
         )
         self.follow.on_update(lambda _: self._follow())
-        gui.add_command("Camera follows or stays", hotkey="F").on_trigger(
-            lambda _: setattr(self.follow, "value", not self.follow.value)
-        )
+        viewer.view.on_key("F", "Camera follows or stays", self._toggle)
+
+    def _toggle(self) -> None:
+        self.follow.value = not self.follow.value
 
     def _look(self) -> None:
         last = self._viewer.player.vec_env.num_envs - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from html import escape
 
 from rl_sim_env.viewer.pace import SPEEDS
@@ -35,8 +36,7 @@ class StatusPanel:
         self._time.on_click(lambda event: self._act(event.target.value))
         self._speed.on_update(lambda _: self._choose_speed())
         for label, key in (("Pause", "P"), ("Step", "N"), ("Restart", "R")):
-            command = gui.add_command(_LONG[label], hotkey=key)
-            command.on_trigger(lambda _, label=label: self._act(label))
+            viewer.view.on_key(key, _LONG[label], partial(self._act, label))
 
     def update(self, where: str, scores: Mapping[str, Score] | None = None) -> None:
         """Show how it stands.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import viser
 
@@ -33,6 +34,17 @@ class View:
 
     notes: list[str] = field(default_factory=list)
     """What the user is to be told; the newest is last."""
+
+    def on_key(self, key: str, label: str, action: Callable[[], object]) -> None:
+        """Have a key of the keyboard do something, which the page's list of commands shows, too.
+
+        Args:
+            key: As viser names it.
+            label: What it does.
+            action: Called, in another thread, when it goes down, and while it repeats itself.
+        """
+        command = self.server.gui.add_command(label, hotkey=cast("Any", key))
+        command.on_trigger(lambda _: action())
 
     def tell(self, text: str) -> None:
         """Tell the user something, in one line."""
