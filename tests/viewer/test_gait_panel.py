@@ -6,8 +6,17 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
-from rl_sim_env.viewer.gait_panel import GaitPanel, footfall_svg, limits_html, torque_html
+from rl_sim_env.learning.config import AmpCfg
+from rl_sim_env.learning.discriminator import Discriminator
+from rl_sim_env.viewer.gait_panel import (
+    GaitPanel,
+    footfall_svg,
+    ground_text,
+    limits_html,
+    torque_html,
+)
 from rl_sim_env.viewer.history import History
 from rl_sim_env.viewer.view import WARNING_COLOR, View
 
@@ -29,6 +38,25 @@ def test_a_torque_beyond_the_limit_is_marked():
     assert "20 %" in below and "90 %" in above
     assert WARNING_COLOR in limits_html({"tilt": 0.1})
     assert WARNING_COLOR not in limits_html({"tilt": 0.0})
+
+
+def test_ground_is_told_from_the_lowest_foot():
+    assert ground_text(["FL", "FR"], np.array([-0.10, 0.15])) == "FL 0, FR 25"
+
+
+def test_style_is_that_of_the_learner_and_falls_are_none(policy_player):
+    width = policy_player.vec_env.observation_layout.width("amp_obs")
+    torch.manual_seed(0)
+    judge = Discriminator(width, AmpCfg(hidden_dims=(8, 8))).eval()
+    history = History(policy_player, judge)
+    policy_player.reset()
+    steps = [policy_player.advance() for _ in range(3)]
+    for step in steps:
+        history.add(0, step)
+    states = [step.obs["amp_obs"][0] for step in steps]
+    judged = [judge.style_reward(states[k], states[k + 1]).item() for k in range(2)]
+    assert history.style_score() == pytest.approx(np.mean(judged))
+    assert History(policy_player).style_score() is None
 
 
 def test_the_panel_shows_every_foot_joint_and_constraint(policy_player, server):

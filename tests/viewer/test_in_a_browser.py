@@ -67,16 +67,12 @@ def test_every_tab_shows_what_it_promises(page, viewer):
     }.items():
         click_tab(page, tab)
         for text in texts:
-            if text != "time [s]":  # drawn, not written
-                page.get_by_text(text).first.wait_for()
-    assert page.title() == "rl_sim_env"
+            page.get_by_text(text).first.wait_for()
 
 
 def test_a_load_that_is_typed_hangs_there(page, viewer, policy_player):
-    field = page.locator("input").filter(visible=True)
     row = page.get_by_text("extra mass [kg]").locator("xpath=ancestor::*[.//input][1]")
     box = row.locator("input").last
-    assert field.count() > 3
     box.fill("9.5")
     box.press("Enter")
     wait_until(page, lambda: abs(float(get_load(policy_player.env)[0]) - 9.5) < 1e-3)

@@ -60,6 +60,16 @@ def test_new_checkpoints_are_listed_and_taken_when_wanted(shelf):
     assert shelf.panel.choice.value == "model_100.pt"
 
 
+def test_a_training_is_watched_from_the_start(tmp_path, server):
+    (tmp_path / "model_1.pt").touch()
+    source = PolicySource(tmp_path / "model_1.pt", lambda path: path.name, watch=True)
+    taken = []
+    panel = PolicyPanel(View(server, lambda change: change()), source, taken.append)
+    (tmp_path / "model_2.pt").touch()
+    panel.update(PERIOD)
+    assert taken == ["model_2.pt"]
+
+
 def test_a_checkpoint_that_vanishes_is_told_and_the_policy_walks_on(shelf):
     shelf.add("model_2.pt")
     shelf.look()

@@ -15,10 +15,16 @@ from rl_sim_env.errors import found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.paired_policy import PairedPolicy
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
-from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
+from rl_sim_env.experiment import (
+    EnvOptions,
+    Training,
+    build_policy,
+    build_style_judge,
+    build_vec_env,
+    configure_env,
+)
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.distributed import resolve_device
-from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.motions import load_clips
 from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
@@ -27,7 +33,7 @@ from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.page import address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
-from rl_sim_env.viewer.policy_panel import PolicySource
+from rl_sim_env.viewer.policy_panel import PolicySource, Walker
 from rl_sim_env.viewer.video import record
 
 DEFAULT_VIDEO_STEPS = 400
@@ -64,16 +70,20 @@ def _play_policy(options: PlayOptions) -> None:
     meter = WalkingMeter(vec_env)
     player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)
 
-    def load(other: Path) -> AmpVaePolicy:
+    def load(other: Path) -> Walker:
         nonlocal meter
         checkpoint = Checkpoint.load(other)
         policy = build_policy(checkpoint, other, options.task, vec_env)
         print(f"{other}: iteration {checkpoint.iteration}; figures begin anew", flush=True)
         meter = WalkingMeter(vec_env)
         player.on_step = meter.add
-        return policy
+        return Walker(policy=policy, style=build_style_judge(checkpoint, other, vec_env))
 
-    viewer = partial(PlayViewer, source=PolicySource(path, load))
+    viewer = partial(
+        PlayViewer,
+        source=PolicySource(path, load, options.watch),
+        style=build_style_judge(checkpoint, path, vec_env),
+    )
     _run(options, player, viewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
     if meter.seconds < MEASURABLE_TIME:
         print(

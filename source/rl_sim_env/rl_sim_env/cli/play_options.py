@@ -40,6 +40,9 @@ class PlayOptions(TaskOptions, RobotOptions, ExperimentOptions):
     """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
     linear blend, which training never showed it."""
 
+    watch: Flag = False
+    """Take new checkpoints of the run as they appear; for a training that is under way."""
+
     duration: Unset[float] = None
     """Simulated time after which to end [s]; default: never."""
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp.constraints import CONSTRAINTS, TORQUE
+from rl_sim_env.mdp.observations import foot_pos_w
 from rl_sim_env.viewer.history import SECONDS, History
 from rl_sim_env.viewer.view import COMMAND_COLOR, GOOD_COLOR, PADDED, WARNING_COLOR, View
 
@@ -29,7 +30,7 @@ class GaitPanel:
     """
 
     def __init__(self, view: View, player: Evaluator, history: History) -> None:
-        self._player, self._history = player, history
+        self._view, self._player, self._history = view, player, history
         robot = player.env.cfg.robot
         self._feet = [leg.corner for leg in robot.legs]
         layout = player.env.constraint_monitor.layout
@@ -53,11 +54,14 @@ class GaitPanel:
             return
         cost = history.cost_of_transport()
         text = "stands" if cost is None else f"{cost:.2f}"
+        style = history.style_score()
+        judged = "" if style is None else f"<br>style, 1 as the clips: <b>{style:.2f}</b>"
         contact = history.last("contact", STRIP_SECONDS) > 0.5
         self.feet.content = (
             f"<div style='{PADDED}'><b>Feet on the ground</b>, last {STRIP_SECONDS:.0f} s"
             f"{footfall_svg(self._feet, contact, round(STRIP_SECONDS / self._player.step_dt))}"
-            f"cost of transport, last {SECONDS:.0f} s: <b>{text}</b></div>"
+            f"ground below them [cm]: {self._ground_text()}<br>"
+            f"cost of transport, last {SECONDS:.0f} s: <b>{text}</b>{judged}</div>"
         )
         margins = history.last("margins")
         recent = history.last("margins", PEAK_SECONDS)
@@ -69,6 +73,22 @@ class GaitPanel:
             for name, columns in self._columns.items()
         }
         self.limits.content = limits_html(violated)
+
+    def _ground_text(self) -> str:
+        env = self._player.env
+        feet = foot_pos_w(env)[self._view.robot, :, :2]
+        return ground_text(self._feet, env.height_map.heights(feet).cpu().numpy())
+
+
+def ground_text(feet: list[str], heights: np.ndarray) -> str:
+    """How high the ground below each foot is [cm], above the lowest.
+
+    Args:
+        feet: Names.
+        heights: Of the ground [m]. Shape (feet,).
+    """
+    above = 100.0 * (heights - heights.min())
+    return ", ".join(f"{name} {height:.0f}" for name, height in zip(feet, above, strict=True))
 
 
 def footfall_svg(feet: list[str], contact: np.ndarray, length: int) -> str:

@@ -7,6 +7,8 @@ import torch
 
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.evaluation.evaluator import EvaluationStep
+from rl_sim_env.learning.amp import STYLE_STATE
+from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.mdp import observations
 from rl_sim_env.mdp.constraints import GRAVITY
 from rl_sim_env.viewer.comparison import compare
@@ -20,16 +22,22 @@ class History:
 
     Args:
         player: Whose robots there are.
+        style: Says how much a motion looks like the clips; None: nobody does.
+
+    Attributes:
+        style: As given; it may be changed between steps.
     """
 
-    def __init__(self, player: Evaluator) -> None:
+    def __init__(self, player: Evaluator, style: Discriminator | None = None) -> None:
         self._player = player
+        self.style = style
         self._length = round(SECONDS / player.step_dt)
         self.clear(0)
 
     def clear(self, robot: int) -> None:
         """Begin anew, with another robot."""
         self._robot = robot
+        self._style_state: torch.Tensor | None = None
         self._rows: dict[str, np.ndarray] = {}
         self._count = 0
 
@@ -53,7 +61,7 @@ class History:
             "margins": step.margins[robot],
             "power": power.abs().sum(),
             "weight": mass * GRAVITY,
-            "begun": step.dones[robot],
+            "style": self._judge(robot, step),
         }
         place = self._count % self._length
         for name, value in values.items():
@@ -80,6 +88,23 @@ class History:
         count = min(len(self), round(seconds / self._player.step_dt))
         places = np.arange(self._count - 1, self._count - 1 - count, -every)[::-1] % self._length
         return self._rows[name][places] if count else np.zeros((0,), dtype=np.float32)
+
+    def style_score(self) -> float | None:
+        """Mean style reward, 0 to 1: as much does it look like the clips. None: nobody judges."""
+        if self.style is None or not len(self):
+            return None
+        judged = self.last("style")
+        known = judged[~np.isnan(judged)]
+        return float(known.mean()) if len(known) else None
+
+    def _judge(self, robot: int, step: EvaluationStep) -> float:
+        """Style of the transition that led to the state of this step; NaN where there is none."""
+        if self.style is None:
+            return float("nan")
+        before, now = self._style_state, step.obs[STYLE_STATE][robot]
+        # What follows a fall is no motion.
+        self._style_state = None if step.dones[robot] else now
+        return float("nan") if before is None else float(self.style.style_reward(before, now))
 
     def cost_of_transport(self) -> float | None:
         """Work of the joints, either sign, over weight and distance; None where it stands."""

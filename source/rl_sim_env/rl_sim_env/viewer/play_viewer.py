@@ -5,7 +5,7 @@ from __future__ import annotations
 import viser
 
 from rl_sim_env.evaluation import Evaluator
-from rl_sim_env.evaluation.inference_policy import InferencePolicy
+from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.viewer.drive_panel import DrivePanel
 from rl_sim_env.viewer.estimate_panel import EstimatePanel
 from rl_sim_env.viewer.gait_panel import GaitPanel
@@ -15,7 +15,7 @@ from rl_sim_env.viewer.load_panel import LoadPanel
 from rl_sim_env.viewer.markers import Markers
 from rl_sim_env.viewer.pairs import NAMES, Pairs
 from rl_sim_env.viewer.player_viewer import PlayerViewer
-from rl_sim_env.viewer.policy_panel import PolicyPanel, PolicySource
+from rl_sim_env.viewer.policy_panel import PolicyPanel, PolicySource, Walker
 from rl_sim_env.viewer.record_panel import RecordPanel
 from rl_sim_env.viewer.robot_panel import RobotPanel
 from rl_sim_env.viewer.score import Score
@@ -30,6 +30,7 @@ class PlayViewer(PlayerViewer[Evaluator]):
         player: The policy in its environment; before its first step.
         server: Serves the page; the caller ends it.
         source: Where other policies come from; None: there are no others.
+        style: Says how much its motions look like the clips; None: nobody does.
         rivals: Names of the two policies of a :class:`PairedPolicy`; None: there is one policy.
 
     Attributes:
@@ -42,10 +43,11 @@ class PlayViewer(PlayerViewer[Evaluator]):
         player: Evaluator,
         server: viser.ViserServer,
         source: PolicySource | None = None,
+        style: Discriminator | None = None,
         rivals: tuple[str, str] | None = None,
     ) -> None:
         super().__init__(player, server)
-        self._source, self._rivals = source, rivals
+        self._source, self._style, self._rivals = source, style, rivals
 
     def build_panels(self) -> None:
         """Build the page: its head, and tabs below it."""
@@ -54,7 +56,7 @@ class PlayViewer(PlayerViewer[Evaluator]):
         self.wishes = Wishes(env)
         self.pairs = None if self._rivals is None else Pairs(env, self.wishes)
         self.scores = self._build_scores()
-        self.history = History(player)
+        self.history = History(player, self._style)
         self.status = StatusPanel(self)
         self.robots = RobotPanel(self, 0 if self.pairs is None else self.pairs.half)
         tabs = self.server.gui.add_tab_group()
@@ -100,9 +102,10 @@ class PlayViewer(PlayerViewer[Evaluator]):
                 f"{loads}; it begins anew"
             )
 
-    def exchange(self, policy: InferencePolicy) -> None:
+    def exchange(self, walker: Walker) -> None:
         """Let another policy walk on, and count anew."""
-        self.player.exchange(policy)
+        self.player.exchange(walker.policy)
+        self.history.style = walker.style
         self.scores = self._build_scores()
 
     def show(self) -> None:

@@ -11,10 +11,19 @@ from pathlib import Path
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.inference_policy import InferencePolicy
 from rl_sim_env.learning.checkpoint import checkpoints_in
+from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.viewer.view import PADDED, View
 
 PERIOD = 2.0
 """Time between two looks into the folder [s]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walker:
+    """A policy, and who judges its style."""
+
+    policy: InferencePolicy
+    style: Discriminator | None = None
 
 
 @dataclass
@@ -24,8 +33,11 @@ class PolicySource:
     path: Path
     """The checkpoint that walks now."""
 
-    load: Callable[[Path], InferencePolicy]
+    load: Callable[[Path], Walker]
     """Reads another one; raises a UserError where it cannot."""
+
+    watch: bool = False
+    """Whether new ones are taken as they appear, unless the page says otherwise."""
 
 
 class PolicyPanel:
@@ -34,14 +46,14 @@ class PolicyPanel:
     Args:
         view: The page.
         source: Where policies come from.
-        exchange: Called, between two steps, with the policy that walks from now on.
+        exchange: Called, between two steps, with what walks from now on.
 
     Attributes:
         newest: Whether new checkpoints are taken as they appear.
     """
 
     def __init__(
-        self, view: View, source: PolicySource, exchange: Callable[[InferencePolicy], object]
+        self, view: View, source: PolicySource, exchange: Callable[[Walker], object]
     ) -> None:
         self._view, self._source, self._exchange = view, source, exchange
         self._folder = source.path.parent
@@ -51,7 +63,7 @@ class PolicyPanel:
         name = source.path.name
         self.choice = gui.add_dropdown("Checkpoint", (name,), initial_value=name)
         self.newest = gui.add_checkbox(
-            "Newest by itself", initial_value=False, hint="watch a training while it runs"
+            "Newest by itself", initial_value=source.watch, hint="watch a training while it runs"
         )
         self._text = gui.add_html("")
         self.choice.on_update(
