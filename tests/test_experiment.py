@@ -25,6 +25,8 @@ from rl_sim_env.experiment import (
     TrainerOptions,
     Training,
     build_env,
+    build_style_judge,
+    build_vec_env,
     configure_env,
     configure_trainer,
 )
@@ -92,6 +94,18 @@ def test_played_in_the_environment_of_its_training(alone, built, capsys):
     assert not cfg.observations["actor_obs"].enable_corruption, "watching is without noise"
     assert cfg.scene.num_envs == 2
     assert "env.actions.joint_pos.scale: 0.25, as in training, not 0.35" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_a_training_judges_style_and_a_policy_alone_does_not(alone):
+    setup = configure(PLAY, num_envs=1)
+    vec_env = build_vec_env(setup)
+    checkpoint = Checkpoint.load(alone)
+    judge = build_style_judge(checkpoint, alone, vec_env)
+    assert judge is not None
+    state = vec_env.get_observations()["amp_obs"]
+    assert 0.0 <= judge.style_reward(state, state).item() <= 1.0
+    assert build_style_judge(checkpoint.policy_only(), alone, vec_env) is None
+    vec_env.close()
 
 
 def test_what_the_command_line_changes_counts_and_is_told(alone, built, capsys):

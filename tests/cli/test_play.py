@@ -131,6 +131,7 @@ def test_replay_needs_no_checkpoint(tmp_path, monkeypatch, capsys):
         (["--headless"], ["--duration", "--video"]),
         (["--video", "clip.gif"], ["clip.gif", ".mp4"]),
         (["--task", PLAY_TASK.replace("Play", "Pley")], ["unknown task", PLAY_TASK]),
+        (["--compare", "policies/go1", "--headless"], ["--compare", "--headless"]),
         (["--fly"], ["--fly"]),
     ],
 )

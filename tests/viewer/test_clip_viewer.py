@@ -82,8 +82,10 @@ def test_feet_are_drawn_where_they_are_in_the_colour_of_their_contact(clip_playe
 
 def test_viewer_shows_clips_and_obeys_the_choice(clip_player, server):
     viewer = ClipViewer(clip_player, server)
-    viewer.request_action("CUSTOM", 1)
-    viewer.run(num_steps=5, catch_sigint=False)
+    viewer.setup()
+    viewer.choose(clip_player.clips[1].name)
+    viewer.tick()
+    viewer.show()
     assert clip_player.index == 1
     assert viewer._choice.value == clip_player.clip.name
     assert clip_player.clip.source in viewer._facts.content
@@ -93,8 +95,10 @@ def test_clips_of_one_name_are_told_apart_and_what_they_say_is_text(clip_player,
     clip = replace(clip_player.clips[0], licence="<script>all rights</script>")
     clip_player.clips[:] = [clip_player.clips[1], clip, clip]
     viewer = ClipViewer(clip_player, server)
-    viewer.request_action("CUSTOM", 2)
-    viewer.run(num_steps=2, catch_sigint=False)
+    viewer.setup()
+    viewer.choose(f"{clip.name} (2)")
+    viewer.tick()
+    viewer.show()
     assert viewer._choice.options == (
         clip_player.clips[0].name,
         *(f"{clip.name} ({k})" for k in (1, 2)),

@@ -2,62 +2,96 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.events import get_load
-from rl_sim_env.mdp.observations import system_mass_delta
-from rl_sim_env.viewer.play_viewer import PlayViewer, set_load_of
+from rl_sim_env.viewer.drive_panel import THIS
+from rl_sim_env.viewer.ground_panel import end_episodes
+from rl_sim_env.viewer.play_viewer import PlayViewer
+from rl_sim_env.viewer.score import Score
 
 
-def test_another_load_hangs_on_one_robot_in_mid_walk(policy_player):
-    env = policy_player.vec_env.unwrapped
+@pytest.fixture
+def viewer(policy_player, server):
     policy_player.reset()
-    policy_player.advance()
-    mass, qpos = system_mass_delta(env).clone(), env.sim.data.qpos.clone()
-    com_before = env.sim.data.subtree_com[:, env.index.base_body_global].clone()
-    set_load_of(env, 1, 2.5)
-    after = system_mass_delta(env)
-    com = env.sim.data.subtree_com[:, env.index.base_body_global]
-    assert after[0] == mass[0]
-    assert after[1] == pytest.approx(2.5, abs=1e-3)
-    assert torch.equal(com[0], com_before[0])
-    assert not torch.equal(com[1], com_before[1])
-    assert torch.equal(env.sim.data.qpos, qpos)
-    # It really hangs there: the robot is heavier by as much.
-    assert env.sim.model.body_subtreemass[1, env.index.base_body_global] == pytest.approx(
-        env.nominal_mass + float(after[1]), abs=1e-3
-    )
+    viewer = PlayViewer(policy_player, server)
+    with warnings.catch_warnings():
+        # Nobody who looks at a policy wants to read of rewards that do not fit into a panel.
+        warnings.simplefilter("error", UserWarning)
+        viewer.setup()
+    yield viewer
+    policy_player.env.velocity_command.steer(None)
+
+
+def score_of(viewer: PlayViewer) -> Score:
+    (score,) = viewer.scores.values()
+    return score
 
 
 def test_viewer_plays_for_its_time_and_shows_the_load(policy_player, server):
     viewer = PlayViewer(policy_player, server)
     before = policy_player.env.common_step_counter
     viewer.run(num_steps=12, catch_sigint=False)
-    assert f"{policy_player.truth.mass[0].item():.2f}" in viewer._panel._table.content
+    assert f"{policy_player.truth.mass[0].item():.2f}" in viewer.estimates.table.content
     assert policy_player.env.common_step_counter - before >= 12
 
 
-def test_slider_hangs_another_load_on_the_robot_in_view(policy_player, server):
-    viewer = PlayViewer(policy_player, server)
-    viewer.setup()
-    before = get_load(policy_player.vec_env.unwrapped).clone()
-    viewer._scene.env_idx = 1
-    viewer.tick()
-    assert viewer._panel.load.value == pytest.approx(before[1].item(), abs=0.05)
-    viewer._panel.load.value = 1.5
-    viewer.tick()
-    viewer.close()
-    after = get_load(policy_player.vec_env.unwrapped)
-    assert after[0] == before[0]
-    assert after[1] == pytest.approx(1.5)
-    assert viewer._panel.load.value == 1.5
+def test_the_score_is_shown_live_with_its_aims(viewer):
+    for _ in range(3):
+        viewer.advance()
+    viewer.update_panels()
+    shown = viewer.status.score.content
+    assert "velocity error" in shown and "falls" in shown and "aim 95 %" in shown
 
 
-def test_camera_looks_down_at_the_robot(policy_player, server):
-    viewer = PlayViewer(policy_player, server)
-    assert policy_player.vec_env.cfg.viewer.elevation < 0.0 < viewer.cfg.elevation
+def test_what_the_page_asks_for_is_done_between_two_steps(viewer, policy_player):
+    before = get_load(policy_player.env).clone()
+    viewer.view.robot = 1
+    viewer.load.hang_on(1.5)
+    assert torch.equal(get_load(policy_player.env), before)
+    viewer.tick()
+    after = get_load(policy_player.env)
+    assert after[0] == before[0] and after[1] == pytest.approx(1.5)
+
+
+def test_a_fall_is_told_and_the_chosen_load_kept(viewer, policy_player):
+    viewer.load.hang_on(9.5)
+    viewer.tick()
+    policy_player.env.robot.write_root_link_pose_to_sim(
+        torch.tensor([[0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0]]), env_ids=torch.tensor([0])
+    )
+    policy_player.env.sim.forward()
+    viewer.advance()
+    viewer.update_panels()
+    assert score_of(viewer).falls_of(0) == 1
+    assert "robot 0 fell" in viewer.status.line.content
+    assert "under 9.5 kg" in viewer.status.line.content
+    assert get_load(policy_player.env)[0] == pytest.approx(9.5, abs=1e-3)
+
+
+def test_an_episode_whose_time_is_over_is_no_fall(viewer, policy_player):
+    end_episodes(policy_player.env, torch.arange(2))
+    viewer.advance()
+    assert score_of(viewer).falls_of(0) == 0 and not viewer.view.notes
+
+
+def test_a_wish_that_cannot_be_granted_is_told_and_stops_nothing(viewer):
+    def impossible() -> None:
+        raise UserError("model_1.pt: no such file")
+
+    viewer.view.ask(impossible)
+    viewer.tick()
+    viewer.update_panels()
+    assert "model_1.pt: no such file" in viewer.status.line.content
+
+
+def test_camera_looks_down_at_the_robot(viewer, policy_player):
+    assert policy_player.vec_env.cfg.viewer.elevation < 0.0
+    assert viewer.camera_offset()[2] > 0.0
 
 
 def test_error_in_a_step_ends_the_viewer(policy_player, server, monkeypatch):
@@ -70,35 +104,50 @@ def test_error_in_a_step_ends_the_viewer(policy_player, server, monkeypatch):
         viewer.run(num_steps=5, catch_sigint=False)
 
 
-def test_a_robot_that_does_not_exist_is_not_looked_at(policy_player, server):
-    viewer = PlayViewer(policy_player, server)
-    viewer.setup()
+def test_a_robot_that_does_not_exist_is_not_looked_at(viewer):
     for wanted, shown in ((10**6, 1), (-3, 0)):
-        viewer._scene.env_idx = wanted
+        viewer.view.robot = wanted
         viewer.tick()
-        viewer.sync_env_to_viewer()
-        assert viewer._scene.env_idx == shown
-    viewer.close()
+        viewer.show()
+        assert viewer.view.robot == shown
 
 
-def test_a_joystick_commands_no_more_than_its_ends(policy_player, server):
-    command = policy_player.vec_env.unwrapped.velocity_command
-    add_slider, sliders = server.gui.add_slider, []
+def test_restart_counts_anew_and_keeps_what_was_chosen(viewer, policy_player):
+    viewer.load.hang_on(3.0)
+    viewer.tick()
+    viewer.advance()
+    viewer.restart()
+    assert viewer.steps == 0 and score_of(viewer).lines() == ()
+    assert get_load(policy_player.env)[0] == pytest.approx(3.0, abs=1e-3)
 
-    def kept(*arguments, **options):
-        sliders.append(add_slider(*arguments, **options))
-        return sliders[-1]
 
-    server.gui.add_slider = kept
-    command.create_gui("velocity", server, lambda: 10**6)
-    most = command.ranges.amax(dim=0)[:, 1]
-    for slider, value in zip(sliders, (1e30, float("nan"), -3.0), strict=True):
-        slider.value = value
-    (checkbox,) = (
-        each for each in server.gui._gui_input_handle_from_uuid.values() if each.value is False
+def test_pause_and_single_steps(viewer):
+    viewer.pace.toggle()
+    steps = viewer.steps
+    for _ in range(5):
+        viewer.tick()
+    assert viewer.steps == steps
+    viewer.step_once()
+    assert viewer.steps == steps + 1
+
+
+def test_a_robot_is_driven_from_the_page(viewer, policy_player):
+    viewer.drive.mode.value = THIS
+    viewer.drive.sliders[0].value = 0.5
+    viewer.advance()
+    assert policy_player.env.velocity_command.command[0].tolist() == [0.5, 0.0, 0.0]
+
+
+def test_the_robot_that_fell_last_can_be_looked_at(viewer, policy_player):
+    policy_player.env.robot.write_root_link_pose_to_sim(
+        torch.tensor([[0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0]]), env_ids=torch.tensor([1])
     )
-    checkbox.value = True
-    env_id, wanted = command._joystick()
-    command._joystick = None
-    assert env_id == policy_player.vec_env.unwrapped.num_envs - 1
-    assert wanted.tolist() == pytest.approx([most[0].item(), 0.0, -min(3.0, most[2].item())])
+    policy_player.env.sim.forward()
+    viewer.advance()
+    assert viewer.robots.last_fallen == 1 and not viewer.view.notes
+    viewer.robots.look_at("fell last")
+    viewer.tick()
+    assert viewer.view.robot == 1
+    viewer.robots.look_at("next")
+    viewer.tick()
+    assert viewer.view.robot == 0

@@ -18,7 +18,9 @@ from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.tasks.go1 import GO1_WALKING
 from rl_sim_env.viewer.clip_viewer import ClipPlayer
 from rl_sim_env.viewer.load_panel import LoadPanel
-from rl_sim_env.viewer.play_viewer import set_load_of
+from rl_sim_env.viewer.play_viewer import PlayViewer
+from rl_sim_env.viewer.view import View
+from rl_sim_env.viewer.wishes import Wishes
 from small_policy import small_policy
 
 BOXED = GO1_WALKING
@@ -34,22 +36,34 @@ def player(make_env, request) -> Evaluator:
     return player
 
 
+def _panel(player, server) -> LoadPanel:
+    return LoadPanel(View(server, lambda change: change()), player, Wishes(player.env))
+
+
 @pytest.mark.parametrize("player", [BOXED], indirect=True)
 def test_the_slider_puts_another_load_into_the_box(player, server):
-    panel = LoadPanel(server, player, lambda load: set_load_of(player.vec_env.unwrapped, 0, load))
-    panel.update(0, 0)
+    panel = _panel(player, server)
+    panel.update()
     panel.load.value = 1.5
+    panel.follow_slider()
     assert get_load(player.vec_env.unwrapped)[0] == pytest.approx(1.5)
     assert not panel.load.disabled
 
 
 @pytest.mark.parametrize("player", [UNLADEN], indirect=True)
 def test_the_slider_of_a_robot_that_carries_nothing_cannot_be_moved(player, server):
-    asked: list[float] = []
-    panel = LoadPanel(server, player, asked.append)
-    panel.update(0, 0)
-    assert panel.load.disabled and panel.load.value == 0.0 and not asked
-    assert "extra mass" in panel._table.content
+    panel = _panel(player, server)
+    panel.update()
+    panel.load.value = 1.5
+    panel.follow_slider()
+    assert panel.load.disabled and not get_load(player.vec_env.unwrapped).any()
+
+
+@pytest.mark.parametrize("player", [UNLADEN, BOXED], indirect=True)
+def test_the_whole_page_is_there_for_a_robot_without_boom(player, server):
+    viewer = PlayViewer(player, server)
+    viewer.run(num_steps=3, catch_sigint=False)
+    assert "extra mass" in viewer.estimates.table.content
 
 
 def test_a_robot_without_boom_shows_its_clips(make_env):

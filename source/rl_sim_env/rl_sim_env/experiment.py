@@ -37,12 +37,15 @@ from rl_sim_env.continuity import (
 )
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
+from rl_sim_env.learning.amp import STYLE_STATE
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.runner import AmpVaeRunner
+from rl_sim_env.learning.structure import require_like
 from rl_sim_env.motions import MotionSampler, load_clips
 from rl_sim_env.tasks import (
     REFUSED,
@@ -246,6 +249,33 @@ def build_policy(
         str(vec_env.device),
         path,
     )
+
+
+def build_style_judge(
+    checkpoint: Checkpoint, path: Path, vec_env: AmpVaeVecEnv
+) -> Discriminator | None:
+    """Rebuild the discriminator of a checkpoint, which says how much a motion looks like the clips.
+
+    Args:
+        checkpoint: The checkpoint.
+        path: Where it was read from, for messages.
+        vec_env: The environment.
+
+    Returns:
+        None where the checkpoint holds none: it was trained without, or handed on as a policy only.
+
+    Raises:
+        UserError: What was saved is no such network.
+    """
+    saved = checkpoint.algorithm.get("learners", {}).get("discriminator")
+    layout = vec_env.observation_layout
+    if saved is None or STYLE_STATE not in layout.groups:
+        return None
+    judge = Discriminator(layout.width(STYLE_STATE), checkpoint.runner_cfg(path).amp)
+    where = f"{path}: algorithm.learners.discriminator"
+    require_like(saved, {"modules": {"discriminator": judge.state_dict()}}, where)
+    judge.load_state_dict(saved["modules"]["discriminator"])
+    return judge.to(vec_env.device).eval()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from rl_sim_env.cli.options import find_policy, tell_differences, tell_what_a_gpu_is_for
 from rl_sim_env.cli.play_options import PlayOptions
@@ -11,18 +13,27 @@ from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
+from rl_sim_env.evaluation.paired_policy import PairedPolicy
 from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
-from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
-from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.experiment import (
+    EnvOptions,
+    Training,
+    build_policy,
+    build_style_judge,
+    build_vec_env,
+    configure_env,
+)
+from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.motions import load_clips
 from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
+from rl_sim_env.viewer.comparison import caption
 from rl_sim_env.viewer.daylight import daylight
-from rl_sim_env.viewer.load_panel import caption
 from rl_sim_env.viewer.page import address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
+from rl_sim_env.viewer.policy_panel import PolicySource, Walker
 from rl_sim_env.viewer.video import record
 
 DEFAULT_VIDEO_STEPS = 400
@@ -41,6 +52,8 @@ def play(options: PlayOptions) -> None:
     """
     if options.task is not None and find_task(options.task).shows_motions:
         _play_clips(options, options.task)
+    elif options.compare is not None:
+        _play_two_policies(options, options.compare)
     else:
         _play_policy(options)
 
@@ -56,7 +69,22 @@ def _play_policy(options: PlayOptions) -> None:
     print(f"{path}: iteration {checkpoint.iteration} of {checkpoint.task}")
     meter = WalkingMeter(vec_env)
     player = Evaluator(vec_env, policy, options.p_boot_mean, on_step=meter.add)
-    _run(options, player, PlayViewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
+
+    def load(other: Path) -> Walker:
+        nonlocal meter
+        checkpoint = Checkpoint.load(other)
+        policy = build_policy(checkpoint, other, task, vec_env)
+        print(f"{other}: iteration {checkpoint.iteration}; figures begin anew", flush=True)
+        meter = WalkingMeter(vec_env)
+        player.on_step = meter.add
+        return Walker(policy=policy, style=build_style_judge(checkpoint, other, vec_env))
+
+    viewer = partial(
+        PlayViewer,
+        source=PolicySource(path, load, options.watch),
+        style=build_style_judge(checkpoint, path, vec_env),
+    )
+    _run(options, player, viewer, partial(caption, player, vec_env.cfg.viewer.env_idx))
     if meter.seconds < MEASURABLE_TIME:
         print(
             f"nothing was measured: {meter.seconds:.2g} s is too short a walk; figures take "
@@ -64,6 +92,35 @@ def _play_policy(options: PlayOptions) -> None:
         )
     else:
         print_metrics(meter.metrics(), policy.targets.declared)
+    vec_env.close()
+
+
+def _play_two_policies(options: PlayOptions, rival: str) -> None:
+    own, task = find_policy(options, watched=True)
+    paths = (own, resolve_checkpoint(rival, root=Path(rival)))
+    checkpoints = [Checkpoint.load(path) for path in paths]
+    training = Training.of(checkpoints[0], own, task)
+    vec_env = _make_env(options, task, 2 * (options.num_envs or 1), training)
+    policies = [
+        build_policy(checkpoint, path, task, vec_env)
+        for checkpoint, path in zip(checkpoints, paths, strict=True)
+    ]
+    with found_in(paths[0]):
+        vec_env.unwrapped.velocity_command.load_training_state(checkpoints[0].command_state())
+    names = (str(paths[0]), str(paths[1]))
+    with found_in(f"{names[0]} and {names[1]}"):
+        player = Evaluator(vec_env, PairedPolicy(*policies), options.p_boot_mean)
+    print(f"A: {names[0]}\nB: {names[1]}; the environment is that of A")
+    viewers: list[PlayViewer] = []
+
+    def viewer(*arguments: Any) -> PlayViewer:
+        viewers.append(PlayViewer(*arguments, rivals=names))
+        return viewers[0]
+
+    _run(options, player, viewer, str)
+    for name, score in viewers[0].scores.items():
+        figures = "; ".join(f"{line.name} {line.value}" for line in score.lines())
+        print(f"{name}\n   {score.seconds:.0f} s: {figures}")
     vec_env.close()
 
 
@@ -87,6 +144,7 @@ def _make_env(
         cfg.reset_share = 1.0
         cfg.scene.spec_fn = daylight
         cfg.viewer.max_extra_envs = (num_envs or cfg.scene.num_envs) - 1
+        leave_out_training(cfg)
 
     setup = configure_env(
         EnvOptions(
@@ -104,6 +162,18 @@ def _make_env(
     tell_what_a_gpu_is_for(setup, "a second will take minutes; give a smaller --num_envs")
     with quiet():
         return build_vec_env(setup)
+
+
+def leave_out_training(cfg: AmpVaeEnvCfg) -> None:
+    """Have steps compute nothing that learning alone asks for: a third of the time of one robot.
+
+    Args:
+        cfg: Configuration of the environment; it is changed.
+    """
+    cfg.terminal_groups = ()
+    for term in cfg.rewards.values():
+        if term is not None:
+            term.weight = 0.0
 
 
 def _run(

@@ -29,11 +29,18 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     with -Play."""
 
     num_envs: Unset[int] = None
-    """Robots; default: the task's own number."""
+    """Robots, or with --compare pairs of them; default: the task's own number, or one pair."""
+
+    compare: Unset[str] = None
+    """A second policy, shown side by side with the first: same ground, command and load; a file, or
+    a folder of runs or checkpoints."""
 
     p_boot_mean: float = 1.0
     """What the actor is fed: 1 its own estimates, 0 the truth (the upper bound), between them a
     linear blend, which training never showed it."""
+
+    watch: Flag = False
+    """Take new checkpoints of the run as they appear; for a training that is under way."""
 
     duration: Unset[float] = None
     """Simulated time after which to end [s]; default: never."""
@@ -73,6 +80,11 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
             )
         if self.headless and self.video is None and self.duration is None:
             raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
+        if self.compare is not None and (self.headless or self.video is not None):
+            raise UserError(
+                "--compare shows two policies on the page; leave out --headless and --video, or "
+                "measure both with rl-sim-env evaluate and compare"
+            )
         if self.port is not None:
             require_port(self.port)
         if self.motions is not None:

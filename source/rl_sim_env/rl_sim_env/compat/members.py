@@ -106,15 +106,6 @@ MEMBERS: dict[str, dict[str, str]] = {
         "_mjs_actuators": "read: where edit_spec() leaves what it adds",
         "_init_delay_buffer": "overridden: a line of fixed tensors that a graph can repeat",
     },
-    # Viewer.
-    "mjlab.viewer.ViserPlayViewer": {
-        "_scene": "read: which robot is in view",
-        "_sim_lock": "read: physics must rest while a robot is changed",
-        "_step_count": "set: _execute_step() is our own",
-        "_stats_steps": "set: _execute_step() is our own",
-        "_execute_step": "overridden: the player steps, and errors end the program",
-        "_handle_custom_action": "overridden: actions of our panels",
-    },
 }
 """By class or module: its member, and what for."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from tensordict import TensorDict
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.estimation import Estimate
 from rl_sim_env.mdp import observations
 
@@ -143,6 +144,25 @@ class Evaluator:
         """Begin a new episode everywhere."""
         self._look(self.vec_env.reset(), self.policy.initial_memory(self.num_robots))
         self._act()
+
+    def exchange(self, policy: InferencePolicy) -> None:
+        """Let another policy walk on from here; it remembers nothing of before.
+
+        Args:
+            policy: It estimates the same quantities.
+
+        Raises:
+            UserError: It estimates others.
+        """
+        own, other = (list(each.targets.declared) for each in (self.policy, policy))
+        if own != other:
+            raise UserError(
+                f"it estimates {', '.join(other)}, where the policy that walks estimates "
+                f"{', '.join(own)}; start anew with it"
+            )
+        self.policy, self._memory = policy, policy.initial_memory(self.num_robots)
+        with torch.no_grad():
+            self._act()
 
     @torch.no_grad()
     def advance(self) -> EvaluationStep:

@@ -15,7 +15,9 @@ from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
 
-_STATE = "amp_obs"
+STYLE_STATE = "amp_obs"
+"""Observation group whose transitions are judged."""
+
 _NEXT_STATE = "next_amp_obs"
 _SCALE = "style_scale"
 _VALID = "state_is_valid"
@@ -48,7 +50,7 @@ class DiscriminatorLearner(Learner):
             )
         self.cfg = cfg
         self._expert = context.expert
-        width = context.layout.width(_STATE)
+        width = context.layout.width(STYLE_STATE)
         self.discriminator = Discriminator(width, cfg).to(context.device)
         self.modules = {"discriminator": self.discriminator}
         self.optimizer = self.discriminator.make_optimizer()
@@ -64,15 +66,15 @@ class DiscriminatorLearner(Learner):
     def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Both states of the transition, how much its style counts, and whether it is valid."""
         return {
-            _STATE: step.observations[_STATE],
-            _NEXT_STATE: step.next_observations[_STATE],
+            STYLE_STATE: step.observations[STYLE_STATE],
+            _NEXT_STATE: step.next_observations[STYLE_STATE],
             _SCALE: step.extras[_SCALE],
             _VALID: step.extras[_VALID],
         }
 
     def shape_rewards(self, rollout: Rollout) -> dict[str, torch.Tensor]:
         """Book the style of each transition for the action that led to it."""
-        pairs = (rollout[name].flatten(0, 1).split(_PART) for name in (_STATE, _NEXT_STATE))
+        pairs = (rollout[name].flatten(0, 1).split(_PART) for name in (STYLE_STATE, _NEXT_STATE))
         style = torch.cat(list(map(self.discriminator.style_reward, *pairs)))
         style = style.view_as(rollout[_SCALE])
         rollout["rewards"].add_(self._weight * rollout[_SCALE] * style)
@@ -87,7 +89,7 @@ class DiscriminatorLearner(Learner):
         # The nearest before, or the first there is: their number is not read from the device.
         first = state_is_valid.long().argmax()
         sources = torch.where(state_is_valid, places, first).cummax(dim=0).values
-        pairs = (rollout[name].flatten(0, 1)[sources] for name in (_STATE, _NEXT_STATE))
+        pairs = (rollout[name].flatten(0, 1)[sources] for name in (STYLE_STATE, _NEXT_STATE))
         self.replay.insert(*pairs)
         return {}
 

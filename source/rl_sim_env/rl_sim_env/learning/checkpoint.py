@@ -398,7 +398,7 @@ def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
     A notice tells which newer runs had none, and which newer checkpoints are damaged.
     """
     for number, run in enumerate(runs):
-        files = _checkpoints(run)
+        files = checkpoints_in(run)
         if not files:
             continue
         if skipped := [each.name for each in runs[:number] if each != root]:
@@ -422,7 +422,7 @@ def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
     )
 
 
-def _checkpoints(run: Path) -> list[Path]:
+def checkpoints_in(run: Path) -> list[Path]:
     """The checkpoints in the folder of a run, newest first."""
     files = [file for file in run.iterdir() if _FILE_NAME.fullmatch(file.name)]
     return sorted(files, key=_iteration, reverse=True)
@@ -435,7 +435,7 @@ def _iteration(path: Path) -> int:
 
 def _older(path: Path) -> list[Path]:
     """The checkpoints of the same run that are older than a file, newest first."""
-    return [file for file in _checkpoints(path.parent) if _iteration(file) < _iteration(path)]
+    return [file for file in checkpoints_in(path.parent) if _iteration(file) < _iteration(path)]
 
 
 def _why_damaged(path: Path) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from mjlab.managers.command_manager import CommandTerm, CommandTermCfg
@@ -17,7 +16,6 @@ from rl_sim_env.mdp.observations import base_ang_vel_z, base_lin_vel_xy
 from rl_sim_env.typed import typed
 
 if TYPE_CHECKING:
-    import viser
     from mjlab.viewer.debug_visualizer import DebugVisualizer
 
     from rl_sim_env.envs import AmpVaeEnv
@@ -153,7 +151,7 @@ class TerrainVelocityCommand(CommandTerm):
         self.metrics["error_vel_xy"] = per_env()
         self.metrics["error_vel_yaw"] = per_env()
         self.steps = per_env()
-        self._joystick: Callable[[], tuple[int, torch.Tensor] | None] | None = None
+        self._steered: torch.Tensor | None = None
 
     @property
     def command(self) -> torch.Tensor:
@@ -299,45 +297,24 @@ class TerrainVelocityCommand(CommandTerm):
 
     # Viewer.
 
-    def create_gui(
-        self,
-        name: str,
-        server: viser.ViserServer,
-        get_env_idx: Callable[[], int],
-        on_change: Callable[[], None] | None = None,
-        request_action: Callable[[str, Any], None] | None = None,
-    ) -> None:
-        """Sliders that take over the command of the robot in view."""
-        del on_change, request_action
-        ends = self.ranges.amax(dim=0)[:, 1].cpu()
-        with server.gui.add_folder(name.capitalize()):
-            enabled = server.gui.add_checkbox("Joystick", initial_value=False)
-            sliders = [
-                server.gui.add_slider(label, min=-limit, max=limit, step=0.05, initial_value=0.0)
-                for label, limit in zip(
-                    ("vx [m/s]", "vy [m/s]", "yaw [rad/s]"), ends.tolist(), strict=True
-                )
-            ]
+    def steer(self, command: torch.Tensor | None) -> None:
+        """Have somebody take over commands, from the next step on.
 
-        def read() -> tuple[int, torch.Tensor] | None:
-            if not enabled.value:
-                return None
-            # A page may send any number, and none.
-            wanted = torch.tensor([slider.value for slider in sliders]).nan_to_num(nan=0.0)
-            env_id = min(max(get_env_idx(), 0), self.num_envs - 1)
-            return env_id, wanted.clamp(-ends, ends).to(self.device)
-
-        self._joystick = read
+        Args:
+            command: (vx, vy, yaw rate) [m/s, m/s, rad/s]; NaN where it stays as drawn. Shape
+                (num_envs, 3). The tensor is kept: what is written into it later counts, in steps
+                that a GPU has captured, too. None: nobody steers.
+        """
+        self._steered = command
 
     def compute(self, dt: float | torch.Tensor, env_ids: torch.Tensor | None = None) -> None:
-        """Advance by ``dt`` [s]; the viewer's joystick has the last word."""
+        """Advance by ``dt`` [s]; whoever steers has the last word."""
         self._update_metrics()
         self.time_left[slice(None) if env_ids is None else env_ids] -= dt
         self._draw(self.time_left <= 0.0)
         self._update_command(env_ids)
-        if self._joystick is not None and (reading := self._joystick()) is not None:
-            env_id, command = reading
-            self._command[env_id] = command
+        if (steered := self._steered) is not None:
+            torch.where(steered.isnan(), self._command, steered, out=self._command)
 
     def _debug_vis_impl(self, visualizer: DebugVisualizer) -> None:
         env_ids = visualizer.get_env_indices(self.num_envs)

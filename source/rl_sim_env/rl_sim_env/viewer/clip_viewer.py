@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import viser
-from mjlab.viewer.base import ViewerAction
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.mdp.observations import foot_pos_w
 from rl_sim_env.motions import MotionClip
 from rl_sim_env.viewer.player_viewer import PlayerViewer
+from rl_sim_env.viewer.robot_panel import RobotPanel
+from rl_sim_env.viewer.status_panel import StatusPanel
+from rl_sim_env.viewer.view import PADDED
 
 if TYPE_CHECKING:
     from mjlab.viewer.debug_visualizer import DebugVisualizer
@@ -127,15 +129,11 @@ class ClipPlayer:
 
 
 class ClipViewer(PlayerViewer[ClipPlayer]):
-    """Shows motion clips and lets the user choose among them.
+    """Shows motion clips and lets the user choose among them."""
 
-    Args:
-        player: The clips.
-        server: Serves the page; the caller ends it.
-    """
-
-    def build_panel(self) -> None:
+    def build_panels(self) -> None:
         """Build the panel of the clips."""
+        self.status = StatusPanel(self)
         names = self._names = _told_apart([clip.name for clip in self.player.clips])
         gui = self.server.gui
         with gui.add_folder("Motion clips"):
@@ -146,29 +144,26 @@ class ClipViewer(PlayerViewer[ClipPlayer]):
         @self._choice.on_update
         def _(event: viser.GuiEvent) -> None:
             # Without a client it was the viewer itself that went on to the next clip.
-            if event.client is not None and self._choice.value in names:
-                self.request_action("CUSTOM", names.index(self._choice.value))
+            if event.client is not None:
+                self.choose(self._choice.value)
 
         repeat.on_update(lambda _: setattr(self.player, "repeat", repeat.value))
+        RobotPanel(self)
 
-    def update_panel(self, env_id: int) -> None:
+    def choose(self, name: str) -> None:
+        """Ask for another clip, by its name in the panel."""
+        if name in self._names:
+            self.view.ask(lambda: self.player.select(self._names.index(name)))
+
+    def update_panels(self) -> None:
         """Show the clip's facts; all robots show the same."""
-        del env_id
         clip = self.player.clip
         self._choice.value = self._names[self.player.index]
+        self.status.update(f"{clip.name}, {self.player.time:.2f} of {clip.duration:.2f} s")
         self._facts.content = (
-            "<div style='font-size:.85em;line-height:1.4;padding:0 1em .5em'>"
-            f"{self.player.time:.2f} of {clip.duration:.2f} s, {clip.fps:g} frames/s, weight "
-            f"{clip.weight:g}<br>source: {escape(clip.source)}<br>"
-            f"licence: {escape(clip.licence)}</div>"
+            f"<div style='{PADDED}'>{clip.fps:g} frames/s, weight {clip.weight:g}<br>"
+            f"source: {escape(clip.source)}<br>licence: {escape(clip.licence)}</div>"
         )
-
-    def _handle_custom_action(self, action: ViewerAction, payload: Any) -> bool:
-        if not isinstance(payload, int):
-            return super()._handle_custom_action(action, payload)
-        with self._sim_lock:
-            self.player.select(payload)
-        return True
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

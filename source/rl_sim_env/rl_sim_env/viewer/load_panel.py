@@ -1,244 +1,194 @@
-"""What the policy believes about its load, beside the truth."""
+"""What robots carry, how they are pushed, and how slippery their ground is."""
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
+import torch
 import viser
-import viser.uplot
 
-from rl_sim_env.conventions import DEVIATIONS_95, leaves_range
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp import events
+from rl_sim_env.robots import Boom
+from rl_sim_env.viewer.comparison import MASS
 from rl_sim_env.viewer.page import within
-
-TRUTH_COLOR = "#adb5bd"
-ESTIMATE_COLOR = "#f76707"
-WARNING_COLOR = "#e03131"
-
-BEYOND_TRAINING = "maybe beyond training"
-"""What is said of a load that may be heavier, or lighter, than any that was trained."""
-
-_MASS = "mass"
-
-PLOT_SECONDS = 10.0
-"""Length of the running plot [s]."""
-
-PLOT_HEIGHT = 170
-"""Its height [pixels]."""
+from rl_sim_env.viewer.view import View
+from rl_sim_env.viewer.wishes import Wishes
 
 MAX_LOAD, LOAD_DECIMALS = 15.0, 1
 """Greatest load [kg] that can be hung on, and decimals of its slider."""
 
-UPDATE_PERIOD = 0.1
-"""Time between two updates of the panel [s]."""
+MAX_PUSH = 3.0
+"""Greatest jump of a base's velocity [m/s]."""
 
+DIRECTIONS = {"forward": 0.0, "left": 0.5 * math.pi, "back": math.pi, "right": -0.5 * math.pi}
+"""Where a push goes, as the robot sees it [rad]."""
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One quantity as it is and as the policy believes it to be."""
+FRICTIONS = (0.1, 1.5)
 
-    target: str
-    """Name of the quantity."""
-    label: str
-    unit: str
-    span: float
-    """Magnitude that fills the bar."""
-    true: float
-    estimated: float
-    reach: float | None = None
-    """Half of the estimate's 95 % interval; None where the policy does not tell."""
-    beyond_training: bool = False
-    """Whether it is a mass that may be beyond training."""
-
-
-def compare(player: Evaluator, env_id: int) -> list[Comparison]:
-    """What is true of one robot, and what its policy believed when it last acted."""
-    true, estimated = (
-        belief.joined()[env_id].tolist() for belief in (player.truth, player.estimate)
-    )
-    targets, std = player.policy.targets, player.std
-    deviations = [None] * len(true) if std is None else std.joined()[env_id].tolist()
-    trained = None if std is None else player.policy.trained_range()
-    rows = []
-    for each, truth, guess, deviation in zip(
-        targets.components, true, estimated, deviations, strict=True
-    ):
-        low, high = targets.declared[each.target].shown_range
-        rows.append(
-            Comparison(
-                target=each.target,
-                label=each.label,
-                unit=each.unit,
-                span=0.5 * (high - low),
-                true=each.per_si * truth,
-                estimated=each.per_si * guess,
-                reach=None if deviation is None else DEVIATIONS_95 * each.per_si * deviation,
-                beyond_training=trained is not None
-                and each.target == _MASS
-                and leaves_range(guess, deviation, *trained[_MASS].flatten().tolist()),
-            )
-        )
-    # Quantities of a single number first, and of them the first is plotted over time.
-    return sorted(rows, key=lambda row: targets.widths[row.target] > 1)
-
-
-def caption(player: Evaluator, env_id: int) -> str:
-    """One line about one robot, for a video."""
-    row, env = compare(player, env_id)[0], player.vec_env.unwrapped
-    command = env.velocity_command.command[env_id, :2].norm()
-    speed = env.robot.data.root_link_lin_vel_b[env_id, :2].norm()
-    interval = "" if row.reach is None else f" ± {row.reach:.1f}"
-    beyond = f" ({BEYOND_TRAINING})" if row.beyond_training else ""
-    return (
-        f"{row.label} {row.true:.1f} {row.unit}, estimated {row.estimated:.1f}{interval} {row.unit}"
-        f"{beyond}    speed {speed:.2f} m/s, commanded {command:.2f} m/s"
-    )
+_DROP = "Drop"
+_NOTHING = 0.01
+"""A load that is none [kg]."""
 
 
 class LoadPanel:
-    """Table, bars and running plot of the robot in view, and what may be changed about it.
+    """Load, boom, pushes and friction of the robot in view.
 
     Args:
-        server: The page.
-        player: What is shown.
-        request_load: Called, from another thread, with the load [kg] that the user wants.
+        view: The page.
+        player: Whose robots carry.
+        wishes: Keeps what is chosen.
 
     Attributes:
-        load: Slider of the load of the robot in view.
-        share: Slider of the share of estimates that the policy is fed.
+        load: Slider of the load.
+        everybody: Whether what is chosen counts for all robots.
     """
 
-    def __init__(
-        self,
-        server: viser.ViserServer,
-        player: Evaluator,
-        request_load: Callable[[float], None],
-    ) -> None:
-        self._player = player
-        self._request_load = request_load
-        step_dt = player.vec_env.step_dt
-        self._period = max(round(UPDATE_PERIOD / step_dt), 1)
-        self._history: deque[tuple[float, float]] = deque(
-            maxlen=round(PLOT_SECONDS / UPDATE_PERIOD)
+    def __init__(self, view: View, player: Evaluator, wishes: Wishes) -> None:
+        self._view, self._env, self._wishes = view, player.env, wishes
+        gui = view.server.gui
+        self.everybody = gui.add_checkbox(
+            "For all robots", initial_value=False, hint="else for the robot in view"
         )
-        self._env_id = -1
-        self._shown_step = 0
-        self._shown_load = 0.0
-        first = compare(player, 0)[0]
-        plotted = f"{first.label} [{first.unit}]"
-        with server.gui.add_folder("Load: estimate and truth"):
-            self._table = server.gui.add_html("")
-            self._plot = server.gui.add_uplot(
-                data=self._series(),
-                series=(
-                    viser.uplot.Series(label="s"),
-                    viser.uplot.Series(label=plotted, stroke=TRUTH_COLOR, width=2),
-                    viser.uplot.Series(label="estimated", stroke=ESTIMATE_COLOR, width=2),
-                ),
-                scales={
-                    "x": viser.uplot.Scale(time=False, auto=False, range=(-PLOT_SECONDS, 0.0)),
-                    "y": viser.uplot.Scale(auto=True),
-                },
-                height=PLOT_HEIGHT,
-            )
-            self.share = server.gui.add_slider(
-                "Estimates fed",
-                min=0.0,
-                max=1.0,
-                step=0.05,
-                initial_value=player.p_boot,
-                hint="1: the policy walks on its own estimates; 0: on the truth; between: a blend",
-            )
-            self.load = server.gui.add_slider(
-                "Load [kg]",
-                min=0.0,
-                max=MAX_LOAD,
-                step=10.0**-LOAD_DECIMALS,
-                initial_value=0.0,
-                hint="gives the robot in view another load, while it walks",
-                disabled=player.vec_env.cfg.robot.payload is None,
-            )
-        self.share.on_update(lambda _: self._feed())
-        self.load.on_update(lambda _: self._follow_slider())
+        self._shown: dict[str, float] = {}
+        self._dropped = 0.0
+        self.load = gui.add_slider(
+            # In watching tasks trunks are nominal: a load is all that is extra.
+            f"{_mass_label(player)} [kg]",
+            min=0.0,
+            max=MAX_LOAD,
+            step=10.0**-LOAD_DECIMALS,
+            initial_value=0.0,
+            hint=f"the load; training knew up to {self._env.cfg.robot.max_load:g} kg",
+            disabled=not wishes.can_carry,
+        )
+        self.load.on_update(self._by_hand(self.follow_slider))
+        hang = gui.add_button_group("Load", (_DROP, "Hang on again"), visible=wishes.can_carry)
+        hang.on_click(
+            lambda event: self.drop() if event.target.value == _DROP else self.hang_on_again()
+        )
+        self._build_boom()
+        self._strength = gui.add_slider(
+            "push [m/s]",
+            min=0.1,
+            max=MAX_PUSH,
+            step=0.1,
+            initial_value=1.0,
+            hint="jump of the trunk's velocity",
+        )
+        pushes = gui.add_button_group("Push to", tuple(DIRECTIONS))
+        pushes.on_click(lambda event: self._push(event.target.value))
+        self._friction = gui.add_slider(
+            "foot friction", min=FRICTIONS[0], max=FRICTIONS[1], step=0.05, initial_value=1.0
+        )
+        self._friction.on_update(self._by_hand(self._change_friction))
 
-    def update(self, env_id: int, step: int) -> None:
-        """Show the robot in view, a few times a second.
+    def update(self) -> None:
+        """Let the sliders show the robot in view where somebody else has changed it."""
+        robot = self._view.robot
+        self._show("load", self.load, self._wishes.load_of(robot), LOAD_DECIMALS)
+        self._show("friction", self._friction, self._wishes.friction_of(robot), 2)
+        if self._boom is not None:
+            angle, length = self._wishes.boom_of(robot)
+            turn = math.degrees(math.remainder(angle, 2.0 * math.pi))
+            self._show("angle", self._boom[0], turn, 0)
+            self._show("length", self._boom[1], 100.0 * length, 0)
+
+    def _build_boom(self) -> None:
+        boom = self._env.cfg.robot.payload
+        self._boom: tuple[viser.GuiSliderHandle[float], ...] | None = None
+        if not isinstance(boom, Boom):
+            return
+        gui = self._view.server.gui
+        shortest, longest = (100.0 * end for end in boom.length_range)
+        self._boom = (
+            gui.add_slider("boom angle [°]", min=-180.0, max=180.0, step=1.0, initial_value=0.0),
+            gui.add_slider(
+                "boom length [cm]", min=shortest, max=longest, step=1.0, initial_value=shortest
+            ),
+        )
+        for slider in self._boom:
+            slider.on_update(self._by_hand(self._change_boom))
+
+    def _by_hand(self, change: Callable[[], None]) -> Callable[[viser.GuiEvent], None]:
+        """Only for what comes from a browser: the panel moves its sliders, too."""
+
+        def react(event: viser.GuiEvent) -> None:
+            if event.client is not None:
+                change()
+
+        return react
+
+    def _show(
+        self, name: str, slider: viser.GuiSliderHandle[float], value: float, decimals: int
+    ) -> None:
+        shown = round(value, decimals)
+        if shown != self._shown.get(name):
+            self._shown[name] = shown
+            slider.value = min(max(shown, slider.min), slider.max)
+
+    def _robots(self) -> torch.Tensor:
+        env = self._env
+        if self.everybody.value:
+            return torch.arange(env.num_robots, device=env.device)
+        return torch.tensor([self._view.robot], device=env.device)
+
+    def follow_slider(self) -> None:
+        """Ask for the load that the slider shows."""
+        load = within(self.load.value, 0.0, MAX_LOAD)
+        if load is not None:
+            self.hang_on(load)
+
+    def hang_on(self, load: float) -> None:
+        """Ask for another load [kg]."""
+        if self._wishes.can_carry:
+            self._view.ask(lambda: self._wishes.set_load(self._robots(), load))
+
+    def drop(self) -> None:
+        """Take the load off the robot in view."""
+        load = self._wishes.load_of(self._view.robot)
+        # To drop nothing twice does not forget what was dropped.
+        self._dropped = load if load > _NOTHING else self._dropped
+        self.hang_on(0.0)
+
+    def hang_on_again(self) -> None:
+        """Hang on what was dropped."""
+        self.hang_on(self._dropped)
+
+    def _change_boom(self) -> None:
+        assert self._boom is not None
+        angle, length = (within(each.value, each.min, each.max) for each in self._boom)
+        if angle is not None and length is not None:
+            self._view.ask(
+                lambda: self._wishes.set_boom(self._robots(), math.radians(angle), 0.01 * length)
+            )
+
+    def _change_friction(self) -> None:
+        friction = within(self._friction.value, *FRICTIONS)
+        if friction is not None:
+            self._view.ask(lambda: self._wishes.set_friction(self._robots(), friction))
+
+    def _push(self, direction: str) -> None:
+        strength = within(self._strength.value, 0.0, MAX_PUSH)
+        if strength is not None and direction in DIRECTIONS:
+            self._view.ask(lambda: self.push(strength, DIRECTIONS[direction]))
+
+    def push(self, strength: float, direction: float) -> None:
+        """Push now.
 
         Args:
-            env_id: The robot in view.
-            step: Steps so far; the panel waits until enough have passed.
+            strength: Jump of the velocity [m/s].
+            direction: Where to, as the robot sees it [rad].
         """
-        if env_id == self._env_id and 0 <= step - self._shown_step < self._period:
-            return
-        if env_id != self._env_id:
-            self._history.clear()
-        self._env_id, self._shown_step = env_id, step
-        rows = compare(self._player, env_id)
-        self._history.append((rows[0].true, rows[0].estimated))
-        self._table.content = table_html(rows)
-        self._plot.data = self._series()
-        load = self._load_in_view()
-        if load != self._shown_load:
-            # Another robot, or a load that was drawn at a reset.
-            self._shown_load = load
-            self.load.value = min(max(round(load, LOAD_DECIMALS), 0.0), MAX_LOAD)
-
-    def _feed(self) -> None:
-        if (share := within(self.share.value, 0.0, 1.0)) is not None:
-            self._player.p_boot = share
-
-    def _follow_slider(self) -> None:
-        load = within(self.load.value, 0.0, MAX_LOAD)
-        if load is None or self._player.vec_env.cfg.robot.payload is None:
-            return
-        # The panel moves the slider, too, to the nearest step of what hangs there.
-        if abs(load - self._load_in_view()) > 0.5 * 10.0**-LOAD_DECIMALS:
-            self._request_load(load)
-
-    def _load_in_view(self) -> float:
-        return float(events.get_load(self._player.vec_env.unwrapped)[self._env_id])
-
-    def _series(self) -> tuple[np.ndarray, ...]:
-        history = np.array(self._history, dtype=float).reshape(-1, 2)
-        ages = np.arange(1 - len(history), 1) * UPDATE_PERIOD
-        return ages, history[:, 0].copy(), history[:, 1].copy()
+        robots = self._robots()
+        angle = self._env.robot_heading()[robots] + direction
+        velocity = strength * torch.stack((angle.cos(), angle.sin()), dim=-1)
+        events.push_by_velocity(self._env, robots, velocity)
+        self._env.sim.refresh()
 
 
-def table_html(rows: list[Comparison]) -> str:
-    """Table of true and estimated values, each with a bar from the middle of its column."""
-    cells = "".join(
-        f"<tr><td>{row.label} <span style='opacity:.6'>[{row.unit}]</span>{_warning(row)}</td>"
-        f"<td style='text-align:right'>{_number(row.true)}</td>"
-        f"<td style='text-align:right;color:{ESTIMATE_COLOR}'>{_number(row.estimated)}"
-        f"{'' if row.reach is None else f' ± {row.reach:.2f}'}</td>"
-        f"<td style='width:36%'>{_bar(row.true, row.span, TRUTH_COLOR)}"
-        f"{_bar(row.estimated, row.span, ESTIMATE_COLOR)}</td></tr>"
-        for row in rows
-    )
-    return (
-        "<table style='width:100%;font-size:.8em;border-spacing:.5em 0;padding:0 .4em'>"
-        "<tr style='opacity:.6'><td></td><td style='text-align:right'>true</td>"
-        f"<td style='text-align:right'>estimate</td><td></td></tr>{cells}</table>"
-    )
-
-
-def _warning(row: Comparison) -> str:
-    text = f"<br><b style='color:{WARNING_COLOR}'>{BEYOND_TRAINING}</b>"
-    return text if row.beyond_training else ""
-
-
-def _number(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}"  # the sum has no negative zero
-
-
-def _bar(value: float, span: float, color: str) -> str:
-    half_width = 50.0 * min(abs(value) / span, 1.0)
-    left = 50.0 - half_width if value < 0.0 else 50.0
-    return (
-        f"<div style='height:4px;margin:1px 0 1px {left:.1f}%;width:{half_width:.1f}%;"
-        f"background:{color};border-radius:2px'></div>"
-    )
+def _mass_label(player: Evaluator) -> str:
+    """What estimates call it, so that one thing has one name."""
+    declared = player.policy.targets.declared
+    return declared[MASS].label if MASS in declared else "extra mass"

@@ -24,6 +24,9 @@ FRAME_RATE = 25.0
 QUALITY = 20
 """Constant rate factor of H.264: 18 looks lossless, 28 coarse."""
 
+GIF = ".gif"
+"""Suffix of films that show anywhere, without sound, at ten times the size."""
+
 CAPTION_SIZE = 20
 CAPTION_MARGIN = 14
 """Text height and distance from the corner [pixels]."""
@@ -49,19 +52,34 @@ def record(player: Player, path: Path, *, num_steps: int, caption: Callable[[], 
     steps_per_frame = max(round(1.0 / (FRAME_RATE * env.step_dt)), 1)
     size = (env.cfg.viewer.height, env.cfg.viewer.width)
     fps = 1.0 / (steps_per_frame * env.step_dt)
-    with open_renderer(env, env.cfg.viewer) as renderer, _writer(path, size, fps) as add_frame:
+    with open_renderer(env, env.cfg.viewer) as renderer, open_film(path, size, fps) as add_frame:
         for step in track(range(num_steps), description=path.name, transient=True):
             player.advance()
             if step % steps_per_frame == 0:
                 renderer.update(env.sim.data, debug_vis_callback=env.update_visualizers)
-                add_frame(_with_caption(renderer.render(), caption()))
+                add_frame(with_caption(renderer.render(), caption()))
 
 
 @contextmanager
-def _writer(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callable[[Any], None]]:
-    """Opens a video and yields what adds a frame; an unfinished video leaves nothing behind."""
+def open_film(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callable[[Any], None]]:
+    """Open a film; one that is broken off leaves nothing behind.
+
+    Args:
+        path: The file: MP4, or GIF where its name ends so.
+        size: Height and width [pixels].
+        fps: Frames per second.
+
+    Yields:
+        What adds a frame, shape (height, width, 3), uint8.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    writer = mediapy.VideoWriter(partial, size, fps=fps, crf=QUALITY)
+    if path.suffix.lower() == GIF:
+        writer = mediapy.VideoWriter(partial, size, fps=fps, codec="gif")
+    else:
+        writer = mediapy.VideoWriter(partial, size, fps=fps, crf=QUALITY)
     try:
         with _file_errors(path):
             writer.__enter__()
@@ -82,10 +100,11 @@ def _file_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        raise UserError(f"--video {path}: cannot be written ({error})") from error
+        raise UserError(f"video {path}: cannot be written ({error})") from error
 
 
-def _with_caption(frame: np.ndarray, text: str) -> np.ndarray:
+def with_caption(frame: np.ndarray, text: str) -> np.ndarray:
+    """A picture with a line of text at its foot. Shape (height, width, 3), uint8."""
     image = Image.fromarray(frame)
     ImageDraw.Draw(image).text(
         (CAPTION_MARGIN, image.height - CAPTION_SIZE - CAPTION_MARGIN),
