@@ -26,6 +26,7 @@ _COPIED = {
     "three.module.js": "three/build/three.module.js",
     "three.core.js": "three/build/three.core.js",
     "OrbitControls.js": "three/examples/jsm/controls/OrbitControls.js",
+    "RoundedBoxGeometry.js": "three/examples/jsm/geometries/RoundedBoxGeometry.js",
 }
 """Files of a site by their names there; not every host knows what ``.mjs`` is."""
 
@@ -122,7 +123,7 @@ def _licenses(packages: Path) -> str:
 
 
 def license_of(distribution: str) -> str:
-    """Text of the licence of a distribution that is installed for Python; empty where it has none."""
+    """Text of the licence of a distribution installed for Python; empty where it has none."""
     files = metadata.files(distribution) or ()
     texts = (file.read_text() for file in files if file.name == "LICENSE")
     return next(texts, "")

@@ -174,8 +174,7 @@ def _physics_only(spec: mujoco.MjSpec, model: mujoco.MjModel) -> str:
 
 
 def _inline(mesh: mujoco.MjsMesh, model: mujoco.MjModel) -> None:
-    """Let a mesh that touches stand in the MJCF itself: its vertices, of which MuJoCo takes the
-    convex hull."""
+    """Let a mesh that touches stand in the MJCF itself: vertices, and MuJoCo takes their hull."""
     compiled = model.mesh(mesh.name)
     first, count = int(compiled.vertadr[0]), int(compiled.vertnum[0])
     turn = np.empty(9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from importlib import metadata
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from rl_sim_env.deploy import open_session
@@ -34,9 +34,9 @@ def write_site(folder: Path, policy_path: Path, robot: Robot, packages: Path) ->
         UserError: The policy or the robot's model cannot be read, they do not fit, or the folder
             cannot be written.
     """
-    session, facts = open_session(policy_path)
+    session, metadata = open_session(policy_path)
     inputs = {node.name: (1, *node.shape[1:]) for node in session.get_inputs()}
-    scene = make_scene(robot, facts, inputs)
+    scene = make_scene(robot, metadata, inputs)
     try:
         vendor = folder / "vendor"
         vendor.mkdir(parents=True, exist_ok=True)
@@ -46,10 +46,13 @@ def write_site(folder: Path, policy_path: Path, robot: Robot, packages: Path) ->
         copy_packages(packages, vendor)
         shutil.copy(policy_path, folder / POLICY_NAME)
         (folder / "model.xml").write_text(scene.model, encoding="utf-8")
-        (folder / "scene.json").write_text(json.dumps(scene.facts), encoding="utf-8")
         if scene.meshes:
             (folder / "meshes.bin").write_bytes(packed(scene.meshes))
             (folder / "MODEL_LICENSE.txt").write_text(_license_of_model(robot), encoding="utf-8")
+        awaited = [*folder.glob("*.bin"), *vendor.glob("*.bin"), folder / POLICY_NAME]
+        sizes = {file.name: file.stat().st_size for file in awaited}
+        facts = json.dumps({**scene.facts, "sizes": sizes})
+        (folder / "scene.json").write_text(facts, encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{error.filename or folder}: cannot be written ({error.strerror}); give another "
@@ -71,7 +74,7 @@ def size_on_the_line(folder: Path) -> int:
 
 def _license_of_model(robot: Robot) -> str:
     """Where a robot's meshes come from, and on what terms, as far as their package says."""
-    owners = metadata.packages_distributions()
+    owners = packages_distributions()
     folders = [parent.name for parent in robot.mjcf_path.parents]
     found = [owner for name in folders for owner in owners.get(name, ())]
     text = license_of(found[0]) if found else ""
