@@ -64,11 +64,11 @@ def gaps(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, 
     def gap(one: Any, other: Any) -> float:
         return float(np.abs(np.subtract(one, other)).max())
 
-    found = {"position": [gap(a["position"], b["position"]) for a, b in zip(ours, theirs)]}
+    pairs = list(zip(ours, theirs, strict=True))
+    found = {"position": [gap(a["position"], b["position"]) for a, b in pairs]}
     for kind in ("estimates", "truth"):
         for name in ("mass", "com", "velocity"):
-            pairs = ((a[kind][name], b[kind][name]) for a, b in zip(ours, theirs))
-            found[f"{kind} {name}"] = [gap(*pair) for pair in pairs]
+            found[f"{kind} {name}"] = [gap(a[kind][name], b[kind][name]) for a, b in pairs]
     return {name: np.array(values) for name, values in found.items()}
 
 

@@ -158,14 +158,14 @@ def _physics_only(spec: mujoco.MjSpec, model: mujoco.MjModel) -> str:
         body.fullinertia, body.explicitinertial = np.full(6, math.nan), True
     for geom in [geom for geom in spec.geoms if _is_visual(geom)]:
         spec.delete(geom)
-    touching = {geom.meshname for geom in spec.geoms}
-    for mesh in list(spec.meshes):
-        if mesh.name in touching:
-            _inline(mesh, model)
-        else:
-            spec.delete(mesh)
+    hulls = {
+        name: _hull(spec, name, model)
+        for name in sorted({geom.meshname for geom in spec.geoms} - {""})
+    }
+    for mesh in [mesh for mesh in spec.meshes if mesh.name not in hulls.values()]:
+        spec.delete(mesh)
     for geom in spec.geoms:
-        geom.material = ""
+        geom.material, geom.meshname = "", hulls.get(geom.meshname, "")
     for asset in (*spec.materials, *spec.textures):
         spec.delete(asset)
     spec.comment, spec.compiler.meshdir, spec.compiler.texturedir = "", "", ""
@@ -173,13 +173,26 @@ def _physics_only(spec: mujoco.MjSpec, model: mujoco.MjModel) -> str:
     return spec.to_xml()
 
 
-def _inline(mesh: mujoco.MjsMesh, model: mujoco.MjModel) -> None:
-    """Let a mesh that touches stand in the MJCF itself: vertices, and MuJoCo takes their hull."""
-    compiled = model.mesh(mesh.name)
-    first, count = int(compiled.vertadr[0]), int(compiled.vertnum[0])
+def _hull(spec: mujoco.MjSpec, name: str, model: mujoco.MjModel) -> str:
+    """Add a mesh that stands in the MJCF itself: vertices alone, of which MuJoCo takes the hull.
+
+    Args:
+        spec: What it is added to.
+        name: The mesh in a file that it stands for.
+        model: What the specification was compiled to before.
+
+    Returns:
+        Its name.
+    """
+    mesh = model.mesh(name)
+    first, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
     turn = np.empty(9)
-    mujoco.mju_quat2Mat(turn, compiled.quat)
-    vertices = model.mesh_vert[first : first + count] @ turn.reshape(3, 3).T + compiled.pos
-    mesh.file, mesh.scale = "", (1.0, 1.0, 1.0)
-    mesh.refpos, mesh.refquat = (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
-    mesh.uservert = vertices.ravel()
+    mujoco.mju_quat2Mat(turn, model.mesh_quat[mesh.id])
+    vertices = model.mesh_vert[first : first + count] @ turn.reshape(3, 3).T
+    hull = f"{name} hull"
+    spec.add_mesh(
+        name=hull,
+        uservert=(vertices + model.mesh_pos[mesh.id]).ravel(),
+        inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX,
+    )
+    return hull

@@ -103,6 +103,7 @@ class Page {
     [this.#mj, this.#xml, this.#facts, this.#policy] = [mj, xml, facts, policy];
     [this.#robot, this.#view] = [robot, view];
     byId("robot").textContent = document.title = facts.robot.replace(/_/g, " ").toUpperCase();
+    document.querySelector("header p").hidden = !facts.max_load.offered;
     this.#plots = new Plots(byId("plots"), facts);
     this.#panel = new Panel(texts, facts, {
       load: (kg) => this.#robot.setLoad(kg),
