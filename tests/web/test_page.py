@@ -154,6 +154,13 @@ def test_a_robot_that_falls_is_put_on_its_feet_with_its_load(open_page, site):
     wait_for(page, f"{MASS}[1] === 2")
 
 
+def test_a_page_that_is_opened_as_a_file_says_what_to_do(browser, site):
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    assert "python -m http.server" in page.inner_text("#trouble")
+    page.close()
+
+
 @pytest.mark.parametrize(
     ("name", "status", "body", "words"),
     [

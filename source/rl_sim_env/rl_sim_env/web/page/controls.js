@@ -18,9 +18,13 @@ const KEYS = {
 const KEY_SHARE = 0.8;
 const DEAD_ZONE = 0.12;
 
-/** Whether a key is meant for what has the focus, as arrows are for a slider. */
+/** Whether a key is meant for what has the focus, as arrows are for a slider, or for the browser. */
 const isForElement = ({ target, code, ctrlKey, metaKey, altKey }) =>
-  ctrlKey || metaKey || altKey || (target.matches("input, button") && !code.startsWith("Key"));
+  ctrlKey ||
+  metaKey ||
+  altKey ||
+  (target.matches("input") && !code.startsWith("Key")) ||
+  (target.matches("button") && code === "Space");
 
 /** What somebody wants the robot to do. */
 export class Controls {

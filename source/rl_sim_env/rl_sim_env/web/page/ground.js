@@ -88,13 +88,16 @@ function boxMesh(boxes, material) {
 export class GroundView extends THREE.Group {
   #plane;
   #island = null;
+  #boxes;
+  #facets;
 
   /** @param {boolean} cheap whether to draw lines alone instead of the plane */
   constructor(cheap) {
     super();
     this.#plane = cheap ? lines() : tiles();
     this.add(this.#plane);
-    this.islandMaterial = new THREE.MeshLambertMaterial({ flatShading: true });
+    this.#boxes = new THREE.MeshLambertMaterial();
+    this.#facets = new THREE.MeshLambertMaterial({ flatShading: true });
   }
 
   /** @param {(name: string) => string} color value of a colour of the style sheet */
@@ -107,7 +110,7 @@ export class GroundView extends THREE.Group {
     } else {
       material.color.set(color("--line"));
     }
-    this.islandMaterial.color.set(color("--island"));
+    for (const island of [this.#boxes, this.#facets]) island.color.set(color("--island"));
   }
 
   /** @param {import("./terrain.js").Ground} ground */
@@ -119,10 +122,10 @@ export class GroundView extends THREE.Group {
     }
     this.#island = null;
     if (field) {
-      this.#island = new THREE.Mesh(fieldGeometry(field), this.islandMaterial);
+      this.#island = new THREE.Mesh(fieldGeometry(field), this.#facets);
       this.#island.position.set(field.pos[0], field.pos[1], 0.001);
     } else if (boxes.length) {
-      this.#island = boxMesh(boxes, this.islandMaterial);
+      this.#island = boxMesh(boxes, this.#boxes);
     }
     if (!this.#island) return;
     this.#island.receiveShadow = true;
