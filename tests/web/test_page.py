@@ -123,7 +123,11 @@ def test_words_and_colours_are_those_of_the_visitor(open_page):
 
     assert page.inner_text("label[for=load]") == "负载"
     assert page.get_attribute("html", "data-theme") == "dark"
-    assert page.is_visible("#stick")
+    stick = page.locator("#stick").bounding_box()
+    page.mouse.move(stick["x"] + stick["width"] / 2, stick["y"] + 10)
+    page.mouse.down()
+    page.wait_for_selector("#notice", state="hidden")
+    page.mouse.up()
     page.click("#language")
     page.click("#theme")
     assert page.inner_text("label[for=load]") == "Load"

@@ -126,3 +126,14 @@ def test_a_fall_is_seen_and_the_load_stays(node, site):
     assert not records[0]["fallen"]
     assert records[-1]["fallen"]
     assert records[-1]["truth"]["mass"][0] == pytest.approx(60.0)
+
+
+def test_a_push_changes_the_velocity_by_what_it_says(node, site):
+    wish = {"ground": "flat", "size": 0.0, "load": 3.0, "boom": 0.0, "yaw": 0.0, "seconds": 1.5}
+    push = {"at": 1.0, "change": [0.0, 0.7, 0.0]}
+    records = walk_in_node(node, site, command=[0.3, 0.0, 0.0], push=push, **wish)["records"]
+    sideways = [record["truth"]["velocity"][1] for record in records]
+
+    assert max(map(abs, sideways[25:50])) < 0.2
+    assert max(sideways[50:]) == pytest.approx(0.6, abs=0.2)
+    assert not records[-1]["fallen"]

@@ -1,5 +1,5 @@
 // Walks a site's robot under Node: node walk.mjs SITE JSON, with ground, size, load, boom, yaw,
-// lift, command, seconds. Prints what Python shall compare as JSON.
+// lift, command, seconds, and perhaps push: when, and by which change of velocity. Prints what Python shall compare as JSON.
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
@@ -31,6 +31,7 @@ const plain = (values) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, [...value]]));
 const records = [];
 while (walk.time < wish.seconds - 1e-9) {
+  if (wish.push && Math.abs(walk.time - wish.push.at) < 1e-9) robot.push(wish.push.change, 0.1);
   const record = await walk.step(wish.command);
   if (!record) continue;
   records.push({
