@@ -18,7 +18,7 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train play evaluate test test-gpu soak lint format docs clean
+.PHONY: help setup train play web evaluate test test-gpu soak lint format docs clean
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
@@ -56,6 +56,9 @@ train: setup ## train; ends with a short evaluation
 
 play: setup ## watch your newest policy, or the shipped one while there is none
 	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(PRESET)-Play-v0 $(ARGS)
+
+web: setup ## write the page that runs the shipped policy in a browser: build/web
+	$(BIN)/rl-sim-env web $(SHIPPED)/policy.onnx --output build/web $(ARGS)
 
 evaluate: setup ## measure a policy and write a report
 	$(BIN)/python scripts/rsl_rl/evaluate.py --task $(PRESET)-v0 $(ARGS)

@@ -31,7 +31,7 @@ def test_make_alone_tells_what_there_is_and_installs_nothing(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-@pytest.mark.parametrize("target", ("train", "play", "evaluate", "test"))
+@pytest.mark.parametrize("target", ("train", "play", "web", "evaluate", "test"))
 def test_options_are_handed_on(target, tmp_path):
     commands = make("-n", target, f"VENV={tmp_path / 'venv'}", "ARGS=--some option")
     assert commands.splitlines()[-1].endswith(" --some option")

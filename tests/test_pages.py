@@ -50,7 +50,7 @@ def _words(arguments: Sequence[str]) -> list[str]:
 def _make_what_readers_have(arguments: list[str]) -> None:
     Path("logs/rsl_rl").mkdir(parents=True, exist_ok=True)
     for word in arguments:
-        if word.endswith("/report"):
+        if word.startswith("logs/") or word.endswith("/report"):
             Path(word).mkdir(parents=True, exist_ok=True)
     for option, value in pairwise(arguments):
         if option in ("--checkpoint", "--finetune"):

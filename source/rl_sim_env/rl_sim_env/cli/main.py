@@ -65,6 +65,12 @@ COMMANDS: dict[str, Command] = {
         options="export:ExportOptions",
         example="export --checkpoint logs/rsl_rl/grq20_v2d3_amp_vae_flat",
     ),
+    "web": Command(
+        purpose="write a page that runs a policy in any browser",
+        module="web",
+        options="web:WebOptions",
+        example="web policies/grq20_v2d3 --output site",
+    ),
     "evaluate": Command(
         purpose="measure a policy and write a report",
         module="evaluate",

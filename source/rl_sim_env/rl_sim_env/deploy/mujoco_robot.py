@@ -154,21 +154,15 @@ class MujocoRobot:
             raise UserError(f"ground '{world.ground}'; {known_names(world.ground, GROUNDS)}")
         if world.load and metadata.robot.load_body is None:
             raise UserError(f"load {world.load:g} kg: this robot carries nothing")
-        spec = read_spec(model) if isinstance(model, Path) else model()
-        _check_parts(spec, metadata)
+        spec = plain_spec(
+            model, metadata, boom_length=world.boom_length, boom_angle=world.boom_angle
+        )
         self.nominal_mass = float(spec.compile().body_mass.sum())
         """Mass of the robot without load [kg]."""
         parts = metadata.robot
-        if parts.arm_angle_joint is not None:
-            _fix_boom(spec, metadata, world)
         for name in parts.foot_geoms:
             spec.geom(name).friction[0] = world.friction
         GROUNDS[world.ground](spec.worldbody)
-        spec.option.timestep = TIME_STEP
-        spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-        spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-        spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-        spec.option.iterations = SOLVER_ITERATIONS
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         if parts.load_body is not None:
@@ -337,6 +331,32 @@ class MujocoRobot:
         mujoco.mj_fwdPosition(self.model, self.data)
 
 
+def plain_spec(
+    model: Model, metadata: PolicyMetadata, *, boom_length: float, boom_angle: float
+) -> mujoco.MjSpec:
+    """A robot as :class:`MujocoRobot` simulates it, without load and ground.
+
+    Args:
+        model: The robot's model: a file, or a function that makes it.
+        metadata: Names of its parts.
+        boom_length: Distance of the load from the boom's axis [m], where there is a boom.
+        boom_angle: Direction of the boom about the vertical [rad]; 0 ahead.
+
+    Raises:
+        UserError: The model cannot be read or lacks a part.
+    """
+    spec = read_spec(model) if isinstance(model, Path) else model()
+    _check_parts(spec, metadata)
+    if metadata.robot.arm_angle_joint is not None:
+        _fix_boom(spec, metadata, length=boom_length, angle=boom_angle)
+    spec.option.timestep = TIME_STEP
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON
+    spec.option.iterations = SOLVER_ITERATIONS
+    return spec
+
+
 def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata) -> None:
     robot = metadata.robot
 
@@ -358,16 +378,18 @@ def _check_parts(spec: mujoco.MjSpec, metadata: PolicyMetadata) -> None:
         )
 
 
-def _fix_boom(spec: mujoco.MjSpec, metadata: PolicyMetadata, world: World) -> None:
+def _fix_boom(
+    spec: mujoco.MjSpec, metadata: PolicyMetadata, *, length: float, angle: float
+) -> None:
     """Put the boom where it shall be and make it rigid by taking its joints away."""
     swivel = spec.joint(metadata.robot.arm_angle_joint)
     turned, turn = np.empty(4), np.empty(4)
-    mujoco.mju_axisAngle2Quat(turn, swivel.axis, world.boom_angle)
+    mujoco.mju_axisAngle2Quat(turn, swivel.axis, angle)
     mujoco.mju_mulQuat(turned, swivel.parent.quat, turn)
     swivel.parent.quat = turned
     slide = spec.joint(metadata.robot.arm_length_joint)
     shift = np.empty(3)
-    mujoco.mju_rotVecQuat(shift, slide.axis * world.boom_length, slide.parent.quat)
+    mujoco.mju_rotVecQuat(shift, slide.axis * length, slide.parent.quat)
     slide.parent.pos += shift
     spec.delete(swivel)
     spec.delete(slide)

@@ -77,7 +77,7 @@ def generated_clip_folder(robot: Robot) -> Path:
     Raises:
         UserError: The robot model cannot be used, or the cache cannot be written.
     """
-    folder = _cache_root() / "motions" / _digest(robot)
+    folder = cache_root() / "motions" / _digest(robot)
     if folder.is_dir():
         return folder
     try:
@@ -112,7 +112,8 @@ def write_generated_clips(folder: Path, robot: Robot) -> list[MotionClip]:
     return clips
 
 
-def _cache_root() -> Path:
+def cache_root() -> Path:
+    """Folder of what is made, or fetched, once and kept."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "rl_sim_env")
 
 

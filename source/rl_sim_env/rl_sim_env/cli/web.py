@@ -1,0 +1,79 @@
+"""The page that runs a robot in a browser, from the command line."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from rl_sim_env.cli.options import POLICIES, Unset
+from rl_sim_env.cli.program import run_program
+from rl_sim_env.errors import UserError
+
+
+@dataclass(kw_only=True)
+class WebOptions:
+    """Write a page that runs a trained robot in any browser, with nothing installed.
+
+    Its folder is complete: any static host serves it.
+    """
+
+    policy: tyro.conf.Positional[Path]
+    """The policy: an exported .onnx, a checkpoint, or the folder of a run."""
+
+    output: Path = Path("site")
+    """Folder for the page."""
+
+    mjcf: Unset[Path] = None
+    """The robot's model; default: that of the policy's task."""
+
+    def __post_init__(self) -> None:
+        if not self.policy.exists():
+            raise UserError(f"{self.policy}: no such file or folder; the shipped: {POLICIES}")
+        if self.output.exists() and not self.output.is_dir():
+            raise UserError(f"--output {self.output}: is a file; give a folder for the page")
+        if self.mjcf is not None and not self.mjcf.is_file():
+            raise UserError(f"--mjcf {self.mjcf}: no such file")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    run_program(WebOptions, write, argv, prog="rl-sim-env web")
+
+
+def write(options: WebOptions) -> None:
+    """Write the page and say how to look at it.
+
+    Raises:
+        UserError: The policy, its robot or the page's packages are not to be had, or the folder
+            cannot be written.
+    """
+    # Only here: these imports take seconds, and a slip in the options should be told at once.
+    from rl_sim_env.deploy import open_session
+    from rl_sim_env.tasks import find_task
+    from rl_sim_env.web.packages import install_packages
+    from rl_sim_env.web.site import size_on_the_line, write_site
+
+    packages = install_packages()
+    with tempfile.TemporaryDirectory() as folder:
+        policy = _exported(options.policy, Path(folder))
+        robot = find_task(open_session(policy)[1].task).robot
+        if options.mjcf is not None:
+            robot = robot.with_model(options.mjcf)
+        write_site(options.output, policy, robot, packages)
+    megabytes = size_on_the_line(options.output) / 1e6
+    print(f"page: {options.output}, {megabytes:.1f} MB for a visitor")
+    print(f"look at it: python -m http.server --directory {options.output}", flush=True)
+
+
+def _exported(policy: Path, folder: Path) -> Path:
+    """The policy as ONNX; a checkpoint is exported into ``folder``."""
+    if policy.suffix == ".onnx":
+        return policy
+    from rl_sim_env.deploy.onnx_export import export_policy
+    from rl_sim_env.learning.checkpoint import resolve_checkpoint
+
+    return export_policy(resolve_checkpoint(policy, root=policy), folder)[0]

@@ -1,0 +1,85 @@
+"""The folder that ``rl-sim-env web`` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pages import ROOT
+from rl_sim_env.cli import main
+from rl_sim_env.web.site import size_on_the_line
+
+POLICY = ROOT / "policies" / "grq20_v2d3" / "policy.onnx"
+
+
+def test_the_folder_is_complete_and_names_no_other_place(site, packages):
+    texts = [file for file in site.iterdir() if file.suffix in (".html", ".js", ".css", ".json")]
+    for file in texts:
+        content = file.read_text()
+        assert "http:" not in content and "https:" not in content, file.name
+        assert str(ROOT) not in content and str(packages) not in content, file.name
+    facts = json.loads((site / "scene.json").read_text())
+    for name, size in facts["sizes"].items():
+        assert next(site.rglob(name)).stat().st_size == size
+    licenses = (site / "vendor" / "LICENSES.txt").read_text()
+    for words in ("Apache License", "Microsoft", "three.js authors", "@mujoco/mujoco 3.14.0"):
+        assert words in licenses
+
+
+def test_it_comes_within_five_seconds_on_20_megabits(site):
+    assert size_on_the_line(site) * 8 / 20e6 < 4.0
+
+
+def test_the_program_writes_it_and_says_how_to_look(packages, tmp_path, capsys):
+    main(["web", str(POLICY), "--output", str(tmp_path / "site")])
+
+    printed = capsys.readouterr().out
+    assert f"--directory {tmp_path / 'site'}" in printed
+    assert (tmp_path / "site" / "policy.onnx").read_bytes() == POLICY.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.onnx"], "none.onnx: no such file"),
+        ([str(ROOT / "LICENSE"), "--output", str(ROOT / "LICENSE")], "is a file"),
+        ([str(POLICY), "--mjcf", "none.xml"], "--mjcf none.xml: no such file"),
+    ],
+)
+def test_a_slip_is_told_in_one_line(arguments, words, capsys):
+    with pytest.raises(SystemExit):
+        main(["web", *arguments])
+    assert words in capsys.readouterr().err
+
+
+def test_a_damaged_policy_is_refused(packages, tmp_path, capsys):
+    broken = tmp_path / "policy.onnx"
+    content = bytearray(POLICY.read_bytes())
+    content[len(content) // 2] ^= 1
+    broken.write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["web", str(broken), "--output", str(tmp_path / "site")])
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_without_npm_it_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RL_SIM_ENV_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit):
+        main(["web", str(POLICY), "--output", str(tmp_path / "site")])
+    told = capsys.readouterr().err
+    assert "no npm: install Node.js" in told and len(told.splitlines()) == 1
+
+
+def test_where_npm_fails_its_reason_is_told(tmp_path, monkeypatch, capsys):
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\necho 'npm error network is down' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("RL_SIM_ENV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(SystemExit):
+        main(["web", str(POLICY), "--output", str(tmp_path / "site")])
+    assert "network is down" in capsys.readouterr().err
+    assert not [*Path(tmp_path / "cache" / "page").iterdir()]
