@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
-
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.robots import BoomMode
@@ -17,6 +15,7 @@ from rl_sim_env.tasks.payload_walking import (
     TerrainName,
     walking_env_cfg,
 )
+from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
 
 MJCF_PATH = GRQ20_V2D3.mjcf_path
 LEG_NAMES = tuple(leg.name for leg in GRQ20_V2D3.legs)

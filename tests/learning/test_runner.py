@@ -93,7 +93,20 @@ def test_a_policy_without_its_trainer_can_be_trained_on(tmp_path: Path) -> None:
         assert torch.equal(before, now)
     assert (tuned.current_learning_iteration, tuned.progress) == (-1, 0.0)
     tuned.learn(1)
-    assert Checkpoint.load(tmp_path / "tuned" / "model_0.pt").iteration == 0
+    continued = tmp_path / "tuned" / "model_0.pt"
+    assert Checkpoint.load(continued).iteration == 0
+    # What came before is not forgotten, by a resume neither.
+    resumed = make_runner(tmp_path / "tuned")
+    resumed.load(continued)
+    resumed.learn(1)
+    begun = Checkpoint.load(path)
+    (ancestor,) = Checkpoint.load(tmp_path / "tuned" / "model_1.pt").ancestors
+    assert ancestor == {
+        "task": begun.task,
+        "iterations": 2,
+        "total_steps": begun.total_steps,
+        "total_seconds": begun.total_seconds,
+    }
 
 
 def test_episodes_that_a_resume_cannot_continue_are_forgotten(tmp_path: Path) -> None:

@@ -242,14 +242,12 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
     if path.suffix == ONNX_SUFFIX:
         return _open_onnx(path, task_id)
     checkpoint = Checkpoint.load(path)
-    minutes = checkpoint.total_seconds / 60.0
     with found_in(path):
         foretold = _foretold(checkpoint)
     facts = {
         "Policy": path.name,
         "Trained on": checkpoint.task,
-        "Training": f"{checkpoint.iteration + 1} iterations, {checkpoint.total_steps:,} "
-        f"environment steps, {minutes:.1f} minutes",
+        "Training": ", begun with the policy of ".join(map(_told, reversed(checkpoint.lineage()))),
         **foretold,
         "Trained at commit": RunFiles.read(path.parent).commit or NOT_RECORDED,
     }
@@ -258,6 +256,13 @@ def _open_policy(path: Path, task_id: str) -> _SavedPolicy:
         training=Training.of(checkpoint, path, task_id),
         check=lambda setup: None,
         build=lambda vec_env: build_policy(checkpoint, path, task_id, vec_env),
+    )
+
+
+def _told(training: dict[str, Any]) -> str:
+    return (
+        f"{training['iterations']} iterations, {training['total_steps']:,} environment steps, "
+        f"{training['total_seconds'] / 60.0:.1f} minutes"
     )
 
 

@@ -76,6 +76,9 @@ class Checkpoint:
     env_cfg: dict[str, Any] | None
     """The environment configuration, as plain values with the names of classes. None in a file that
     was written before checkpoints held it and has no ``params/env.yaml`` beside it."""
+    ancestors: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    """Trainings before this one, oldest first, whose policy it began with: ``task``,
+    ``iterations``, ``total_steps`` and ``total_seconds`` of each."""
     task_arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What the task was made with, as plain values by name, such as ``arm``; what is not in it was
     the task's own."""
@@ -170,6 +173,12 @@ class Checkpoint:
         if poisoned := read.first_not_finite():
             raise _DamagedError(f"{path}: of no use: {poisoned} is not finite")
         return read
+
+    def lineage(self) -> list[dict[str, Any]]:
+        """Its ancestors and itself, for one that begins with its policy."""
+        names = ("task", "total_steps", "total_seconds")
+        own = {name: getattr(self, name) for name in names}
+        return [*self.ancestors, own | {"iterations": self.iteration + 1}]
 
     def first_not_finite(self) -> str | None:
         """Name of the first tensor of what was learned that is not finite; None for none."""

@@ -149,10 +149,16 @@ def _from_5(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": config | {"vae": vae, "constraints": constraints}}
 
 
+def _from_6(content: dict[str, Any]) -> dict[str, Any]:
+    """Nobody wrote down what a policy began with."""
+    return {**content, "ancestors": []}
+
+
 _STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     3: _from_3,
     4: _from_4,
     5: _from_5,
+    6: _from_6,
 }
 """What brings a format up to the next, by its version."""
 

@@ -75,8 +75,7 @@ class AmpVaeRunner:
         self.processes = processes or Distributed(device=self.device)
         self.on_save = on_save
         self.rescue_dir: Path | None = None
-        """Where checkpoints go that ``log_dir`` does not take; None for the system's temporary
-        folder."""
+        """Where checkpoints go that ``log_dir`` does not take; None: the temporary folder."""
         self.current_learning_iteration = -1
         """Index of the last completed iteration; -1 before the first."""
         self.total_steps = 0
@@ -88,6 +87,7 @@ class AmpVaeRunner:
         self.alg = Algorithm(env, cfg, expert, self.device)
         self.last_saved: Path | None = None
         """Checkpoint that was saved last; None before the first."""
+        self._ancestors: list[dict[str, Any]] = []
         self._saved_iteration: int | None = None
         self._begins_episodes = True
         self._reward_watch = RewardFaultWatch()
@@ -110,8 +110,7 @@ class AmpVaeRunner:
 
         Args:
             num_iterations: Iterations to add to those done.
-            init_at_random_ep_len: Whether episodes that begin now are given random ages, so that
-                they do not all end together; those of a checkpoint keep theirs.
+            init_at_random_ep_len: Whether episodes that begin now end at random times.
 
         Raises:
             UserError: There is nothing to do, processes have different numbers of robots, or
@@ -205,8 +204,7 @@ class AmpVaeRunner:
         Args:
             path: The checkpoint.
             tasks: Ids of the tasks to continue from; by default the runner's own.
-            episodes: Whether the running episodes go on, if they were saved and are of as many
-                robots; not where the environment is another.
+            episodes: Whether running episodes go on, if they were saved and are of as many robots.
 
         Raises:
             UserError: It cannot be read or does not fit.
@@ -216,6 +214,7 @@ class AmpVaeRunner:
         self.total_steps = checkpoint.total_steps
         self.total_seconds = checkpoint.total_seconds
         self.progress = checkpoint.progress
+        self._ancestors = checkpoint.ancestors
         with found_in(path):
             self._load_process(path, checkpoint.processes, episodes)
 
@@ -257,7 +256,8 @@ class AmpVaeRunner:
         Raises:
             UserError: It cannot be read or does not fit.
         """
-        self._restore(path, tasks, partial(self.alg.load_policy, grows=grows), grows)
+        begun = self._restore(path, tasks, partial(self.alg.load_policy, grows=grows), grows)
+        self._ancestors = begun.lineage()
 
     def _restore(
         self,
@@ -472,6 +472,7 @@ class AmpVaeRunner:
             config=to_plain(self.cfg),
             layout=self.env.observation_layout.to_dict(),
             env_cfg=to_plain(self.env.cfg, classes=True),
+            ancestors=self._ancestors,
             task_arguments=self.task_arguments,
         )
 

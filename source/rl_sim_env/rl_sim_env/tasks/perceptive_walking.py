@@ -16,8 +16,9 @@ from rl_sim_env.mdp import exteroception, terminations
 from rl_sim_env.mdp.commands import TerrainVelocityCommandCfg
 from rl_sim_env.mdp.exteroception import ExteroceptionCfg
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg
-from rl_sim_env.tasks.payload_walking import HEIGHT_SCALE, walking_env_cfg, walking_runner_cfg
+from rl_sim_env.tasks.payload_walking import HEIGHT_SCALE, walking_env_cfg
 from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
+from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
 from rl_sim_env.terrains import perceptive_terrain_cfg
 
 VISION = PerceptionCfg()
