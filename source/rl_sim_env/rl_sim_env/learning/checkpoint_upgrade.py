@@ -10,6 +10,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
+from rl_sim_env.learning.footholds_cfg import FootholdsCfg
 
 
 def upgrade(content: dict[str, Any], version: object) -> dict[str, Any] | None:
@@ -150,8 +151,14 @@ def _from_5(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_6(content: dict[str, Any]) -> dict[str, Any]:
-    """Nobody wrote down what a policy began with."""
-    return {**content, "ancestors": []}
+    """Nobody wrote down what a policy began with, nor learned where feet come down.
+
+    Estimators learned from whole mini-batches.
+    """
+    config = content["config"]
+    vae = config["vae"] | {"batch_share": 1.0}
+    config = config | {"vae": vae, "footholds": to_plain(FootholdsCfg())}
+    return {**content, "config": config, "ancestors": []}
 
 
 _STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
