@@ -179,6 +179,6 @@ def test_a_page_that_is_opened_as_a_file_says_what_to_do(browser, site):
 def test_what_does_not_load_is_named_with_the_reason(open_page, name, status, body, words):
     page = open_page({name: (status, body)})
 
-    wait_for(page, "document.getElementById('trouble').textContent")
+    page.wait_for_selector("#loading[role=alert]")
     assert words in page.inner_text("#trouble")
     assert page.inner_text("#loading h2") == "The robot does not wake"

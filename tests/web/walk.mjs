@@ -1,5 +1,6 @@
 // Walks a site's robot under Node: node walk.mjs SITE JSON, with ground, size, load, boom, yaw,
-// lift, command, seconds, and perhaps push: when, and by which change of velocity. Prints what Python shall compare as JSON.
+// lift, command, seconds, and perhaps push: when, and by which change of velocity. Prints what
+// Python shall compare, as JSON.
 import { readFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 

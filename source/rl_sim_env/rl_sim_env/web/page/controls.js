@@ -18,7 +18,7 @@ const KEYS = {
 const KEY_SHARE = 0.8;
 const DEAD_ZONE = 0.12;
 
-/** Whether a key is meant for what has the focus, as arrows are for a slider, or for the browser. */
+/** Whether a key is meant for the browser, or for what has the focus, as arrows for a slider. */
 const isForElement = ({ target, code, ctrlKey, metaKey, altKey }) =>
   ctrlKey ||
   metaKey ||

@@ -36,7 +36,7 @@ async function load() {
       byId("progress").value = Math.min(come / all, 1);
     });
   const told = fetched("scene.json").then(readFacts);
-  const [facts, mj, ort, policyBytes, xml, { View }, { readMeshes }, meshBytes] = await Promise.all([
+  const [facts, mj, ort, policyFile, xml, { View }, { readMeshes }, meshFile] = await Promise.all([
     told,
     fetched("vendor/mujoco.bin").then(startMujoco),
     fetched("vendor/ort.bin").then(startOnnxruntime),
@@ -49,9 +49,9 @@ async function load() {
       return facts.meshes.length ? fetched("meshes.bin") : new Uint8Array();
     }),
   ]);
-  const policy = await named("policy.onnx", () => Policy.load(ort, policyBytes, facts));
+  const policy = await named("policy.onnx", () => Policy.load(ort, policyFile, facts));
   const robot = await named("model.xml", () => new Robot(mj, xml, facts));
-  const meshes = await named("meshes.bin", () => readMeshes(meshBytes, facts.meshes));
+  const meshes = await named("meshes.bin", () => readMeshes(meshFile, facts.meshes));
   const view = await named("WebGL", () => new View(byId("view"), facts, meshes));
   return { mj, xml, facts, policy, robot, view };
 }

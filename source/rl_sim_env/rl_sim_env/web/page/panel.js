@@ -76,7 +76,8 @@ export class Panel {
     for (const kind of Object.keys(KINDS)) {
       const label = document.createElement("label");
       const input = document.createElement("input");
-      Object.assign(input, { type: "radio", name: "ground", value: kind, checked: kind === "flat" });
+      Object.assign(input, { type: "radio", name: "ground", value: kind });
+      input.checked = kind === this.#kind;
       const word = document.createElement("span");
       word.dataset.text = kind;
       label.append(input, word);

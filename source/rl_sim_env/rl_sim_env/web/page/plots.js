@@ -121,7 +121,7 @@ class Plot {
 
   /** Where 95 % of the truths shall lie. */
   #band(pen, column, x, y) {
-    const edge = (record, side) => record.estimate[column] + side * this.#reach * record.std[column];
+    const edge = ({ estimate, std }, side) => estimate[column] + side * this.#reach * std[column];
     pen.globalAlpha = 0.15;
     pen.beginPath();
     for (const record of this.#records) pen.lineTo(x(record.time), y(edge(record, 1)));

@@ -16,6 +16,10 @@ export class Robot {
   #boom;
   #joints;
   #untouchable;
+  /** Mass [kg] and inertia [kg m^2] of the body that carries the load, without it. */
+  #unloaded;
+  /** Orientation of the boom when it points ahead. */
+  #ahead;
   #push = { force: [0, 0, 0], steps: 0 };
 
   /**
@@ -50,9 +54,6 @@ export class Robot {
     this.#ahead = this.#ofBody("body_quat", this.#boom, 4);
     this.stand();
   }
-
-  #unloaded;
-  #ahead;
 
   #body(name) {
     return this.#mj.mj_name2id(this.model, this.#mj.mjtObj.mjOBJ_BODY.value, name);

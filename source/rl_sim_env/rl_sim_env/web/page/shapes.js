@@ -21,7 +21,8 @@ export function readMeshes(bytes, sizes) {
   };
   return sizes.map(({ vertices, faces }) => {
     const geometry = new THREE.BufferGeometry();
-    geometry.setAttribute("position", new THREE.BufferAttribute(take(Float32Array, 3 * vertices), 3));
+    const positions = new THREE.BufferAttribute(take(Float32Array, 3 * vertices), 3);
+    geometry.setAttribute("position", positions);
     geometry.setIndex(new THREE.BufferAttribute(take(Uint32Array, 3 * faces), 1));
     return geometry;
   });

@@ -1,4 +1,4 @@
-// Grounds that the robot walks on: a plane, and on it one island of slope, rubble, stairs or blocks.
+// Grounds that the robot walks on: a plane, and on it an island of slope, rubble, stairs or blocks.
 
 /**
  * @typedef {object} Box

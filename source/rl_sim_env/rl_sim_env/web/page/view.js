@@ -20,7 +20,7 @@ THREE.Object3D.DEFAULT_UP.set(0, 0, 1);
 /** With ?full in the address no picture is made cheaper, however long it takes. */
 const IS_FULL = new URLSearchParams(location.search).has("full");
 
-/** Whether the processor makes the pictures: shadows and smooth edges cost it more than the rest. */
+/** Whether the processor makes the pictures: shadows and smooth edges cost it more than all. */
 function isSoftware() {
   const gl = document.createElement("canvas").getContext("webgl2");
   const info = gl?.getExtension("WEBGL_debug_renderer_info");
