@@ -218,6 +218,8 @@ def _of_a_quick_try(cfg: EvaluationCfg, names: Sequence[str]) -> str:
     )
     if left_out:
         line += f", without {', '.join(left_out)}"
+    if cfg.load_steps is not None:
+        line += f", {cfg.load_steps} of the steps of the load"
     return f"{line}; shows what a report looks like, its figures mean little"
 
 

@@ -81,6 +81,10 @@ class EvaluationCfg:
     """Rows of the terrain grid that robots stand on in equal shares, from 0, the easiest; the
     default is HIM's."""
 
+    load_steps: int | None = None
+    """Steps of the load that the estimates' answer is measured for, from the first of them, which
+    is the whole load; None: all."""
+
     terrain_columns: int = 3
     """Tiles of each level of a terrain family whose tiles are drawn at random."""
 
@@ -97,7 +101,14 @@ class EvaluationCfg:
     @classmethod
     def quick(cls) -> EvaluationCfg:
         """The smallest size that fills every table of the flat task; its figures mean little."""
-        return cls(seeds=(0,), robots=24, seconds=2.0, survival_seconds=4.0, outside_walks=1)
+        return cls(
+            seeds=(0,),
+            robots=24,
+            seconds=2.0,
+            survival_seconds=4.0,
+            outside_walks=1,
+            load_steps=1,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

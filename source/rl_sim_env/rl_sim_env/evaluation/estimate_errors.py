@@ -100,7 +100,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     declared = arena.policy.targets.declared
     load = arena.env.cfg.robot.max_load
     # The responses to steps of the load say something about an estimated mass alone.
-    steps = STEPS if load and "mass" in declared else ()
+    steps = STEPS[: cfg.load_steps] if load and "mass" in declared else ()
     responses = {
         (before * load, after * load): load_step(
             arena, cfg.seeds, before=before * load, after=after * load

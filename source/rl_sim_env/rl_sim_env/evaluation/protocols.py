@@ -80,7 +80,9 @@ PROTOCOLS: dict[str, Protocol] = {
     "estimation": Protocol(
         run=estimation,
         seconds=lambda cfg: (
-            cfg.seconds + len(step_response.STEPS) * (step_response.BEFORE + step_response.AFTER)
+            cfg.seconds
+            + len(step_response.STEPS[: cfg.load_steps])
+            * (step_response.BEFORE + step_response.AFTER)
         ),
     ),
     "survival": Protocol(run=survival, seconds=lambda cfg: cfg.survival_seconds),
