@@ -26,6 +26,9 @@ from rl_sim_env.tasks import find_task, make_env_cfg
 
 _TASKS_OF_READERS = ("TASK", "My-Robot-Flat-v0", "My-Lab-Waves-v0")
 
+_TASKS_OF_PAGES = {"perception.md": "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0"}
+"""Tasks that the settings of a page are for, where they are not for the default one."""
+
 
 def _pages_with(what) -> pytest.MarkDecorator:
     pages = [page for page in PAGES if what(page)]
@@ -118,9 +121,10 @@ def test_links_lead_somewhere(page: Path):
 
 @_pages_with(settings)
 def test_settings_that_pages_show_exist(page: Path):
+    task = _TASKS_OF_PAGES.get(page.name, DEFAULT_TASK)
     for_env, for_agent = split_settings(settings(page))
-    apply_settings(for_env, "env", make_env_cfg(DEFAULT_TASK))
-    apply_settings(for_agent, "agent", find_task(DEFAULT_TASK).runner_cfg())
+    apply_settings(for_env, "env", make_env_cfg(task))
+    apply_settings(for_agent, "agent", find_task(task).runner_cfg())
 
 
 _TELLING = sorted(

@@ -88,3 +88,31 @@ def test_what_the_blind_policy_reads_must_come_first(shipped):
     )
     with pytest.raises(UserError, match=r"agent\.actor\.obs_groups of the policy.*come first"):
         configure_trainer(options, shipped)
+
+
+BLIND_ACTOR = "agent.actor.obs_groups=('estimate','latent','actor_obs')"
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacks"),
+    (
+        (
+            ("agent.vae.class_name=rl_sim_env.learning.context_vae:ContextVae", BLIND_ACTOR),
+            "map_encoder",
+        ),
+        (("agent.vae.settings.encoder=mlp",), "map_encoder.blocks"),
+        (("agent.vae.settings.reconstruct=false", BLIND_ACTOR), "correction"),
+        (("agent.vae.settings.remember=false",), "recall"),
+    ),
+    ids=("blind", "mlp", "no reconstruction", "no memory"),
+)
+def test_variants_are_settings(make_env, shipped, settings, lacks):
+    layout = _layout(make_env)
+    options = TrainerOptions(task=TASK, settings=settings, finetune=True)
+    cfg, _ = configure_trainer(options, shipped)
+    policy = AmpVaePolicy.build(layout, 12, cfg)
+    whole = AmpVaePolicy.build(layout, 12, configure_trainer(TrainerOptions(task=TASK))[0])
+    names = {name for name, _ in policy.vae.named_parameters()}
+    assert not [name for name in names if name.startswith(lacks)]
+    assert [name for name, _ in whole.vae.named_parameters() if name.startswith(lacks)]
+    grown(shipped.algorithm[POLICY_STATE], policy.state_dict())
