@@ -112,6 +112,17 @@ def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, device: str, strate
 
 
 @pytest.mark.slow
+def test_two_ranks_agree_on_how_good_their_predictions_of_footholds_are(tmp_path: Path) -> None:
+    trained = torchrun(tmp_path, "--distributed", "--guidance", "imagined")
+    assert trained.returncode == 0, trained.stderr
+    (shared, own), (also_shared, other) = of_ranks(tmp_path)
+    assert_equal(shared, also_shared)
+    assert shared["learners"]["footholds"]["quality"].all()
+    feet = [each["learners"]["footholds"]["before"] for each in (own, other)]
+    assert not torch.equal(*feet)
+
+
+@pytest.mark.slow
 @on_each_device
 @pytest.mark.parametrize(
     ("fate", "rank", "told"),

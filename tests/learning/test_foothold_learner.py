@@ -1,4 +1,4 @@
-"""The learner of footholds on a body with two feet, one of which does what it is told."""
+"""The learner of footholds on a body with two feet that step where they are told."""
 
 from __future__ import annotations
 
@@ -8,53 +8,14 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
+from walking_toy_env import FEET, WalkingToyEnv, hole
 
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.foothold_learner import FootholdLearner
 from rl_sim_env.learning.footholds_cfg import FootholdsCfg
-from rl_sim_env.learning.footing import FOOTING, Footing, FootSupport
+from rl_sim_env.learning.footing import Footing, FootSupport
 from rl_sim_env.learning.runner import AmpVaeRunner
-
-FEET = 2
-STRIDE = 4
-"""Steps of a stride: feet are in the air in the first three."""
-
-
-def hole(xy: torch.Tensor) -> torch.Tensor:
-    """Ground without support where x is positive."""
-    return (xy[..., 0] > 0.0).float()
-
-
-class WalkingToyEnv(ToyEnv):
-    """Feet come down where the first action was when they were lifted [0.1 m]."""
-
-    def __init__(self, num_envs: int = 8) -> None:
-        self.is_asked = False
-        self.aim = torch.zeros(num_envs, FEET, 2)
-        super().__init__(num_envs)
-
-    def report_footing(self) -> FootSupport:
-        self.is_asked = True
-        return FootSupport(FEET, hole)
-
-    def step(self, actions):
-        phase = self.episode_length_buf % STRIDE
-        lifts = (phase == 0)[:, None, None]
-        self.aim = torch.where(lifts, 0.1 * actions[:, None, :1].clamp(-3, 3), self.aim)
-        stands = (phase == STRIDE - 1)[:, None].expand(-1, FEET)
-        zeros = torch.zeros(self.num_envs)
-        at = Footing.in_world(
-            foot_xy=self.aim.expand(-1, FEET, 2),
-            stands=stands,
-            base_xy=torch.zeros(self.num_envs, 2),
-            yaw=zeros,
-            level=zeros,
-        )
-        obs, rewards, dones, extras = super().step(actions)
-        if self.is_asked:
-            extras[FOOTING] = at.packed()
-        return obs, rewards, dones, extras
 
 
 def make_runner(

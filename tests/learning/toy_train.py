@@ -10,7 +10,8 @@ import threading
 from pathlib import Path
 
 import torch
-from toy_env import ToyEnv, ToyExpert, toy_cfg
+from toy_env import ToyExpert, toy_cfg
+from walking_toy_env import WalkingToyEnv
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.distributed import Distributed
@@ -38,7 +39,7 @@ FATES = {
 HEARTBEAT_S = 5.0
 
 
-class MortalEnv(ToyEnv):
+class MortalEnv(WalkingToyEnv):
     """Meets its fate in a step."""
 
     def __init__(self, num_envs: int, device: str, fate: str | None, step: int) -> None:
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--num-envs", type=int, nargs="+", default=[8], help="of each rank in turn")
     parser.add_argument("--strategy", default="penalties")
+    parser.add_argument("--guidance", default="off")
     parser.add_argument("--rank", type=int, help="rank that meets its fate")
     parser.add_argument("--fate", choices=FATES)
     parser.add_argument("--step", type=int, default=12, help="in which; a rollout has 8")
@@ -73,6 +75,7 @@ def main() -> None:
         processes.seed_all(1)
         cfg = toy_cfg(max_iterations=6, heartbeat_seconds=HEARTBEAT_S)
         cfg.constraints.strategy = args.strategy
+        cfg.footholds.guidance = args.guidance
         if args.strategy == "cat":
             cfg.constraints.settings = {"hard": ("push",)}
         runner = AmpVaeRunner(
