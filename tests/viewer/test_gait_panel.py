@@ -55,6 +55,7 @@ def test_style_is_that_of_the_learner_and_falls_are_none(policy_player):
         history.add(0, step)
     states = [step.obs["amp_obs"][0] for step in steps]
     judged = [judge.style_reward(states[k], states[k + 1]).item() for k in range(2)]
+    assert not history.last("begun").any()
     assert history.style_score() == pytest.approx(np.mean(judged))
     assert History(policy_player).style_score() is None
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import viser.uplot
 
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.evaluation.inference_policy import accepts_truth
 from rl_sim_env.viewer.comparison import BEYOND_TRAINING, Comparison, compare
 from rl_sim_env.viewer.history import SECONDS, History
 from rl_sim_env.viewer.page import within
+from rl_sim_env.viewer.time_plot import time_plot
 from rl_sim_env.viewer.view import ESTIMATE_COLOR, PADDED, TRUTH_COLOR, WARNING_COLOR, View
-
-PLOT_HEIGHT = 170
-"""[pixels]"""
 
 PLOT_POINTS = 100
 """Points of a line: one each tenth of a second."""
-
-FADED = "rgba(232,89,12,0.18)"
-"""Of the estimate's interval."""
 
 
 class EstimatePanel:
@@ -46,7 +40,7 @@ class EstimatePanel:
             max=1.0,
             step=0.05,
             initial_value=player.p_boot,
-            marks=((0.0, "truth"), (1.0, "estimates")),
+            marks=((0.0, "truth"), (1.0, "own")),
             hint="between them a blend, which training never showed it",
             disabled=not accepts_truth(player.policy),
         )
@@ -55,89 +49,44 @@ class EstimatePanel:
             f"<div style='{PADDED}'>last {SECONDS:.0f} s: {_swatch(TRUTH_COLOR)} true "
             f"{_swatch(ESTIMATE_COLOR)} estimated, with its 95 % interval</div>"
         )
-        titles = tuple(row.title for row in rows)
         # What is alone is always there, of what has axes one is chosen.
-        self.plots = [_Plot(view, rows[0])]
-        self._choices = [0]
-        if len(rows) > 1:
-            later = titles[1:]
-            self._choice = gui.add_dropdown("Plot", later, initial_value=later[0])
-            self.plots.append(_Plot(view, rows[1]))
-            self._choices.append(1)
-
-            def choose() -> None:
-                if self._choice.value in later:
-                    self._choices[1] = 1 + later.index(self._choice.value)
-                    self.plots[1].show_scale(rows[self._choices[1]])
-
-            self._choice.on_update(lambda _: choose())
+        self.plots = [gui.add_html("")]
+        self.choice = None
+        if later := tuple(row.title for row in rows[1:]):
+            self.choice = gui.add_dropdown("Plot", later, initial_value=later[0])
+            self.plots.append(gui.add_html(""))
 
     def update(self) -> None:
         """Show the robot in view."""
-        self.table.content = table_html(compare(self._player, self._view.robot))
-        series = {
-            name: self._history.last(name, every=self._every)
-            for name in ("true", "estimated", "reach")
-        }
-        count = len(series["true"])
-        ages = np.arange(1 - count, 1) * self._every * self._player.step_dt
-        for plot, column in zip(self.plots, self._choices, strict=True):
-            plot.show(ages, *(values[:, column] for values in series.values() if count))
+        rows = compare(self._player, self._view.robot)
+        self.table.content = table_html(rows)
+        if not len(self._history):
+            return
+        true, estimated, reach = (
+            self._history.last(name, every=self._every) for name in ("true", "estimated", "reach")
+        )
+        steps = len(self._history) - 1 - np.flatnonzero(self._history.last("begun"))
+        ages = np.arange(1 - len(true), 1) * self._every * self._player.step_dt
+        titles = [row.title for row in rows]
+        for place, plot in enumerate(self.plots):
+            wanted = self.choice.value if place and self.choice is not None else titles[0]
+            # A page may choose what there is not.
+            column = titles.index(wanted) if wanted in titles else place
+            plot.content = time_plot(
+                titles[column],
+                rows[column].shown_range,
+                SECONDS,
+                ages=ages,
+                true=true[:, column],
+                estimated=estimated[:, column],
+                reach=reach[:, column],
+                begun=-steps * self._player.step_dt,
+            )
 
     def _feed(self) -> None:
         share = within(self.share.value, 0.0, 1.0)
         if share is not None and accepts_truth(self._player.policy):
             self._player.p_boot = share
-
-
-class _Plot:
-    """Truth and estimate of one number over time, on a scale that does not run away."""
-
-    def __init__(self, view: View, row: Comparison) -> None:
-        empty = np.zeros(0)
-        self.handle = view.server.gui.add_uplot(
-            data=(empty,) * 5,
-            series=(
-                viser.uplot.Series(label="time"),
-                viser.uplot.Series(label="high", stroke=FADED, width=1),
-                viser.uplot.Series(label="low", stroke=FADED, width=1),
-                viser.uplot.Series(label="true", stroke=TRUTH_COLOR, width=2),
-                viser.uplot.Series(label="estimated", stroke=ESTIMATE_COLOR, width=2),
-            ),
-            bands=(viser.uplot.Band(series=(1, 2), fill=FADED),),
-            axes=(viser.uplot.Axis(label="time [s]", labelSize=18, size=30), viser.uplot.Axis()),
-            legend=viser.uplot.Legend(show=False),
-            title=row.title,
-            height=PLOT_HEIGHT,
-            scales=_scales(row),
-        )
-
-    def show_scale(self, row: Comparison) -> None:
-        """Go over to another number."""
-        self.handle.title = row.title
-        self.handle.scales = _scales(row)
-
-    def show(self, ages: np.ndarray, *values: np.ndarray) -> None:
-        """Draw the last seconds."""
-        if not len(ages):
-            return
-        true, estimated, reach = (each.astype(np.float64) for each in values)
-        self.handle.data = (
-            ages.astype(np.float64),
-            estimated + reach,
-            estimated - reach,
-            true,
-            estimated,
-        )
-
-
-def _scales(row: Comparison) -> dict[str, viser.uplot.Scale]:
-    low, high = row.shown_range
-    return {
-        "x": viser.uplot.Scale(time=False, auto=False, range=(-SECONDS, 0.0)),
-        # One that follows the values would let a hundred grams fill the picture.
-        "y": viser.uplot.Scale(auto=False, range=(low, high)),
-    }
 
 
 def table_html(rows: list[Comparison]) -> str:

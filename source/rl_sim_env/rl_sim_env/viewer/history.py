@@ -37,6 +37,7 @@ class History:
     def clear(self, robot: int) -> None:
         """Begin anew, with another robot."""
         self._robot = robot
+        self._begins = False
         self._style_state: torch.Tensor | None = None
         self._rows: dict[str, np.ndarray] = {}
         self._count = 0
@@ -61,8 +62,10 @@ class History:
             "margins": step.margins[robot],
             "power": power.abs().sum(),
             "weight": mass * GRAVITY,
+            "begun": self._begins,
             "style": self._judge(robot, step),
         }
+        self._begins = bool(step.dones[robot])
         place = self._count % self._length
         for name, value in values.items():
             row = np.asarray(value, dtype=np.float32)

@@ -35,7 +35,7 @@ class View:
     notes: list[str] = field(default_factory=list)
     """What the user is to be told; the newest is last."""
 
-    def on_key(self, key: str, label: str, action: Callable[[], object]) -> None:
+    def on_key(self, key: str, label: str, action: Callable[[], None]) -> None:
         """Have a key of the keyboard do something, which the page's list of commands shows, too.
 
         Args:
