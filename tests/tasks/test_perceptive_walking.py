@@ -18,7 +18,7 @@ from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
 from rl_sim_env.tasks.perceptive_walking import add_sight
 
 TASK, BLIND = "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0", "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
-SHIPPED = ROOT / "policies" / "grq20_v2d3" / "model_2482.pt"
+SHIPPED = ROOT / "policies" / "grq20_v2d3" / "model_1885.pt"
 GROUPS = ("actor_obs", "vae_obs", "critic_obs", "exteroception", "terrain")
 
 
