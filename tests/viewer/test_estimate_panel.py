@@ -60,7 +60,7 @@ def test_plots_show_truth_and_estimate_of_the_last_seconds(panel, policy_player)
     for value, color in ((row.true, TRUTH_COLOR), (row.estimated, ESTIMATE_COLOR)):
         line = points(svg, "polyline", color)
         assert len(line) == 3, "one point in five steps of 20 ms"
-        assert line[-1, 0] == WIDTH - 8
+        assert line[-1, 0] == WIDTH - 12
         expected = 20 + 100 * (1.0 - (value - low) / (high - low))
         assert line[-1, 1] == pytest.approx(expected, abs=0.1)
 

@@ -45,9 +45,10 @@ class EstimatePanel:
             disabled=not accepts_truth(player.policy),
         )
         self.share.on_update(lambda _: self._feed())
+        interval = "" if player.std is None else ", with its 95 % interval"
         gui.add_html(
             f"<div style='{PADDED}'>last {SECONDS:.0f} s: {_swatch(TRUTH_COLOR)} true "
-            f"{_swatch(ESTIMATE_COLOR)} estimated, with its 95 % interval</div>"
+            f"{_swatch(ESTIMATE_COLOR)} estimated{interval}</div>"
         )
         # What is alone is always there, of what has axes one is chosen.
         self.plots = [gui.add_html("")]

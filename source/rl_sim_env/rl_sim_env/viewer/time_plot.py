@@ -14,7 +14,7 @@ from rl_sim_env.viewer.view import ESTIMATE_COLOR, TRUTH_COLOR
 WIDTH, HEIGHT = 360, 150
 """Of the picture [pixels]; it is as wide as its column, and scales with it."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 20, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 12, 20, 30
 _TICKS = 5
 _TEXT = "font-size='11' fill='currentColor'"
 _LINE = "stroke='currentColor' stroke-opacity='.18'"
