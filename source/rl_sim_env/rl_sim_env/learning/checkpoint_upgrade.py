@@ -10,6 +10,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
+from rl_sim_env.learning.footholds_cfg import FootholdsCfg
 
 
 def upgrade(content: dict[str, Any], version: object) -> dict[str, Any] | None:
@@ -149,10 +150,17 @@ def _from_5(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": config | {"vae": vae, "constraints": constraints}}
 
 
+def _from_6(content: dict[str, Any]) -> dict[str, Any]:
+    """Nothing was learned of footholds."""
+    footholds = to_plain(FootholdsCfg())
+    return {**content, "config": content["config"] | {"footholds": footholds}}
+
+
 _STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     3: _from_3,
     4: _from_4,
     5: _from_5,
+    6: _from_6,
 }
 """What brings a format up to the next, by its version."""
 
