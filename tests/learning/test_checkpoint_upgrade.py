@@ -27,9 +27,16 @@ def make_runner(log_dir: Path | None, variance_weight: float = 0.0) -> AmpVaeRun
     return AmpVaeRunner(ToyEnv(), cfg, ToyExpert(), log_dir, task_id="Toy-v0")
 
 
+def as_format_6(path: Path) -> dict[str, Any]:
+    """What the trainer wrote before footholds were learned."""
+    content = torch.load(path, weights_only=True)
+    del content["config"]["footholds"]
+    return content | {"format_version": 6}
+
+
 def as_format_5(path: Path) -> dict[str, Any]:
     """What the trainer wrote before estimates had variances."""
-    content = torch.load(path, weights_only=True)
+    content = as_format_6(path)
     del content["config"]["vae"]["variance_weight"], content["config"]["vae"]["variance_log_range"]
     return content | {"format_version": 5}
 
@@ -73,7 +80,7 @@ def as_format_3(path: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("as_written_before", [as_format_3, as_format_5])
+@pytest.mark.parametrize("as_written_before", [as_format_3, as_format_5, as_format_6])
 def test_training_goes_on_from_one_as_from_one_of_today(
     tmp_path: Path, as_written_before: Callable[[Path], dict[str, Any]]
 ) -> None:

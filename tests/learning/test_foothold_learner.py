@@ -83,7 +83,7 @@ def test_the_policy_learns_to_step_beside_holes(own_critic):
 
 def rewards_with(guidance: str, squared_error: float, **footholds) -> torch.Tensor:
     """What a rollout of given feet is paid, by one whose predictions are so far off."""
-    runner = make_runner(guidance=guidance, **footholds)
+    runner = make_runner(guidance=guidance, weight=2.0, **footholds)
     learner = learner_of(runner)
     runner.learn(1)
     rollout = runner.alg.rollout
