@@ -80,7 +80,7 @@ def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
     for _ in range(STEPS):
         observations = {key: obs[key].numpy() for key in ("actor_obs", "vae_obs")}
         of_network = network.run(None, observations | {MEMORY: memory.numpy()})
-        actions, estimate, memory, std = policy(obs, memory)
+        actions, estimate, memory, std, _ = policy(obs, memory)
         state = {HISTORY: history, LAST_ACTION: last_action, MEMORY: remembered}
         targets, estimates, history, last_action, remembered, deviations = whole.run(
             (*OUTPUTS, STD), state | read_sensors(env)

@@ -65,7 +65,7 @@ def test_an_exported_policy_acts_and_believes(vec_env):
     obs = {group: torch.randn(5, layout.width(group)) for group in ("actor_obs", "vae_obs")}
     assert torch.equal(exported.initial_memory(5), torch.zeros(5, MEMORY))
     memory = torch.randn(5, MEMORY)
-    actions, estimate, next_memory, std = exported(obs, memory)
+    actions, estimate, next_memory, std, _ = exported(obs, memory)
     assert std is None
     assert torch.allclose(actions, obs["actor_obs"][:, :ACTIONS])
     assert torch.allclose(estimate.joined(), obs["vae_obs"][:, :ESTIMATES])
