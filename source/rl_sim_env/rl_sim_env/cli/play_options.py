@@ -78,13 +78,13 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
             raise UserError(
                 f"--p_boot_mean {self.p_boot_mean}: must be from 0 (truth) to 1 (estimates)"
             )
-        if self.headless and self.video is None and self.duration is None:
-            raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
         if self.compare is not None and (self.headless or self.video is not None):
             raise UserError(
                 "--compare shows two policies on the page; leave out --headless and --video, or "
                 "measure both with rl-sim-env evaluate and compare"
             )
+        if self.headless and self.video is None and self.duration is None:
+            raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
         if self.port is not None:
             require_port(self.port)
         if self.motions is not None:
