@@ -25,7 +25,7 @@ def _profile(name: str, difficulty: float) -> np.ndarray:
 
 def _widths(profile: np.ndarray, is_pit: bool) -> set[float]:
     """From edge to edge of pits, or of what is between two of them [m]."""
-    low = profile < -0.5
+    low = profile < 0.5 * profile.min()
     edges = np.flatnonzero(np.diff(low.astype(int)))
     runs = pairwise(edges)
     # An edge of the ground is a node that is high.
@@ -42,7 +42,8 @@ def test_ditches_are_as_wide_as_their_difficulty_says(difficulty, width):
     # The frame may cut the last one.
     assert max(_widths(profile, is_pit=True)) == width
     assert all(bank >= 0.75 for bank in _widths(profile, is_pit=False))
-    assert profile.min() == -1.0 and profile[:20].max() == profile[:20].min() == 0.0
+    assert profile.min() == pytest.approx(-0.1 - 0.9 * difficulty)
+    assert profile[:20].max() == profile[:20].min() == 0.0
 
 
 @pytest.mark.parametrize(("difficulty", "stone", "gap"), ((0.0, 0.5, 0.125), (1.0, 0.25, 0.25)))

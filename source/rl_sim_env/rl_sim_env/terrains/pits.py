@@ -1,4 +1,4 @@
-"""Ground with pits, as deep as a robot is tall: gaps to step over, and stones to step on."""
+"""Ground with pits, deeper than legs are long: gaps to step over, and stones to step on."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from rl_sim_env.terrains.sub_terrains import CELL, HeightFieldTerrainCfg, interp
 @dataclass(kw_only=True)
 class _PitTerrainCfg(HeightFieldTerrainCfg):
     horizontal_scale: Annotated[float, CELL] = 0.0625
-    depth: Annotated[float, POSITIVE] = 1.0
-    """How deep pits are, m: no leg reaches their ground."""
+    depth_range: Annotated[tuple[float, float], POSITIVE] = (0.1, 1.0)
+    """How deep pits are at difficulty 0 and 1, m. Who steps into a shallow one stumbles and learns;
+    in those of half the difficulty and more no leg reaches the ground."""
     platform_width: Annotated[float, NOT_NEGATIVE] = 2.5
     """Side length of the platform, m."""
     border_width: Annotated[float, NOT_NEGATIVE] = 0.5
     """Width of the flat frame around the pits, m."""
 
-    def _with_pits(self, x: np.ndarray, y: np.ndarray, is_pit: np.ndarray) -> np.ndarray:
+    def _with_pits(
+        self, x: np.ndarray, y: np.ndarray, is_pit: np.ndarray, difficulty: float
+    ) -> np.ndarray:
         """Heights, m, where pits are neither in the platform nor in the frame."""
         distance = np.maximum(np.abs(x), np.abs(y))
         is_inside = distance < min(self.size) / 2 - self.border_width
-        return np.where(is_pit & is_inside & (distance > self.platform_width / 2), -self.depth, 0.0)
+        depth = interpolate(self.depth_range, difficulty)
+        return np.where(is_pit & is_inside & (distance > self.platform_width / 2), -depth, 0.0)
 
     def _nodes(self, width: float) -> int:
         return max(round(width / self.horizontal_scale), 1)
@@ -52,7 +56,7 @@ class GapsTerrainCfg(_PitTerrainCfg):
         bank, platform = self._nodes(self.bank_width), self._nodes(self.platform_width / 2)
         distance = np.round(np.maximum(np.abs(x), np.abs(y)) / self.horizontal_scale).astype(int)
         place = (distance - platform) % (gap + bank)
-        return self._with_pits(x, y, (place > 0) & (place < gap))
+        return self._with_pits(x, y, (place > 0) & (place < gap), difficulty)
 
 
 @dataclass(kw_only=True)
@@ -74,4 +78,4 @@ class StonesTerrainCfg(_PitTerrainCfg):
             np.round(side / self.horizontal_scale).astype(int) % (stone + gap) > stone
             for side in (x, y)
         ]
-        return self._with_pits(x, y, is_pit[0] | is_pit[1])
+        return self._with_pits(x, y, is_pit[0] | is_pit[1], difficulty)

@@ -88,7 +88,7 @@ def rough_terrain_cfg(
 def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> TerrainEntityCfg:
     """Ground for robots that see: higher blocks, ditches and stones beside the seven families.
 
-    Pits are a metre deep whatever the robot, over walls of one cell.
+    Pits are up to a metre deep whatever the robot, over walls of one cell.
 
     Args:
         height_scale: Factor of all heights but those of slopes, and of widths of gaps.
