@@ -211,6 +211,19 @@ def test_maps_that_fail_are_empty_or_show_another_place(make_seeing):
     assert seen.any() and torch.allclose(heights[seen.bool()], torch.tensor(LEVEL_READS))
 
 
+def test_maps_fail_as_often_as_they_say_whatever_the_number_of_robots(make_seeing):
+    # At each of its scans, one of five steps, and at no other.
+    always = replace(PERFECT, failure_interval=0.1, failure_time=(0.01, 0.01))
+    for num_envs in (1, 7):
+        env = make_seeing(num_envs, errors=always)
+        scanner, begun = scanner_of(env), torch.zeros(num_envs)
+        for _ in range(20):
+            before = scanner._fails_until.clone()
+            look(env, steps=1)
+            begun += scanner._fails_until != before
+        assert begun.tolist() == [4.0] * num_envs
+
+
 def test_a_drift_grows_to_what_was_drawn(make_seeing):
     env = make_seeing(errors=replace(PERFECT, drift_time=1.0))
     scanner_of(env)._drift[:] = torch.tensor((0.1, 0.0, 0.02))

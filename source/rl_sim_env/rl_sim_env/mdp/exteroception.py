@@ -182,7 +182,7 @@ class Exteroception(Sensor[ExteroceptionData]):
         ground = env.height_map.heights(places)
         seen = self.sight.seen(robots, position, rotation, places, ground)
 
-        fails, is_wrong = self._draw_failures(robots)
+        fails, is_wrong = self._draw_failures(robots, ids < last)
         grown = (self._time[robots] / errors.drift_time).clamp(max=1.0)[:, None]
         drift = grown * self._drift[robots]
         shift = drift[:, :2] + torch.where(is_wrong[:, None], self._elsewhere[robots], 0.0)
@@ -202,12 +202,20 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._under_way[ids] = torch.where(self._is_due, scan, self._under_way[ids])
         self._age[ids] = torch.where(self._is_due, 0.0, self._age[ids])
 
-    def _draw_failures(self, robots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Whose maps fail now, and whose show another place, shape (B,) each."""
+    def _draw_failures(
+        self, robots: torch.Tensor, are_there: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whose maps fail now, and whose show another place, shape (B,) each.
+
+        Args:
+            robots: Indices, shape (B,).
+            are_there: Which of them are scanned; the others stand in, and nothing happens to them.
+                Shape (B,).
+        """
         errors, now = self.cfg.errors, self._time[robots]
         fails = self._fails_until[robots] > now
         share = self._period * self._env.step_dt / errors.failure_interval
-        begins = ~fails & (torch.rand_like(now) < share) & self._is_due
+        begins = ~fails & (torch.rand_like(now) < share) & self._is_due & are_there
         low, high = errors.failure_time
         until = now + low + (high - low) * torch.rand_like(now)
         wrong = torch.rand_like(now) < errors.wrong_share
