@@ -13,7 +13,7 @@ from grq20 import STANDING_HEIGHT
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.mdp.exteroception import Exteroception, ExteroceptionCfg
+from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
 from rl_sim_env.tasks import make_env_cfg
 from rl_sim_env.tasks.go1 import GO1_WALKING
@@ -57,12 +57,13 @@ def make_seeing(make_env, place):
         num_envs: int = 1,
         errors: MapErrorsCfg = PERFECT,
         lidars: tuple[LidarCfg, ...] | None = None,
+        rate: float = 10.0,
         **pose,
     ) -> AmpVaeEnv:
         def edit(cfg) -> None:
             add_sight(cfg, GRQ20_V2D3_WALKING, MOUNT)
             *_, scanner = cfg.scene.sensors
-            scanner.errors = errors
+            scanner.errors, scanner.rate = errors, rate
             if lidars is not None:
                 scanner.lidars = lidars
 
@@ -191,9 +192,15 @@ def test_a_map_is_as_late_as_its_robot_and_held_until_the_next(make_seeing):
     assert shown == [0, 0, 0, 1, 1, 1, 1, 1, 6, 6, 6]
 
 
-def test_a_map_cannot_be_later_than_the_next_scan():
-    with pytest.raises(UserError, match=r"max_delay is 0\.2.*at most the 0\.1 s"):
-        ExteroceptionCfg(errors=MapErrorsCfg(max_delay=0.2))
+@pytest.mark.parametrize(
+    ("rate", "max_delay", "apart"),
+    # Scans of 15 Hz are three control steps apart, which is less than a fifteenth of a second.
+    ((10.0, 0.2, "0.1"), (15.0, 0.065, "0.06")),
+)
+def test_a_map_cannot_be_later_than_the_next_scan(make_seeing, rate, max_delay, apart):
+    told = rf"max_delay is {max_delay:g} s; .* at most the {apart} s"
+    with pytest.raises(UserError, match=told):
+        make_seeing(errors=MapErrorsCfg(max_delay=max_delay), rate=rate)
 
 
 def test_maps_that_fail_are_empty_or_show_another_place(make_seeing):

@@ -25,7 +25,8 @@ def illegal_contact(
 def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.Tensor:
     """The base is below the ground ``reach`` [m] away on two opposite sides. Shape (num_envs,).
 
-    Nowhere else is there ground on both sides of a trunk: not on stairs, which rise to one.
+    Ground is on both sides of a trunk in pits, and not on stairs, which rise to one. Of blocks up
+    to 0.35 m high and low, a hole between two counts, too: 4 % of the hardest level.
     """
     position = env.sim.data.xpos[:, env.index.base_body_global]
     x, y, z = position.unbind(dim=-1)
