@@ -10,7 +10,8 @@ import pytest
 from pages import ROOT
 from rl_sim_env.cli import main
 from rl_sim_env.web.packages import install_packages, packages_folder
-from rl_sim_env.web.site import size_on_the_line
+from rl_sim_env.web.site import size_on_the_line, write_site
+from shipped import shipped
 
 POLICY = ROOT / "policies" / "grq20_v2d3" / "policy.onnx"
 
@@ -27,6 +28,13 @@ def test_the_folder_is_complete_and_names_no_other_place(site, packages):
     licenses = (site / "vendor" / "LICENSES.txt").read_text()
     for words in ("Apache License", "Microsoft", "three.js authors", "@mujoco/mujoco 3.14.0"):
         assert words in licenses
+
+
+def test_a_robot_without_meshes_leaves_none_of_the_one_before(site, packages, tmp_path):
+    for robot in ("go1", "grq20_v2d3"):
+        write_site(tmp_path, *shipped(robot), packages)
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in site.iterdir()}
+    assert "meshes.bin" not in json.loads((tmp_path / "scene.json").read_text())["sizes"]
 
 
 def test_it_comes_within_five_seconds_on_20_megabits(site):
