@@ -31,6 +31,7 @@ def make_env() -> MakeEnv:
         noise: bool = False,
         reference_start: float = 0.0,
         edit: Callable[[AmpVaeEnvCfg], None] | None = None,
+        device: str = "cpu",
         **options: Any,
     ) -> AmpVaeEnv:
         cfg = amp_vae_env_cfg(**{"terrain": "flat", **options})
@@ -46,7 +47,7 @@ def make_env() -> MakeEnv:
         if edit is not None:
             edit(cfg)
         with contextlib.redirect_stdout(io.StringIO()):
-            env = AmpVaeEnv(cfg, "cpu")
+            env = AmpVaeEnv(cfg, device)
             env.reset()
         return env
 

@@ -180,7 +180,7 @@ def test_cells_that_are_hidden_are_remembered() -> None:
     assert remembered < 0.6 * forgotten
 
 
-def test_its_uncertainty_is_that_of_its_errors_and_moves_nothing_else() -> None:
+def test_its_uncertainty_learns_and_moves_nothing_else() -> None:
     vae, batch = _vae(), _batch()
     scalars = _fit(vae, batch, 30)
     loss = scalars["Loss/vae_terrain_variance_loss"]

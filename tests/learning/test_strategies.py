@@ -261,9 +261,17 @@ def test_a_constraint_that_nobody_violates_steers_nobody():
             return obs, rewards, dones, extras
 
     runner = make_runner(env=Gentle, strategy="np3o")
+    learner = cast(Np3oLearner, learner_of(runner))
+    # A critic that expects violations of both.
+    with torch.no_grad():
+        learner.critic.mlp[-1].bias.fill_(-1.0)  # type: ignore[index]
     runner.learn(1)
-    speed, push = runner.alg.rollout["cost_advantages"].unbind(dim=-1)
+    rollout = runner.alg.rollout
+    speed, push = rollout["cost_advantages"].unbind(dim=-1)
     assert speed.any() and not push.any()
+    samples = torch.arange(rollout.num_envs * rollout.num_steps)
+    loss = learner.policy_loss(rollout, BatchIndices(samples, samples), torch.ones(len(samples)))
+    assert loss.scalars["Constraints/open_gates"] == 1.0, "that of speed"
 
 
 def test_multipliers_rise_above_the_budget_and_fall_below_it():

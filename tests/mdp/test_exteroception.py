@@ -13,7 +13,7 @@ from grq20 import STANDING_HEIGHT
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
-from rl_sim_env.mdp.exteroception import Exteroception, ExteroceptionCfg
+from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
 from rl_sim_env.tasks import make_env_cfg
 from rl_sim_env.tasks.go1 import GO1_WALKING
@@ -57,12 +57,13 @@ def make_seeing(make_env, place):
         num_envs: int = 1,
         errors: MapErrorsCfg = PERFECT,
         lidars: tuple[LidarCfg, ...] | None = None,
+        rate: float = 10.0,
         **pose,
     ) -> AmpVaeEnv:
         def edit(cfg) -> None:
             add_sight(cfg, GRQ20_V2D3_WALKING, MOUNT)
             *_, scanner = cfg.scene.sensors
-            scanner.errors = errors
+            scanner.errors, scanner.rate = errors, rate
             if lidars is not None:
                 scanner.lidars = lidars
 
@@ -191,9 +192,15 @@ def test_a_map_is_as_late_as_its_robot_and_held_until_the_next(make_seeing):
     assert shown == [0, 0, 0, 1, 1, 1, 1, 1, 6, 6, 6]
 
 
-def test_a_map_cannot_be_later_than_the_next_scan():
-    with pytest.raises(UserError, match=r"max_delay is 0\.2.*at most the 0\.1 s"):
-        ExteroceptionCfg(errors=MapErrorsCfg(max_delay=0.2))
+@pytest.mark.parametrize(
+    ("rate", "max_delay", "apart"),
+    # Scans of 15 Hz are three control steps apart, which is less than a fifteenth of a second.
+    ((10.0, 0.2, "0.1"), (15.0, 0.065, "0.06")),
+)
+def test_a_map_cannot_be_later_than_the_next_scan(make_seeing, rate, max_delay, apart):
+    told = rf"max_delay is {max_delay:g} s; .* at most the {apart} s"
+    with pytest.raises(UserError, match=told):
+        make_seeing(errors=MapErrorsCfg(max_delay=max_delay), rate=rate)
 
 
 def test_maps_that_fail_are_empty_or_show_another_place(make_seeing):
@@ -209,6 +216,19 @@ def test_maps_that_fail_are_empty_or_show_another_place(make_seeing):
     heights, seen = look(env, step)
     # Two metres further on all is level, and as far below as here.
     assert seen.any() and torch.allclose(heights[seen.bool()], torch.tensor(LEVEL_READS))
+
+
+def test_maps_fail_as_often_as_they_say_whatever_the_number_of_robots(make_seeing):
+    # At each of its scans, one of five steps, and at no other.
+    always = replace(PERFECT, failure_interval=0.1, failure_time=(0.01, 0.01))
+    for num_envs in (1, 7):
+        env = make_seeing(num_envs, errors=always)
+        scanner, begun = scanner_of(env), torch.zeros(num_envs)
+        for _ in range(20):
+            before = scanner._fails_until.clone()
+            look(env, steps=1)
+            begun += scanner._fails_until != before
+        assert begun.tolist() == [4.0] * num_envs
 
 
 def test_a_drift_grows_to_what_was_drawn(make_seeing):

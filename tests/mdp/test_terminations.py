@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from grq20 import STANDING_HEIGHT
-from rl_sim_env.mdp.terminations import in_a_pit
+from rl_sim_env.mdp.terminations import in_a_pit, left_terrain, left_tile
 
 NUM_ENVS = 2
 
@@ -87,6 +87,48 @@ def test_leaving_the_terrain_is_a_time_out_for_those_who_watch(make_env):
     env.sim.data.qpos[3, 0] += 500.0
     _, _, _, time_outs, _ = env.step(torch.zeros(7, 12))
     assert time_outs.nonzero().flatten().tolist() == [3]
+
+
+def test_what_took_the_place_of_mjlabs_terms_says_the_same(make_env):
+    # Saved configurations that name those are restored with these.
+    from mjlab.tasks.velocity.mdp.terminations import out_of_terrain_bounds, terrain_edge_reached
+
+    env = make_env(7, terrain="rough")
+    env.episode_length_buf[:] = 10
+    generator, (rows, columns) = (
+        env.scene.terrain.cfg.terrain_generator,
+        env.scene.terrain.terrain_origins.shape[:2],
+    )
+    ends = [
+        0.5 * number * side + generator.border_width - 0.3
+        for number, side in zip((rows, columns), generator.size, strict=True)
+    ]
+    seen = set()
+    for axis in (0, 1):
+        for origin, half in (
+            (env.scene.env_origins[:, axis], 0.475 * generator.size[axis]),
+            (0.0, ends[axis]),
+        ):
+            for distance in (half - 0.01, half + 0.01, -half - 0.01):
+                env.sim.data.qpos[:, :2] = env.scene.env_origins[:, :2]
+                env.sim.data.qpos[:, axis] = origin + distance
+                env.sim.forward()
+                ours = left_tile(env), left_terrain(env)
+                theirs = terrain_edge_reached(env), out_of_terrain_bounds(env)
+                assert all(map(torch.equal, ours, theirs))
+                seen.add(tuple(bool(each.all()) for each in ours))
+    assert seen == {(False, False), (True, False), (True, True)}
+
+
+def test_nobody_leaves_a_tile_where_a_plane_took_the_place_of_tiles(make_env):
+    def flatten(cfg) -> None:
+        cfg.scene.terrain.terrain_type = "plane"
+        cfg.curriculum = {}
+
+    env = make_env(2, terrain="rough", edit=flatten)
+    env.sim.data.qpos[1, 0] += 500.0
+    env.sim.forward()
+    assert not left_tile(env).any() and not left_terrain(env).any()
 
 
 def test_between_two_banks_is_a_fall_and_before_a_wall_is_none(make_env, place):

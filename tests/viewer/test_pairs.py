@@ -9,6 +9,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.evaluation.paired_policy import PairedPolicy
 from rl_sim_env.mdp.events import get_load
+from rl_sim_env.viewer.drive_panel import THIS
 from rl_sim_env.viewer.ground_panel import end_episodes
 from rl_sim_env.viewer.pairs import SPACING
 from rl_sim_env.viewer.play_viewer import PlayViewer
@@ -70,6 +71,25 @@ def test_the_second_obeys_the_commands_of_the_first(viewer):
     torch.testing.assert_close(
         *halves(viewer.player.env.velocity_command.command), atol=0.05, rtol=0
     )
+
+
+def test_what_is_chosen_for_the_second_counts_for_both(viewer):
+    env = viewer.player.env
+    viewer.view.robot = HALF
+    viewer.drive.mode.value = THIS
+    viewer.drive.sliders[0].value = 0.35
+    viewer.load.hang_on(4.0)
+    viewer.tick()
+    viewer.advance()
+    assert env.velocity_command.command[[0, HALF], 0].tolist() == pytest.approx([0.35, 0.35])
+    assert get_load(env)[[0, HALF]].tolist() == pytest.approx([4.0, 4.0], abs=1e-3)
+    viewer.ground.level.value = 4
+    viewer.ground._go("this robot")
+    viewer.tick()
+    for _ in range(2):
+        viewer.advance()
+    assert env.scene.terrain.terrain_levels[[0, HALF]].tolist() == [4, 4]
+    assert_alike(viewer)
 
 
 def test_whoever_begins_anew_takes_the_other_along(viewer):

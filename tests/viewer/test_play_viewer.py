@@ -7,12 +7,15 @@ import warnings
 import pytest
 import torch
 
+from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.drive_panel import THIS
 from rl_sim_env.viewer.ground_panel import end_episodes
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.score import Score
+from small_policy import small_policy
 
 
 @pytest.fixture
@@ -38,6 +41,14 @@ def test_viewer_plays_for_its_time_and_shows_the_load(policy_player, server):
     viewer.run(num_steps=12, catch_sigint=False)
     assert f"{policy_player.truth.mass[0].item():.2f}" in viewer.estimates.table.content
     assert policy_player.env.common_step_counter - before >= 12
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_policy_is_watched_that_walks_on_a_gpu(make_env, server):
+    vec_env = AmpVaeVecEnv(make_env(2, play=True, device="cuda"))
+    viewer = PlayViewer(Evaluator(vec_env, small_policy(vec_env).to("cuda")), server)
+    viewer.run(num_steps=3, catch_sigint=False)
+    assert len(viewer.history) == 3
 
 
 def test_the_score_is_shown_live_with_its_aims(viewer):

@@ -61,11 +61,3 @@ def test_a_boom_is_driven_and_does_not_jump(wishes, policy_player):
     for _ in range(50):
         policy_player.advance()
     assert wishes.boom_of(1)[0] == pytest.approx(angle + 0.2, abs=0.1)
-
-
-def test_what_is_forgotten_is_drawn_again(wishes, policy_player):
-    wishes.set_load(SECOND, 14.0)
-    wishes.forget(SECOND)
-    end_episodes(policy_player.env, SECOND)
-    wishes.keep(policy_player.advance().dones)
-    assert get_load(policy_player.env)[1] <= policy_player.env.cfg.robot.max_load

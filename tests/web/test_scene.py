@@ -10,6 +10,7 @@ import pytest
 
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.mujoco_robot import plain_spec
+from rl_sim_env.errors import UserError
 from rl_sim_env.robots import load_model
 from rl_sim_env.web.scene import Scene, make_scene
 from shipped import shipped
@@ -125,3 +126,12 @@ def test_loads_reach_beyond_training_and_say_what_was_trained():
         path, robot = shipped(name)
         facts = make_scene(robot, open_session(path)[1], {}).facts
         assert facts["max_load"] == {"trained": robot.max_load, "offered": offered}
+
+
+def test_a_policy_that_sees_is_refused_for_the_page_has_no_eyes():
+    path, robot = shipped("grq20_v2d3")
+    session, metadata = open_session(path)
+    inputs = {node.name: (1, *node.shape[1:]) for node in session.get_inputs()}
+    make_scene(robot, metadata, inputs)
+    with pytest.raises(UserError, match="reads map, which the page does not have"):
+        make_scene(robot, metadata, inputs | {"map": (1, 16, 24)})

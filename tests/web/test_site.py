@@ -9,7 +9,9 @@ import pytest
 
 from pages import ROOT
 from rl_sim_env.cli import main
-from rl_sim_env.web.site import size_on_the_line
+from rl_sim_env.web.packages import install_packages, packages_folder
+from rl_sim_env.web.site import size_on_the_line, write_site
+from shipped import shipped
 
 POLICY = ROOT / "policies" / "grq20_v2d3" / "policy.onnx"
 
@@ -26,6 +28,13 @@ def test_the_folder_is_complete_and_names_no_other_place(site, packages):
     licenses = (site / "vendor" / "LICENSES.txt").read_text()
     for words in ("Apache License", "Microsoft", "three.js authors", "@mujoco/mujoco 3.14.0"):
         assert words in licenses
+
+
+def test_a_robot_without_meshes_leaves_none_of_the_one_before(site, packages, tmp_path):
+    for robot in ("go1", "grq20_v2d3"):
+        write_site(tmp_path, *shipped(robot), packages)
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in site.iterdir()}
+    assert "meshes.bin" not in json.loads((tmp_path / "scene.json").read_text())["sizes"]
 
 
 def test_it_comes_within_five_seconds_on_20_megabits(site):
@@ -83,3 +92,28 @@ def test_where_npm_fails_its_reason_is_told(tmp_path, monkeypatch, capsys):
         main(["web", str(POLICY), "--output", str(tmp_path / "site")])
     assert "network is down" in capsys.readouterr().err
     assert not [*Path(tmp_path / "cache" / "page").iterdir()]
+
+
+def test_of_two_programs_that_install_packages_the_first_one_wins(tmp_path, monkeypatch):
+    monkeypatch.setenv("RL_SIM_ENV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    folder = packages_folder()
+    npm = tmp_path / "npm"
+    npm.write_text(
+        f"#!/bin/sh\nmkdir -p {folder} node_modules\n"
+        f"echo first > {folder}/mujoco\necho second > node_modules/mujoco\n"
+    )
+    npm.chmod(0o755)
+    assert install_packages() == folder and (folder / "mujoco").read_text() == "first\n"
+    assert [each.name for each in folder.parent.parent.iterdir()] == [folder.parent.name]
+
+
+def test_packages_are_installed_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RL_SIM_ENV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\nmkdir node_modules && echo whole > node_modules/mujoco\n")
+    npm.chmod(0o755)
+    folder = install_packages()
+    npm.unlink()
+    assert install_packages() == folder and (folder / "mujoco").read_text() == "whole\n"

@@ -141,7 +141,7 @@ class CostCriticLearner(ConstraintLearner):
     Attributes:
         critic: Discounted sums of costs, one for each constraint.
         rates: Mean cost of each constraint in the last rollout, over all processes.
-        means: Mean advantage of each, over all processes.
+        means: Mean advantage of each, over all processes; 0 where nothing is violated.
         deviations: Standard deviation of the advantages, not below ``cfg.least_deviation``.
     """
 
@@ -192,12 +192,13 @@ class CostCriticLearner(ConstraintLearner):
         )
         advantages = returns - values
         mean, mean_square = self._mean_over_ranks(advantages)
-        self.means.copy_(mean)
+        # What a critic expects of violations that there are none of is noise.
+        is_violated = self.rates > 0.0
+        self.means.copy_(mean * is_violated)
         deviation = (mean_square - mean.square()).clamp(min=0.0).sqrt()
         self.deviations.copy_(deviation.clamp(min=self.cfg.least_deviation))
         rollout.put(_RETURNS, returns)
-        # What a critic expects of violations that there are none of is noise.
-        rollout.put(ADVANTAGES, (advantages - self.means) * (self.rates > 0.0))
+        rollout.put(ADVANTAGES, (advantages - self.means) * is_violated)
         return {
             **self.logged("Rate", self.rates.clone()),
             **self.logged("Deviation", self.deviations.clone()),

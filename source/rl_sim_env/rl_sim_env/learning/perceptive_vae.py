@@ -141,22 +141,6 @@ class PerceptiveVae(ContextVae):
         patches = self._observed(observations) + self.correction(self._recalled(seen, memory))
         return output._replace(reconstructions={TERRAIN_ESTIMATE: self._joined_patches(patches)})
 
-    def terrain_std(
-        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor
-    ) -> torch.Tensor:
-        """Standard deviation of the reconstruction's errors.
-
-        Args:
-            observations: As :meth:`forward` was given.
-            memory: Memory after that step, shape (B, memory width).
-
-        Returns:
-            Of observed heights, shape (B, cells).
-        """
-        _, _, seen = self._see(observations)
-        logvar = self.terrain_variance(self._recalled(seen, memory))
-        return self._joined_patches(torch.exp(0.5 * logvar))
-
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch, with those of the map; the memory alone waits for the step before."""
         features, memories, seen = self._read_sequences(batch)

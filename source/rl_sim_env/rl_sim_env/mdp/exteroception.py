@@ -41,20 +41,13 @@ class ExteroceptionCfg(SensorCfg):
 
     name: str = "exteroception"
     rate: Annotated[float, Number(above=0, at_most=50)] = 10.0
-    """Scans a second."""
+    """Scans a second; from one to the next are as many whole control steps as come nearest."""
     lidars: Annotated[tuple[LidarCfg, ...], NOT_EMPTY] = ()
     """What sees."""
     map: MapCfg = field(default_factory=MapCfg)
     """What is mapped."""
     errors: MapErrorsCfg = field(default_factory=MapErrorsCfg)
     """How far maps may be off."""
-
-    def __post_init__(self) -> None:
-        if self.errors.max_delay > 1.0 / self.rate:
-            raise UserError(
-                f"errors.max_delay is {self.errors.max_delay:g} s; it must be at most the "
-                f"{1.0 / self.rate:g} s from scan to scan: one map is under way at a time"
-            )
 
     def build(self) -> Exteroception:
         """Build the sensor."""
@@ -87,7 +80,7 @@ class Exteroception(Sensor[ExteroceptionData]):
         """Take the environment that is looked at.
 
         Raises:
-            UserError: A scan takes less than a control step.
+            UserError: A scan takes less than a control step, or a map more than from scan to scan.
         """
         cfg, self._env = self.cfg, env
         num_envs, device = env.num_envs, env.device
@@ -96,6 +89,12 @@ class Exteroception(Sensor[ExteroceptionData]):
             raise UserError(
                 f"env.scene.sensors.{cfg.name}.rate is {cfg.rate:g}; there are only "
                 f"{1.0 / env.step_dt:g} control steps a second"
+            )
+        apart = self._period * env.step_dt
+        if cfg.errors.max_delay > apart:
+            raise UserError(
+                f"env.scene.sensors.{cfg.name}.errors.max_delay is {cfg.errors.max_delay:g} s; it "
+                f"must be at most the {apart:g} s from scan to scan: one map is under way at a time"
             )
         self.sight = LineOfSight(cfg.map, cfg.lidars, env)
         self._cells = self.sight.cells
@@ -182,7 +181,7 @@ class Exteroception(Sensor[ExteroceptionData]):
         ground = env.height_map.heights(places)
         seen = self.sight.seen(robots, position, rotation, places, ground)
 
-        fails, is_wrong = self._draw_failures(robots)
+        fails, is_wrong = self._draw_failures(robots, ids < last)
         grown = (self._time[robots] / errors.drift_time).clamp(max=1.0)[:, None]
         drift = grown * self._drift[robots]
         shift = drift[:, :2] + torch.where(is_wrong[:, None], self._elsewhere[robots], 0.0)
@@ -202,12 +201,20 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._under_way[ids] = torch.where(self._is_due, scan, self._under_way[ids])
         self._age[ids] = torch.where(self._is_due, 0.0, self._age[ids])
 
-    def _draw_failures(self, robots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Whose maps fail now, and whose show another place, shape (B,) each."""
+    def _draw_failures(
+        self, robots: torch.Tensor, are_there: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Whose maps fail now, and whose show another place, shape (B,) each.
+
+        Args:
+            robots: Indices, shape (B,).
+            are_there: Which of them are scanned; the others stand in, and nothing happens to them.
+                Shape (B,).
+        """
         errors, now = self.cfg.errors, self._time[robots]
         fails = self._fails_until[robots] > now
         share = self._period * self._env.step_dt / errors.failure_interval
-        begins = ~fails & (torch.rand_like(now) < share) & self._is_due
+        begins = ~fails & (torch.rand_like(now) < share) & self._is_due & are_there
         low, high = errors.failure_time
         until = now + low + (high - low) * torch.rand_like(now)
         wrong = torch.rand_like(now) < errors.wrong_share

@@ -82,8 +82,8 @@ class MapErrorsCfg:
     """Standard deviation of the height of each cell in each scan [m]. Normal."""
 
     drift_xy: Annotated[float, NOT_NEGATIVE] = 0.05
-    """Most by which a map is shifted forward or to a side [m]. Uniform to both sides, for an
-    episode; it is reached after ``drift_time``."""
+    """Most by which a map is shifted along x and y of the world each [m]. Uniform to both sides,
+    for an episode; it is reached after ``drift_time``."""
 
     drift_z: Annotated[float, NOT_NEGATIVE] = 0.03
     """The same of all heights [m]."""
@@ -108,4 +108,4 @@ class MapErrorsCfg:
     """Share of the failures in which maps show another place; in the others they are empty."""
 
     wrong_distance: Annotated[float, NOT_NEGATIVE] = 3.0
-    """How far away that place may be, forward and to a side [m]. Uniform to both sides."""
+    """How far away that place may be along x and y of the world each [m]. Uniform to both sides."""

@@ -112,7 +112,7 @@ class DrivePanel:
         self.steered.fill_(torch.nan)
         if mode == DRAWN:
             return
-        who = slice(self._num_robots) if mode == ALL else self._view.robot
+        who = slice(self._num_robots) if mode == ALL else self._view.chosen
         self.steered[who] = torch.tensor(self.command, device=self.steered.device)
 
     def _take_over(self) -> None:

@@ -56,7 +56,7 @@ class GroundPanel:
         robots = (
             torch.arange(self._env.num_robots)
             if who == "all robots"
-            else torch.tensor([self._view.robot])
+            else torch.tensor(self._view.chosen)
         )
         self._view.ask(lambda: send_to(self._env, robots, family, round(level)))
 

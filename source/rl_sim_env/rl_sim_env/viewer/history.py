@@ -68,7 +68,7 @@ class History:
         self._begins = bool(step.dones[robot])
         place = self._count % self._length
         for name, value in values.items():
-            row = np.asarray(value, dtype=np.float32)
+            row = torch.as_tensor(value, dtype=torch.float, device="cpu").numpy()
             if name not in self._rows:
                 self._rows[name] = np.zeros((self._length, *row.shape), dtype=np.float32)
             self._rows[name][place] = row

@@ -132,7 +132,7 @@ class LoadPanel:
         env = self._env
         if self.everybody.value:
             return torch.arange(env.num_robots, device=env.device)
-        return torch.tensor([self._view.robot], device=env.device)
+        return torch.tensor(self._view.chosen, device=env.device)
 
     def follow_slider(self) -> None:
         """Ask for the load that the slider shows."""

@@ -55,6 +55,7 @@ class PlayViewer(PlayerViewer[Evaluator]):
         env = player.env
         self.wishes = Wishes(env)
         self.pairs = None if self._rivals is None else Pairs(env, self.wishes)
+        view.partner = None if self.pairs is None else self.pairs.partner
         self.scores = self._build_scores()
         self.history = History(player, self._style)
         self.status = StatusPanel(self)

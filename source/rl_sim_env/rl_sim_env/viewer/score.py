@@ -10,6 +10,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.evaluator import EvaluationStep
 from rl_sim_env.evaluation.grid import TERRAINS
 from rl_sim_env.evaluation.verdict import CRITERIA
+from rl_sim_env.evaluation.wording import FALLS_UNIT
 
 _ERRORS = {"velocity error": "m/s", "yaw rate error": "rad/s"}
 """What is scored, with its unit; the aims are those of the criterion whose name begins so."""
@@ -83,11 +84,11 @@ class Score:
             return ()
         falls, fallen = int(self._falls.sum()), int((self._falls > 0).sum())
         robots = len(self._falls)
-        rate = 100.0 * falls / (robots * self.seconds)
+        rate = 1000.0 * falls / (robots * self.seconds)
         share = 100.0 * (robots - fallen) / robots
         return (
             *(self._error(name, unit) for name, unit in _ERRORS.items()),
-            ScoreLine(name="falls", value=f"{falls}, {rate:.2g} in 100 s"),
+            ScoreLine(name="falls", value=f"{falls}, {rate:.2g} {FALLS_UNIT}"),
             ScoreLine(
                 name="survivors",
                 value=f"{robots - fallen} of {robots}, {share:.0f} %",

@@ -32,8 +32,17 @@ class View:
     robot: int = 0
     """Index of the robot in view."""
 
+    partner: Callable[[int], int] | None = None
+    """Index of the robot that another one is compared with; None: none is compared."""
+
     notes: list[str] = field(default_factory=list)
     """What the user is to be told; the newest is last."""
+
+    @property
+    def chosen(self) -> list[int]:
+        """Whom that concerns which is chosen for the robot in view: its partner, too."""
+        partner = [] if self.partner is None else [self.partner(self.robot)]
+        return [self.robot, *partner]
 
     def on_key(self, key: str, label: str, action: Callable[[], None]) -> None:
         """Have a key of the keyboard do something, which the page's list of commands shows, too.

@@ -41,11 +41,6 @@ class Wishes:
         """Whether robots carry something."""
         return self._env.cfg.robot.payload is not None
 
-    @property
-    def has_boom(self) -> bool:
-        """Whether it hangs from a boom."""
-        return len(self._env.index.boom_joints) > 0
-
     def load_of(self, robot: int) -> float:
         """Load of a robot at present [kg]."""
         return float(events.get_load(self._env)[robot])
@@ -96,11 +91,6 @@ class Wishes:
         if len(new):
             self._grant_friction(new[~self.friction[new].isnan()])
             self._grant_boom(new[~self.boom[new, 0].isnan()])
-
-    def forget(self, robots: torch.Tensor) -> None:
-        """Let robots have again what is drawn."""
-        for chosen in (self.load, self.boom, self.friction):
-            chosen[robots] = torch.nan
 
     def _grant_load(self, robots: torch.Tensor) -> None:
         events.set_load(self._env, robots, self.load[robots], recompute=True)

@@ -81,8 +81,12 @@ def install_packages() -> Path:
                     f"npm cannot install the page's packages ({reason}); try again with access to "
                     f"registry.npmjs.org, or copy {folder.parent} from a machine that has it"
                 )
-            shutil.copytree(made, folder.parent, dirs_exist_ok=True)
+            # Complete or not at all; of several processes at once, the first one wins.
+            folder.parent.mkdir(exist_ok=True)
+            (Path(made) / folder.name).rename(folder)
     except OSError as error:
+        if folder.is_dir():
+            return folder
         raise UserError(
             f"cannot write {folder.parent}: {error.strerror}; set {CACHE_VARIABLE} to a folder "
             "that can be written"

@@ -11,9 +11,11 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.conventions import DEVIATIONS_95, FALL_ANGLE
+from rl_sim_env.deploy.deployed_policy import SENSORS, STATE
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, plain_spec
 from rl_sim_env.deploy.sim_to_sim import COMMAND_RANGE
+from rl_sim_env.errors import UserError
 from rl_sim_env.robots import Boom, Robot, load_model
 
 FORMAT = 1
@@ -64,8 +66,14 @@ def make_scene(
         inputs: Shape of each input of the policy, by name, for one robot.
 
     Raises:
-        UserError: The model cannot be read or is not that of the policy.
+        UserError: The policy reads what the page does not have, such as maps of the ground, or the
+            model cannot be read or is not that of the policy.
     """
+    if unknown := [name for name in inputs if name not in (*SENSORS, *STATE)]:
+        raise UserError(
+            f"the policy reads {', '.join(unknown)}, which the page does not have: give "
+            "policy.onnx as exported, of a policy that walks blind"
+        )
     boom = robot.payload if isinstance(robot.payload, Boom) else None
     spec = plain_spec(
         lambda: load_model(robot),

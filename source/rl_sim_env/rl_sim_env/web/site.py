@@ -46,9 +46,14 @@ def write_site(folder: Path, policy_path: Path, robot: Robot, packages: Path) ->
         copy_packages(packages, vendor)
         shutil.copy(policy_path, folder / POLICY_NAME)
         (folder / "model.xml").write_text(scene.model, encoding="utf-8")
+        meshes, terms = folder / "meshes.bin", folder / "MODEL_LICENSE.txt"
         if scene.meshes:
-            (folder / "meshes.bin").write_bytes(packed(scene.meshes))
-            (folder / "MODEL_LICENSE.txt").write_text(_license_of_model(robot), encoding="utf-8")
+            meshes.write_bytes(packed(scene.meshes))
+            terms.write_text(_license_of_model(robot), encoding="utf-8")
+        else:
+            # Those of another robot, which had this folder before.
+            for file in (meshes, terms):
+                file.unlink(missing_ok=True)
         awaited = [*folder.glob("*.bin"), *vendor.glob("*.bin"), folder / POLICY_NAME]
         sizes = {file.name: file.stat().st_size for file in awaited}
         facts = json.dumps({**scene.facts, "sizes": sizes})
