@@ -136,9 +136,10 @@ class FootholdLearner(Learner):
         if self._critic is None:
             return {}
         costs, values = rollout[_COST], rollout[_VALUES]
-        timed_out = rollout["time_outs"].nonzero(as_tuple=True)
-        terminal = {group: rollout[f"next_{group}"][timed_out] for group in self._critic_groups}
-        costs[timed_out] += self._ppo.gamma * self._critic(terminal).squeeze(-1)
+        # Costs go on after falls as after time-outs: else a fall would be the way out of them.
+        ended = rollout["dones"].nonzero(as_tuple=True)
+        terminal = {group: rollout[f"next_{group}"][ended] for group in self._critic_groups}
+        costs[ended] += self._ppo.gamma * self._critic(terminal).squeeze(-1)
         returns = generalized_returns(
             costs,
             values,

@@ -85,12 +85,20 @@ class RecordPanel:
         if self.recorder is not None:
             self.recorder.discard()
             self.recorder = None
+            self.button.label, self.button.color = _RECORD, None
 
     def after_step(self) -> None:
         """Take in a control step."""
-        if self.recorder is not None:
+        if self.recorder is None:
+            return
+        try:
             self.recorder.after_step()
-            self._steps += 1
+        except UserError as error:
+            # A full disk costs the film, not the page.
+            self.close()
+            self.text.content = _html(str(error))
+            return
+        self._steps += 1
 
     def after_frame(self) -> None:
         """Take in a picture of the scene."""
