@@ -329,7 +329,7 @@ def test_a_policy_that_does_not_know_its_range_flags_nothing(exported, tmp_path)
 
 
 def test_a_policy_of_before_tells_no_deviations_and_flags_nothing():
-    step = DeployedPolicy(POLICIES / "grq20_v2d3" / POLICY_FILE).step(a_reading())
+    step = DeployedPolicy(POLICIES / "go1" / POLICY_FILE).step(a_reading())
     assert step.std is None and step.beyond_training is None
 
 

@@ -120,14 +120,14 @@ def test_an_interval_leaves_the_range_at_either_end(mean: float, std: float, lea
     assert leaves_range(mean, std, 0.0, 6.0) == leaves
 
 
-def test_the_policies_of_the_checkout_have_none_and_play_on() -> None:
-    for robot in ("grq20_v2d3", "go1"):
-        path = resolve_checkpoint(root=POLICIES / robot)
-        checkpoint = Checkpoint.load(path)
-        cfg = checkpoint.runner_cfg(path)
-        layout = ObservationLayout.from_dict(checkpoint.layout)
-        policy = AmpVaePolicy.from_saved(checkpoint.algorithm, layout, 12, cfg, "cpu", path)
-        assert policy.trained_range() is None
-        obs = {name: torch.zeros(1, layout.width(name)) for name in layout.groups}
-        output = policy(TensorDict(obs, batch_size=[1]), policy.initial_memory(1))
-        assert output.std is None and output.actions.isfinite().all()
+@pytest.mark.parametrize(("robot", "tells"), [("grq20_v2d3", True), ("go1", False)])
+def test_policies_of_the_checkout_play_with_and_without(robot: str, tells: bool) -> None:
+    path = resolve_checkpoint(root=POLICIES / robot)
+    checkpoint = Checkpoint.load(path)
+    cfg = checkpoint.runner_cfg(path)
+    layout = ObservationLayout.from_dict(checkpoint.layout)
+    policy = AmpVaePolicy.from_saved(checkpoint.algorithm, layout, 12, cfg, "cpu", path)
+    assert (policy.trained_range() is not None) == tells
+    obs = {name: torch.zeros(1, layout.width(name)) for name in layout.groups}
+    output = policy(TensorDict(obs, batch_size=[1]), policy.initial_memory(1))
+    assert (output.std is not None) == tells and output.actions.isfinite().all()

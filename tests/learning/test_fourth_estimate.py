@@ -27,7 +27,7 @@ from rl_sim_env.evaluation.inference_policy import (
 from rl_sim_env.learning.config import AmpVaePpoCfg, ContextVaeCfg
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
 from rl_sim_env.learning.runner import AmpVaeRunner
-from rl_sim_env.viewer.load_panel import compare
+from rl_sim_env.viewer.comparison import compare
 
 ROBOTS = 4
 SCALE, FACTOR = 4.0, 2.0

@@ -100,6 +100,6 @@ def test_without_a_discriminator_there_is_neither_style_nor_expert(tmp_path: Pat
     runner = AmpVaeRunner(ToyEnv(), toy_cfg(learners=learners), None, tmp_path, task_id="Toy-v0")
     runner.learn(1)
     labels = [figure.label for figure in runner.alg.figures()]
-    assert "style reward" not in labels and "CoM error" in labels
+    assert "style reward" not in labels and "CoM estimate RMSE" in labels
     with pytest.raises(UserError, match="no expert motions"):
         Algorithm(ToyEnv(), toy_cfg(), None, "cpu")

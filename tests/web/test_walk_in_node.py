@@ -101,9 +101,11 @@ def test_a_walk_is_the_same_in_node_and_in_python(
     late = gaps(ours[EXACT_STEPS:], theirs["records"][EXACT_STEPS:])
     assert late["position"].max() < drift
     assert not any(record["fallen"] for record in (*ours, *theirs["records"]))
-    assert np.mean([record["estimates"]["mass"] for record in theirs["records"][100:]]) == (
-        pytest.approx(3.0, abs=0.5)
+    felt, of_page = (
+        np.mean([record["estimates"]["mass"] for record in records[100:]])
+        for records in (ours, theirs["records"])
     )
+    assert of_page == pytest.approx(felt, abs=0.2)
     if ground == "stairs":
         assert max(record["position"][2] for record in theirs["records"]) > 0.8
 

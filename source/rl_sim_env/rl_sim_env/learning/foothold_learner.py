@@ -239,7 +239,7 @@ class FootholdLearner(Learner):
         steps = []
         # Step by step: the nodes of a whole rollout would fill gigabytes.
         for step in range(len(before.yaw)):
-            at = Footing._make(each[step] for each in before)
-            of_step = Foothold._make(each[step] for each in foothold)
+            at = Footing(*(each[step] for each in before))
+            of_step = Foothold(*(each[step] for each in foothold))
             steps.append(expected(lambda xy, at=at: self._deficiency(at.to_world(xy)), of_step))
         return torch.stack(steps)
