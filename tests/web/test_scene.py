@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import mujoco
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.metadata import MapFacts
 from rl_sim_env.deploy.mujoco_robot import plain_spec
+from rl_sim_env.errors import UserError
 from rl_sim_env.robots import load_model
 from rl_sim_env.web.scene import Scene, make_scene
 from shipped import shipped
@@ -125,3 +128,20 @@ def test_loads_reach_beyond_training_and_say_what_was_trained():
         path, robot = shipped(name)
         facts = make_scene(robot, open_session(path)[1], {}).facts
         assert facts["max_load"] == {"trained": robot.max_load, "offered": offered}
+
+
+def test_a_policy_that_sees_is_refused():
+    path, robot = shipped("grq20_v2d3")
+    _, metadata = open_session(path)
+    seen = MapFacts(
+        grid=(24, 16),
+        resolution=0.06,
+        offset=0.18,
+        reference=0.5,
+        height_range=(-1.0, 1.0),
+        rate=10.0,
+        age_limit=0.3,
+        lidars=(),
+    )
+    with pytest.raises(UserError, match="map of the ground"):
+        make_scene(robot, replace(metadata, map=seen), {})

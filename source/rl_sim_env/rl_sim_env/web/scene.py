@@ -14,6 +14,7 @@ from rl_sim_env.conventions import DEVIATIONS_95, FALL_ANGLE
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, plain_spec
 from rl_sim_env.deploy.sim_to_sim import COMMAND_RANGE
+from rl_sim_env.errors import UserError
 from rl_sim_env.robots import Boom, Robot, load_model
 
 FORMAT = 1
@@ -64,8 +65,13 @@ def make_scene(
         inputs: Shape of each input of the policy, by name, for one robot.
 
     Raises:
-        UserError: The model cannot be read or is not that of the policy.
+        UserError: The model cannot be read or is not that of the policy, or the policy sees.
     """
+    if metadata.map is not None:
+        raise UserError(
+            "this policy reads a map of the ground, which the page does not make; give one that "
+            "walks blind, and watch this one with rl-sim-env play"
+        )
     boom = robot.payload if isinstance(robot.payload, Boom) else None
     spec = plain_spec(
         lambda: load_model(robot),
