@@ -189,7 +189,7 @@ class Page {
 
   #tell() {
     const notice = byId("notice");
-    const heavy = this.#record?.beyondTraining ?? this.#panel.load > this.#facts.max_load.trained;
+    const heavy = this.#panel.load > this.#facts.max_load.trained || this.#record?.beyondTraining;
     const key = this.#fallenFor ? "fell" : heavy ? "beyond" : this.#controls.touched ? "" : "hint";
     notice.hidden = !key;
     notice.classList.toggle("alert", key === "fell");
