@@ -88,7 +88,7 @@ class Score:
         share = 100.0 * (robots - fallen) / robots
         return (
             *(self._error(name, unit) for name, unit in _ERRORS.items()),
-            ScoreLine(name="falls", value=f"{falls}, {rate:.2g} {FALLS_UNIT}"),
+            ScoreLine(name="falls", value=f"{falls}, {rate:.1f} {FALLS_UNIT}"),
             ScoreLine(
                 name="survivors",
                 value=f"{robots - fallen} of {robots}, {share:.0f} %",
