@@ -46,22 +46,22 @@ def wait_until(page, condition) -> None:
 
 
 def box_of(page, text: str) -> dict[str, float]:
-    """Where a text is, looked up and measured at once: some are written anew in every picture."""
-    look = """text => {
-        const found = document.evaluate(
-            `//*[contains(text(), "${text}")]`, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE
-        ).singleNodeValue;
-        return found && found.getBoundingClientRect().toJSON();
-    }"""
-    wait_until(page, lambda: page.evaluate(look, text) is not None)
-    return page.evaluate(look, text)
+    """Where a text is; some are written anew in every picture, and for a moment nowhere."""
+    boxes = []
+
+    def is_somewhere() -> bool:
+        boxes.append(page.get_by_text(text, exact=False).first.bounding_box())
+        return boxes[-1] is not None
+
+    wait_until(page, is_somewhere)
+    return boxes[-1]
 
 
 def test_score_driving_and_load_are_seen_at_once_and_do_not_hide_the_robot(page):
     page.get_by_text("velocity error").wait_for()
     for text in ("survivors", "forward [m/s]", "extra mass [kg]"):
         box = box_of(page, text)
-        assert 0.0 < box["bottom"] < 700, f"{text} is below the fold"
+        assert box["y"] + box["height"] < 700, f"{text} is below the fold"
     assert page.get_by_text("Rewards").count() == 0
     panel = box_of(page, "velocity error")
     canvas = page.locator("canvas").first.bounding_box()
