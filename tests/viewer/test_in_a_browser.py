@@ -69,6 +69,13 @@ def test_score_driving_and_load_are_seen_at_once_and_do_not_hide_the_robot(page)
     assert canvas["width"] > 500
 
 
+def opens(page, tab: str, text: str) -> bool:
+    """Click on a tab; a line above it that comes or goes may have moved it away."""
+    click_tab(page, tab)
+    page.wait_for_timeout(1000)
+    return page.get_by_text(text).first.is_visible()
+
+
 def test_every_tab_shows_what_it_promises(page, viewer):
     wait_until(page, lambda: viewer.steps > 20)
     for tab, texts in {
@@ -77,7 +84,7 @@ def test_every_tab_shows_what_it_promises(page, viewer):
         "Ground": ("flat",),
         "Record": ("Record as",),
     }.items():
-        click_tab(page, tab)
+        wait_until(page, lambda tab=tab, text=texts[0]: opens(page, tab, text))
         for text in texts:
             page.get_by_text(text).first.wait_for()
 
