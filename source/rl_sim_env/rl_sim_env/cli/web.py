@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from rl_sim_env.cli.options import POLICIES, Unset
+from rl_sim_env.cli.options import ONNX_SUFFIX, POLICIES, Unset
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 
@@ -71,7 +71,7 @@ def write(options: WebOptions) -> None:
 
 def _exported(policy: Path, folder: Path) -> Path:
     """The policy as ONNX; a checkpoint is exported into ``folder``."""
-    if policy.suffix == ".onnx":
+    if policy.suffix == ONNX_SUFFIX:
         return policy
     from rl_sim_env.deploy.onnx_export import export_policy
     from rl_sim_env.learning.checkpoint import resolve_checkpoint

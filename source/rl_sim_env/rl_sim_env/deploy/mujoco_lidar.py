@@ -61,9 +61,9 @@ class MujocoLidar:
         heights = np.full(x.shape, np.nan)
         for cell in np.ndindex(x.shape):
             point = np.array((x[cell], y[cell], self._robot.ground_height(x[cell], y[cell], _SKY)))
-            is_ground = math.isfinite(point[2])
-            lidars = self._facts.lidars if is_ground else ()
-            if any(self._sees(lidar, base, rotation, point) for lidar in lidars):
+            if not math.isfinite(point[2]):
+                continue
+            if any(self._sees(lidar, base, rotation, point) for lidar in self._facts.lidars):
                 heights[cell] = point[2] - base[2] + self._noise * self._rng.standard_normal()
         return heights
 

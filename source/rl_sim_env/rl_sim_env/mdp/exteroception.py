@@ -13,6 +13,7 @@ from rl_sim_env.configuration.limits import NOT_EMPTY, Number
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg, MapErrorsCfg
 from rl_sim_env.mdp.line_of_sight import LineOfSight
+from rl_sim_env.mdp.observations import base_pos_w, grid_w
 
 if TYPE_CHECKING:
     import mujoco
@@ -153,8 +154,10 @@ class Exteroception(Sensor[ExteroceptionData]):
 
     def true_heights(self) -> torch.Tensor:
         """What a perfect map would say now [m]. Shape (num_envs, cells)."""
-        position = self._env.sim.data.xpos[:, self._env.index.base_body_global]
-        return self._heights_at(self._places(position, self._env.robot_heading()), position[:, 2:])
+        position = base_pos_w(self._env)
+        return self._heights_at(
+            grid_w(self._cells, position, self._env.robot_heading()), position[:, 2:]
+        )
 
     def _compute_data(self) -> ExteroceptionData:
         passed = self._is_due * self._env.step_dt
@@ -177,7 +180,7 @@ class Exteroception(Sensor[ExteroceptionData]):
         position = env.sim.data.xpos[robots, env.index.base_body_global]
         rotation = matrix_from_quat(env.sim.data.xquat[robots, env.index.base_body_global])
         heading = torch.atan2(rotation[:, 1, 0], rotation[:, 0, 0])
-        places = self._places(position, heading)
+        places = grid_w(self._cells, position, heading)
         ground = env.height_map.heights(places)
         seen = self.sight.seen(robots, position, rotation, places, ground)
 
@@ -224,14 +227,6 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._elsewhere[robots] = torch.where(begins[:, None], elsewhere, self._elsewhere[robots])
         fails = fails | begins
         return fails, fails & self._is_wrong[robots]
-
-    def _places(self, position: torch.Tensor, heading: torch.Tensor) -> torch.Tensor:
-        """Where the cells are in the world [m], shape (B, cells, 2)."""
-        cos, sin = heading.cos()[:, None], heading.sin()[:, None]
-        forward, left = self._cells.unbind(dim=-1)
-        x = position[:, 0:1] + cos * forward - sin * left
-        y = position[:, 1:2] + sin * forward + cos * left
-        return torch.stack((x, y), dim=-1)
 
     def _heights_at(self, places: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
         return self._env.height_map.heights(places) - base + self.cfg.map.reference

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.learning.footing import Footing
-from rl_sim_env.mdp.observations import foot_pos_w
+from rl_sim_env.mdp.observations import base_pos_w, foot_pos_w
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
@@ -36,7 +36,7 @@ def footing(env: AmpVaeEnv) -> torch.Tensor:
     """
     data = env.scene[env.cfg.feet_contact_sensor].data
     touches = data.found[:, env.foot_contact_order] > 0
-    base = env.sim.data.xpos[:, env.robot.indexing.root_body_id]
+    base = base_pos_w(env)
     terrain = env.scene.terrain
     assert terrain is not None, "the task needs ground"
     on_plane = terrain.terrain_origins is None

@@ -75,9 +75,27 @@ def _in_base_frame(env: AmpVaeEnv, vector_w: torch.Tensor) -> torch.Tensor:
     return quat_apply_inverse(quat_w, vector_w)
 
 
-def _base_pos_w(env: AmpVaeEnv) -> torch.Tensor:
+def base_pos_w(env: AmpVaeEnv) -> torch.Tensor:
     """Origin of the base link in the world [m], a view of the state. Shape (num_envs, 3)."""
     return env.sim.data.xpos[:, env.robot.indexing.root_body_id]
+
+
+def grid_w(grid: torch.Tensor, position: torch.Tensor, heading: torch.Tensor) -> torch.Tensor:
+    """Points of a level grid around robots, which turns with them, in the world.
+
+    Args:
+        grid: Points forward and to the left of the base [m], shape (points, 2).
+        position: Of the bases in the world [m], shape (B, 3).
+        heading: Of the bases [rad], shape (B,).
+
+    Returns:
+        World coordinates [m], shape (B, points, 2).
+    """
+    forward, left = grid.unbind(dim=-1)
+    cos, sin = heading.cos()[:, None], heading.sin()[:, None]
+    x = position[:, 0:1] + cos * forward - sin * left
+    y = position[:, 1:2] + sin * forward + cos * left
+    return torch.stack((x, y), dim=-1)
 
 
 def foot_pos_w(env: AmpVaeEnv) -> torch.Tensor:
@@ -155,7 +173,7 @@ def joint_vel(env: AmpVaeEnv) -> torch.Tensor:
 
 def foot_positions(env: AmpVaeEnv) -> torch.Tensor:
     """Foot centres relative to the base link, base frame [m]. Shape (num_envs, num_feet * 3)."""
-    offset_w = foot_pos_w(env) - _base_pos_w(env)[:, None]
+    offset_w = foot_pos_w(env) - base_pos_w(env)[:, None]
     return _in_base_frame(env, offset_w).flatten(1)
 
 
@@ -165,7 +183,7 @@ def system_com(env: AmpVaeEnv) -> torch.Tensor:
     The task's term is called ``random_com``, as in saved layouts and exported policies.
     """
     com_w = env.sim.data.subtree_com[:, env.index.base_body_global]
-    return _in_base_frame(env, com_w - _base_pos_w(env))
+    return _in_base_frame(env, com_w - base_pos_w(env))
 
 
 def system_mass_delta(env: AmpVaeEnv) -> torch.Tensor:
@@ -189,7 +207,7 @@ class HeightScan:
             return torch.linspace(-half, half, round(extent / resolution) + 1, device=env.device)
 
         y, x = torch.meshgrid(axis(width), axis(length), indexing="ij")
-        self._x, self._y = x.flatten(), y.flatten()
+        self._grid = torch.stack((x.flatten(), y.flatten()), dim=-1)
 
     def __call__(
         self, env: AmpVaeEnv, *, size: ScanSize, resolution: ScanCell, offset: float
@@ -206,12 +224,8 @@ class HeightScan:
             Heights [m]. Shape (num_envs, num_points).
         """
         del size, resolution
-        position = _base_pos_w(env)
-        heading = env.robot_heading()
-        cos, sin = heading.cos()[:, None], heading.sin()[:, None]
-        x = position[:, 0:1] + cos * self._x - sin * self._y
-        y = position[:, 1:2] + sin * self._x + cos * self._y
-        ground = env.height_map.heights(torch.stack((x, y), dim=-1))
+        position = base_pos_w(env)
+        ground = env.height_map.heights(grid_w(self._grid, position, env.robot_heading()))
         return position[:, 2:3] - ground - offset
 
 

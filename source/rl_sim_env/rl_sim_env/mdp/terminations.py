@@ -8,6 +8,7 @@ import torch
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE
 from rl_sim_env.mdp.constraints import contact_force
+from rl_sim_env.mdp.observations import base_pos_w
 
 if TYPE_CHECKING:
     from mjlab.terrains import TerrainGeneratorCfg
@@ -28,7 +29,7 @@ def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.
     Ground is on both sides of a trunk in pits, and not on stairs, which rise to one. Of blocks up
     to 0.35 m high and low, a hole between two counts, too: 4 % of the hardest level.
     """
-    position = env.sim.data.xpos[:, env.index.base_body_global]
+    position = base_pos_w(env)
     x, y, z = position.unbind(dim=-1)
 
     def is_between(ahead: torch.Tensor, behind: torch.Tensor) -> torch.Tensor:
