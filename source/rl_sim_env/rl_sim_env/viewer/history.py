@@ -16,6 +16,9 @@ from rl_sim_env.viewer.comparison import compare
 SECONDS = 10.0
 """How long it reaches back [s]."""
 
+_STANDING = 0.05
+"""Mean speed below which a robot stands [m/s]."""
+
 
 class History:
     """What one robot did in the last seconds, step by step.
@@ -113,7 +116,8 @@ class History:
         """Work of the joints, either sign, over weight and distance; None where it stands."""
         if not len(self):
             return None
+        # In control steps, as the work below is.
         distance = np.linalg.norm(self.last("velocity")[:, :2], axis=1).sum()
-        if distance * self._player.step_dt < 0.05 * len(self) * self._player.step_dt:
+        if distance < _STANDING * len(self):
             return None
         return float(self.last("power").sum() / (self.last("weight").mean() * distance))

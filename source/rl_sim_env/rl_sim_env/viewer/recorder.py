@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import Evaluator
+from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.viewer.comparison import caption
 from rl_sim_env.viewer.offscreen import open_renderer
 from rl_sim_env.viewer.video import FRAME_RATE, GIF, open_film, with_caption
@@ -120,16 +120,9 @@ class ReplayRecorder:
         """Write the file.
 
         Raises:
-            UserError: It cannot be written.
+            NotWrittenError: It cannot be written.
         """
-        page = self._serializer.as_html()
-        partial = self.path.with_suffix(".partial")
-        try:
-            partial.write_text(page, encoding="utf-8")
-            partial.replace(self.path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise UserError(f"{self.path}: cannot be written ({error.strerror})") from error
+        write_atomically(self.path, self._serializer.as_html().encode())
 
     def discard(self) -> None:
         """Stop listening."""
