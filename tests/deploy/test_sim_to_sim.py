@@ -104,9 +104,7 @@ def test_hardware_that_no_file_describes_is_refused(standing):
 
 def link_of(standing, drawn: Drawn, sensors) -> tuple[MujocoRobot, Link]:
     metadata = replace(open_session(standing)[1], drawn=drawn)
-    world = World(
-        ground="flat", load=0.0, boom_length=0.6, boom_angle=0.0, friction=1.0, yaw=0.0
-    )
+    world = World(ground="flat", load=0.0, boom_length=0.6, boom_angle=0.0, friction=1.0, yaw=0.0)
     robot = MujocoRobot(MJCF_PATH, metadata, world)
     rng = np.random.default_rng(0)
     return robot, Link(robot, drawn, rng, sensors=sensors, noise=SILENCE)
