@@ -16,7 +16,7 @@ from grq20 import MJCF_PATH, STANDING_HEIGHT
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.mujoco_robot import GROUND_AHEAD, MujocoRobot, World, drive_torque
 from rl_sim_env.deploy.onnx_export import POLICY_FILE
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.mdp import observations
 
 PLAIN = World(ground="flat", load=0.0, boom_length=0.6, boom_angle=0.0, friction=0.8, yaw=0.0)
@@ -181,6 +181,11 @@ def test_model_that_lacks_parts_is_told_in_one_line(metadata, tmp_path):
     with pytest.raises(UserError, match=words) as caught:
         MujocoRobot(path, metadata, PLAIN)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_does_not_say_what_drives_were_like_is_told(metadata):
+    with pytest.warns(Notice, match="export it anew"):
+        MujocoRobot(MJCF_PATH, replace(metadata, drawn=None), PLAIN)
 
 
 def test_unreadable_model_is_told(metadata, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -24,10 +25,12 @@ from grq20 import (
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS, STD
+from rl_sim_env.deploy.metadata import Drawn
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.policy import POLICY_STATE, VARIANCE_STATE
 from rl_sim_env.mdp import observations
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from small_policy import TASK, save, small_policy
 
 STEPS = 100
@@ -131,6 +134,29 @@ def test_metadata_are_the_facts_of_robot_and_checkpoint(exported, vec_env):
     assert (metadata.task, metadata.iteration, metadata.checkpoint) == (TASK, 3, "model_3.pt")
     assert metadata.training_commit == ""
     assert metadata == open_session(exported / NETWORK_FILE)[1]
+
+
+def test_what_training_drew_stands_in_the_file(checkpoint, tmp_path):
+    def drawn(change) -> Drawn | None:
+        env_cfg = amp_vae_env_cfg(terrain="flat")
+        change(env_cfg)
+        checkpoint.env_cfg = to_plain(env_cfg, classes=True)
+        return open_session(export_policy(save(checkpoint, tmp_path), tmp_path / "out")[0])[1].drawn
+
+    def on_hardware(cfg) -> None:
+        cfg.sensors, cfg.hardware_sensors.joint_friction = "hardware", 3.0
+        cfg.hardware_sensors.max_delay = 0.03
+
+    def without_drives(cfg) -> None:
+        on_hardware(cfg)
+        cfg.events["drive_mechanics"] = cfg.events["command_delay"] = None
+
+    ideal = Drawn(command_delay=0.015, signal_delay=0.0075, torque_delay=0.0, hardware=None)
+    assert drawn(lambda cfg: None) == ideal
+    hardware = HardwareSensorsCfg(joint_friction=3.0, max_delay=0.03)
+    assert drawn(on_hardware) == ideal.on_hardware(hardware)
+    smooth = replace(hardware, joint_friction=0.0, armature=0.0)
+    assert drawn(without_drives) == replace(ideal.on_hardware(smooth), command_delay=0.0)
 
 
 def test_settings_of_the_run_count_not_those_of_the_task(checkpoint, tmp_path):

@@ -11,8 +11,9 @@ import mujoco
 import numpy as np
 import pytest
 
-from rl_sim_env.deploy import DeployedPolicy, SensorReading
+from rl_sim_env.deploy import DeployedPolicy
 from rl_sim_env.deploy.mujoco_robot import GROUNDS, MujocoRobot, World
+from rl_sim_env.deploy.sim_to_sim import Link, SensorNoise
 from rl_sim_env.robots import load_model
 from rl_sim_env.web.site import write_site
 from shipped import shipped
@@ -24,7 +25,9 @@ EXACT_STEPS = 50
 LIFT = 0.001
 """Feet begin above the ground [m]: whether feet at height zero touch is a matter of rounding."""
 
-_SENSORS = ("base_ang_vel", "projected_gravity", "joint_pos", "joint_vel", "joint_torques")
+NO_NOISE = SensorNoise(
+    base_ang_vel=0.0, projected_gravity=0.0, joint_pos=0.0, joint_vel=0.0, joint_torques=0.0
+)
 
 
 def walk_in_node(node: str, site: Path, **wish: Any) -> dict[str, Any]:
@@ -43,10 +46,12 @@ def walk_in_python(
     walker = MujocoRobot(lambda: load_model(robot), policy.metadata, world)
     walker.base_pos[2] += LIFT
     mujoco.mj_forward(walker.model, walker.data)
+    rng = np.random.default_rng(0)
+    assert policy.metadata.drawn is not None
+    link = Link(walker, policy.metadata.drawn, rng, sensors="ideal", noise=NO_NOISE)
     records = []
     for _ in range(round(seconds / policy.metadata.control_period)):
-        sensed = {name: getattr(walker, name) for name in _SENSORS}
-        output = policy.step(SensorReading(**sensed, velocity_commands=command))
+        output = policy.step(link.read(np.array(command), None))
         truth = {"mass": [walker.mass], "com": walker.com, "velocity": walker.base_lin_vel}
         records.append(
             {
@@ -56,7 +61,7 @@ def walk_in_python(
                 "fallen": walker.has_fallen,
             }
         )
-        walker.advance(output.joint_targets, seconds=policy.metadata.control_period)
+        link.drive(output.joint_targets, seconds=policy.metadata.control_period)
     return records
 
 

@@ -71,8 +71,8 @@ class EvaluateOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     """Levels of the terrain that robots stand on in equal shares, from 0; default: 1 to 4."""
 
     sensors: Annotated[tuple[SensorModel, ...], tyro.conf.arg(help_behavior_hint="")] = ()
-    """How sensors are: ideal, as on hardware, or both; all but sim_to_sim is measured with each.
-    Default: as in training."""
+    """How sensors are: ideal, as on hardware, or both; all is measured with each. Default: as in
+    training."""
 
     p_boot_mean: float = 1.0
     """Share of the policy's own estimates in what its actor reads: 1 estimates, 0 the truth, for

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated, Any
 
+from rl_sim_env.configuration.limits import DELAY, check_limits
 from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from rl_sim_env.typed import typed
 
 METADATA_KEY = "rl_sim_env"
@@ -109,6 +111,43 @@ class MapFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What training drew between a policy and the legs of each robot, beyond the robot's model.
+
+    Delays are uniform from 0, and so are friction and inertia of drives; all other errors of
+    hardware are about zero. Middles therefore are halves.
+    """
+
+    command_delay: Annotated[float, DELAY]
+    """Longest time until drives learn of new joint targets [s]."""
+    signal_delay: Annotated[float, DELAY]
+    """Longest delay of what sensors say of motion [s]."""
+    torque_delay: Annotated[float, DELAY]
+    """Longest delay of the torques that drives report [s]."""
+    hardware: HardwareSensorsCfg | None
+    """How far sensors and drives were off; None: they were ideal, and drives as in the model."""
+
+    def on_hardware(self, hardware: HardwareSensorsCfg) -> Drawn:
+        """The same with sensors and drives that may be off so far."""
+        late = hardware.max_delay
+        return replace(self, signal_delay=late, torque_delay=late, hardware=hardware)
+
+    @property
+    def middle_friction(self) -> float:
+        """Friction of a joint in the middle of those drawn, beyond the model's [N m]."""
+        return 0.0 if self.hardware is None else self.hardware.joint_friction / 2.0
+
+    @property
+    def middle_armature(self) -> float:
+        """Inertia of a rotor in the middle of those drawn, beyond the model's [kg m^2]."""
+        return 0.0 if self.hardware is None else self.hardware.armature / 2.0
+
+
+NOTHING_DRAWN = Drawn(command_delay=0.0, signal_delay=0.0, torque_delay=0.0, hardware=None)
+"""What is taken of a file that does not say: nothing is late, and drives are as in the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyMetadata:
     """Facts of an exported policy, at full precision.
 
@@ -162,6 +201,9 @@ class PolicyMetadata:
     """Columns of the output ``estimates``, in order."""
     map: MapFacts | None = None
     """Maps of the ground that it was trained with; None: it walks blind, as all files of before."""
+    drawn: Drawn | None = None
+    """What its training drew between it and the legs; None: the file does not say, as all of
+    before."""
     quaternion_order: str = "wxyz"
     """Order of quaternions wherever one is turned into ``projected_gravity``."""
     format_version: int = FORMAT_VERSION
@@ -196,6 +238,7 @@ class PolicyMetadata:
             )
         data.setdefault("target_rates", None)
         data.setdefault("map", None)
+        data.setdefault("drawn", None)
         expected = {field.name for field in fields(PolicyMetadata)}
         if data.keys() != expected:
             unfit = ", ".join(sorted(expected ^ data.keys()))
@@ -258,6 +301,8 @@ class PolicyMetadata:
             raise UserError(
                 f"map is {self.map}; it must have cells, an age limit, and be {BASE_YAW}"
             )
+        if self.drawn is not None:
+            check_limits(self.drawn, "drawn")
         if self.quaternion_order != "wxyz":
             raise UserError(f"quaternion_order is {self.quaternion_order!r}; it must be 'wxyz'")
 

@@ -2,12 +2,13 @@
 
 It shares the robot's model file with the trainer, and integrator and solver with MuJoCo, but no
 code: another time step, friction cone and solver budget, a rigid boom in place of a stiff servo,
-and a drive written anew.
+and a drive written anew, which rubs as drives did in the middle of the policy's training.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from rl_sim_env.conventions import FALL_ANGLE
 from rl_sim_env.deploy.deployed_policy import projected_gravity
-from rl_sim_env.deploy.metadata import PolicyMetadata
-from rl_sim_env.errors import UserError, known_names
+from rl_sim_env.deploy.metadata import NOTHING_DRAWN, PolicyMetadata
+from rl_sim_env.errors import Notice, UserError, known_names
 from rl_sim_env.mjcf import Needed, missing_parts, read_spec
 
 Vector = NDArray[np.float64]
@@ -141,7 +142,7 @@ class MujocoRobot:
     Args:
         model: The robot's model: a file, or a function that makes it, as
             :func:`rl_sim_env.robots.load_model` does of a robot.
-        metadata: Names, gains and limits of the robot.
+        metadata: Names, gains and limits of the robot, and what training drew of its drives.
         world: Where it stands.
 
     Raises:
@@ -170,6 +171,7 @@ class MujocoRobot:
             body.inertia *= 1.0 + world.load / body.mass
             body.mass += world.load
             mujoco.mj_setConst(self.model, self.data)
+        self._drawn = metadata.drawn or NOTHING_DRAWN
         self._drive = {
             name: np.array(getattr(metadata, name))
             for name in ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
@@ -294,10 +296,15 @@ class MujocoRobot:
 
     # Time.
 
-    def load_drives(self, *, friction: Vector, armature: float) -> None:
-        """Give the leg drives more friction [N m], one for each joint, and inertia [kg m^2]."""
-        self.model.dof_frictionloss[self._v_adr] += friction
-        self.model.dof_armature[self._v_adr] += armature
+    def set_drives(self, *, friction: Vector, armature: float) -> None:
+        """Give the leg drives other friction and inertia than the middle of training.
+
+        Args:
+            friction: Beyond the model's [N m]. Shape (joints,).
+            armature: Inertia of the rotors beyond the model's [kg m^2].
+        """
+        self.model.dof_frictionloss[self._v_adr] += friction - self._drawn.middle_friction
+        self.model.dof_armature[self._v_adr] += armature - self._drawn.middle_armature
         mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
 
     def advance(
@@ -336,9 +343,13 @@ def plain_spec(
 ) -> mujoco.MjSpec:
     """A robot as :class:`MujocoRobot` simulates it, without load and ground.
 
+    Its drives rub, and their rotors weigh, as in the middle of what training drew: torques that
+    hold a load are told from those that overcome friction by what training has shown. Where the
+    policy does not say, a :class:`~rl_sim_env.errors.Notice` does.
+
     Args:
         model: The robot's model: a file, or a function that makes it.
-        metadata: Names of its parts.
+        metadata: Names of its parts, and what training drew.
         boom_length: Distance of the load from the boom's axis [m], where there is a boom.
         boom_angle: Direction of the boom about the vertical [rad]; 0 ahead.
 
@@ -349,6 +360,19 @@ def plain_spec(
     _check_parts(spec, metadata)
     if metadata.robot.arm_angle_joint is not None:
         _fix_boom(spec, metadata, length=boom_length, angle=boom_angle)
+    if metadata.drawn is None:
+        warnings.warn(
+            f"the file of {metadata.checkpoint} does not say which drives it was trained with, as "
+            "none of before: here they do not rub and nothing is late, and a policy that knows "
+            "other drives feels another load; export it anew",
+            Notice,
+            stacklevel=2,
+        )
+    drawn = metadata.drawn or NOTHING_DRAWN
+    for name in metadata.joint_names:
+        joint = spec.joint(name)
+        joint.frictionloss += drawn.middle_friction
+        joint.armature += drawn.middle_armature
     spec.option.timestep = TIME_STEP
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC

@@ -28,6 +28,7 @@ from rl_sim_env.deploy.deployed_policy import (
     STD,
 )
 from rl_sim_env.deploy.digest import with_digest
+from rl_sim_env.deploy.drawn_facts import drawn_facts
 from rl_sim_env.deploy.map_facts import map_facts
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.errors import UserError, found_in
@@ -382,6 +383,7 @@ def _metadata(
             group: {name: _columns(layout, group, name) for name in layout.names(group)}
             for group in layout.groups
         },
+        drawn=drawn_facts(env),
         **environment_facts(env),
     )
     metadata.require_sense()

@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.deploy.deployed_policy import SENSORS, DeployedPolicy, PolicyStep, SensorReading
 from rl_sim_env.deploy.ground import HeightGrid
+from rl_sim_env.deploy.metadata import NOTHING_DRAWN, Drawn
 from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, Model, MujocoRobot, Vector, World
-
-if TYPE_CHECKING:
-    from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
+from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg, SensorModel
 
 Command = tuple[float, float, float]
 
@@ -53,8 +52,9 @@ class SensorNoise:
     """[N m]"""
     height: float = 0.01
     """Of each cell of a map of the ground [m]."""
-    hardware: HardwareSensorsCfg | None = None
-    """How far sensors and drives may be off besides, for a whole walk; None: they are not."""
+    drawn: Drawn | None = None
+    """What is drawn of sensors and drives besides, for a whole walk; None: what the policy's
+    training drew, as its file says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +88,17 @@ def rollout(
     command: Command | None = None,
     seconds: float = 20.0,
     seed: int | Sequence[int] = 0,
-    command_delay: float = 0.0,
+    sensors: SensorModel = "ideal",
     noise: SensorNoise | None = None,
 ) -> SimToSimResult:
     """Run an exported policy from standing.
 
     The seed decides heading, friction, direction of the boom, errors and noise of sensors, and
     drawn commands.
+
+    The robot is one that training has shown. With ideal sensors it is the middle one: whatever is
+    about zero is zero, but drives rub, and signals and joint targets are late, by half of what was
+    drawn at the most.
 
     Args:
         policy_path: ``policy.onnx`` as exported.
@@ -106,14 +110,21 @@ def rollout(
             every :data:`COMMAND_PERIOD`.
         seconds: Time to simulate [s].
         seed: Seed of all that is random: one number or several.
-        command_delay: Time until the drives learn of new joint targets [s]; less than the control
-            period.
+        sensors: ``ideal``, or as on ``hardware``: all that training drew is drawn as it did.
         noise: Noise of the sensors; by default :class:`SensorNoise`.
 
     Raises:
-        UserError: The policy or the model cannot be read or do not fit, or there is no such ground.
+        UserError: The policy or the model cannot be read or do not fit, there is no such ground, or
+            what sensors on hardware are like is nowhere said.
     """
     policy = DeployedPolicy(policy_path)
+    noise = noise or SensorNoise()
+    metadata = replace(policy.metadata, drawn=noise.drawn or policy.metadata.drawn)
+    if sensors == "hardware" and (metadata.drawn is None or metadata.drawn.hardware is None):
+        raise UserError(
+            f"{policy_path}: sensors as on hardware, but the file does not say what these are, "
+            "since it was trained with ideal ones or is of before; give SensorNoise(drawn=...)"
+        )
     rng = np.random.default_rng(seed)
     world = World(
         ground=ground,
@@ -123,12 +134,11 @@ def rollout(
         friction=rng.uniform(*FRICTION),
         yaw=rng.uniform(-START_YAW, START_YAW),
     )
-    robot = MujocoRobot(model, policy.metadata, world)
-    noise = noise or SensorNoise()
-    sensors = _Sensors(robot, noise, rng)
-    facts = policy.metadata.map
+    robot = MujocoRobot(model, metadata, world)
+    link = Link(robot, metadata.drawn or NOTHING_DRAWN, rng, sensors=sensors, noise=noise)
+    facts = metadata.map
     lidar = None if facts is None else MujocoLidar(robot, facts, noise.height, rng)
-    period = policy.metadata.control_period
+    period = metadata.control_period
     start = robot.base_pos.copy()
     log = _Log()
     for step in range(round(seconds / period)):
@@ -137,14 +147,9 @@ def rollout(
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
         seen = None if lidar is None else lidar.look()
-        output = policy.step(sensors.read(told, seen))
+        output = policy.step(link.read(told, seen))
         log.add_estimates(robot, output)
-        robot.advance(
-            output.joint_targets - sensors.encoder_offset,
-            seconds=period,
-            delay=command_delay,
-            on_step=sensors.sample,
-        )
+        link.drive(output.joint_targets, seconds=period)
         log.add_tracking(robot, told)
         if robot.has_fallen:
             break
@@ -160,75 +165,109 @@ def rollout(
     )
 
 
+_TORQUES = "joint_torques"
 _SIGNALS = tuple(name for name in SENSORS if name != "velocity_commands")
 
 
-class _Sensors:
-    """What the sensors of one robot say: noise, and what is off for the whole walk.
+class Link:
+    """What lies between a policy and the sensors and drives of one robot, for a whole walk.
 
     After :class:`rl_sim_env.mdp.hardware_sensors.HardwareSensors`, written anew.
+
+    Args:
+        robot: The robot.
+        drawn: What training drew.
+        rng: What draws it here.
+        sensors: ``ideal``, the middle of it, or as on ``hardware``.
+        noise: Noise of the sensors.
     """
 
-    def __init__(self, robot: MujocoRobot, noise: SensorNoise, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        robot: MujocoRobot,
+        drawn: Drawn,
+        rng: np.random.Generator,
+        *,
+        sensors: SensorModel,
+        noise: SensorNoise,
+    ) -> None:
         self._robot, self._noise, self._rng = robot, noise, rng
-        hardware = noise.hardware
-        num_joints = len(robot.joint_pos)
-        self.encoder_offset = np.zeros(num_joints)
-        longest = 0.0
-        if hardware is not None:
-
-            def off(limit: float, size: int = num_joints) -> Vector:
-                return rng.uniform(-limit, limit, size)
-
-            longest = hardware.max_delay
-            self._delays = rng.uniform(0.0, longest, len(_SIGNALS))
-            self._gain = 1.0 + off(hardware.torque_constant, 1)
-            self._gain = self._gain * (1.0 + off(hardware.joint_torque_constant))
-            self._torque_offset = hardware.torque_offset * rng.standard_normal(num_joints)
-            self._gyro_bias = off(hardware.gyro_bias, 3)
-            self.encoder_offset = off(hardware.encoder_offset)
-            self._mounting, self._turn = np.empty(9), np.empty(4)
-            mujoco.mju_euler2Quat(self._turn, off(hardware.imu_mounting, 3), "xyz")
-            mujoco.mju_quat2Mat(self._mounting, self._turn)
-            robot.load_drives(
-                friction=rng.uniform(0.0, hardware.joint_friction, num_joints),
-                armature=rng.uniform(0.0, hardware.armature),
-            )
+        self._longest = np.array(
+            [drawn.torque_delay if name == _TORQUES else drawn.signal_delay for name in _SIGNALS]
+        )
+        self._delays, self._command_delay = self._longest / 2.0, drawn.command_delay / 2.0
+        self._hardware = drawn.hardware if sensors == "hardware" else None
+        self._encoder_offset = np.zeros(len(robot.joint_pos))
+        if self._hardware is not None:
+            self._draw(self._hardware, drawn.command_delay)
         # Newest first.
-        self._past: deque[list[Vector]] = deque(maxlen=math.ceil(longest / TIME_STEP) + 1)
-        self.sample()
+        depth = math.ceil(self._longest.max() / TIME_STEP) + 1
+        self._past: deque[list[Vector]] = deque(maxlen=depth)
+        self._sample()
 
-    def sample(self) -> None:
+    def _draw(self, hardware: HardwareSensorsCfg, command_delay: float) -> None:
+        """Draw one robot's errors in place of the middle."""
+        rng, num_joints = self._rng, len(self._encoder_offset)
+
+        def off(limit: float, size: int = num_joints) -> Vector:
+            return rng.uniform(-limit, limit, size)
+
+        self._delays = rng.uniform(0.0, self._longest)
+        self._command_delay = rng.uniform(0.0, command_delay)
+        self._gain = 1.0 + off(hardware.torque_constant, 1)
+        self._gain = self._gain * (1.0 + off(hardware.joint_torque_constant))
+        self._torque_offset = hardware.torque_offset * rng.standard_normal(num_joints)
+        self._gyro_bias = off(hardware.gyro_bias, 3)
+        self._encoder_offset = off(hardware.encoder_offset)
+        self._mounting, turn = np.empty(9), np.empty(4)
+        mujoco.mju_euler2Quat(turn, off(hardware.imu_mounting, 3), "xyz")
+        mujoco.mju_quat2Mat(self._mounting, turn)
+        self._robot.set_drives(
+            friction=rng.uniform(0.0, hardware.joint_friction, num_joints),
+            armature=rng.uniform(0.0, hardware.armature),
+        )
+
+    def _sample(self) -> None:
         """Take in the state after a physics step."""
         self._past.appendleft([getattr(self._robot, name).copy() for name in _SIGNALS])
 
     def read(self, command: Vector, ground: HeightGrid | None) -> SensorReading:
         """What the policy is told."""
-        measured = dict(zip(_SIGNALS, self._past[0], strict=True))
-        if self._noise.hardware is not None:
-            measured = self._on_hardware(self._noise.hardware)
+        delays = self._delays
+        if self._hardware is not None:
+            limit = self._hardware.delay_jitter
+            jitter = self._rng.uniform(-limit, limit, len(_SIGNALS))
+            delays = np.clip(delays + jitter, 0.0, self._longest)
+        ages = np.minimum(np.round(delays / TIME_STEP).astype(int), len(self._past) - 1)
+        measured = {
+            name: self._past[age][column]
+            for column, (name, age) in enumerate(zip(_SIGNALS, ages, strict=True))
+        }
+        if self._hardware is not None:
+            self._put_off(measured, self._hardware)
         for name, value in measured.items():
             spread = getattr(self._noise, name)
             measured[name] = value + spread * self._rng.standard_normal(value.shape)
         return SensorReading(**measured, velocity_commands=command, ground=ground)
 
-    def _on_hardware(self, cfg: HardwareSensorsCfg) -> dict[str, Vector]:
-        """Late signals, with all that is off but the noise that :class:`SensorNoise` has."""
-        jitter = self._rng.uniform(-cfg.delay_jitter, cfg.delay_jitter, len(_SIGNALS))
-        delays = np.clip(self._delays + jitter, 0.0, cfg.max_delay)
-        ages = np.minimum(np.round(delays / TIME_STEP).astype(int), len(self._past) - 1)
-        late = {
-            name: self._past[age][column]
-            for column, (name, age) in enumerate(zip(_SIGNALS, ages, strict=True))
-        }
+    def _put_off(self, measured: dict[str, Vector], hardware: HardwareSensorsCfg) -> None:
+        """Add all that is off but the noise that :class:`SensorNoise` has."""
         from_imu = self._mounting.reshape(3, 3)
-        late["base_ang_vel"] = late["base_ang_vel"] @ from_imu + self._gyro_bias
-        late["projected_gravity"] = late["projected_gravity"] @ from_imu
-        late["joint_pos"] = late["joint_pos"] + self.encoder_offset
-        torques = self._gain * late["joint_torques"] + self._torque_offset
-        step = cfg.torque_resolution
-        late["joint_torques"] = step * np.round(torques / step) if step else torques
-        return late
+        measured["base_ang_vel"] = measured["base_ang_vel"] @ from_imu + self._gyro_bias
+        measured["projected_gravity"] = measured["projected_gravity"] @ from_imu
+        measured["joint_pos"] = measured["joint_pos"] + self._encoder_offset
+        torques = self._gain * measured[_TORQUES] + self._torque_offset
+        step = hardware.torque_resolution
+        measured[_TORQUES] = step * np.round(torques / step) if step else torques
+
+    def drive(self, targets: NDArray[np.floating], *, seconds: float) -> None:
+        """Let time pass [s] under joint targets [rad] of the policy."""
+        self._robot.advance(
+            targets - self._encoder_offset,
+            seconds=seconds,
+            delay=self._command_delay,
+            on_step=self._sample,
+        )
 
 
 class _Log:

@@ -37,10 +37,6 @@ class Protocol:
     seconds: Callable[[EvaluationCfg], float]
     """About how much time each seed simulates with one kind of sensors [s]."""
 
-    in_arena: bool = True
-    """Whether robots walk in the arena, with each kind of sensors; else once, where sensors are
-    what they are."""
-
     def measure(self, arena: Arena, cfg: EvaluationCfg) -> Section:
         """Run with each kind of sensors that the configuration names.
 
@@ -49,7 +45,7 @@ class Protocol:
         """
         section = self.run(arena, cfg)
         first, tables = arena.sensors, list(section.tables)
-        for sensors in cfg.sensors[1:] if self.in_arena else ():
+        for sensors in cfg.sensors[1:]:
             assert sensors is not None, "sensors that are as the environment has them stand alone"
             arena.sensors = sensors
             for place, table in enumerate(self.run(arena, cfg).tables):
@@ -64,7 +60,7 @@ class Protocol:
 
     def duration(self, cfg: EvaluationCfg) -> float:
         """About how much time each seed simulates with all sensors [s]."""
-        return self.seconds(cfg) * (len(cfg.sensors) if self.in_arena else 1)
+        return self.seconds(cfg) * len(cfg.sensors)
 
 
 def _one_rollout(cfg: EvaluationCfg) -> float:
@@ -120,9 +116,10 @@ def outside_protocol(policy_path: Path) -> Protocol:
             robots=cfg.outside_walks,
             seconds=cfg.seconds,
             loads=grid_loads(arena),
+            hardware=arena.env.cfg.hardware_sensors if arena.sensors == "hardware" else None,
         )
 
-    return Protocol(run=run, seconds=_one_rollout, in_arena=False)
+    return Protocol(run=run, seconds=_one_rollout)
 
 
 def choose_protocols(names: Sequence[str], available: Collection[str]) -> list[str]:

@@ -10,21 +10,31 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from rl_sim_env.deploy import open_session
+from rl_sim_env.deploy.metadata import NOTHING_DRAWN
 from rl_sim_env.deploy.mujoco_robot import GROUNDS, SOLVER_ITERATIONS, TIME_STEP
 from rl_sim_env.deploy.sim_to_sim import (
     COMMAND_PERIOD,
     COMMAND_RANGE,
     FRICTION,
     Command,
+    SensorNoise,
     SimToSimResult,
     rollout,
 )
 from rl_sim_env.errors import Notice
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
+from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg, SensorModel
 from rl_sim_env.robots import Boom, Robot, load_model
 
 CLIMB: Command = (0.5, 0.0, 0.0)
 """Command on slope and stairs [m/s, m/s, rad/s]."""
+
+_DRAWN: dict[SensorModel, str] = {
+    "ideal": "ideal sensors; drives rub, and signals are late, as in the middle of training",
+    "hardware": "sensors and drives as on hardware, drawn as in training",
+}
+"""What is said of each kind of sensors."""
 
 _FIGURES: tuple[tuple[Column, Callable[[SimToSimResult], float]], ...] = (
     (Column(title="velocity error", unit="m/s", decimals=3), lambda of: of.velocity_error),
@@ -45,6 +55,7 @@ def sim_to_sim(
     seconds: float = 20.0,
     loads: Sequence[float] = (0.0,),
     grounds: Sequence[str] = tuple(GROUNDS),
+    hardware: HardwareSensorsCfg | None = None,
 ) -> Section:
     """Let an exported policy walk in plain MuJoCo on all grounds with all loads.
 
@@ -58,17 +69,23 @@ def sim_to_sim(
         seconds: Length of a rollout [s].
         loads: Loads that it carries [kg].
         grounds: Names in :data:`rl_sim_env.deploy.mujoco_robot.GROUNDS`.
+        hardware: How far sensors and drives may be off; None: sensors are ideal, and drives the
+            middle ones of training.
 
     Raises:
         UserError: The policy or the model cannot be read or do not fit each other.
     """
+    drawn = open_session(policy_path)[1].drawn or NOTHING_DRAWN
+    sensors: SensorModel = "ideal" if hardware is None else "hardware"
+    noise = None if hardware is None else SensorNoise(drawn=drawn.on_hardware(hardware))
     boom = robot.payload if isinstance(robot.payload, Boom) else None
     mounting = f"a rigid boom of {boom.default_length:g} m, " if boom else ""
     method = (
         f"The exported file {policy_path.name} drives the robot in plain MuJoCo, outside the "
         f"trainer: time step {TIME_STEP * 1000:g} ms, implicitfast, elliptic cone, "
         f"{SOLVER_ITERATIONS} solver iterations, {mounting}drives "
-        f"written anew, Gaussian sensor noise, friction {FRICTION[0]:g} to {FRICTION[1]:g}. On the "
+        f"written anew, Gaussian sensor noise, friction {FRICTION[0]:g} to {FRICTION[1]:g}; "
+        f"{_DRAWN[sensors]}. On the "
         f"plane commands are drawn every {COMMAND_PERIOD:g} s within +-{COMMAND_RANGE:g} (m/s, "
         "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "
         f"{CLIMB[0]:g} m/s. Walks of {seconds:g} s end with a fall."
@@ -92,6 +109,8 @@ def sim_to_sim(
                 command=None if ground == "flat" else CLIMB,
                 seconds=seconds,
                 seed=(seed, robot_number),
+                sensors=sensors,
+                noise=noise,
             )
 
         # All begin before anybody waits for one.

@@ -12,13 +12,13 @@ import numpy as np
 
 from rl_sim_env.conventions import DEVIATIONS_95, FALL_ANGLE
 from rl_sim_env.deploy.deployed_policy import SENSORS, STATE
-from rl_sim_env.deploy.metadata import PolicyMetadata
+from rl_sim_env.deploy.metadata import NOTHING_DRAWN, PolicyMetadata
 from rl_sim_env.deploy.mujoco_robot import TIME_STEP, plain_spec
 from rl_sim_env.deploy.sim_to_sim import COMMAND_RANGE
 from rl_sim_env.errors import UserError
 from rl_sim_env.robots import Boom, Robot, load_model
 
-FORMAT = 1
+FORMAT = 2
 """Version of the facts; the page refuses another."""
 
 BEYOND_TRAINING = 5.0 / 3.0
@@ -100,6 +100,7 @@ def make_scene(
         "max_load": {"trained": robot.max_load, "offered": round(BEYOND_TRAINING * robot.max_load)},
         "boom": swivel and {"body": swivel.parent.name, "axis": swivel.axis.tolist()},
         "time_step": TIME_STEP,
+        "late_steps": _late_steps(metadata),
         "fall_angle": FALL_ANGLE,
         "deviations_95": DEVIATIONS_95,
         "max_command": COMMAND_RANGE,
@@ -107,6 +108,17 @@ def make_scene(
         "meshes": meshes,
     }
     return Scene(facts=facts, model=_physics_only(spec, model), meshes=packed)
+
+
+def _late_steps(metadata: PolicyMetadata) -> dict[str, int]:
+    """Physics steps that come between the policy and the robot in the middle of training."""
+    drawn = metadata.drawn or NOTHING_DRAWN
+    longest = {
+        "targets": drawn.command_delay,
+        "signals": drawn.signal_delay,
+        "torques": drawn.torque_delay,
+    }
+    return {name: round(delay / 2.0 / TIME_STEP) for name, delay in longest.items()}
 
 
 def _is_visual(geom: Any) -> bool:

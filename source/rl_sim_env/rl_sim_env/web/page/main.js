@@ -11,7 +11,7 @@ import { makeGround } from "./terrain.js";
 import { Texts } from "./texts.js";
 import { Walk } from "./walk.js";
 
-const FORMAT = 1;
+const FORMAT = 2;
 const SLOW = 0.25;
 /** Longest time that one picture may stand for, and that its physics may take [s]. */
 const LONGEST_FRAME = 0.1;

@@ -5,6 +5,12 @@ export class Walk {
   #steps = 0;
   #perPeriod;
   #decision = null;
+  /** Physics steps that joint targets, torques and other signals come late. */
+  #late;
+  /** What the sensors said after the last physics steps, newest first. */
+  #past = [];
+  /** Joint targets that the drives know while those of the period are under way. */
+  #known;
 
   /**
    * @param {import("./robot.js").Robot} robot
@@ -16,12 +22,27 @@ export class Walk {
     this.policy = policy;
     this.timeStep = facts.time_step;
     this.#perPeriod = Math.round(facts.policy.control_period / facts.time_step);
+    this.#late = facts.late_steps;
+    this.#known = facts.policy.default_joint_pos;
     policy.reset();
+    this.#sample();
   }
 
   /** Time since the start [s]. */
   get time() {
     return this.#steps * this.timeStep;
+  }
+
+  #sample() {
+    this.#past.unshift(this.robot.sensors);
+    const oldest = Math.max(this.#late.signals, this.#late.torques);
+    this.#past.length = Math.min(this.#past.length, oldest + 1);
+  }
+
+  /** What the policy is told of the robot: a little of the past. */
+  get #sensed() {
+    const at = (age) => this.#past[Math.min(age, this.#past.length - 1)];
+    return { ...at(this.#late.signals), joint_torques: at(this.#late.torques).joint_torques };
   }
 
   /**
@@ -34,15 +55,19 @@ export class Walk {
    */
   async step(command) {
     let record = null;
-    if (this.#steps % this.#perPeriod === 0) {
+    const sinceDecision = this.#steps % this.#perPeriod;
+    if (sinceDecision === 0) {
       const { robot } = this;
       robot.refresh();
       const truth = { mass: [robot.mass], com: robot.com, velocity: robot.baseLinVel };
-      this.#decision = await this.policy.step({ ...robot.sensors, velocity_commands: command });
+      this.#known = this.#decision?.jointTargets ?? this.#known;
+      this.#decision = await this.policy.step({ ...this.#sensed, velocity_commands: command });
       const { basePos: position, hasFallen: fallen } = robot;
       record = { ...this.#decision, truth, position, fallen, time: this.time };
     }
-    this.robot.step(this.#decision.jointTargets);
+    const isLate = sinceDecision < this.#late.targets;
+    this.robot.step(isLate ? this.#known : this.#decision.jointTargets);
+    this.#sample();
     this.#steps += 1;
     return record;
   }
