@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.cli.options import POLICIES
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -137,6 +137,24 @@ def test_a_policy_without_variances_learns_them_in_a_new_run(tmp_path: Path) -> 
     before = policy.vae.variance.head.weight.clone()
     runner.learn(1)
     assert not torch.equal(policy.vae.variance.head.weight, before)
+
+
+@pytest.mark.parametrize(("strategy", "gone"), [("np3o", "growth"), ("ipo", "unit")])
+def test_settings_of_strategies_that_are_no_more_are_left_out_and_told(
+    tmp_path: Path, strategy: str, gone: str
+) -> None:
+    make_runner(tmp_path).learn(1)
+    path = tmp_path / "model_0.pt"
+    content = as_format_6(path)
+    kept = {"np3o": "kappa", "ipo": "slack"}[strategy]
+    content["config"]["constraints"] |= {
+        "strategy": strategy,
+        "settings": {kept: 0.5, gone: 1.0004},
+    }
+    torch.save(content, path)
+    with pytest.warns(Notice, match=f"{strategy} of today has no '{gone}': 1.0004 is left out"):
+        cfg = Checkpoint.load(path).runner_cfg(path)
+    assert cfg.constraints.settings == {kept: 0.5}
 
 
 def test_a_policy_of_the_checkout_is_one(caplog: pytest.LogCaptureFixture) -> None:

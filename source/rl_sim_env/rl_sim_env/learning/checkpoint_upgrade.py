@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rl_sim_env.configuration import to_plain
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
@@ -156,9 +157,27 @@ def _from_6(content: dict[str, Any]) -> dict[str, Any]:
     Estimators learned from whole mini-batches.
     """
     config = content["config"]
-    vae = config["vae"] | {"batch_share": 1.0}
-    config = config | {"vae": vae, "footholds": to_plain(FootholdsCfg())}
+    config = config | {
+        "vae": config["vae"] | {"batch_share": 1.0},
+        "footholds": to_plain(FootholdsCfg()),
+        "constraints": _constraints_of_6(config["constraints"]),
+    }
     return {**content, "config": config, "ancestors": []}
+
+
+def _constraints_of_6(constraints: dict[str, Any]) -> dict[str, Any]:
+    """Settings of strategies but for one of N-P3O and one of IPO, which nothing has replaced."""
+    strategy, settings = constraints["strategy"], dict(constraints["settings"])
+    gone = {"np3o": "growth", "ipo": "unit"}.get(strategy)
+    if gone in settings:
+        warnings.warn(
+            Notice(
+                f"agent.constraints.settings: {strategy} of today has no '{gone}': "
+                f"{settings.pop(gone)!r} is left out, and docs/constraints.md says what there is"
+            ),
+            stacklevel=2,
+        )
+    return constraints | {"settings": settings}
 
 
 _STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -14,12 +14,15 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import TracebackType
+from typing import Any
 
 from torch.distributed.distributed_c10d import Store
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.distributed import Distributed, is_lost_peer
+from rl_sim_env.learning.host_copy import HostCopy
 
 _INTERVAL_S = 2.0
 """Time between two looks at the others; less where the limit is short."""
@@ -32,7 +35,7 @@ _GRACE_S = 10.0
 shares with them, with a dump."""
 
 _SAVING_S = 8.0
-"""Time that saving may take, with a GPU that may never answer."""
+"""Time that saving may take, on a disk that may never answer."""
 
 _EXIT_CODE = 1
 """Status of a process that ends because of another one."""
@@ -91,19 +94,29 @@ class Heartbeat:
     Args:
         processes: The processes that train together.
         limit_s: Longest time without a sign of life or a step [s]; None to never look.
-        save: Saves what this process knows and returns what to tell of it. It is called at most
-            once, from another thread where this one is held up.
+        save: Saves what :meth:`keep` copied last and returns what to tell of it. It is called at
+            most once, from a thread of its own, and must not ask the device, which may be held up.
     """
 
     def __init__(
-        self, processes: Distributed, limit_s: float | None, save: Callable[[], str]
+        self, processes: Distributed, limit_s: float | None, save: Callable[[Any], str]
     ) -> None:
         self._processes = processes
         self._is_on = limit_s is not None and processes.world_size > 1
         self._limit_s = limit_s or 0.0
         self._interval_s = min(_INTERVAL_S, self._limit_s / _LOOKS_IN_LIMIT)
         self._save = save
+        self._kept = HostCopy()
         self._own = _Row()
+
+    def keep(self, learned: Callable[[], Any]) -> None:
+        """Copy to the host what is saved if another process is lost before the next time.
+
+        Args:
+            learned: Returns tensors and other values in nested containers.
+        """
+        if self._is_on:
+            self._kept.refresh(learned())
 
     def step(self, place: str) -> None:
         """Count a step of training; ``place`` says where in training it is."""
@@ -277,7 +290,8 @@ class Heartbeat:
         saved = ""
         if self._rank == min(left, default=None):
             told: list[str] = []
-            saving = threading.Thread(target=lambda: told.append(self._save()), daemon=True)
+            save = partial(self._save, self._kept.read())
+            saving = threading.Thread(target=lambda: told.append(save()), daemon=True)
             saving.start()
             saving.join(_SAVING_S)
             saved = f" {told[0] if told else 'It could not be saved what was learned last'}."

@@ -92,6 +92,7 @@ class AmpVaeRunner:
         self._begins_episodes = True
         self._reward_watch = RewardFaultWatch()
         self._heartbeat = Heartbeat(self.processes, cfg.heartbeat_seconds, self._save_alone)
+        self._own_state: dict[str, Any] = {}
 
     def require_iterations(self, num_iterations: int) -> None:
         """Refuse what :meth:`learn` would refuse, before a folder is made for it.
@@ -153,6 +154,7 @@ class AmpVaeRunner:
                 reports = self.processes.all_gather(report)
                 self._require_finite(iteration, reports)
                 summary = self._advance(iteration, first, end, plan, reports)
+                self._heartbeat.keep(self.alg.save)
                 log.record(summary, iteration)
                 self._require_capacity(reports, rescue)
                 self._require_rewards(iteration, summary.scalars, log, rescue)
@@ -179,6 +181,8 @@ class AmpVaeRunner:
             yield
             return
         self.alg.broadcast_parameters()
+        self._own_state = self._process_state()
+        self._heartbeat.keep(self.alg.save)
         try:
             yield
         finally:
@@ -427,20 +431,13 @@ class AmpVaeRunner:
                 if self.on_save is not None:
                     self.on_save(path)
 
-    def _save_alone(self) -> str:
-        """Save what this process knows while others are lost; say where.
-
-        A GPU may wait for them for ever, but not in a stream of its own: what it holds is what the
-        last complete mini-batch left.
-        """
+    def _save_alone(self, learned: dict[str, Any]) -> str:
+        """Save what this process kept on the host while others are lost; say where."""
         last = self.current_learning_iteration
         if self.log_dir is not None and last not in (-1, self._saved_iteration):
-            name = self.log_dir / Checkpoint.file_name(last)
             rescue = Rescue(self.log_dir.name, self.rescue_dir, partial(print, file=sys.stderr))
-            on_gpu = self.device != "cpu"
-            with torch.cuda.stream(torch.cuda.Stream(self.device) if on_gpu else None):
-                checkpoint = self._checkpoint([self._process_state()])
-                path = rescue.save(checkpoint, name)
+            checkpoint = self._checkpoint(learned, [self._own_state])
+            path = rescue.save(checkpoint, self.log_dir / Checkpoint.file_name(last))
             if path is not None:
                 self.last_saved = path
                 self.processes.note_run(path.parent)
@@ -457,17 +454,18 @@ class AmpVaeRunner:
 
     def _gathered(self) -> Checkpoint | None:
         """The state of all processes, on rank 0. All processes call it."""
-        states = self.processes.all_gather(self._process_state())
-        return self._checkpoint(states) if self.processes.is_main else None
+        self._own_state = self._process_state()
+        states = self.processes.all_gather(self._own_state)
+        return self._checkpoint(self.alg.save(), states) if self.processes.is_main else None
 
-    def _checkpoint(self, processes: list[dict[str, Any]]) -> Checkpoint:
+    def _checkpoint(self, learned: dict[str, Any], processes: list[dict[str, Any]]) -> Checkpoint:
         return Checkpoint(
             task=self.task_id,
             iteration=self.current_learning_iteration,
             total_steps=self.total_steps,
             total_seconds=self.total_seconds,
             progress=self.progress,
-            algorithm=self.alg.save(),
+            algorithm=learned,
             processes=processes,
             config=to_plain(self.cfg),
             layout=self.env.observation_layout.to_dict(),
@@ -496,5 +494,5 @@ class AmpVaeRunner:
             "last_checkpoint": str(self.last_saved or "the start"),
         }
         place = Path(f"dump_iteration_{iteration}", f"rank_{self.processes.rank}")
-        checkpoint = self._checkpoint([self._process_state()])
+        checkpoint = self._checkpoint(self.alg.save(), [self._process_state()])
         return write_dump(self.log_dir, place, facts, checkpoint, self.env.dump_state)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rl_sim_env.learning.host_copy import HostCopy
+
+
+def test_a_copy_stays_while_what_was_copied_goes_on() -> None:
+    weight, copy = torch.nn.Parameter(torch.ones(3)), HostCopy()
+    copy.refresh({"weight": weight, "steps": [1, "of", None]})
+    with torch.no_grad():
+        weight += 1.0
+    kept = copy.read()
+    assert kept["weight"].tolist() == [1.0] * 3
+    assert not kept["weight"].requires_grad
+    assert kept["steps"] == [1, "of", None]
+
+
+def test_a_copy_follows_what_changes_its_form() -> None:
+    # Optimisers have no moments before their first step; replay grows.
+    copy = HostCopy()
+    copy.refresh({"moments": {}, "replay": torch.zeros(2)})
+    copy.refresh({"moments": {0: torch.ones(2)}, "replay": torch.arange(4)})
+    kept = copy.read()
+    assert kept["moments"][0].tolist() == [1.0, 1.0]
+    assert kept["replay"].tolist() == [0, 1, 2, 3]
+    place = kept["replay"]
+    copy.refresh({"moments": {}, "replay": torch.ones(4, dtype=torch.int64)})
+    copy.refresh({"moments": {}, "replay": torch.arange(4)})
+    assert copy.read()["replay"].tolist() == [0, 1, 2, 3]
+    assert place.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_copy_is_read_while_the_device_is_held_up() -> None:
+    weight, copy = torch.ones(1000, device="cuda"), HostCopy()
+    copy.refresh([weight])
+    done = torch.cuda.Event()
+    torch.cuda._sleep(10**10)
+    weight += 1.0
+    done.record()
+    assert torch.equal(copy.read()[0], torch.ones(1000))
+    assert not done.query(), "reading waited for the device"
