@@ -12,7 +12,7 @@ import torch
 from rl_sim_env.learning.collectives import standardize_over_ranks
 from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_actor, build_critic
-from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.returns import returns_beyond
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.symmetry import MIRRORED
 
@@ -107,17 +107,16 @@ class PpoLearner(ActingLearner):
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """Compute returns, and advantages that are standardised over all ranks."""
-        # Few episodes time out in a rollout; finding them costs one host read.
-        timed_out = rollout["time_outs"].nonzero(as_tuple=True)
-        terminal = {group: rollout[f"next_{group}"][timed_out] for group in self._critic_groups}
-        rollout["rewards"][timed_out] += self.cfg.gamma * self.critic(terminal).squeeze(-1)
-        returns = generalized_returns(
-            rollout["rewards"],
-            rollout["values"],
-            self.critic(last_observations).squeeze(-1),
-            rollout["continuations"],
-            gamma=self.cfg.gamma,
-            lam=self.cfg.lam,
+        returns = returns_beyond(
+            rollout["time_outs"],
+            rollout,
+            lambda seen: self.critic(seen).squeeze(-1),
+            last_observations,
+            rewards=rollout["rewards"],
+            values=rollout["values"],
+            continuations=rollout["continuations"],
+            groups=self._critic_groups,
+            ppo=self.cfg,
         )
         rollout.put("returns", returns)
         rollout.put("advantages", standardize_over_ranks(returns - rollout["values"]))
