@@ -28,8 +28,9 @@ _DISTRIBUTION = "distribution_"
 class PpoLearner(ActingLearner):
     """Actor and critic.
 
-    The actor reads its groups detached, whoever provides them: the policy gradient reaches nobody
-    else. Time-outs bootstrap on the true terminal state.
+    The policy gradient reaches those who provide again what the actor reads
+    (:meth:`~rl_sim_env.learning.learner.Learner.provide_again`), and nobody else. Time-outs
+    bootstrap on the true terminal state.
 
     Raises:
         UserError: A model cannot be built.
@@ -50,7 +51,7 @@ class PpoLearner(ActingLearner):
         self.critic = build_critic(context.groups, context.cfg).to(device)
         self.modules = {"actor": self.actor, "critic": self.critic}
         self.max_grad_norm = cfg.max_grad_norm
-        self.learning_rate = torch.tensor(cfg.learning_rate, device=device)
+        self.learning_rate = context.policy_rate
         self._entropy_coef = torch.tensor(cfg.entropy_coef, device=device)
         self.optimizer = torch.optim.Adam(
             chain(self.actor.parameters(), self.critic.parameters()),
@@ -128,6 +129,8 @@ class PpoLearner(ActingLearner):
         distribution = self._distribution
         names = (*self._read, *_ACTED, *distribution, "returns", "advantages")
         batch = rollout.pick(names, indices.samples)
+        for adviser in self.advisers:
+            batch |= adviser.provide_again(rollout, indices)
         self.actor(batch, stochastic_output=True)
         log_prob = self.actor.get_output_log_prob(batch["actions"])
         with torch.no_grad():
