@@ -145,6 +145,18 @@ def test_the_policy_reads_what_a_robot_has_and_acts_as_the_one_that_was_trained(
     assert set(found.estimate) == set(policy.targets.declared)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_gpu_captures_each(name: str) -> None:
+    env = ToyEnv(num_envs=64, device="cuda")
+    runner = AmpVaeRunner(env, cfg_of(name), ToyExpert("cuda"), None, task_id="Toy-v0")
+    # Whatever reads the host while it is captured says so.
+    runner.learn(5)
+    parameters = estimator_of(runner.alg).parameters()
+    assert all(each.isfinite().all() for each in parameters)
+
+
 # What was provided is worked out again as it was, and anew once a network has moved.
 
 
