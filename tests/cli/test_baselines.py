@@ -20,13 +20,16 @@ RUNS = [
     for run in Sweep.read(file).runs()
     if run.seed == 0
 ]
-ESTIMATE, LATENT, FRAME = 7, 16, 57
+ESTIMATE, LATENT, FRAME, MEMORY = 7, 16, 57, 64
 READ = {
     "ours": ESTIMATE + LATENT + FRAME,
     "no_amp": ESTIMATE + LATENT + FRAME,
     "ppo_frame": FRAME,
     "ppo_five_frames": 5 * FRAME,
     "dreamwaq": 3 + LATENT + FRAME,
+    "ppo_recurrent": MEMORY,
+    "him": 3 + LATENT + FRAME,
+    "teacher_student": LATENT + FRAME,
     "truth": ESTIMATE + LATENT + FRAME,
     "truth_and_heights": 239 + FRAME,
 }

@@ -63,6 +63,10 @@ def test_baselines_stand_beside_the_estimator(section):
     mean = found["predicting the mean"]
     assert 2.0 < mean[1] < 4.0
     assert found["regression on the privileged state"][0] < mean[0]
+    # Forces say nothing of velocities.
+    for label in ("forces under the feet", "the same, calibrated"):
+        velocity, *load = found[label]
+        assert velocity is None and None not in load
 
 
 def test_calibration_finds_the_constant(section):

@@ -63,6 +63,19 @@ def test_a_difference_is_marked_where_seeds_bear_it_out():
     assert high - low > 0.03
 
 
+def test_walks_that_are_harder_for_all_runs_alike_change_no_difference():
+    arms = {"ours": (0.10, 0.14, 0.12), "other": (0.15, 0.21, 0.22)}
+    easy = compared(**arms)
+    hard = compared(**{arm: tuple(each + 0.7 for each in of) for arm, of in arms.items()})
+    differences = [
+        bounds
+        for of in (easy, hard)
+        for each in of.figures()
+        if each.is_of_all and (bounds := each.difference("other")) is not None
+    ]
+    assert differences[0] == pytest.approx(differences[1])
+
+
 def test_figures_stand_in_todays_words_and_units_whenever_they_were_measured():
     found = {"old": (0.3, "per 100 s"), "new": (2.0, "per 1000 s"), "none": (-1e-4, "per 1000 s")}
     runs = {arm: {0: of_falls(*each)} for arm, each in found.items()}

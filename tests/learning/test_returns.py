@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.config import AmpVaePpoCfg
+from rl_sim_env.learning.returns import generalized_returns, returns_beyond
+from rl_sim_env.learning.rollout import Rollout
 
 T, N = 5, 3
 
@@ -36,3 +38,21 @@ def test_an_episode_that_ends_with_a_probability_discounts_what_follows(lam: flo
     rewards, values, last = torch.randn(T, N), torch.randn(T, N), torch.randn(N)
     expected = generalized_returns(rewards, values, last, torch.ones(T, N), gamma=0.45, lam=lam)
     torch.testing.assert_close(halved, expected)
+
+
+def test_beyond_some_ends_the_critic_says_what_would_have_come() -> None:
+    rollout = Rollout(num_envs=2, num_steps=2, device="cpu")
+    rollout.put("next_seen", torch.tensor([[[3.0], [5.0]], [[7.0], [11.0]]]))
+    # Both episodes end with the first step; only the second one's counts on.
+    found = returns_beyond(
+        torch.tensor([[False, True], [False, False]]),
+        rollout,
+        lambda observations: observations["seen"].squeeze(-1),
+        {"seen": torch.tensor([[100.0], [100.0]])},
+        rewards=torch.ones(2, 2),
+        values=torch.zeros(2, 2),
+        continuations=torch.tensor([[0.0, 0.0], [1.0, 1.0]]),
+        groups=("seen",),
+        ppo=AmpVaePpoCfg(gamma=0.5, lam=1.0),
+    )
+    torch.testing.assert_close(found, torch.tensor([[1.0, 1.0 + 0.5 * 5.0], [51.0, 51.0]]))

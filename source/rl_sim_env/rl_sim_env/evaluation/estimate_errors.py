@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
+from math import nan
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,7 @@ from rl_sim_env.evaluation.grid import (
     rollout_grid,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
+from rl_sim_env.evaluation.leg_statics import SensedLoad
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.step_response import (
@@ -93,6 +95,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     for number, at in enumerate(rollout_grid(arena, cfg)):
         errors.add(at)
         coverage.add(at)
+        baselines.follow(at)
         if number % SAMPLING_STEPS == 0:
             truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
             baselines.add(at, truth, estimate)
@@ -128,7 +131,8 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{describe_grid(arena, cfg)} Baselines: "
             "predicting the mean, and a linear (ridge) regression that sees what the critic sees "
             "but for the estimated terms themselves (true motion, heights of the ground) beside "
-            "the estimator's own input; fitted on half of the robots, the penalty chosen within "
+            "the estimator's own input"
+            f"{baselines.about_forces}; fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
             f"is.{about_the_step if responses else ''}"
@@ -261,7 +265,12 @@ class _BaselineMeter:
         # Column 0 is the constant; then what predicts, what is predicted, what is true.
         width = targets.width
         self._inputs = range(1, 1 + num_inputs)
-        self._estimates = range(self._inputs.stop, self._inputs.stop + width)
+        self._forces = SensedLoad.of(arena)
+        self._weighed = torch.zeros(
+            arena.num_robots, 0 if self._forces is None else len(self._forces.places)
+        ).to(arena.device)
+        self._by_forces = range(self._inputs.stop, self._inputs.stop + self._weighed.shape[1])
+        self._estimates = range(self._by_forces.stop, self._by_forces.stop + width)
         self._truths = range(self._estimates.stop, self._estimates.stop + width)
         groups = (len(_QUARTERS), num_seeds)
         self._moments = Moments(groups, self._truths.stop, arena.device)
@@ -270,40 +279,65 @@ class _BaselineMeter:
         parts = order.to(arena.device).tensor_split(ends[:-1])
         self._robots = dict(enumerate(parts))
 
+    @property
+    def about_forces(self) -> str:
+        """What is to be said of forces; nothing where there are none."""
+        return "" if self._forces is None else f", and {self._forces.METHOD}"
+
+    def follow(self, at: GridStep) -> None:
+        """Look at a control step: forces are averaged over all of them."""
+        if self._forces is not None:
+            self._weighed = self._forces.update(at.step, begins=at.begins)
+
     def add(self, at: GridStep, truth: torch.Tensor, estimate: torch.Tensor) -> None:
-        """Take in a control step."""
+        """Take in a control step that was followed."""
         obs = at.step.obs
         critic = self._layout.gather("critic_obs", self._seen_by_critic, obs["critic_obs"])
         constant = torch.ones_like(truth[:, :1])
-        columns = torch.cat((constant, critic, obs["vae_obs"], estimate, truth), dim=-1)
+        columns = (constant, critic, obs["vae_obs"], self._weighed, estimate, truth)
+        columns = torch.cat(columns, dim=-1)
         for part, robots in self._robots.items():
             self._moments.add((part, at.seed), columns[robots])
 
     def table(self) -> Table:
         """Errors of the estimator and of the baselines, on the robots that judge."""
         pooled, judge = self._moments.sums.sum(dim=1), self._moments.sums[JUDGE]
+        known = pooled[FIT] + pooled[CHOOSE]
+        everything = range(len(self._truths))
         predictions = {
-            "the policy's estimator": selection(judge, self._estimates),
-            "predicting the mean": fit(pooled[FIT] + pooled[CHOOSE], [], self._truths),
-            "regression on the privileged state": fit_best(
-                pooled[FIT], pooled[CHOOSE], self._inputs, self._truths
+            "the policy's estimator": (selection(judge, self._estimates), everything),
+            "predicting the mean": (fit(known, [], self._truths), everything),
+            "regression on the privileged state": (
+                fit_best(pooled[FIT], pooled[CHOOSE], self._inputs, self._truths),
+                everything,
             ),
         }
-        robots = len(self._robots[JUDGE])
+        if self._forces is not None:
+            places = self._forces.places
+            weighed = [self._truths[place] for place in places]
+            predictions |= {
+                "forces under the feet": (selection(judge, self._by_forces), places),
+                "the same, calibrated": (fit(known, self._by_forces, weighed), places),
+            }
         return Table(
             title="RMSE of the estimates beside baselines",
             rows_title="prediction",
             columns=self._columns.columns,
             rows=tuple(
-                Row(
-                    label=label,
-                    cells=self._columns.cells(
-                        mean_squared_error(judge, weights, self._truths).cpu(), robots
-                    ),
-                )
-                for label, weights in predictions.items()
+                Row(label=label, cells=self._cells(judge, *predicted))
+                for label, predicted in predictions.items()
             ),
         )
+
+    def _cells(
+        self, judge: torch.Tensor, weights: torch.Tensor, places: Sequence[int]
+    ) -> tuple[Figure | None, ...]:
+        """Errors of a prediction of some numbers of the estimate; the others have no figure."""
+        places = list(places)
+        errors = judge.new_full((len(judge), len(self._truths)), nan)
+        truths = [self._truths[place] for place in places]
+        errors[:, places] = mean_squared_error(judge, weights, truths)
+        return self._columns.cells(errors.cpu(), len(self._robots[JUDGE]))
 
     def calibration_table(self) -> Table:
         """Truth as a straight line over the estimate."""

@@ -30,11 +30,13 @@ class AdaBoot:
 
     def __init__(self, num_envs: int, cfg: AdaBootCfg, device: str) -> None:
         self.cfg = cfg
-        self.uses_estimate = torch.zeros(num_envs, dtype=torch.bool, device=device)
-        """Whether the episode of an environment runs on estimates. Shape (num_envs,)."""
         self._measured: deque[float] = deque(maxlen=cfg.window)
         self._pending = EpisodeSums()
         self._floor = 0.0
+        self.set_progress(0.0)
+        fed = torch.tensor(self.p >= 1.0, device=device)
+        self.uses_estimate = fed.repeat(num_envs)
+        """Whether the episode of an environment runs on estimates. Shape (num_envs,)."""
 
     @property
     def p(self) -> float:

@@ -210,7 +210,11 @@ class Algorithm:
         ppo = self.cfg.algorithm
         count = ppo.num_mini_batches * ppo.num_learning_epochs
         own = zip(*(learner.batches(count) for learner in self.learners.values()), strict=True)
-        drawn = self.rollout.draw(ppo.num_mini_batches, ppo.num_learning_epochs)
+        drawn = self.rollout.draw(
+            ppo.num_mini_batches,
+            ppo.num_learning_epochs,
+            sequences=any(learner.needs_sequences for learner in self.learners.values()),
+        )
         for indices, brought in zip(drawn, own, strict=True):
             self._meter.add(self.update_step(MiniBatch(indices, brought)))
             on_batch()
@@ -398,6 +402,7 @@ def _build_learners(
         report_footing=lambda: env.report_footing(),
         expert=expert,
         symmetry=symmetry,
+        policy_rate=torch.tensor(cfg.algorithm.learning_rate, device=device),
         device=device,
     )
     learners: dict[str, Learner] = {}

@@ -15,7 +15,7 @@ from rl_sim_env.learning.constraint_layout import require_constraints
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_critic
-from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.returns import returns_beyond
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
 
 MARGINS = "margins"
@@ -179,16 +179,16 @@ class CostCriticLearner(ConstraintLearner):
         """Returns of the costs, and statistics over all processes."""
         costs, values = rollout[COSTS], rollout[_VALUES]
         self.rates.copy_(self._mean_over_ranks(costs)[0])
-        ended = rollout["dones"].nonzero(as_tuple=True)
-        terminal = {group: rollout[f"next_{group}"][ended] for group in self._groups}
-        costs[ended] += self._ppo.gamma * self.critic(terminal)
-        returns = generalized_returns(
-            costs,
-            values,
-            self.critic(last_observations),
-            1.0 - rollout["dones"].float()[..., None],
-            gamma=self._ppo.gamma,
-            lam=self._ppo.lam,
+        returns = returns_beyond(
+            rollout["dones"],
+            rollout,
+            self.critic,
+            last_observations,
+            rewards=costs,
+            values=values,
+            continuations=1.0 - rollout["dones"].float()[..., None],
+            groups=self._groups,
+            ppo=self._ppo,
         )
         advantages = returns - values
         mean, mean_square = self._mean_over_ranks(advantages)

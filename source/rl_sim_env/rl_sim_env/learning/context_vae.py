@@ -7,7 +7,6 @@ the forces of whole strides, of which five frames see a quarter.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -19,71 +18,7 @@ from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import DECODE_LOSS, Estimator, EstimatorOutput, Sequences
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
-
-
-class LeakyMemory(nn.Module):
-    """Running means of learned features, each at a rate that the present step decides.
-
-    m_t = (1 - r_t) m_{t-1} + r_t c_t, where rate r_t and candidate c_t depend on the features of
-    step t alone: the minGRU of Feng et al. (arXiv:2410.01201). No matrix product waits
-    for the step before, so that a sequence costs little more than its steps one by one.
-
-    Args:
-        feature_width: Width of the features.
-        memory_width: Width of the memory.
-        initial_rate: Rate before anything is learned, 0 to 1.
-    """
-
-    def __init__(self, feature_width: int, memory_width: int, initial_rate: float) -> None:
-        super().__init__()
-        self.gates = nn.Linear(feature_width, 2 * memory_width)
-        with torch.no_grad():
-            self.gates.bias[:memory_width] = math.log(initial_rate / (1.0 - initial_rate))
-
-    def prepare(self, features: torch.Tensor) -> torch.Tensor:
-        """What follows from the features alone, all steps at once.
-
-        Shape (..., feature width) -> (..., 2 memory width).
-        """
-        rate, candidate = self.gates(features).chunk(2, dim=-1)
-        return torch.cat((rate.sigmoid(), candidate), dim=-1)
-
-    def advance(self, prepared: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
-        """The memory after one step. Shapes (B, 2 memory width), (B, memory width)."""
-        rate, candidate = prepared.chunk(2, dim=-1)
-        return torch.lerp(memory, candidate, rate)
-
-
-class GatedMemory(nn.Module):
-    """A gated recurrent unit (Cho et al., arXiv:1406.1078): its gates see the memory as well.
-
-    It learns more from the same steps than a :class:`LeakyMemory`, but each step waits for the one
-    before.
-
-    Args:
-        feature_width: Width of the features.
-        memory_width: Width of the memory.
-        initial_rate: Share of a step in the memory before anything is learned, 0 to 1.
-    """
-
-    def __init__(self, feature_width: int, memory_width: int, initial_rate: float) -> None:
-        super().__init__()
-        self.cell = nn.GRUCell(feature_width, memory_width)
-        with torch.no_grad():
-            # The second gate of torch's three is the share that is kept.
-            _, keep, _ = self.cell.bias_ih.chunk(3)
-            keep.fill_(math.log((1.0 - initial_rate) / initial_rate))
-
-    def prepare(self, features: torch.Tensor) -> torch.Tensor:
-        """Nothing is worth preparing: the features themselves."""
-        return features
-
-    def advance(self, prepared: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
-        """The memory after one step. Shapes (B, feature width), (B, memory width)."""
-        return self.cell(prepared, memory)
-
-
-_MEMORIES = {"leaky": LeakyMemory, "gru": GatedMemory}
+from rl_sim_env.learning.memory_cells import build_memory, remember
 
 
 class ContextVae(Estimator):
@@ -110,7 +45,7 @@ class ContextVae(Estimator):
         *hidden_dims, feature_dim = cfg.encoder_dims
         input_width = sum(layout.width(group) for group in cfg.obs_groups)
         self.encoder = MLP(input_width, feature_dim, hidden_dims, "elu", last_activation="elu")
-        self.memory = _MEMORIES[cfg.memory_cell](feature_dim, cfg.memory_dim, cfg.memory_rate)
+        self.memory = build_memory(feature_dim, cfg)
         # All heads in one matrix product: estimate, latent mean and latent log-variance.
         self._head_widths = (estimate_width, latent_width, latent_width)
         self.heads = nn.Linear(feature_dim + cfg.memory_dim, sum(self._head_widths))
@@ -179,11 +114,7 @@ class ContextVae(Estimator):
         self, features: torch.Tensor, memory: torch.Tensor, begins: torch.Tensor
     ) -> torch.Tensor:
         """The memory after each step of sequences, shape (T, B, memory width)."""
-        memories = []
-        for prepared, first in zip(self.memory.prepare(features), begins, strict=True):
-            memory = self.memory.advance(prepared, torch.where(first[:, None], 0.0, memory))
-            memories.append(memory)
-        return torch.stack(memories)
+        return remember(self.memory, features, memory, begins)
 
     def _joined(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
         first, *others = (observations[group] for group in self.cfg.obs_groups)
@@ -201,8 +132,7 @@ class ContextVae(Estimator):
     def _loss(self, context: torch.Tensor, batch: Sequences) -> LearnerLoss:
         """Losses of a batch whose features and memories are known."""
         estimate, mean, logvar = self._read(context)
-        squared_error = (estimate - batch.estimate_targets).square().mean(dim=(0, 1))
-        errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}
+        of_estimate, scalars = self.estimate_loss(context, estimate, batch.estimate_targets)
         decoded = self.decoder(torch.cat((estimate, _sample(mean, logvar)), dim=-1))
         # Invalid targets may hold anything, not-a-number included, which no factor would mask.
         valid = batch.valid.unsqueeze(-1)
@@ -210,20 +140,9 @@ class ContextVae(Estimator):
         error = (decoded - target).square().mean(dim=-1)
         reconstruction = error.sum() / valid.sum().clamp(min=1)
         kl = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).sum(dim=-1).mean()
-        declared = self.targets.declared
-        weighted = [declared[name].weight * error for name, error in errors.items()]
-        variance_loss, of_variance = self.variance_loss(context, estimate, batch.estimate_targets)
-        total = sum(weighted) + reconstruction + self.beta * kl + variance_loss
-        scalars = {
-            **{
-                f"Loss/vae_{declared[name].loss_name or name}_loss": error
-                for name, error in errors.items()
-            },
-            DECODE_LOSS: reconstruction,
-            "Loss/vae_kl_loss": kl,
-            **of_variance,
-        }
-        return LearnerLoss(total, scalars | self.rmse(squared_error), steering=(reconstruction,))
+        total = of_estimate + reconstruction + self.beta * kl
+        scalars |= {DECODE_LOSS: reconstruction, "Loss/vae_kl_loss": kl}
+        return LearnerLoss(total, scalars, steering=(reconstruction,))
 
     def adapt(self, *steering: torch.Tensor) -> None:
         """Lower beta while the reconstruction is worse than its target, else raise it.

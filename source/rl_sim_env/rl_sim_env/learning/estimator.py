@@ -92,11 +92,15 @@ class Estimator(nn.Module, ABC):
         memory_width: Width of the memory; 0 for none.
         variance: How far the estimate may be off; None where nobody says. Its gradient is clipped
             apart from that of everything else.
+        trained_by_policy: Parts that the policy's loss trains, at the policy's learning rate, and
+            :meth:`loss` does not, by the group that the actor reads of each. None unless a derived
+            class says so.
     """
 
     variance: ErrorVariance | None
     latent_width: int = 0
     memory_width: int = 0
+    trained_by_policy: Mapping[str, nn.Module] = MappingProxyType({})
 
     def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
         super().__init__()
@@ -115,6 +119,22 @@ class Estimator(nn.Module, ABC):
             LATENT: self.latent_width,
             **{name: self._layout.width(group) for name, group in self.reconstructs.items()},
         }
+
+    @property
+    def privileged(self) -> tuple[str, ...]:
+        """Groups that :meth:`truths` reads."""
+        return tuple(dict.fromkeys(self.reconstructs.values()))
+
+    def truths(self, observations: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the actor is fed in place of reconstructions while AdaBoot says so.
+
+        Args:
+            observations: At least ``privileged``, shape (B, width of the group) each.
+
+        Returns:
+            By the names of the reconstructions, of their shapes.
+        """
+        return {name: observations[group] for name, group in self.reconstructs.items()}
 
     def initial_memory(self, num_envs: int) -> torch.Tensor:
         """Memory at the start of an episode: zeros, shape (num_envs, memory width)."""
@@ -140,12 +160,56 @@ class Estimator(nn.Module, ABC):
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Loss of sequences; :meth:`rmse` belongs among the scalars."""
 
+    def provide_again(
+        self, batch: Sequences, fed: Mapping[str, torch.Tensor], is_truth: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """What the actor has read of some steps, with the gradient of ``trained_by_policy``.
+
+        Asked for where there are such parts, with every loss of the policy.
+
+        Args:
+            batch: The steps.
+            fed: What the actor was fed then of the groups in ``trained_by_policy``, shape (T, B,
+                width) each.
+            is_truth: Whether that was the truth, where there is one, shape (T, B), bool.
+
+        Returns:
+            The same groups worked out anew.
+        """
+        return {}
+
     def adapt(self, *steering: torch.Tensor) -> None:
         """Follow what the loss returned for steering, as a mean over all processes."""
 
     def metrics(self) -> dict[str, torch.Tensor]:
         """Further scalars to log of an update, on the device, shape () each."""
         return {}
+
+    def estimate_loss(
+        self, features: torch.Tensor, estimate: torch.Tensor, truth: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Weighted squared errors of the estimate, and the loss of its variances.
+
+        Args:
+            features: What ``variance`` reads, shape (T, B, feature width).
+            estimate: Normalised estimate, shape (T, B, estimate width).
+            truth: Normalised truth, of the same shape.
+
+        Returns:
+            The loss, shape (), and scalars by name, those of :meth:`rmse` among them.
+        """
+        squared_error = (estimate - truth).square().mean(dim=(0, 1))
+        errors = {name: part.mean() for name, part in self.targets.split(squared_error).items()}
+        declared = self.targets.declared
+        variance_loss, of_variance = self.variance_loss(features, estimate, truth)
+        loss = sum(
+            (declared[name].weight * error for name, error in errors.items()), start=variance_loss
+        )
+        losses = {
+            f"Loss/vae_{declared[name].loss_name or name}_loss": error
+            for name, error in errors.items()
+        }
+        return loss, {**losses, **of_variance, **self.rmse(squared_error)}
 
     def variance_loss(
         self, features: torch.Tensor, estimate: torch.Tensor, truth: torch.Tensor

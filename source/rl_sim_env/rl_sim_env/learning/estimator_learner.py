@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.adaboot import AdaBoot
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.episodes import EpisodeSums
@@ -23,6 +24,7 @@ from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
 _P = "Adaboot/adaboot_p"
+_FED_ESTIMATES = "fed_estimates"
 
 
 class EstimatorLearner(Learner):
@@ -51,11 +53,24 @@ class EstimatorLearner(Learner):
         self._layout = context.layout
         self._num_envs = context.num_envs
         self.estimator = build_estimator(context.layout, cfg).to(device)
+        self._groups = tuple(dict.fromkeys((*self.estimator.groups, *self.estimator.privileged)))
         self.provides = self.estimator.provides
+        if unread := self.estimator.trained_by_policy.keys() - set(context.cfg.actor.obs_groups):
+            raise UserError(
+                f"agent.actor.obs_groups: the actor does not read '{unread.pop()}', which "
+                f"{cfg.class_name} learns by the policy's loss alone; add it"
+            )
         self.modules = {"vae": self.estimator}
         self.max_grad_norm = cfg.max_grad_norm
         self._rate = torch.tensor(cfg.learning_rate, device=device)
-        self.optimizer = torch.optim.Adam(self.estimator.parameters(), lr=self._rate, fused=True)
+        led = _parameters(self.estimator.trained_by_policy.values())
+        ids = {id(each) for each in led}
+        own = [each for each in self.estimator.parameters() if id(each) not in ids]
+        rates = [{"params": own, "lr": self._rate}]
+        if led:
+            rates.append({"params": led, "lr": context.policy_rate})
+        self.optimizer = torch.optim.Adam(rates, fused=True)
+        self.needs_sequences = bool(led)
         self.adaboot = AdaBoot(context.num_envs, context.cfg.adaboot, device)
         self._mirrored = (
             None if context.symmetry is None else _MirrorSamples(context.symmetry, self)
@@ -64,7 +79,7 @@ class EstimatorLearner(Learner):
         self.first_memory = self.estimator.initial_memory(copies * context.num_envs)
         self._memory = torch.zeros_like(self.first_memory)
         self.frames = {}
-        for group in (*self.estimator.groups, *self.estimator.reconstructs.values()):
+        for group in self._groups:
             stack = context.layout.groups[group]
             self.frames[group] = FrameRecord(
                 context.num_envs,
@@ -98,15 +113,15 @@ class EstimatorLearner(Learner):
 
     def provide(self, observations: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Read a step, and decide between estimate and truth."""
-        read = {group: observations[group] for group in self.estimator.groups}
+        read = {group: observations[group] for group in self._groups}
         truth = {ESTIMATE: self.estimator.targets.truth(observations)}
-        truth |= {name: observations[of] for name, of in self.estimator.reconstructs.items()}
         uses_estimate = self.adaboot.uses_estimate.unsqueeze(1)
         if self._mirrored is not None:
             # Rows N to 2 N are the mirror images of rows 0 to N, each with a memory of its own.
             read = {group: self._mirrored.groups[group].augment(of) for group, of in read.items()}
-            truth = {name: self._mirrored.truths[name].augment(of) for name, of in truth.items()}
+            truth = {ESTIMATE: self._mirrored.targets.augment(truth[ESTIMATE])}
             uses_estimate = uses_estimate.repeat(2, 1)
+        truth |= self.estimator.truths(read)
         output = self.estimator(read, self._memory, deterministic=not self.estimator.training)
         self._memory = output.memory
         believed = {ESTIMATE: output.estimate, **output.reconstructions}
@@ -132,6 +147,9 @@ class EstimatorLearner(Learner):
             ),
             "valid": ~step.dones,
         }
+        if self.needs_sequences:
+            # The draws change before the rollout has kept them.
+            fields[_FED_ESTIMATES] = self.adaboot.uses_estimate.clone()
         self.adaboot.redraw(step.dones)
         ended = step.dones.repeat(len(self._memory) // len(step.dones))
         self._memory = torch.where(ended[:, None], 0.0, self._memory)
@@ -179,15 +197,46 @@ class EstimatorLearner(Learner):
             batch = self._mirrored.reflect_half(batch, in_the_mirror)
         return self.estimator.loss(batch)
 
+    def provide_again(self, rollout: Rollout, indices: BatchIndices) -> dict[str, torch.Tensor]:
+        """What the policy's loss trains, over the whole time of the mini-batch's environments."""
+        if not self.estimator.trained_by_policy:
+            return {}
+        envs = indices.envs
+        batch, is_truth = self.sequences(rollout, envs), ~rollout[_FED_ESTIMATES][:, envs]
+        fed = {name: rollout[name][:, envs] for name in self.estimator.trained_by_policy}
+        if self._mirrored is not None:
+            batch = self._mirrored.augment(batch, self.first_memory[self._num_envs + envs])
+            is_truth = is_truth.repeat(1, 2)
+            fed = {
+                name: torch.cat((of, rollout[MIRRORED + name][:, envs]), dim=1)
+                for name, of in fed.items()
+            }
+        again = self.estimator.provide_again(batch, fed, is_truth)
+        # The samples are one environment after the other.
+        again = {name: of.transpose(0, 1).flatten(0, 1) for name, of in again.items()}
+        if self._mirrored is None:
+            return again
+        halves = {name: of.chunk(2) for name, of in again.items()}
+        return {
+            **{name: here for name, (here, _) in halves.items()},
+            **{MIRRORED + name: in_the_mirror for name, (_, in_the_mirror) in halves.items()},
+        }
+
     def clipped(self) -> dict[str, list[nn.Parameter]]:
-        """The variances apart: large gradients of theirs must not hold up the estimate."""
-        variances = [each for each in self.estimator.modules() if isinstance(each, ErrorVariance)]
-        if not variances:
-            return super().clipped()
-        apart = [parameter for each in variances for parameter in each.parameters()]
-        theirs = {id(each) for each in apart}
-        own = [each for each in self.estimator.parameters() if id(each) not in theirs]
-        return {"vae": own, "vae_variance": apart}
+        """Apart what other losses train: large gradients of theirs must not hold up the estimate.
+
+        Those are the variances, and what the policy trains.
+        """
+        estimator = self.estimator
+        variances = [each for each in estimator.modules() if isinstance(each, ErrorVariance)]
+        apart = {
+            "vae_variance": _parameters(variances),
+            "vae_of_policy": _parameters(estimator.trained_by_policy.values()),
+        }
+        theirs = {id(each) for parameters in apart.values() for each in parameters}
+        own = [each for each in estimator.parameters() if id(each) not in theirs]
+        clipped = {"vae": own, **apart}
+        return {name: parameters for name, parameters in clipped.items() if parameters}
 
     def adapt(self, *steering: torch.Tensor) -> None:
         """Let the estimator follow its loss."""
@@ -234,6 +283,10 @@ class EstimatorLearner(Learner):
             self.adaboot.redraw(torch.ones_like(draws))
 
 
+def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
 class _MirrorSamples:
     """Mirror images of what the estimator learns from.
 
@@ -244,13 +297,32 @@ class _MirrorSamples:
 
     def __init__(self, symmetry: Symmetry, learner: EstimatorLearner) -> None:
         estimator = learner.estimator
-        truths = estimator.reconstructs
-        read = (*estimator.groups, *truths.values())
+        read = (*estimator.groups, *estimator.privileged)
         self.groups = {group: symmetry.group(group) for group in read}
         self.targets = symmetry.terms(each.term for each in estimator.targets.declared.values())
-        self.truths = {ESTIMATE: self.targets}
-        self.truths |= {name: self.groups[group] for name, group in truths.items()}
         self._proprioception = symmetry.terms(learner.cfg.reconstructed_terms)
+
+    def augment(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
+        """The sequences, then their mirror images: of B environments, of 2 B.
+
+        Args:
+            batch: Sequences of B environments.
+            mirrored_memory: See :meth:`reflect_half`.
+        """
+
+        def both(values: torch.Tensor, reflection: Reflection) -> torch.Tensor:
+            return torch.cat((values, reflection.apply(values)), dim=1)
+
+        return Sequences(
+            observations={
+                name: both(of, self.groups[name]) for name, of in batch.observations.items()
+            },
+            memory=torch.cat((batch.memory, mirrored_memory)),
+            begins=batch.begins.repeat(1, 2),
+            estimate_targets=both(batch.estimate_targets, self.targets),
+            next_proprioception=both(batch.next_proprioception, self._proprioception),
+            valid=batch.valid.repeat(1, 2),
+        )
 
     def reflect_half(self, batch: Sequences, mirrored_memory: torch.Tensor) -> Sequences:
         """Put every other environment of a mini-batch, by chance, into the mirror.

@@ -26,7 +26,7 @@ from rl_sim_env.learning.learner import (
     Tree,
 )
 from rl_sim_env.learning.policy import build_critic
-from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.returns import returns_beyond
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
 
 _BEFORE, _AFTER = "footing_before", "footing_after"
@@ -135,18 +135,18 @@ class FootholdLearner(Learner):
         """Advantages of the own critic, if there is one, beside those of the reward."""
         if self._critic is None:
             return {}
-        costs, values = rollout[_COST], rollout[_VALUES]
+        critic, values = self._critic, rollout[_VALUES]
         # Costs go on after falls as after time-outs: else a fall would be the way out of them.
-        ended = rollout["dones"].nonzero(as_tuple=True)
-        terminal = {group: rollout[f"next_{group}"][ended] for group in self._critic_groups}
-        costs[ended] += self._ppo.gamma * self._critic(terminal).squeeze(-1)
-        returns = generalized_returns(
-            costs,
-            values,
-            self._critic(last_observations).squeeze(-1),
-            1.0 - rollout["dones"].float(),
-            gamma=self._ppo.gamma,
-            lam=self._ppo.lam,
+        returns = returns_beyond(
+            rollout["dones"],
+            rollout,
+            lambda seen: critic(seen).squeeze(-1),
+            last_observations,
+            rewards=rollout[_COST],
+            values=values,
+            continuations=1.0 - rollout["dones"].float(),
+            groups=self._critic_groups,
+            ppo=self._ppo,
         )
         rollout.put(_RETURNS, returns)
         advantages = standardize_over_ranks(values - returns)

@@ -93,6 +93,10 @@ class LearnerContext:
     symmetry: Symmetry | None
     """Exchanges left and right; None where nothing is learned in the mirror."""
 
+    policy_rate: torch.Tensor
+    """Learning rate of the policy, shape (), which the learner that acts moves in place: for what
+    the policy's loss trains in other learners."""
+
     device: str
     """Where everything lives."""
 
@@ -155,6 +159,10 @@ class Learner(ABC):
 
     provides: Mapping[str, int] = {}
     """Observation groups that :meth:`provide` adds, with their widths."""
+
+    needs_sequences: bool = False
+    """Whether the samples of a mini-batch must be the whole time of its environments:
+    :meth:`provide_again` follows from the steps before."""
 
     policy_parts: ClassVar[Mapping[str, str]] = {}
     """Which of ``modules`` are parts of the policy that is played: its part, the module's name."""
@@ -233,6 +241,22 @@ class Learner(ABC):
             indices: Which steps, or environments, of it.
             own: One of :meth:`batches`.
         """
+
+    def provide_again(self, rollout: Rollout, indices: BatchIndices) -> dict[str, torch.Tensor]:
+        """What it has provided of a mini-batch's samples, as its networks would provide it now.
+
+        The gradient of the policy's loss reaches what it is worked out from. Without it, what was
+        provided counts as it was, and no gradient reaches anybody.
+
+        Args:
+            rollout: The rollout.
+            indices: Which steps of it. With ``needs_sequences`` the samples are all steps of the
+                first environment, then those of the next.
+
+        Returns:
+            Groups by name, also those of mirror images, shape (B, width) each.
+        """
+        return {}
 
     def policy_loss(
         self, rollout: Rollout, indices: BatchIndices, ratio: torch.Tensor

@@ -222,7 +222,7 @@ class AmpVaePolicy(nn.Module):
         fed = {ESTIMATE: estimate, **output.reconstructions}
         if p_boot < 1.0:
             truth = {ESTIMATE: self.targets.truth(observations)}
-            truth |= {name: observations[of] for name, of in self.vae.reconstructs.items()}
+            truth |= self.vae.truths(observations)
             fed = {name: torch.lerp(truth[name], value, p_boot) for name, value in fed.items()}
         actions = self.actor({**dict(observations.items()), **fed, LATENT: output.latent})
         std = None if logvar is None else self.targets.std_in_si(logvar)

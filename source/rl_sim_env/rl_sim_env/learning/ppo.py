@@ -12,7 +12,7 @@ import torch
 from rl_sim_env.learning.collectives import standardize_over_ranks
 from rl_sim_env.learning.learner import ActingLearner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_actor, build_critic
-from rl_sim_env.learning.returns import generalized_returns
+from rl_sim_env.learning.returns import returns_beyond
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.symmetry import MIRRORED
 
@@ -28,8 +28,9 @@ _DISTRIBUTION = "distribution_"
 class PpoLearner(ActingLearner):
     """Actor and critic.
 
-    The actor reads its groups detached, whoever provides them: the policy gradient reaches nobody
-    else. Time-outs bootstrap on the true terminal state.
+    The policy gradient reaches those who provide again what the actor reads
+    (:meth:`~rl_sim_env.learning.learner.Learner.provide_again`), and nobody else. Time-outs
+    bootstrap on the true terminal state.
 
     Raises:
         UserError: A model cannot be built.
@@ -50,7 +51,7 @@ class PpoLearner(ActingLearner):
         self.critic = build_critic(context.groups, context.cfg).to(device)
         self.modules = {"actor": self.actor, "critic": self.critic}
         self.max_grad_norm = cfg.max_grad_norm
-        self.learning_rate = torch.tensor(cfg.learning_rate, device=device)
+        self.learning_rate = context.policy_rate
         self._entropy_coef = torch.tensor(cfg.entropy_coef, device=device)
         self.optimizer = torch.optim.Adam(
             chain(self.actor.parameters(), self.critic.parameters()),
@@ -107,17 +108,16 @@ class PpoLearner(ActingLearner):
         self, rollout: Rollout, last_observations: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """Compute returns, and advantages that are standardised over all ranks."""
-        # Few episodes time out in a rollout; finding them costs one host read.
-        timed_out = rollout["time_outs"].nonzero(as_tuple=True)
-        terminal = {group: rollout[f"next_{group}"][timed_out] for group in self._critic_groups}
-        rollout["rewards"][timed_out] += self.cfg.gamma * self.critic(terminal).squeeze(-1)
-        returns = generalized_returns(
-            rollout["rewards"],
-            rollout["values"],
-            self.critic(last_observations).squeeze(-1),
-            rollout["continuations"],
-            gamma=self.cfg.gamma,
-            lam=self.cfg.lam,
+        returns = returns_beyond(
+            rollout["time_outs"],
+            rollout,
+            lambda seen: self.critic(seen).squeeze(-1),
+            last_observations,
+            rewards=rollout["rewards"],
+            values=rollout["values"],
+            continuations=rollout["continuations"],
+            groups=self._critic_groups,
+            ppo=self.cfg,
         )
         rollout.put("returns", returns)
         rollout.put("advantages", standardize_over_ranks(returns - rollout["values"]))
@@ -129,6 +129,8 @@ class PpoLearner(ActingLearner):
         distribution = self._distribution
         names = (*self._read, *_ACTED, *distribution, "returns", "advantages")
         batch = rollout.pick(names, indices.samples)
+        for adviser in self.advisers:
+            batch |= adviser.provide_again(rollout, indices)
         self.actor(batch, stochastic_output=True)
         log_prob = self.actor.get_output_log_prob(batch["actions"])
         with torch.no_grad():

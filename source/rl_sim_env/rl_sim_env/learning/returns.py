@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+
 import torch
+
+from rl_sim_env.learning.config import AmpVaePpoCfg
+from rl_sim_env.learning.rollout import Rollout
 
 
 @torch.no_grad()
@@ -43,3 +48,46 @@ def generalized_returns(
         returns[step] = advantage + values[step]
         next_values = values[step]
     return returns
+
+
+@torch.no_grad()
+def returns_beyond(
+    ends: torch.Tensor,
+    rollout: Rollout,
+    critic: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+    last_observations: Mapping[str, torch.Tensor],
+    *,
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    continuations: torch.Tensor,
+    groups: Iterable[str],
+    ppo: AmpVaePpoCfg,
+) -> torch.Tensor:
+    """Returns that count on where some episodes end: the critic says what would have come.
+
+    Args:
+        ends: Steps with which such an episode ended, shape (T, N), bool.
+        rollout: The rollout, with ``next_<group>`` of all ``groups``.
+        critic: Tells values of observations, shape (..., of a step's value).
+        last_observations: Groups after the last step.
+        rewards: What is summed, shape (T, N, ...); what comes after ``ends`` is added to it.
+        values: What the critic has said of each step, of the same shape.
+        continuations: See :func:`generalized_returns`; 0 at ``ends``.
+        groups: What the critic reads.
+        ppo: Discount and decay.
+
+    Returns:
+        Shape (T, N, ...).
+    """
+    # Few episodes end in a rollout; finding them costs one host read.
+    ended = ends.nonzero(as_tuple=True)
+    terminal = {group: rollout[f"next_{group}"][ended] for group in groups}
+    rewards[ended] += ppo.gamma * critic(terminal)
+    return generalized_returns(
+        rewards,
+        values,
+        critic(last_observations),
+        continuations,
+        gamma=ppo.gamma,
+        lam=ppo.lam,
+    )

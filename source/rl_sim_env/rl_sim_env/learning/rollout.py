@@ -98,18 +98,30 @@ class Rollout:
         """
         return {name: self[name].flatten(0, 1)[samples] for name in names}
 
-    def draw(self, num_mini_batches: int, num_epochs: int) -> Iterator[BatchIndices]:
+    def steps_of(self, envs: torch.Tensor) -> torch.Tensor:
+        """Indices of all steps of some environments, one environment after the other.
+
+        Shape (E,) -> (E T,).
+        """
+        steps = torch.arange(self.num_steps, device=self.device)
+        return (self.num_envs * steps + envs[:, None]).flatten()
+
+    def draw(
+        self, num_mini_batches: int, num_epochs: int, *, sequences: bool = False
+    ) -> Iterator[BatchIndices]:
         """Yield what mini-batches are made of, shuffled anew in every epoch.
 
         Args:
             num_mini_batches: Parts of one epoch.
             num_epochs: Passes over the rollout.
+            sequences: Whether the samples are all steps of the environments.
         """
         counts = (self.num_envs * self.num_steps, self.num_envs)
         for _ in range(num_epochs):
             orders = [torch.randperm(count, device=self.device) for count in counts]
             for part in range(num_mini_batches):
-                yield BatchIndices(*(_part(order, part, num_mini_batches) for order in orders))
+                samples, envs = (_part(order, part, num_mini_batches) for order in orders)
+                yield BatchIndices(self.steps_of(envs) if sequences else samples, envs)
 
     def _declare(self, name: str, example: torch.Tensor) -> torch.Tensor:
         if name not in self._fields:
