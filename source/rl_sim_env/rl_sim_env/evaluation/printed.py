@@ -17,8 +17,8 @@ WORST, ZERO, BETTER, WORSE = "worst", "zero", "better", "worse"
 """Marks of cells, which are classes of the page."""
 
 _MORE_IS_WORSE = re.compile(
-    "error|RMSE|falls|with a fall|at its limit|beyond|contact|cost of|asymmetry|slip|stuck|edge|riser|"
-    "under the foot|settl|gap|violation|percentile|maximum",
+    "error|RMSE|falls|with a fall|at its limit|beyond|contact|cost of|asymmetry|slip|edge|riser|"
+    "stuck|under the foot|settl|gap|violation|percentile|maximum",
     re.IGNORECASE,
 )
 _LESS_IS_WORSE = re.compile(
