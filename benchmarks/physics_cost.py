@@ -28,7 +28,6 @@ from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.mdp import observations
-from rl_sim_env.mdp.buried_feet import BuriedFeet
 from rl_sim_env.tasks import make_env_cfg
 
 AS_IT_IS = "as it is"
@@ -147,7 +146,6 @@ def _measure(
     env = arena.env
     squared_errors: dict[str, torch.Tensor] = {}
     gait = GaitMeter(env)
-    buried = BuriedFeet(env)
     sums = torch.zeros(7, dtype=torch.double, device=device)
     times = []
     state_period = arena.num_steps(STATE_PERIOD)
@@ -165,7 +163,7 @@ def _measure(
             seen["stance"].sum(),
             (depth * seen["stance"]).sum(),
             seen["foot_seconds"].sum(),
-            buried().float().mean(),
+            env.buried_feet.newly.float().mean(),
         )
         sums += torch.stack(of_step)
         for target, truth in step.truth.items():

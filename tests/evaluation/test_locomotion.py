@@ -68,6 +68,7 @@ def test_gait_figures_follow_from_the_sums():
         "slip": 2.2,
         "touchdowns": 80.0,
         "swing_height": 4.8,
+        "stuck": 0.05,
         "diagonal": 9.0,
     }
     totals = {name: torch.tensor([value]) for name, value in sums.items()}
@@ -85,6 +86,7 @@ def test_gait_figures_follow_from_the_sums():
             "left-right asymmetry": 20.0,
             "diagonal sync": 90.0,
             "foot slip": 0.1,
+            "stuck feet": 0.3,
         }
     )
 

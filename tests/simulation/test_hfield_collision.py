@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import mujoco
@@ -13,7 +14,7 @@ import warp as wp
 from exact_surface import Surface, point_distance, segment_distance
 from mjlab.sim.sim import MujocoCfg
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.simulation import NativeSimulation, SimulationCfg, WarpSimulation
 from rl_sim_env.simulation.hfield_collision import use_surface_contacts
 from rl_sim_env.terrains import rough_terrain_cfg
@@ -286,7 +287,8 @@ HILL = """<asset><hfield name="hill" nrow="3" ncol="3" size="1 1 0.2 0.3"
 
 FLAT = '<asset><hfield name="flat" nrow="21" ncol="21" size="1 1 0.1 0.3"/></asset>'
 
-EGG = '<body pos="0.5 0 0.09"><freejoint/><geom type="ellipsoid" size="0.1 0.08 0.1"/></body>'
+EGG = """<body pos="0.5 0 0.09"><freejoint/>
+  <geom name="egg" type="ellipsoid" size="0.1 0.08 0.1"/></body>"""
 
 
 def _simulation(
@@ -365,10 +367,15 @@ def test_geoms_that_are_filtered_out_do_not_touch() -> None:
     assert simulation.wp_data.nacon.numpy()[0] == 0
 
 
-def test_other_geoms_keep_the_convex_route() -> None:
+def test_other_geoms_keep_the_convex_route_and_are_named() -> None:
     contacts = []
     for way in ("surface", "convex"):
-        simulation = _simulation(FLAT, EGG, hfield_contacts=way)
+        with warnings.catch_warnings(record=True) as notices:
+            warnings.simplefilter("always", Notice)
+            simulation = _simulation(FLAT, EGG, hfield_contacts=way)
+        told = [str(each.message) for each in notices if each.category is Notice]
+        assert len(told) == (way == "surface")
+        assert all("egg (ellipsoid)" in text and "hfield_contacts=convex" in text for text in told)
         simulation.forward()
         contact, number = simulation.wp_data.contact, simulation.wp_data.nacon.numpy()[0]
         assert number > 0
@@ -456,9 +463,13 @@ def test_heights_that_are_no_numbers_are_refused_on_both_backends() -> None:
     )
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_HFIELD, hfieldname=field.name)
     spec.worldbody.add_body(pos=(0, 0, 1)).add_geom(size=(0.1, 0, 0))
-    for cls in (WarpSimulation, NativeSimulation):
-        with pytest.raises(UserError, match=r"'ground': the height of row 1, column 2 is nan"):
-            cls(1, SimulationCfg(), model=spec.compile(), device="cpu")
+    convex = SimulationCfg(hfield_contacts="convex")
+    cases = (WarpSimulation, SimulationCfg()), (WarpSimulation, convex), (NativeSimulation, convex)
+    for cls, cfg in cases:
+        with pytest.raises(
+            UserError, match=r"'ground': the height of row 1, column 2 is nan.*sub_terrains"
+        ):
+            cls(1, cfg, model=spec.compile(), device="cpu")
 
 
 def test_settings_that_would_not_do_what_they_say_are_refused() -> None:

@@ -35,6 +35,7 @@ from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.actions import fill_bounds, leg_targets
+from rl_sim_env.mdp.buried_feet import BuriedFeet
 from rl_sim_env.mdp.commands import TerrainVelocityCommand
 from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.robots import RobotIndex
@@ -75,6 +76,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         leg_speed_limits: No-load speeds of leg joints [rad/s]. Shape (num_envs, num_leg_joints).
         leg_effort_limits: Largest torques of leg joints [N m]. Shape (num_envs, num_leg_joints).
         constraint_monitor: How close robots come to their limits.
+        buried_feet: Counts feet that are stuck in the ground.
         foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
         num_robots: Number of environments that count: all but the padding of fixed shapes.
         transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
@@ -167,6 +169,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         )
         self._load_managers()
         self.constraint_monitor = ConstraintMonitor(self)
+        self.buried_feet = BuriedFeet(self)
         self._failures = FailureDump(self)
         self._episode_meter = EpisodeMeter()
         self._waited = torch.zeros((), dtype=torch.long, device=self.device)
@@ -294,9 +297,10 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
         self.reset_buf = self._defer_the_rest(due, reset_ids)
-        self.reward_buf, _ = fork_join(
+        self.reward_buf, *_ = fork_join(
             lambda: self.reward_manager.compute_where(state_is_valid, self.step_dt),
             lambda: self._report_transition(state_is_valid),
+            self.buried_feet.watch,
         )
         self.metrics_manager.compute()
         if len(reset_ids) > 0:
@@ -474,7 +478,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         for name, value in self.curriculum_manager.reports().items():
             totals[f"Curriculum/{name}"] = (float(value), 1)
         totals |= self.reward_manager.read_faults() | self.observation_manager.read_faults()
-        totals |= self.constraint_monitor.read_log()
+        totals |= self.constraint_monitor.read_log() | self.buried_feet.read_log()
         if self._reset_capacity is not None:
             totals["Perf/waiting_resets"] = (int(self._waited), 1)
             self._waited.zero_()

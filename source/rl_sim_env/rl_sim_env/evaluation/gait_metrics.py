@@ -110,6 +110,7 @@ class GaitMeter:
             "slip": (slip * contact).sum(dim=-1) * env.step_dt,
             "touchdowns": feet.landed.sum(dim=-1),
             "swing_height": feet.swing_height.sum(dim=-1),
+            "stuck": env.buried_feet.newly,
             "diagonal": (contact == contact[:, self._diagonal]).float().mean(dim=-1) * env.step_dt,
         }
         return {

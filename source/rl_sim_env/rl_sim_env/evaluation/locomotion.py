@@ -22,6 +22,7 @@ from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
+from rl_sim_env.mdp.buried_feet import BURIED_TIME
 from rl_sim_env.terrains.support import MARGIN, TOLERANCE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
@@ -70,6 +71,10 @@ GAIT_FIGURES: tuple[tuple[Column, Figures], ...] = (
         lambda of: 100.0 * of["diagonal"] / of["seconds"],
     ),
     (Column(title="foot slip", unit="m/s"), lambda of: of["slip"] / of["stance"].sum(dim=-1)),
+    (
+        Column(title="stuck feet", unit="1/min"),
+        lambda of: 60.0 * of["stuck"] / of["seconds"],
+    ),
 )
 """What a gait is described by, and how it follows from the sums of a :class:`GaitMeter`."""
 
@@ -170,7 +175,9 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
             "Left-right asymmetry: difference of "
             "the stance times of left and right feet over their mean. Diagonal sync: share of time "
             "in which diagonal feet are both down or both up, 100 % in a trot. Foot slip: "
-            "horizontal speed of the centres of feet in contact, rolling included."
+            "horizontal speed of the centres of feet in contact, rolling included. Stuck feet: how "
+            "often the centre of a foot is below the surface of a height field for more than "
+            f"{BURIED_TIME:g} s."
         ),
         tables=tuple(tables),
         plots=(

@@ -18,7 +18,7 @@ WORST, ZERO, BETTER, WORSE = "worst", "zero", "better", "worse"
 
 _MORE_IS_WORSE = re.compile(
     "error|RMSE|falls|with a fall|at its limit|beyond|contact|cost of|asymmetry|slip|edge|riser|"
-    "under the foot|settl|gap|violation|percentile|maximum",
+    "stuck|under the foot|settl|gap|violation|percentile|maximum",
     re.IGNORECASE,
 )
 _LESS_IS_WORSE = re.compile(

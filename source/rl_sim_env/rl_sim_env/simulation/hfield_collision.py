@@ -18,6 +18,7 @@ overrides are as everywhere.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ import mujoco_warp
 import numpy as np
 import warp as wp
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.simulation.hfield_kernel import GEOM_TYPES, NUM_PARTS, contact_kernel
 from rl_sim_env.simulation.pair_lists import drop_pairs
 
@@ -50,7 +51,9 @@ def check_height_fields(model: mujoco.MjModel) -> None:
             row, column = bad[0]
             raise UserError(
                 f"height field {model.hfield(field).name!r}: the height of row {row}, column "
-                f"{column} is {heights[row, column]} (of {len(bad)} that are not finite)"
+                f"{column} is {heights[row, column]} (of {len(bad)} that are not finite); look at "
+                "what makes it: a family of scene.terrain.terrain_generator.sub_terrains, or the "
+                "model's <hfield>"
             )
 
 
@@ -72,23 +75,24 @@ class _Geoms:
 def use_surface_contacts(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> None:
     """Let spheres, capsules and boxes of a model collide with the surface of its height fields.
 
-    Other geoms, and pairs that a collision sensor watches, keep MuJoCo Warp's convex collision.
-    A field's sides are solid up to its rim for geoms over or beside it; its base is none: what gets
-    below it falls.
+    Other geoms, and pairs that a collision sensor watches, keep MuJoCo Warp's convex collision; a
+    notice names the former. A field's sides are solid up to its rim for geoms over or beside it;
+    its base is none: what gets below it falls.
 
     Args:
         model: The model on the device, before any graph of it is captured.
         mj_model: What it was made from.
 
     Raises:
-        UserError: If a field has heights that are not finite, or bodies can fall asleep.
+        UserError: If bodies can fall asleep.
     """
-    check_height_fields(mj_model)
     pairs = model.nxn_geom_pair_filtered.numpy()
     ids = model.nxn_pairid_filtered.numpy()
     types = mj_model.geom_type
     is_field = types[pairs] == mujoco_warp.GeomType.HFIELD
-    handled = is_field.any(axis=1) & np.isin(types[pairs], GEOM_TYPES).any(axis=1) & (ids[:, 1] < 0)
+    has_kernel = np.isin(types[pairs], GEOM_TYPES)
+    _tell_of_others(mj_model, pairs[is_field.any(axis=1) & ~has_kernel.any(axis=1)])
+    handled = is_field.any(axis=1) & has_kernel.any(axis=1) & (ids[:, 1] < 0)
     if not handled.any():
         return
     # The first geom of a contact is the field, as everywhere in MuJoCo.
@@ -109,6 +113,23 @@ def use_surface_contacts(model: mujoco_warp.Model, mj_model: mujoco.MjModel) -> 
             others(m, d)
 
     model.callback.contactfilter = add_contacts
+
+
+def _tell_of_others(mj_model: mujoco.MjModel, pairs: np.ndarray) -> None:
+    """Name the geoms of pairs with a height field that no kernel is for; shape (num_pairs, 2)."""
+    others = [mj_model.geom(geom) for geom in np.unique(pairs)]
+    named = ", ".join(
+        f"{geom.name or geom.id} ({mujoco_warp.GeomType(geom.type.item()).name.lower()})"
+        for geom in others
+        if geom.type != mujoco_warp.GeomType.HFIELD
+    )
+    if named:
+        notice = Notice(
+            f"sim.hfield_contacts=surface is for spheres, capsules and boxes; {named}: contacts "
+            "with height fields are left to MuJoCo Warp's convex collision, which is slower and "
+            "may miss some; give the robot such geoms, or set sim.hfield_contacts=convex"
+        )
+        warnings.warn(notice, stacklevel=2)
 
 
 def _group(

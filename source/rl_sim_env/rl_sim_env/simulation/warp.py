@@ -23,7 +23,7 @@ from rl_sim_env.compat.mujoco_warp import OverflowType
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.fields import INPUT_FIELDS, restored_model, saved_model
 from rl_sim_env.simulation.grid_broadphase import use_grid_broadphase
-from rl_sim_env.simulation.hfield_collision import use_surface_contacts
+from rl_sim_env.simulation.hfield_collision import check_height_fields, use_surface_contacts
 from rl_sim_env.simulation.kernels import load_side_by_side
 
 _CHOICES = {"hfield_contacts": ("surface", "convex"), "static_broadphase": ("grid", "pairs")}
@@ -68,6 +68,7 @@ class WarpSimulation(Simulation):
     _are_kernels_loaded = False
 
     def _finish_init(self) -> None:
+        check_height_fields(self.mj_model)
         if isinstance(self.cfg, SimulationCfg):
             for name, choices in _CHOICES.items():
                 if (choice := getattr(self.cfg, name)) not in choices:

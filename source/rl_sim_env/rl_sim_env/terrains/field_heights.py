@@ -50,6 +50,10 @@ class FieldHeights:
         )
         self._nodes = tensor(mj_model.hfield_data, torch.float)
 
+    def __len__(self) -> int:
+        """Number of fields."""
+        return len(self._origin)
+
     def __call__(self, xy: torch.Tensor) -> torch.Tensor:
         """Height of the field over or under each point.
 
@@ -59,7 +63,7 @@ class FieldHeights:
         Returns:
             World z, shape (...), m; -inf where there is no field.
         """
-        if not len(self._origin):
+        if not self:
             return torch.full_like(xy[..., 0], -torch.inf)
         offset = xy[..., None, :] - self._origin[:, :2]
         beside = (offset.abs() - self._size[:, :2]).amax(dim=-1)
