@@ -12,8 +12,12 @@ from pathlib import Path
 import pytest
 
 from rl_sim_env.cli.main import COMMANDS
+from rl_sim_env.cli.options import POLICIES
 
 HEAVY = {"torch", "mujoco", "mujoco_warp", "warp", "mjlab", "tensordict", "matplotlib", "viser"}
+GRQ20, SIGHTED = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0", "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0"
+GO1, GRQ20_POLICY = POLICIES / "go1", POLICIES / "grq20_v2d3"
+EXPORTED = GRQ20_POLICY / "policy.onnx"
 PROGRAM = """
 import sys
 from rl_sim_env.cli import main
@@ -102,7 +106,15 @@ def test_tasks_are_listed():
         ("report nowhere", "nowhere: no such folder; give the folder of a report"),
         ("motions inspect --robot grq20", "did you mean grq20_v2d3"),
         ("robot check robot.xml --max_load much", "--max_load much: expected a number"),
-        ("settings --task typo", "unknown task 'typo'"),
+        ("settings --task typo", "unknown task 'typo'; rl-sim-env tasks lists all"),
+        ("train agent.constraints.strategy=np30", "it must be a strategy; did you mean np3o?"),
+        ("play --compare go1", "--compare go1: no such file or folder"),
+        ("play --compare /nowhere/model_1.pt", "--compare /nowhere/model_1.pt: no such file"),
+        (f"play --compare {GO1}", "but the first policy is of Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"),
+        (f"play --task {GRQ20} --checkpoint {GO1}", "trained on task Rl-Sim-Env-AmpVae-Go1-v0"),
+        (f"evaluate --task {SIGHTED} --checkpoint {GRQ20_POLICY}", f"give --task {GRQ20} or"),
+        (f"evaluate --task {SIGHTED} --checkpoint {EXPORTED}", f"give --task {GRQ20} or"),
+        (f"train --task {GRQ20} --finetune {GO1}", "trained on task Rl-Sim-Env-AmpVae-Go1-v0"),
     ],
 )
 def test_a_slip_is_told_in_one_line(arguments, told, tmp_path):
