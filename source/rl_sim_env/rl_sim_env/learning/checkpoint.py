@@ -139,9 +139,7 @@ class Checkpoint:
     def _load(cls, path: Path) -> Checkpoint:
         content = _read(path)
         if not isinstance(content, dict) or "format_version" not in content:
-            found = (
-                f" (it holds {listing(map(str, content))})" if isinstance(content, dict) else ""
-            )
+            found = f" (it holds {listing(map(str, content))})" if isinstance(content, dict) else ""
             raise UserError(f"{path}: not a checkpoint of rl_sim_env{found}")
         version = content.pop("format_version")
         try:

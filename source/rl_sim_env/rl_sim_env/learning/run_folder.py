@@ -64,9 +64,7 @@ def _is_made(folder: Path) -> bool:
     return True
 
 
-def named_place(
-    checkpoint: str | Path | None, option: str = "--checkpoint"
-) -> Path | None:
+def named_place(checkpoint: str | Path | None, option: str = "--checkpoint") -> Path | None:
     """The file or folder that a user names; None where it is but a name to look for, or nothing.
 
     Args:
