@@ -39,7 +39,7 @@ def report(*sections: Section, **facts: str) -> Report:
 
 def tracking(rows: Cells, method: str = "Somehow.") -> Section:
     """Rows of velocity error, yaw rate error and falls per 1000 s."""
-    columns = ("velocity error [m/s]", "yaw rate error, both [rad/s]", "falls [per 1000 s]")
+    columns = ("velocity error [m/s]", "yaw rate error while walking [rad/s]", "falls [per 1000 s]")
     return section("tracking", table("Tracking, mean over loads", columns, rows), method=method)
 
 

@@ -294,7 +294,18 @@ def test_shipped_grq20_was_trained_in_the_task_as_it_is():
     assert setup.differences == ()
     assert to_plain(setup.cfg) == to_plain(make_env_cfg(task))
     _, learners = configure_trainer(TrainerOptions(task=task), checkpoint)
-    assert not any(word in line for line in learners for word in ("targets", "vae", "class_name"))
+    # What was switched off then has the values of today.
+    words = ("targets", "vae", "class_name", "footholds", "constraints")
+    assert not any(word in line for line in learners for word in words)
+
+
+@pytest.mark.parametrize(("guidance", "weight"), [("off", 10.0), ("contact", 2.0)])
+def test_a_part_that_was_switched_off_in_training_begins_with_todays_values(guidance, weight):
+    checkpoint = Checkpoint.load(resolve_checkpoint(root=GRQ20_POLICY))
+    assert checkpoint.config["footholds"]["weight"] == 2.0
+    checkpoint.config["footholds"]["guidance"] = guidance
+    cfg, _ = configure_trainer(TrainerOptions(task=f"{FAMILY}-v0"), checkpoint)
+    assert (cfg.footholds.guidance, cfg.footholds.weight) == (guidance, weight)
 
 
 def test_shipped_go1_was_trained_in_the_task_as_it_is_but_for_its_sensors():

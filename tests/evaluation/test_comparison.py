@@ -71,7 +71,7 @@ def test_differences_are_judged_by_which_way_is_better(saved):
     marks = {(each.row, each.column.title): each.mark for each in found}
     assert marks["flat", "velocity error"] == BETTER
     assert marks["stairs", "velocity error"] == WORSE
-    assert marks["stairs", "yaw rate error, both"] == ""
+    assert marks["stairs", "yaw rate error while walking"] == ""
     assert marks["all", "survivors"] == BETTER
 
 

@@ -95,6 +95,13 @@ def test_falls_are_told_per_1000_s_in_old_reports_too():
     assert error == figure
 
 
+def test_errors_of_two_commands_at_once_say_so_in_old_reports_too():
+    of = table("Tracking", ("velocity error, both [m/s]",), {"yaw rate error, both, HIM": (0.1,)})
+    (styled,) = in_house_style(report(section("tracking", of))).sections[0].tables
+    assert styled.columns[0].title == "velocity error while turning"
+    assert styled.rows[0].label == "yaw rate error while walking, HIM"
+
+
 def test_todays_reports_stay_as_they_are():
     today = report(tracking({"flat": (0.1, 0.2, 0.3)}))
     assert in_house_style(in_house_style(today)) == in_house_style(today) == today

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from browser import opened
 from pages import ROOT
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation import rendering
@@ -226,6 +227,24 @@ def test_page_needs_nothing_from_elsewhere(folder):
     assert "http" not in text
     assert "url(" not in text.replace("url(#", "")
     assert "prefers-color-scheme: dark" in text and "@media print" in text
+
+
+def test_tables_are_folded_on_phones_and_open_elsewhere_and_on_paper(folder):
+    write_report(REPORT, folder)
+    with opened() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.goto((folder / "report.html").as_uri())
+        cells = page.locator("#walk td").first
+        assert not cells.is_visible()
+        page.locator("#walk summary").first.click()
+        assert cells.is_visible()
+        page.reload()
+        page.set_viewport_size({"width": 1280, "height": 800})
+        assert cells.is_visible()
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert not cells.is_visible()
+        page.emulate_media(media="print")
+        assert cells.is_visible()
 
 
 def test_page_has_the_plots_in_its_own_colours(folder):

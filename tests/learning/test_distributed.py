@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from ranks import by_torchrun, train
 from torch.utils import _pytree as pytree
 
 from rl_sim_env.errors import UserError
@@ -17,20 +15,10 @@ from rl_sim_env.learning.distributed import Distributed, resolve_device
 from rl_sim_env.learning.strategies import find_strategy
 from soak import only_in_a_soak
 
-PROGRAM = Path(__file__).parent / "toy_train.py"
 
-
-def torchrun(
-    *arguments: object, ranks: int = 2, timeout: float = 120.0
-) -> subprocess.CompletedProcess[str]:
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    return subprocess.run(
-        [*launcher, f"--nproc_per_node={ranks}", *map(str, (PROGRAM, *arguments))],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def launch(device: str):
+    """What trains there: a copy of a process cannot use the GPU."""
+    return train if device == "cpu" else by_torchrun
 
 
 def of_ranks(folder: Path) -> tuple[tuple[dict[str, Any], dict[str, Any]], ...]:
@@ -68,7 +56,7 @@ on_each_device = pytest.mark.parametrize(
 def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
     tmp_path: Path, device: str
 ) -> None:
-    trained = torchrun(tmp_path, "--distributed", "--device", device)
+    trained = by_torchrun(tmp_path, "--distributed", "--device", device)
     assert trained.returncode == 0, trained.stderr
     (shared, own), (also_shared, other) = of_ranks(tmp_path)
     assert_equal(shared, also_shared)
@@ -86,13 +74,14 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
 
     # Both continue, from their own random numbers and with the same learners.
     resume = ("--iterations", 1, "--resume", tmp_path / "model_2.pt")
-    resumed = torchrun(tmp_path / "resumed", "--distributed", "--device", device, *resume)
+    options = ("--distributed", "--device", device, *resume)
+    resumed = launch(device)(tmp_path / "resumed", *options)
     assert resumed.returncode == 0, resumed.stderr
     assert "iteration 4/4" in resumed.stdout
     (shared, own), (also_shared, other) = of_ranks(tmp_path / "resumed")
     assert_equal(shared, also_shared)
     if device == "cpu":
-        straight = torchrun(tmp_path / "straight", "--distributed", "--iterations", 4)
+        straight = train(tmp_path / "straight", "--distributed", "--iterations", 4)
         assert straight.returncode == 0, straight.stderr
         assert_equal(((shared, own), (shared, other)), of_ranks(tmp_path / "straight"))
 
@@ -101,7 +90,8 @@ def test_two_ranks_hold_the_same_after_three_iterations_and_after_a_resume(
 @on_each_device
 @pytest.mark.parametrize("strategy", ["cat", "np3o", "lagrangian", "ipo"])
 def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, device: str, strategy: str) -> None:
-    trained = torchrun(tmp_path, "--distributed", "--device", device, "--strategy", strategy)
+    options = ("--distributed", "--device", device, "--strategy", strategy)
+    trained = launch(device)(tmp_path, *options)
     assert trained.returncode == 0, trained.stderr
     (shared, _), (also_shared, _) = of_ranks(tmp_path)
     assert_equal(shared, also_shared)
@@ -113,7 +103,7 @@ def test_two_ranks_hold_the_same_multipliers(tmp_path: Path, device: str, strate
 
 @pytest.mark.slow
 def test_two_ranks_agree_on_how_good_their_predictions_of_footholds_are(tmp_path: Path) -> None:
-    trained = torchrun(tmp_path, "--distributed", "--guidance", "imagined")
+    trained = train(tmp_path, "--distributed", "--guidance", "imagined")
     assert trained.returncode == 0, trained.stderr
     (shared, own), (also_shared, other) = of_ranks(tmp_path)
     assert_equal(shared, also_shared)
@@ -148,7 +138,7 @@ def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
     # In the third rollout: of the second one nothing is saved yet.
     doom = ("--rank", rank, "--fate", fate, "--step", 20)
     endless = ("--distributed", "--device", device, "--iterations", 10**6)
-    ended = torchrun(tmp_path, *endless, *doom)
+    ended = by_torchrun(tmp_path, *endless, *doom)
     assert ended.returncode != 0
     assert re.search(told.format(process=r"\(process \d+ on .*\)"), ended.stderr), ended.stderr
     assert f"Saved: {tmp_path}/model_1.pt. Continue with --resume" in ended.stderr
@@ -159,7 +149,7 @@ def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
 
 @pytest.mark.slow
 def test_ranks_with_different_numbers_of_robots_are_refused(tmp_path: Path) -> None:
-    refused = torchrun(tmp_path, "--distributed", "--num-envs", 8, 4)
+    refused = train(tmp_path, "--distributed", "--num-envs", 8, 4)
     assert refused.returncode != 0
     assert refused.stderr.count("robots: rank 0 has 8, rank 1 has 4; all processes") == 2
     assert not list(tmp_path.iterdir())
@@ -167,14 +157,14 @@ def test_ranks_with_different_numbers_of_robots_are_refused(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_another_number_of_processes_continues(tmp_path: Path) -> None:
-    trained = torchrun(tmp_path, "--distributed", "--iterations", 1, ranks=3)
+    trained = train(tmp_path, "--distributed", "--iterations", 1, ranks=3)
     assert trained.returncode == 0, trained.stderr
     saved = Checkpoint.load(tmp_path / "model_0.pt")
     assert (len(saved.processes), saved.total_steps) == (3, 3 * 8 * 8)
     for ranks in (2, 4):
         folder = tmp_path / str(ranks)
         resume = ("--iterations", 1, "--resume", tmp_path / "model_0.pt")
-        resumed = torchrun(folder, "--distributed", *resume, ranks=ranks)
+        resumed = train(folder, "--distributed", *resume, ranks=ranks)
         assert resumed.returncode == 0, resumed.stderr
         shared = [torch.load(folder / f"rank_{rank}.pt")[0] for rank in range(ranks)]
         assert_equal(shared[0], shared[-1])
@@ -186,7 +176,7 @@ def test_another_number_of_processes_continues(tmp_path: Path) -> None:
 
 @only_in_a_soak
 def test_the_first_iteration_may_take_longer_than_the_heartbeat(tmp_path: Path) -> None:
-    trained = torchrun(tmp_path, "--distributed", "--rank", 1, "--fate", "pause", "--step", 4)
+    trained = by_torchrun(tmp_path, "--distributed", "--rank", 1, "--fate", "pause", "--step", 4)
     assert trained.returncode == 0, trained.stderr
 
 

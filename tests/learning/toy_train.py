@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -54,7 +55,7 @@ class MortalEnv(WalkingToyEnv):
         return super().step(actions)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("log_dir", type=Path)
     parser.add_argument("--iterations", type=int, default=3)
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, help="rank that meets its fate")
     parser.add_argument("--fate", choices=FATES)
     parser.add_argument("--step", type=int, default=12, help="in which; a rollout has 8")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     with Distributed.launch(
         distributed=args.distributed, device=args.device, timeout_s=60
     ) as processes:
@@ -98,9 +99,13 @@ def main() -> None:
         torch.save(state, args.log_dir / f"rank_{processes.rank}.pt")
 
 
-if __name__ == "__main__":
+def program(arguments: Sequence[str]) -> None:
     try:
-        main()
+        main(arguments)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    program(sys.argv[1:])

@@ -10,8 +10,8 @@ import threading
 
 import viser
 import websockets
-from browser import PATIENCE, running
 
+from browser import PATIENCE, running
 from rl_sim_env.viewer.play_viewer import PlayViewer
 
 MESSAGES = 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browser import PATIENCE, click_tab, opened, running, visit
 
+from browser import PATIENCE, click_tab, opened, running, visit
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.drive_panel import THIS
 from rl_sim_env.viewer.play_viewer import PlayViewer

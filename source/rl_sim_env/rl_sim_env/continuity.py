@@ -47,6 +47,9 @@ AGENT_OF_THE_RUN = (
 )
 """Fields of a trainer that belong to a run, not to what is learned."""
 
+_SWITCHED_OFF = {"constraints.strategy": "penalties", "footholds.guidance": "off"}
+"""Values of a trainer's fields with which the other fields beside them do nothing."""
+
 OF_THE_POLICY = (
     "actions",
     "actions.*",
@@ -94,6 +97,21 @@ _UNITS = ("*.term", "*.group", "*.factor")
 
 _MEANS_THE_SAME = ("*.noise*", "*.enable_corruption", "*.max_delay", "*.max_delay_s")
 """Fields among :data:`OF_THE_POLICY` that make a task harder and leave what numbers mean."""
+
+
+def without_effect(agent: Mapping[str, Any]) -> list[str]:
+    """Paths of a trainer's fields that did nothing in a training: nothing has learned with them.
+
+    Args:
+        agent: Configuration of that trainer, as plain values.
+    """
+    paths = []
+    for switch, off in _SWITCHED_OFF.items():
+        part, _, own = switch.partition(".")
+        beside = agent.get(part, {})
+        if beside.get(own) == off:
+            paths += [f"{part}.{name}" for name in beside if name != own]
+    return paths
 
 
 def with_parts(paths: Sequence[str]) -> tuple[str, ...]:

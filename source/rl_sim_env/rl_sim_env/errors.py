@@ -46,13 +46,19 @@ def found_in(source: object) -> Iterator[None]:
         raise UserError(f"{source}: {error}") from error
 
 
-def known_names(name: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
+def known_names(
+    name: str, known: Collection[str], *, cutoff: float = 0.6, listed_by: str | None = None
+) -> str:
     """Tell what could have been meant by an unknown name: the nearest names, or else all.
 
     Args:
         name: The unknown name.
         known: The names there are.
         cutoff: Similarity, in [0, 1], that a name needs to be near.
+        listed_by: Command that lists the names, where they are too many for a message.
     """
     near = difflib.get_close_matches(name, known, n=3, cutoff=cutoff)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    meant = f"did you mean {' or '.join(near)}?" if near else ""
+    if listed_by is not None:
+        return f"{meant} {listed_by} lists all".lstrip()
+    return meant or f"there are {', '.join(known)}"

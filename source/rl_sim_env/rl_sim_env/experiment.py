@@ -34,6 +34,7 @@ from rl_sim_env.continuity import (
     is_of_the_policy,
     short,
     with_parts,
+    without_effect,
 )
 from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
@@ -321,7 +322,8 @@ def configure_trainer(
         if options.finetune and not grows(options.task, resumed):
             of_the_run = {name: getattr(cfg, name) for name in AGENT_OF_THE_RUN}
             cfg = replace(find_task(resumed.task).runner_cfg(), **of_the_run)
-        restored = restore(cfg, default, resumed.config, left_out=AGENT_OF_THE_RUN)
+        left_out = (*AGENT_OF_THE_RUN, *without_effect(resumed.config))
+        restored = restore(cfg, default, resumed.config, left_out=left_out)
     for name, value in options.given.items():
         if value is not None:
             setattr(cfg, name, value)

@@ -18,8 +18,9 @@ from rl_sim_env.configuration import ENV, settings_for
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.hardware import require_device_name
 from rl_sim_env.learning.run_folder import named_place, require_folder
+from rl_sim_env.learning.trained_task import require_task, trained_task
 from rl_sim_env.robots import BoomMode
-from rl_sim_env.tasks import find_task, watching_task
+from rl_sim_env.tasks import Task, family_ids, find_task, watching_task
 
 if TYPE_CHECKING:
     from rl_sim_env.experiment import EnvSetup
@@ -162,8 +163,25 @@ class PolicyOptions(Options):
         super().__post_init__()
         if self.task is not None:
             find_task(self.task)
-        if named_place(self.checkpoint) is None and (self.checkpoint or self.load_run):
+        place = named_place(self.checkpoint)
+        if place is None and (self.checkpoint or self.load_run):
             self.require_runs()
+        if place is not None and self.task is not None:
+            self.require_task(place, find_task(self.task))
+
+    def require_task(self, place: Path, task: Task) -> None:
+        """Refuse a policy of other tasks, as far as its file tells without torch.
+
+        Args:
+            place: The policy's file, or a folder of such.
+            task: What it is wanted for.
+
+        Raises:
+            UserError: It was trained on a task of another family.
+        """
+        trained = task_of(place)
+        if trained is not None:
+            require_task(place, trained, family_ids(task.family))
 
     def require_runs(self) -> None:
         """Refuse to look for a run where there can be none.
@@ -172,6 +190,22 @@ class PolicyOptions(Options):
             UserError: There is no folder of runs, or not the one that is named.
         """
         require_folder(LOG_ROOT / (self.experiment_name or ""))
+
+
+def task_of(place: Path) -> str | None:
+    """Id of the task that a policy was trained on, read without torch.
+
+    Args:
+        place: File of the policy, exported or not, or a folder of checkpoints.
+
+    Returns:
+        None where it cannot be told without loading the policy.
+    """
+    if place.suffix != ONNX_SUFFIX:
+        return trained_task(place)
+    from rl_sim_env.deploy import open_session
+
+    return open_session(place)[1].task
 
 
 def find_policy(options: PolicyOptions, *, watched: bool = False) -> tuple[Path, str]:
@@ -189,12 +223,11 @@ def find_policy(options: PolicyOptions, *, watched: bool = False) -> tuple[Path,
         UserError: There is no such task or file, or nobody knows the task it was trained on.
     """
     # Only here: these imports take seconds.
-    from rl_sim_env.deploy import open_session
     from rl_sim_env.learning.checkpoint import Checkpoint
 
     path = find_checkpoint(options)
-    is_exported = path.suffix == ONNX_SUFFIX
-    trained = open_session(path)[1].task if is_exported else Checkpoint.load(path).task
+    # Whoever loads the policy reads all of the file, and need not do so twice.
+    trained = task_of(path) or Checkpoint.load(path).task
     task = choose_task(options.task, trained, path)
     tell_other_task(task, trained)
     return path, watching_task(task) if watched and options.task is None else task

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_sim_env.cli.options import (
+    DEFAULT_TASK,
     Clips,
     EnvironmentOptions,
     Flag,
@@ -13,9 +14,12 @@ from rl_sim_env.cli.options import (
     RobotOptions,
     Unset,
     require_positive,
+    task_of,
 )
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.run_folder import named_place
 from rl_sim_env.motions.files import matching_files
+from rl_sim_env.tasks import family_ids, find_task
 from rl_sim_env.viewer.page import THIS_MACHINE, require_port
 from rl_sim_env.viewer.video_path import check_video_path
 
@@ -83,6 +87,8 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
                 "--compare shows two policies on the page; leave out --headless and --video, or "
                 "measure both with rl-sim-env evaluate and compare"
             )
+        if self.compare is not None:
+            self._require_rival(Path(self.compare))
         if self.headless and self.video is None and self.duration is None:
             raise UserError("--headless shows nothing: give --duration SECONDS or --video FILE.mp4")
         if self.port is not None:
@@ -91,3 +97,26 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
             matching_files(self.motions)
         if self.video is not None:
             check_video_path(self.video)
+
+    def _require_rival(self, place: Path) -> None:
+        """Refuse a second policy that is not there, or walks another robot than the first."""
+        if not place.exists():
+            raise UserError(
+                f"--compare {place}: no such file or folder; give a policy's file or folder, such "
+                "as policies/grq20_v2d3"
+            )
+        first, second = self._own_task(), task_of(place)
+        if first is None or second is None or second in family_ids(find_task(first).family):
+            return
+        raise UserError(
+            f"--compare {place}: trained on task {second}, but the first policy is of {first}; "
+            "give two of one robot that observe the same"
+        )
+
+    def _own_task(self) -> str | None:
+        """Id of the task of the first policy, as far as it is known before anything is loaded."""
+        place = named_place(self.checkpoint)
+        if place is not None:
+            return self.task or task_of(place)
+        is_asked = self.checkpoint or self.load_run or self.experiment_name
+        return None if is_asked else self.task or DEFAULT_TASK

@@ -19,8 +19,9 @@ from rl_sim_env.cli.program import check_counts
 from rl_sim_env.configuration import AGENT, ENV, apply_settings, settings_for
 from rl_sim_env.configuration.limits import COUNT, POSITIVE, SEED, FolderName, Limit, Number
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.trained_task import require_task, trained_task
 from rl_sim_env.motions.files import matching_files
-from rl_sim_env.tasks import REFUSED, find_task, make_env_cfg
+from rl_sim_env.tasks import REFUSED, beginnings, find_task, make_env_cfg
 
 DRAWN = -1
 """Seed that stands for one that is drawn."""
@@ -107,13 +108,21 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
                 raise UserError(f"--{name} {value}: must {unmet}")
         if self.motions is not None:
             matching_files(self.motions)
-        if self.finetune and not Path(self.finetune).exists():
-            raise UserError(
-                f"--finetune {self.finetune}: no such file or folder; give a checkpoint, a run "
-                "folder or an experiment folder"
-            )
+        if self.finetune:
+            self._require_beginning(Path(self.finetune))
         if self.resume and self.checkpoint is None:
             self.require_runs()
+
+    def _require_beginning(self, place: Path) -> None:
+        """Refuse a policy that is not there, or that the task's training cannot begin with."""
+        if not place.exists():
+            raise UserError(
+                f"--finetune {place}: no such file or folder; give a checkpoint, a run folder or "
+                "an experiment folder"
+            )
+        trained = trained_task(place)
+        if self.task is not None and trained is not None:
+            require_task(place, trained, beginnings(find_task(self.task)))
 
     def check_settings(self) -> None:
         """See :meth:`.Options.check_settings`: of new runs, for others go by a checkpoint, too."""

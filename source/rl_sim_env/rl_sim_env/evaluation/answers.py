@@ -27,7 +27,9 @@ def headline(section: Section) -> tuple[str, str]:
 
 def _tracking(section: Section) -> str:
     table = section.tables[0]
-    velocity, yaw = (_of_all(table, name) for name in ("velocity error", "yaw rate error, both"))
+    velocity, yaw = (
+        _of_all(table, name) for name in ("velocity error", "yaw rate error while walking")
+    )
     text = f"off by {_all(velocity, yaw)}"
     return text + _extreme(table, "velocity error", "most on")
 

@@ -169,9 +169,9 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
         method=(
             "After HIM (Long et al., ICLR 2024, table 1): mean over time of |v_xy - command| and "
             "of |yaw rate - command|. The error of the velocity is that of robots told not to "
-            "turn, the error of the yaw rate that of robots told to turn on the spot; the columns "
-            "marked 'both' are of robots told both. The column marked 'held' leaves out the first "
-            f"{SETTLING_TIME:g} s after each change of the command. On the feature: the ground "
+            "turn, the error of the yaw rate that of robots told to turn on the spot; the errors "
+            "while turning and while walking are those of robots told both. The column marked 'held' "
+            f"leaves out the first {SETTLING_TIME:g} s after each change of the command. On the feature: the ground "
             f"within {REACH:g} m of the trunk's middle differs by more than "
             f"{100 * LEVEL_WITHIN:g} cm. {describe_grid(arena, cfg)}"
         ),
@@ -216,12 +216,12 @@ def _measures(step_dt: float) -> tuple[_Measure, ...]:
             command_mode=YAW_RATE_MODE,
         ),
         _Measure(
-            column=Column(title="velocity error, both", unit="m/s", decimals=3),
+            column=Column(title="velocity error while turning", unit="m/s", decimals=3),
             total="velocity_error",
             command_mode=BOTH_MODE,
         ),
         _Measure(
-            column=Column(title="yaw rate error, both", unit="rad/s", decimals=3),
+            column=Column(title="yaw rate error while walking", unit="rad/s", decimals=3),
             total="yaw_rate_error",
             command_mode=BOTH_MODE,
         ),

@@ -114,7 +114,7 @@ CRITERIA = (
         section="tracking",
         table="Tracking",
         parts=_on_grounds(
-            "yaw rate error, both", (0.08, 0.08, 0.11, 0.10), (0.047, 0.054, 0.096, 0.075)
+            "yaw rate error while walking", (0.08, 0.08, 0.11, 0.10), (0.047, 0.054, 0.096, 0.075)
         ),
         source=_HIM,
     ),

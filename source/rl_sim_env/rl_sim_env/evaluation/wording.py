@@ -14,7 +14,14 @@ from rl_sim_env.evaluation.report import Column, Figure, Report, Row, Section, T
 FALLS_UNIT = "per 1000 s"
 _OTHER_FALLS_UNIT, _FACTOR = "per 100 s", 10.0
 
-_SPELLINGS = {"cm^2": "cm²", "m^2": "m²", "+-": "±"}
+_SPELLINGS = {
+    "cm^2": "cm²",
+    "m^2": "m²",
+    "+-": "±",
+    "velocity error, both": "velocity error while turning",
+    "yaw rate error, both": "yaw rate error while walking",
+    "the columns marked 'both' are": "the errors while turning and while walking are those",
+}
 
 _TITLES = {
     ("falls", "%"): "walks with a fall",
@@ -114,7 +121,9 @@ def _table(table: Table) -> Table:
         columns=tuple(map(_column, table.columns)),
         rows=tuple(
             replace(
-                row, cells=tuple(_scaled(*pair) for pair in zip(row.cells, factors, strict=True))
+                row,
+                label=_spelt(row.label),
+                cells=tuple(_scaled(*pair) for pair in zip(row.cells, factors, strict=True)),
             )
             for row in table.rows
         ),
@@ -123,7 +132,8 @@ def _table(table: Table) -> Table:
 
 def _column(column: Column) -> Column:
     unit = FALLS_UNIT if column.unit == _OTHER_FALLS_UNIT else _spelt(column.unit)
-    return replace(column, title=_TITLES.get((column.title, column.unit), column.title), unit=unit)
+    title = _TITLES.get((column.title, column.unit), column.title)
+    return replace(column, title=_spelt(title), unit=unit)
 
 
 def _scaled(figure: Figure | None, factor: float) -> Figure | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import platform
-import re
 import warnings
 import zipfile
 from collections.abc import Collection, Mapping
@@ -28,19 +27,20 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.learning.run_folder import (
+    checkpoints_in,
+    iteration_of,
+    listing,
     named_place,
-    names_of_run,
-    newest_first,
     require_folder,
+    run_folders,
 )
 from rl_sim_env.learning.saved_config import runner_cfg_from_dict
 from rl_sim_env.learning.seal import is_damaged, seal
+from rl_sim_env.learning.trained_task import require_task
 from rl_sim_env.typed import typed
 
 _PHYSICS = ("mjlab", "mujoco", "mujoco-warp", "mjbatch")
 _RECORDED_PACKAGES = ("rl_sim_env", "torch", "rsl-rl-lib", *_PHYSICS)
-_FILE_NAME = re.compile(r"model_(\d+)\.pt")
-_LISTED_ENTRIES = 8
 
 
 class _DamagedError(UserError):
@@ -139,9 +139,7 @@ class Checkpoint:
     def _load(cls, path: Path) -> Checkpoint:
         content = _read(path)
         if not isinstance(content, dict) or "format_version" not in content:
-            found = (
-                f" (it holds {_listing(map(str, content))})" if isinstance(content, dict) else ""
-            )
+            found = f" (it holds {listing(map(str, content))})" if isinstance(content, dict) else ""
             raise UserError(f"{path}: not a checkpoint of rl_sim_env{found}")
         version = content.pop("format_version")
         try:
@@ -161,7 +159,7 @@ class Checkpoint:
         expected = {field.name for field in dataclasses.fields(cls)}
         if content.keys() != expected:
             raise _DamagedError(
-                f"{path}: damaged checkpoint: fields {_listing(expected ^ content.keys())} "
+                f"{path}: damaged checkpoint: fields {listing(expected ^ content.keys())} "
                 "are missing or unknown"
             )
         try:
@@ -252,7 +250,7 @@ class Checkpoint:
         Raises:
             UserError: It was trained on another task.
         """
-        _require_task(path, self.task, tasks)
+        require_task(path, self.task, tasks)
 
     def require(
         self, path: Path, *, tasks: Collection[str], layout: ObservationLayout, grows: bool = False
@@ -295,21 +293,13 @@ def require_fit(
         UserError: It was trained on another task or on other observations. Other scales of what the
             policy sees are no matter of fit: they are settings.
     """
-    _require_task(path, task, tasks)
+    require_task(path, task, tasks)
     trained = ObservationLayout.from_dict(layout)
     if _what_must_fit(trained) != _what_must_fit(present):
         raise UserError(
             f"{path}: the observations that this policy was trained on (left) differ from "
             f"those of the environment (right):\n{trained.diff(present)}\n"
             "Restore the observation terms it was trained with, or train anew"
-        )
-
-
-def _require_task(path: Path, task: str, tasks: Collection[str]) -> None:
-    if task not in tasks:
-        raise UserError(
-            f"{path}: trained on task {task}, wanted {' or '.join(sorted(tasks))}; "
-            f"give --task {task} or another policy"
         )
 
 
@@ -367,7 +357,7 @@ def resolve_checkpoint(
     if place is not None:
         root, name = place, None
     require_folder(root)
-    runs = _run_folders(root, load_run)
+    runs = run_folders(root, load_run)
     if name is None:
         return _newest_checkpoint(root, runs)
     for run in runs:
@@ -375,30 +365,8 @@ def resolve_checkpoint(
             return run / name
     raise UserError(
         f"--checkpoint {name}: no such file or folder, and none in {runs[0]}, which holds "
-        f"{_listing(entry.name for entry in runs[0].iterdir())}"
+        f"{listing(entry.name for entry in runs[0].iterdir())}"
     )
-
-
-def _run_folders(root: Path, load_run: str | None) -> list[Path]:
-    """Return the run folders in question, newest first; ``root`` may be one itself."""
-    runs = newest_first(entry for entry in root.iterdir() if entry.is_dir())
-    if load_run is None:
-        return [root, *runs]
-    if (root / load_run).is_dir():
-        return [root / load_run]
-    if named := [run for run in runs if load_run in names_of_run(run)]:
-        return named
-    try:
-        pattern = re.compile(load_run)
-    except re.error as error:
-        raise UserError(f"--load_run {load_run}: not a regular expression ({error})") from error
-    matching = [run for run in runs if any(map(pattern.fullmatch, names_of_run(run)))]
-    if not matching:
-        raise UserError(
-            f"--load_run {load_run}: no such run in {root}, which holds "
-            f"{_listing(run.name for run in runs)}"
-        )
-    return matching
 
 
 def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
@@ -411,7 +379,7 @@ def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
         if not files:
             continue
         if skipped := [each.name for each in runs[:number] if each != root]:
-            message = f"{root}: newer but without a checkpoint: {_listing(skipped)}"
+            message = f"{root}: newer but without a checkpoint: {listing(skipped)}"
             warnings.warn(message, Notice, stacklevel=3)
         damages = []
         for file in files:
@@ -427,24 +395,13 @@ def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
         return file
     raise UserError(
         f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
-        f"{_listing(entry.name for entry in runs[0].iterdir())}"
+        f"{listing(entry.name for entry in runs[0].iterdir())}"
     )
-
-
-def checkpoints_in(run: Path) -> list[Path]:
-    """The checkpoints in the folder of a run, newest first."""
-    files = [file for file in run.iterdir() if _FILE_NAME.fullmatch(file.name)]
-    return sorted(files, key=_iteration, reverse=True)
-
-
-def _iteration(path: Path) -> int:
-    match = _FILE_NAME.fullmatch(path.name)
-    return int(match[1]) if match else -1
 
 
 def _older(path: Path) -> list[Path]:
     """The checkpoints of the same run that are older than a file, newest first."""
-    return [file for file in checkpoints_in(path.parent) if _iteration(file) < _iteration(path)]
+    return [file for file in checkpoints_in(path.parent) if iteration_of(file) < iteration_of(path)]
 
 
 def _why_damaged(path: Path) -> str | None:
@@ -481,12 +438,3 @@ def _read(path: Path) -> Any:
 def _is_cut_off(file: BinaryIO) -> bool:
     """Whether the file begins like the zip archive that torch writes but lacks its end."""
     return b"PK\x03\x04".startswith(file.read(4)) and not zipfile.is_zipfile(file)
-
-
-def _listing(names: Any) -> str:
-    """Return the names in order, cut short where there are many."""
-    ordered = sorted(names)
-    shown = ", ".join(ordered[:_LISTED_ENTRIES]) or "nothing"
-    return (
-        f"{shown} and {len(ordered) - _LISTED_ENTRIES} more" if ordered[_LISTED_ENTRIES:] else shown
-    )

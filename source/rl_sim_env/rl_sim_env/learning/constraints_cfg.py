@@ -8,18 +8,27 @@ from typing import Annotated, Any, Literal
 from rl_sim_env.configuration.limits import (
     LEARNING_RATE,
     NO_REPEATS,
-    NOT_EMPTY,
     POSITIVE,
     SHARE,
     SHARE_ABOVE_0,
 )
+from rl_sim_env.learning.strategies import unknown_strategy
+
+
+class _Strategy:
+    """A strategy by its name, or a class, which is looked for as training begins."""
+
+    def unmet(self, value: str) -> str | None:
+        """See :class:`~rl_sim_env.configuration.limits.Limit`."""
+        instead = unknown_strategy(value)
+        return instead and f"be a strategy; {instead}"
 
 
 @dataclass(kw_only=True)
 class ConstraintsCfg:
     """How the limits of the robot are kept; docs/constraints.md compares the strategies."""
 
-    strategy: Annotated[str, NOT_EMPTY] = "penalties"
+    strategy: Annotated[str, _Strategy()] = "penalties"
     """``penalties`` (the reward terms of the task alone), ``cat``, ``lagrangian``, ``np3o``,
     ``ipo``, or ``module.path:Class``, derived from
     :class:`~rl_sim_env.learning.constraint_learner.ConstraintLearner`."""

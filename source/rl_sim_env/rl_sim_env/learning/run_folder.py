@@ -1,4 +1,4 @@
-"""Folders of runs: each made for one run alone, found again by its name and its age."""
+"""Folders of runs: each made for one run alone, found again by its name and its age; their files."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ _ABANDONED_AFTER_S = 3600.0
 _CLOCK_TOLERANCE_S = 60.0
 """How far the clocks of a machine and its file server may be apart [s]."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?_")
+_FILE_NAME = re.compile(r"model_(\d+)\.pt")
+_LISTED_ENTRIES = 8
 
 
 def make_run_folder(experiment: Path, run_name: str) -> Path:
@@ -62,8 +64,12 @@ def _is_made(folder: Path) -> bool:
     return True
 
 
-def named_place(checkpoint: str | Path | None) -> Path | None:
+def named_place(checkpoint: str | Path | None, option: str = "--checkpoint") -> Path | None:
     """The file or folder that a user names; None where it is but a name to look for, or nothing.
+
+    Args:
+        checkpoint: What was given.
+        option: What it was given to, for the message.
 
     Raises:
         UserError: It is a path, and leads nowhere.
@@ -74,7 +80,7 @@ def named_place(checkpoint: str | Path | None) -> Path | None:
     if path.exists():
         return path
     if path.name != str(checkpoint):
-        raise UserError(f"--checkpoint {checkpoint}: no such file or folder")
+        raise UserError(f"{option} {checkpoint}: no such file or folder")
     return None
 
 
@@ -121,3 +127,50 @@ def remove_leftovers(run: Path) -> None:
             with contextlib.suppress(OSError):
                 if not file.is_symlink() and file.is_file() and file.stat().st_mtime < latest:
                     file.unlink()
+
+
+def run_folders(root: Path, load_run: str | None) -> list[Path]:
+    """The run folders in question, newest first; ``root`` may be one itself.
+
+    Raises:
+        UserError: None is called so, or the regular expression is none.
+    """
+    runs = newest_first(entry for entry in root.iterdir() if entry.is_dir())
+    if load_run is None:
+        return [root, *runs]
+    if (root / load_run).is_dir():
+        return [root / load_run]
+    if named := [run for run in runs if load_run in names_of_run(run)]:
+        return named
+    try:
+        pattern = re.compile(load_run)
+    except re.error as error:
+        raise UserError(f"--load_run {load_run}: not a regular expression ({error})") from error
+    matching = [run for run in runs if any(map(pattern.fullmatch, names_of_run(run)))]
+    if not matching:
+        raise UserError(
+            f"--load_run {load_run}: no such run in {root}, which holds "
+            f"{listing(run.name for run in runs)}"
+        )
+    return matching
+
+
+def checkpoints_in(run: Path) -> list[Path]:
+    """The checkpoints in the folder of a run, newest first."""
+    files = [file for file in run.iterdir() if _FILE_NAME.fullmatch(file.name)]
+    return sorted(files, key=iteration_of, reverse=True)
+
+
+def iteration_of(path: Path) -> int:
+    """Iteration that the name of a checkpoint tells; -1 for any other file."""
+    match = _FILE_NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1
+
+
+def listing(names: Iterable[str]) -> str:
+    """The names in order, cut short where there are many."""
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:_LISTED_ENTRIES]) or "nothing"
+    return (
+        f"{shown} and {len(ordered) - _LISTED_ENTRIES} more" if ordered[_LISTED_ENTRIES:] else shown
+    )

@@ -198,7 +198,8 @@ def find_task(task_id: str) -> Task:
     """
     if task_id in _TASKS:
         return _TASKS[task_id]
-    raise UserError(f"unknown task '{task_id}'; {known_names(task_id, _TASKS, cutoff=0.5)}")
+    nearest = known_names(task_id, _TASKS, cutoff=0.5, listed_by="rl-sim-env tasks")
+    raise UserError(f"unknown task '{task_id}'; {nearest}")
 
 
 def robots() -> tuple[Robot, ...]:

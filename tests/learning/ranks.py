@@ -1,0 +1,64 @@
+"""The toy's training in several processes on one host."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import toy_train
+
+PROGRAM = Path(toy_train.__file__)
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["rl_sim_env.learning.runner"])
+
+
+def by_torchrun(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+    """Train as a user does: each process takes seconds to import what it needs."""
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    return subprocess.run(
+        [*launcher, f"--nproc_per_node={ranks}", *map(str, (PROGRAM, *arguments))],
+        capture_output=True,
+        text=True,
+        timeout=120.0,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def train(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+    """Train in processes that are copies of one which has imported everything already."""
+    words = [*map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+        probe.close()
+        prints = [tuple(Path(folder, f"{rank}.{name}") for name in "oe") for rank in range(ranks)]
+        processes = [
+            _CONTEXT.Process(target=_train, args=(words, rank, ranks, port, printed))
+            for rank, printed in enumerate(prints)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120.0)
+            process.kill()
+        output, errors = ("".join(file.read_text() for file in files) for files in zip(*prints))
+    codes = [process.exitcode for process in processes]
+    return subprocess.CompletedProcess(words, max(map(abs, codes)), output, errors)
+
+
+def _train(words: list[str], rank: int, ranks: int, port: int, prints: tuple[Path, Path]) -> None:
+    for descriptor, file in zip((1, 2), prints, strict=True):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    toy_train.program(words)
