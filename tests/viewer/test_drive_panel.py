@@ -1,4 +1,4 @@
-"""Driving by sliders and keys."""
+"""Driving by sliders, keys and a gamepad."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from rl_sim_env.viewer.drive_panel import ALL, DRAWN, HELD, KEY_SHARE, THIS, DrivePanel
+from rl_sim_env.viewer.browsers import HELD, Gamepad
+from rl_sim_env.viewer.drive_panel import ALL, DRAWN, KEY_SHARE, THIS, DrivePanel
 from rl_sim_env.viewer.view import View
 
 
@@ -23,9 +24,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def panel(policy_player, server, clock):
+def gamepad(server, clock) -> Gamepad:
+    return Gamepad(server, clock)
+
+
+@pytest.fixture
+def panel(policy_player, server, gamepad, clock):
     policy_player.reset()
-    yield DrivePanel(View(server, lambda change: change(), robot=1), policy_player, clock)
+    view = View(server, lambda change: change(), robot=1)
+    yield DrivePanel(view, policy_player, gamepad, clock)
     policy_player.env.velocity_command.steer(None)
 
 
@@ -71,6 +78,25 @@ def test_keys_take_over_and_spring_back(panel, policy_player, clock):
     assert panel.command[0] > 0.0, "a key that repeats itself is held"
     clock.now = 3.0 * HELD
     assert commands(panel, policy_player)[1] == [0.0, 0.0, 0.0]
+
+
+def test_a_gamepad_drives_as_far_as_it_is_pushed_and_springs_back(
+    panel, gamepad, policy_player, clock
+):
+    gamepad.typed.value = "0.50 0.00 -1.00 1"
+    most = [slider.max for slider in panel.sliders]
+    assert commands(panel, policy_player)[1] == pytest.approx([0.5 * most[0], 0.0, -most[2]])
+    assert panel.mode.value == THIS
+    clock.now = 2.0 * HELD
+    assert commands(panel, policy_player)[1] == [0.0, 0.0, 0.0], "a browser that left"
+
+
+def test_what_no_gamepad_says_moves_nothing(panel, gamepad):
+    for text in ("", "left", "0.5", "nan nan nan 1"):
+        gamepad.typed.value = text
+        assert gamepad.sticks == (0.0, 0.0, 0.0)
+    gamepad.typed.value = "1e30 -inf 0 1"
+    assert gamepad.sticks == (1.0, -1.0, 0.0)
 
 
 def test_stop_stands(panel, policy_player):

@@ -8,6 +8,7 @@ import torch
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.viewer.ground_panel import GroundPanel, describe_place, family_title, send_to
+from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.view import View
 from small_policy import small_policy
 
@@ -31,6 +32,26 @@ def test_a_robot_begins_anew_where_it_was_sent_without_a_fall(rough_player):
     column = terrain.terrain_types[1]
     distance = env.robot.data.root_link_pos_w[1] - terrain.terrain_origins[3, column]
     assert distance[:2].norm() < 1.0
+
+
+def test_the_camera_begins_where_no_stairs_hide_the_robot(rough_player, server):
+    viewer = PlayViewer(rough_player, server)
+    env, root = rough_player.env, rough_player.env.robot.data
+    send_to(env, torch.tensor([0]), "pyramid_stairs_inv", 4)
+    rough_player.advance()
+    usual = torch.as_tensor(viewer.camera_offset(), dtype=torch.float)
+    pose = torch.cat((root.root_link_pos_w[:1], root.root_link_quat_w[:1]), dim=-1)
+    # To the foot of the stairs that are on the camera's side.
+    pose[0, :2] += 0.6 * usual[:2]
+    env.robot.write_root_link_pose_to_sim(pose, env_ids=torch.tensor([0]))
+    env.sim.forward()
+    chosen = torch.as_tensor(viewer.camera_offset(), dtype=torch.float)
+    sight = (
+        pose[0, :3] + torch.linspace(0.1, 1.0, 50)[:, None] * torch.stack((usual, chosen))[:, None]
+    )
+    hides = (sight[..., 2] < env.height_map.heights(sight[..., :2])).any(dim=-1)
+    assert hides.tolist() == [True, False]
+    assert chosen.norm() == pytest.approx(float(usual.norm()))
 
 
 def test_families_have_the_names_of_the_report():

@@ -87,7 +87,7 @@ def test_a_fall_is_told_and_the_chosen_load_kept(viewer, policy_player):
 def test_an_episode_whose_time_is_over_is_no_fall(viewer, policy_player):
     end_episodes(policy_player.env, torch.arange(2))
     viewer.advance()
-    assert score_of(viewer).falls_of(0) == 0 and not viewer.view.notes
+    assert score_of(viewer).falls_of(0) == 0 and not viewer.view.note
 
 
 def test_a_wish_that_cannot_be_granted_is_told_and_stops_nothing(viewer):
@@ -155,7 +155,7 @@ def test_the_robot_that_fell_last_can_be_looked_at(viewer, policy_player):
     )
     policy_player.env.sim.forward()
     viewer.advance()
-    assert viewer.robots.last_fallen == 1 and not viewer.view.notes
+    assert viewer.robots.last_fallen == 1 and not viewer.view.note
     viewer.robots.look_at("fell last")
     viewer.tick()
     assert viewer.view.robot == 1

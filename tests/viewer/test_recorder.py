@@ -52,6 +52,11 @@ def test_a_replay_is_one_page_with_all_pictures(viewer):
     assert path.stat().st_size > short
 
 
+def test_recordings_of_one_second_have_names_of_their_own(viewer):
+    paths = [record(viewer, "replay (HTML)", steps=1) for _ in range(3)]
+    assert sorted(paths[0].parent.iterdir()) == sorted(set(paths)) and len(set(paths)) == 3
+
+
 @pytest.mark.usefixtures("opengl")
 def test_what_is_not_saved_leaves_nothing(viewer):
     for kind in KINDS:

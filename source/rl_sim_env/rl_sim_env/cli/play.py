@@ -30,7 +30,7 @@ from rl_sim_env.tasks import find_task
 from rl_sim_env.viewer.clip_viewer import ClipPlayer, ClipViewer
 from rl_sim_env.viewer.comparison import caption
 from rl_sim_env.viewer.daylight import daylight
-from rl_sim_env.viewer.page import address, open_page
+from rl_sim_env.viewer.page import ADDRESS, address, open_page
 from rl_sim_env.viewer.play_viewer import PlayViewer
 from rl_sim_env.viewer.player_viewer import Player, PlayerViewer
 from rl_sim_env.viewer.policy_panel import PolicySource, Walker
@@ -202,7 +202,7 @@ def _run(
     else:
         with quiet():
             server = open_page(options.host, options.port)
-        print(f"viewer: {address(server)} (Ctrl-C ends it)", flush=True)
+        print(f"{ADDRESS}{address(server)} (Ctrl-C ends it)", flush=True)
         try:
             viewer_type(player, server).run(num_steps)
         finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.cli.train_options import DRAWN, TrainOptions
+from rl_sim_env.cli.training_viewer import TrainingViewer
 from rl_sim_env.cli.training_words import tell_plan, tell_what_next
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.continuity import is_same_environment, require_same_meaning
@@ -117,13 +119,13 @@ def train(options: TrainOptions) -> None:
         torch.set_float32_matmul_precision("high")
         with quiet():
             env = build_vec_env(setup)
-        runner = build_trainer(
-            setup,
-            env,
-            cfg,
-            processes=processes,
-            on_save=_export_or_warn if options.export_on_save else None,
-        )
+        saved: list[Callable[[Path], None]] = [_export_or_warn] if options.export_on_save else []
+
+        def on_save(checkpoint: Path) -> None:
+            for take in saved:
+                take(checkpoint)
+
+        runner = build_trainer(setup, env, cfg, processes=processes, on_save=on_save)
         runner.rescue_dir = options.rescue_dir
         if start is not None and path is not None:
             task = find_task(trainer.task)
@@ -148,12 +150,15 @@ def train(options: TrainOptions) -> None:
         runner.log_dir = processes.broadcast(folder)
         if folder is not None:
             print(f"logs in {folder} (tensorboard --logdir {relative(folder.parent)})", flush=True)
-        try:
-            runner.learn(iterations_left)
-        except SystemExit:
-            if processes.is_main:
-                tell_what_next(runner.last_saved)
-            raise
+        with ExitStack() as watched:
+            if options.viewer and processes.is_main:
+                saved.append(watched.enter_context(closing(TrainingViewer())).take)
+            try:
+                runner.learn(iterations_left)
+            except SystemExit:
+                if processes.is_main:
+                    tell_what_next(runner.last_saved)
+                raise
         env.close()
         if options.evaluate and processes.is_main:
             evaluate(runner, setup)

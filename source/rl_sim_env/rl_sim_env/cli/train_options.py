@@ -88,6 +88,11 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     """Where checkpoints go that the run's folder does not take, because its disk is full or gone;
     default: the system's temporary folder."""
 
+    viewer: Flag = False
+    """Serve a page that shows the newest checkpoint: play --watch as a process of its own, on the
+    CPU, with the lowest priority; its address is printed. Checkpoints are saved every
+    agent.save_interval iterations."""
+
     export_on_save: Flag = False
     """Export each saved checkpoint to ONNX, below exported/ in the run's folder; each takes a few
     seconds of the training time."""

@@ -10,6 +10,7 @@ WRITTEN_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
     "mjlab": ("mjlab", ("1.6.0",)),
     "mujoco_warp": ("mujoco-warp", ("3.11.0",)),
     "torch": ("torch", ("2.11", "2.13")),
+    "viser": ("viser", ("1.1",)),
     "warp": ("warp-lang", ("1.19",)),
 }
 """By package: the distribution that brings it, and the versions that this code has run with."""
@@ -105,6 +106,10 @@ MEMBERS: dict[str, dict[str, str]] = {
     "mjlab.actuator.actuator.Actuator": {
         "_mjs_actuators": "read: where edit_spec() leaves what it adds",
         "_init_delay_buffer": "overridden: a line of fixed tensors that a graph can repeat",
+    },
+    # Pages.
+    "viser.ViserServer": {
+        "_websock_server": "read: there is no public way to have browsers run a script",
     },
 }
 """By class or module: its member, and what for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from rl_sim_env.errors import UserError
@@ -21,18 +22,44 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Raises:
         NotWrittenError: The file could not be written; what ``path`` held before is untouched.
     """
-    partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}")
+    with whole_file(path) as partial, _told(path):
+        partial.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Have a file appear as a whole, or not at all where an exception breaks off its writing.
+
+    Args:
+        path: The file.
+        suffix: What the name of the unfinished one ends with, for writers that go by it.
+
+    Yields:
+        Where to write it.
+
+    Raises:
+        NotWrittenError: It cannot be put in its place; what ``path`` held before is untouched.
+    """
+    partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}{suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync_folder(path.parent)
-    except OSError as error:
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with _told(path):
+            with partial.open("r+b") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            _sync_folder(path.parent)
+    finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         remedy = "free some space" if error.errno == errno.ENOSPC else "check the folder"
         raise NotWrittenError(
             f"{path}: could not be written ({error.strerror}); {remedy}"

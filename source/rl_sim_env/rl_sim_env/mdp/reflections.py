@@ -85,10 +85,11 @@ def _height_scan(env: AmpVaeEnv) -> Reflection:
 def _maps(env: AmpVaeEnv) -> dict[str, Reflection]:
     """Of whatever is said cell by cell of the map of a robot that sees."""
     scanners = (each for each in env.scene.sensors.values() if isinstance(each, Exteroception))
-    for scanner in scanners:
-        forward, left = scanner.cfg.map.grid
-        return dict.fromkeys(_MAPS, _rows_turned(left, forward, env.device))
-    return {}
+    scanner = next(scanners, None)
+    if scanner is None:
+        return {}
+    forward, left = scanner.cfg.map.grid
+    return dict.fromkeys(_MAPS, _rows_turned(left, forward, env.device))
 
 
 def _rows_turned(rows: int, columns: int, device: str) -> Reflection:

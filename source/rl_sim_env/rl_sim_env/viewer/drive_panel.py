@@ -1,4 +1,4 @@
-"""Driving robots: sliders, keys, and a stop."""
+"""Driving robots: sliders, keys, a gamepad, and a stop."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from functools import partial
 import torch
 
 from rl_sim_env.evaluation import Evaluator
+from rl_sim_env.viewer.browsers import HELD, Gamepad
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.view import PADDED, View
 
 DRAWN, THIS, ALL = "drawn at random", "mine, this robot", "mine, all robots"
 """Whose commands count."""
-
-HELD = 0.6
-"""How long a key counts as held after its last sign of life [s]: keyboards wait half a second
-before they repeat a key."""
 
 KEY_SHARE = 0.6
 """Of the greatest command, that a key gives."""
@@ -37,7 +34,10 @@ KEYS = {
 """Component of the command and its sign, by key: those of ROS's teleop_twist_keyboard, beside which
 viser moves the camera by W A S D."""
 
-_KEYS_TEXT = "keys: I K forward, back; J L turn; U O sideways; X stop. They spring back."
+_KEYS_TEXT = (
+    "keys: I K forward, back; J L turn; U O sideways; X stop. They spring back, and so do a "
+    "gamepad's sticks."
+)
 
 
 class DrivePanel:
@@ -46,6 +46,7 @@ class DrivePanel:
     Args:
         view: The page.
         player: Whose robots are driven; before its first step.
+        gamepad: Drives as keys do.
         clock: A steady clock [s].
 
     Attributes:
@@ -55,9 +56,13 @@ class DrivePanel:
     """
 
     def __init__(
-        self, view: View, player: Evaluator, clock: Callable[[], float] = time.monotonic
+        self,
+        view: View,
+        player: Evaluator,
+        gamepad: Gamepad,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._view, self._clock = view, clock
+        self._view, self._gamepad, self._clock = view, gamepad, clock
         env = player.env
         self._num_robots = env.num_robots
         command = env.velocity_command
@@ -99,15 +104,19 @@ class DrivePanel:
     def command(self) -> tuple[float, ...]:
         """Forward, sideways and yaw rate that are wanted now [m/s, m/s, rad/s]."""
         now = self._clock()
+        keys = [sign * KEY_SHARE if now < until else 0.0 for sign, until in self._held]
         wanted = []
-        for slider, end, (sign, until) in zip(self.sliders, self._ends, self._held, strict=True):
+        for slider, end, key, stick in zip(
+            self.sliders, self._ends, keys, self._gamepad.sticks, strict=True
+        ):
             # A page may send any number, and none.
-            held = sign * KEY_SHARE * end if now < until else 0.0
-            wanted.append(held or within(slider.value, -end, end) or 0.0)
+            wanted.append(end * (key or stick) or within(slider.value, -end, end) or 0.0)
         return tuple(wanted)
 
     def before_step(self) -> None:
         """Let the next step go by what is wanted."""
+        if any(self._gamepad.sticks):
+            self._take_over()
         mode = self.mode.value
         self.steered.fill_(torch.nan)
         if mode == DRAWN:

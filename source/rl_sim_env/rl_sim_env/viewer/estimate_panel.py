@@ -6,7 +6,7 @@ import numpy as np
 
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.evaluation.inference_policy import accepts_truth
-from rl_sim_env.viewer.comparison import BEYOND_TRAINING, Comparison, compare
+from rl_sim_env.viewer.comparison import BEYOND_TRAINING, Comparison
 from rl_sim_env.viewer.history import SECONDS, History
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.time_plot import time_plot
@@ -31,7 +31,7 @@ class EstimatePanel:
     def __init__(self, view: View, player: Evaluator, history: History) -> None:
         self._view, self._player, self._history = view, player, history
         gui = view.server.gui
-        rows = compare(player, 0)
+        rows = history.compared(view.robot)
         self._every = max(round(SECONDS / player.step_dt / PLOT_POINTS), 1)
         self.table = gui.add_html("")
         self.share = gui.add_slider(
@@ -59,7 +59,7 @@ class EstimatePanel:
 
     def update(self) -> None:
         """Show the robot in view."""
-        rows = compare(self._player, self._view.robot)
+        rows = self._history.compared(self._view.robot)
         self.table.content = table_html(rows)
         if not len(self._history):
             return

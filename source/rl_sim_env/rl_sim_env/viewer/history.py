@@ -11,7 +11,7 @@ from rl_sim_env.learning.amp import STYLE_STATE
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.mdp import observations
 from rl_sim_env.mdp.constraints import GRAVITY
-from rl_sim_env.viewer.comparison import compare
+from rl_sim_env.viewer.comparison import Comparison, compare
 
 SECONDS = 10.0
 """How long it reaches back [s]."""
@@ -44,13 +44,22 @@ class History:
         self._style_state: torch.Tensor | None = None
         self._rows: dict[str, np.ndarray] = {}
         self._count = 0
+        self._compared: list[Comparison] | None = None
+
+    def compared(self, robot: int) -> list[Comparison]:
+        """What a robot is, and what its policy believed in the last step."""
+        if self._compared is None or robot != self._robot:
+            # Nobody has watched it yet.
+            self.clear(robot)
+            self._compared = compare(self._player, robot)
+        return self._compared
 
     def add(self, robot: int, step: EvaluationStep) -> None:
         """Take in one control step of the robot in view."""
         if robot != self._robot:
             self.clear(robot)
         env = self._player.env
-        compared = compare(self._player, robot)
+        compared = self._compared = compare(self._player, robot)
         feet = env.scene[env.cfg.feet_contact_sensor].data.found
         power = observations.joint_torques(env)[robot] * observations.joint_vel(env)[robot]
         mass = env.nominal_mass + observations.system_mass_delta(env)[robot, 0]

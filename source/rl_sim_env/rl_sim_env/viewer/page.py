@@ -22,6 +22,9 @@ THIS_MACHINE = "127.0.0.1"
 FIRST_PORT, PORTS = 8080, 100
 """Where a port is looked for that is free, and how many are tried."""
 
+ADDRESS = "viewer: "
+"""How the line that tells a page's address begins."""
+
 _LAST_PORT = 65535
 
 

@@ -6,6 +6,7 @@ import viser
 
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.learning.discriminator import Discriminator
+from rl_sim_env.viewer.browsers import Gamepad
 from rl_sim_env.viewer.drive_panel import DrivePanel
 from rl_sim_env.viewer.estimate_panel import EstimatePanel
 from rl_sim_env.viewer.gait_panel import GaitPanel
@@ -60,9 +61,10 @@ class PlayViewer(PlayerViewer[Evaluator]):
         self.history = History(player, self._style)
         self.status = StatusPanel(self)
         self.robots = RobotPanel(self, 0 if self.pairs is None else self.pairs.half)
+        gamepad = Gamepad(self.server)
         tabs = self.server.gui.add_tab_group()
         with tabs.add_tab("Drive"):
-            self.drive = DrivePanel(view, player)
+            self.drive = DrivePanel(view, player, gamepad)
             with self.server.gui.add_folder("Load"):
                 self.load = LoadPanel(view, player, self.wishes)
         with tabs.add_tab("Belief"):
@@ -127,7 +129,7 @@ class PlayViewer(PlayerViewer[Evaluator]):
             self.pairs.begin()
         self.scores = self._build_scores()
         self.history.clear(self.view.robot)
-        self.view.notes.clear()
+        self.view.note = ""
 
     def draw(self) -> None:
         """Mark what cannot be seen."""

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+import torch
 import viser
 from mjlab.viewer.viser import MjlabViserScene
 
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
+from rl_sim_env.viewer.browsers import name_page
 from rl_sim_env.viewer.pace import Pace
 from rl_sim_env.viewer.view import View
 
@@ -26,6 +28,9 @@ PANEL_RATE = 8.0
 """Updates of the panels a second: faster than anybody reads, and a tenth of what plots would send
 if they followed every step."""
 
+TITLE = "rl_sim_env"
+"""Of the browser's tab."""
+
 SKY = (214, 228, 240)
 """Colour of the background [0 to 255]."""
 
@@ -34,6 +39,13 @@ AMBIENT = 0.45
 
 PANEL_WIDTH = 400
 """Of the column of panels [pixels]."""
+
+STEEPEST, ELEVATIONS = np.deg2rad(75.0), 8
+"""How steeply a camera looks down at the most where ground would hide the robot, and how many
+places are tried."""
+
+SIGHTS = 25
+"""Points between robot and camera at which the ground is looked up."""
 
 IDLE = 0.001
 """Sleep where nothing is due [s]."""
@@ -131,6 +143,7 @@ class PlayerViewer(Generic[PlayerType]):
     def setup(self) -> None:
         """Build the page."""
         gui, scene = self.server.gui, self.server.scene
+        name_page(self.server, TITLE)
         gui.configure_theme(show_logo=False, show_share_button=False)
         # A column of its own, and not a window above the robot.
         gui.main_panel.dock_right()
@@ -235,9 +248,19 @@ class PlayerViewer(Generic[PlayerType]):
         """Where a browser looks from at first, seen from the robot [m]. Shape (3,)."""
         cfg = self.player.vec_env.cfg.viewer
         # In MuJoCo a camera above the robot has a negative elevation.
-        azimuth, elevation = np.deg2rad((cfg.azimuth, -cfg.elevation))
-        x, y = -np.cos(elevation) * np.cos(azimuth), -np.cos(elevation) * np.sin(azimuth)
-        return cfg.distance * np.array((x, y, np.sin(elevation)))
+        azimuth, lowest = np.deg2rad((cfg.azimuth, -cfg.elevation))
+        elevations = np.linspace(lowest, max(lowest, STEEPEST), ELEVATIONS)
+        x, y = -np.cos(elevations) * np.cos(azimuth), -np.cos(elevations) * np.sin(azimuth)
+        offsets = cfg.distance * np.stack((x, y, np.sin(elevations)), axis=-1)
+        # In a pit the usual place is within the stairs around it.
+        return next(filter(self._is_seen_from, offsets), offsets[-1])
+
+    def _is_seen_from(self, offset: np.ndarray) -> bool:
+        """Whether no ground is between the robot and a place so far [m] from it."""
+        env = self.player.vec_env.unwrapped
+        points = self._robot_position() + np.linspace(0.0, 1.0, SIGHTS)[1:, None] * offset
+        ground = env.height_map.heights(torch.as_tensor(points[:, :2], device=env.device))
+        return bool((points[:, 2] > ground.cpu().numpy()).all())
 
     def _place_camera(self, client: viser.ClientHandle) -> None:
         center = self._robot_position() + self.offset()

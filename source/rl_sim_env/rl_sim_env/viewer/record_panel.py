@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from html import escape
+from itertools import chain, count
 from pathlib import Path
 
 import viser
@@ -55,7 +56,10 @@ class RecordPanel:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self._folder}: cannot be made ({error.strerror})") from error
-        path = self._folder / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}{suffix}"
+        now = time.strftime("%Y-%m-%d_%H-%M-%S")
+        names = chain((now,), (f"{now}-{number}" for number in count(2)))
+        paths = (self._folder / f"{name}{suffix}" for name in names)
+        path = next(path for path in paths if not path.exists())
         if suffix == ".html":
             self.recorder = ReplayRecorder(path, self._view)
         else:

@@ -15,6 +15,9 @@ from rl_sim_env.evaluation.wording import FALLS_UNIT
 _ERRORS = {"velocity error": "m/s", "yaw rate error": "rad/s"}
 """What is scored, with its unit; the aims are those of the criterion whose name begins so."""
 
+ENOUGH = 100.0
+"""Time of all robots together from which on errors are held against their aims [s]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreLine:
@@ -26,7 +29,7 @@ class ScoreLine:
     """What it should be; empty where there is no aim."""
 
     is_reached: bool | None = None
-    """None where there is no aim, or nothing to judge by yet."""
+    """None where there is no aim, or too little to judge by yet."""
 
 
 class Score:
@@ -93,7 +96,8 @@ class Score:
                 name="survivors",
                 value=f"{robots - fallen} of {robots}, {share:.0f} %",
                 aim=f"{_SURVIVORS:g} %",
-                is_reached=share >= _SURVIVORS,
+                # Of fewer robots a single fall would decide.
+                is_reached=share >= _SURVIVORS if robots >= _ENOUGH_ROBOTS else None,
             ),
         )
 
@@ -103,7 +107,8 @@ class Score:
         value = f"{error / steps:.3f} {unit}"
         if not aimed[-1]:
             return ScoreLine(name=name, value=value)
-        return ScoreLine(name=name, value=value, aim=f"{aim / steps:.3f}", is_reached=error <= aim)
+        is_reached = error <= aim if steps * self._env.step_dt >= ENOUGH else None
+        return ScoreLine(name=name, value=value, aim=f"{aim / steps:.3f}", is_reached=is_reached)
 
 
 def _aims(name: str, families: tuple[str, ...]) -> list[float]:
@@ -122,3 +127,6 @@ _SURVIVORS = next(
     part.aim for each in CRITERIA if each.is_share_of_survivors for part in each.parts if part.aim
 )
 """Share that the report aims at, over ten minutes with pushes [%]."""
+
+_ENOUGH_ROBOTS = round(100.0 / (100.0 - _SURVIVORS))
+"""Robots of which one may fall within that share."""

@@ -46,11 +46,11 @@ class StatusPanel:
             scores: How robots walk, by the name of their policy; none where nobody judges.
         """
         viewer = self._viewer
-        notes = "".join(
-            f"<div style='color:{WARNING_COLOR}'>{escape(note)}</div>" for note in viewer.view.notes
-        )
+        note = escape(viewer.view.note)
+        # The line has its place while it is empty, too: what is below it stays where it is.
         self.line.content = (
-            f"<div style='{PADDED}'>{_pace_text(viewer)}<br>{escape(where)}{notes}</div>"
+            f"<div style='{PADDED}'>{_pace_text(viewer)}<br>{escape(where)}"
+            f"<div style='color:{WARNING_COLOR}'>{note or '&nbsp;'}</div></div>"
         )
         if scores:
             self.score.content = "".join(
@@ -107,14 +107,11 @@ def _pace_text(viewer: PlayerViewer) -> str:
     pace = viewer.pace
     if pace.paused:
         return f"<b>paused</b> at {viewer.steps * viewer.player.vec_env.step_dt:.2f} s"
-    text = f"<b>{pace.reached:.2f}x</b> real time, {viewer.frame_rate:.0f} pictures/s"
+    held_up = ""
     if pace.is_held_up:
         step = 1e3 * viewer.player.vec_env.step_dt
-        text += (
-            f"<br>slower than {_speed_text(pace.speed)}: {step:.0f} ms take this machine "
-            f"{step / pace.reached:.0f} ms"
-        )
-    return text
+        held_up = f" ({step:.0f} ms take {step / pace.reached:.0f} ms here)"
+    return f"<b>{pace.reached:.2f}x</b> real time{held_up}, {viewer.frame_rate:.0f} pictures/s"
 
 
 def _speed_text(speed: float) -> str:

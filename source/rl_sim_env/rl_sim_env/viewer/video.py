@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.atomic_file import whole_file
 from rl_sim_env.viewer.offscreen import open_renderer
 from rl_sim_env.viewer.player_viewer import Player
 from rl_sim_env.viewer.video_path import check_video_path
@@ -79,24 +79,21 @@ def open_film(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callabl
     Raises:
         UserError: The file cannot be written.
     """
-    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
-    if path.suffix.lower() == GIF:
-        writer = mediapy.VideoWriter(partial, size, fps=fps, codec="gif")
-    else:
-        writer = mediapy.VideoWriter(partial, size, fps=fps, crf=QUALITY)
-    try:
-        with _file_errors(path):
-            writer.__enter__()
-        yield _file_errors(path)(writer.add_image)
-        with _file_errors(path):
-            writer.close()
-            os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError, RuntimeError):
-            writer.close()
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+    # ffmpeg goes by the suffix.
+    suffix = path.suffix.lower()
+    with whole_file(path, suffix) as partial:
+        kind = {"codec": "gif"} if suffix == GIF else {"crf": QUALITY}
+        writer = mediapy.VideoWriter(partial, size, fps=fps, **kind)
+        try:
+            with _file_errors(path):
+                writer.__enter__()
+            yield _file_errors(path)(writer.add_image)
+            with _file_errors(path):
+                writer.close()
+        except BaseException:
+            with suppress(OSError, RuntimeError):
+                writer.close()
+            raise
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import viser
@@ -35,8 +35,8 @@ class View:
     partner: Callable[[int], int] | None = None
     """Index of the robot that another one is compared with; None: none is compared."""
 
-    notes: list[str] = field(default_factory=list)
-    """What the user is to be told; the newest is last."""
+    note: str = ""
+    """What the user was told last."""
 
     @property
     def chosen(self) -> list[int]:
@@ -57,7 +57,7 @@ class View:
 
     def tell(self, text: str) -> None:
         """Tell the user something, in one line."""
-        self.notes[:] = [*self.notes[-2:], text]
+        self.note = text
 
 
 def rgb(color: str) -> tuple[float, float, float, float]:

@@ -16,7 +16,7 @@ from rl_sim_env.web.scene import make_scene
 
 POLICY_NAME = "policy.onnx"
 
-_SHIPPED = ("*.html", "*.css", "*.js", "package.json")
+_SHIPPED = ("*.html", "*.css", "*.js", "*.svg", "package.json")
 """The page's own files."""
 
 

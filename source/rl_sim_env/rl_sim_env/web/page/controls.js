@@ -1,5 +1,7 @@
 // Keys, touch stick and gamepad, as one command.
 
+import { readGamepad } from "./gamepad.js";
+
 /** Keys by what they add to the command: ahead, to the left, turn to the left. */
 const KEYS = {
   KeyW: [1, 0, 0],
@@ -16,7 +18,6 @@ const KEYS = {
 
 /** Share of the greatest command that keys give. */
 const KEY_SHARE = 0.8;
-const DEAD_ZONE = 0.12;
 
 /** Whether a key is meant for the browser, or for what has the focus, as arrows for a slider. */
 const isForElement = ({ target, code, ctrlKey, metaKey, altKey }) =>
@@ -90,11 +91,7 @@ export class Controls {
     const add = (values, share) => values.forEach((value, i) => (sum[i] += share * value));
     for (const code of this.#keys) add(KEYS[code], KEY_SHARE);
     add([-this.#stick[1], 0, -this.#stick[0]], 1);
-    const pad = navigator.getGamepads?.().find((each) => each?.connected);
-    if (pad) {
-      const axis = (i) => (Math.abs(pad.axes[i] ?? 0) > DEAD_ZONE ? pad.axes[i] : 0);
-      add([-axis(1), -axis(0), -axis(2)], 1);
-    }
+    add(readGamepad(), 1);
     this.touched ||= sum.some((value) => value !== 0);
     return sum.map((value) => this.#limit * Math.min(Math.max(value, -1), 1));
   }
