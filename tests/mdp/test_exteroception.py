@@ -15,6 +15,7 @@ from rl_sim_env.envs import AmpVaeEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
+from rl_sim_env.mdp.observations import grid_w
 from rl_sim_env.tasks import make_env_cfg
 from rl_sim_env.tasks.go1 import GO1_WALKING
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
@@ -190,6 +191,30 @@ def test_a_map_is_as_late_as_its_robot_and_held_until_the_next(make_seeing):
         shown.append(round(100 * level.item()) if seen.any() else 0)
     # Scans of steps 1 and 6, three steps of 20 ms later.
     assert shown == [0, 0, 0, 1, 1, 1, 1, 1, 6, 6, 6]
+
+
+def test_a_map_moves_along_with_the_robot_until_the_next_comes(make_seeing, place):
+    env = make_seeing(1)
+    # A rise to the north and east of a place ahead.
+    corner = Ground(lambda x, y: 0.1 * ((x > 0.63) & (y > 0.0)) + 0.0 * x)
+    look(env, corner, 1)
+    _, seen_before = look(env, corner, 1)
+    place(env, yaw=0.4, height=STANDING_HEIGHT + 0.02)
+    env.sim.data.qpos[:, :2] += torch.tensor((0.18, 0.06))
+    env.sim.forward()
+    # Nobody scans in this step: ground that is elsewhere by now is not found out.
+    heights, seen = look(env, LEVEL, 1)
+    truth = (corner.heights(_cells_w(env)) + LEVEL_READS - 0.02).unflatten(1, (16, 24))
+    off = (heights - truth).abs()[seen.bool()]
+    # Heights are those of the nearest cells, so that a few are of the other side of the edge.
+    assert (off < 1e-5).float().mean() > 0.9 and off.max() < 0.1 + 1e-5
+    assert (heights[~seen.bool()] == 0.0).all()
+    assert 0.5 * seen_before.sum() < seen.sum() < seen_before.sum()
+    assert not seen[0, :, -1].any()  # ahead of what was mapped
+
+
+def _cells_w(env: AmpVaeEnv) -> torch.Tensor:
+    return grid_w(scanner_of(env).sight.cells, env.sim.data.qpos[:, :3], env.robot_heading())
 
 
 @pytest.mark.parametrize(

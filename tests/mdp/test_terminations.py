@@ -144,4 +144,6 @@ def test_between_two_banks_is_a_fall_and_before_a_wall_is_none(make_env, place):
         env.height_map = SimpleNamespace(
             heights=lambda xy, ground=ground: ground(xy[..., 0], xy[..., 1])
         )
-        assert in_a_pit(env, reach=0.45).tolist() == [is_pit]
+        on_this_tile = env.terrain_types.names
+        assert in_a_pit(env, reach=0.45, families=on_this_tile).tolist() == [is_pit]
+        assert not in_a_pit(env, reach=0.45, families=("gaps",)).any()  # a hole between blocks

@@ -90,7 +90,9 @@ def train(options: TrainOptions) -> None:
                 what = "fine-tuning" if options.finetune else "continuing"
                 # As the console counts, from 1.
                 print(f"{what} {path}: after iteration {start.iteration + 1}", flush=True)
-                tell_other_task(trainer.task, start.task)
+                # A policy that grows has to be told its task: without, it would go on as it was.
+                if not (options.finetune and grows(trainer.task, start)):
+                    tell_other_task(trainer.task, start.task)
                 remove_leftovers(path.parent)
             training = Training.of(start, path, trainer.task, finetune=bool(options.finetune))
             # Mistakes of the command line have been told above.

@@ -61,23 +61,35 @@ class GroundInput:
             grid: The map; None where the robot has none now.
 
         Raises:
-            UserError: It is of another size, resolution, place or frame, or in other units.
+            UserError: It is no such map, of another size, resolution, place or frame, in other
+                units, or from the future.
         """
         unseen = np.full(self._facts.shape, np.nan, dtype=np.float32)
         if grid is None:
-            self._tell("there is no map of the ground")
+            self._tell("none", "there is no map of the ground")
             return unseen
         heights = self._checked(grid)
         limit = self._facts.age_limit
-        if not 0.0 <= grid.age <= limit:
-            self._tell(f"the map of the ground is {grid.age:g} s old, and may be {limit:g} s")
+        if not grid.age <= limit:
+            age = f"the map of the ground is {grid.age:g} s old, and may be {limit:g} s"
+            self._tell("old", age)
             return unseen
         if np.isnan(heights).all():
-            self._tell("the map of the ground is empty")
+            self._tell("empty", "the map of the ground is empty")
         return heights
 
     def _checked(self, grid: HeightGrid) -> NDArray[np.float32]:
         facts = self._facts
+        if not isinstance(grid, HeightGrid):
+            raise UserError(
+                f"map of the ground: a {type(grid).__name__}; give a rl_sim_env.deploy.HeightGrid, "
+                "which says where its cells are, or None where there is no map"
+            )
+        if grid.age < 0.0:
+            raise UserError(
+                f"map of the ground: it is {grid.age:g} s old; give the time since its newest "
+                "measurement, by one clock"
+            )
         heights = np.asarray(grid.heights, dtype=np.float32)
         for what, given, trained in (
             ("shape", heights.shape, facts.shape),
@@ -98,8 +110,7 @@ class GroundInput:
             )
         return heights
 
-    def _tell(self, what: str) -> None:
-        kind = what.partition(" s old")[0].rstrip("0123456789.e+-")
+    def _tell(self, kind: str, what: str) -> None:
         if kind not in self._told:
             self._told.add(kind)
             warnings.warn(Notice(f"{what}: the policy walks without seeing"), stacklevel=4)

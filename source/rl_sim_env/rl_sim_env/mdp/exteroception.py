@@ -12,8 +12,8 @@ from mjlab.utils.lab_api.math import matrix_from_quat
 from rl_sim_env.configuration.limits import NOT_EMPTY, Number
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg, MapErrorsCfg
-from rl_sim_env.mdp.line_of_sight import LineOfSight
-from rl_sim_env.mdp.observations import base_pos_w, grid_w
+from rl_sim_env.mdp.line_of_sight import LineOfSight, nearest_cell
+from rl_sim_env.mdp.observations import base_pos_w, grid_w, turned
 
 if TYPE_CHECKING:
     import mujoco
@@ -30,7 +30,7 @@ class ExteroceptionData(NamedTuple):
     """The maps that robots have now; heights are 0 where ``seen`` is."""
 
     heights: torch.Tensor
-    """Ground over the base, in the frame of the robot at the scan [m]. Shape (num_envs, cells)."""
+    """Ground over the base [m]. Shape (num_envs, cells)."""
 
     seen: torch.Tensor
     """1 where a cell is known, else 0. Shape (num_envs, cells)."""
@@ -58,9 +58,10 @@ class ExteroceptionCfg(SensorCfg):
 class Exteroception(Sensor[ExteroceptionData]):
     """Scans some robots in every control step, so that each is scanned at the rate of its lidars.
 
-    Who sees what is computed from the height map. A map stays in the frame of its scan until the
-    next one comes: nothing tells how the robot has moved since. Robots that begin an episode have
-    seen nothing yet. State stays in place and shapes are fixed, so that a GPU may capture it.
+    Who sees what is computed from the height map. Until the next map comes, the latest is moved
+    along by odometry, which is right over so short a time: at 1 m/s a robot is two cells further
+    when its map comes. Robots that begin an episode have seen nothing yet. State stays in place and
+    shapes are fixed, so that a GPU may capture it.
     """
 
     cfg: ExteroceptionCfg
@@ -104,9 +105,10 @@ class Exteroception(Sensor[ExteroceptionData]):
         def zeros(*shape: int) -> torch.Tensor:
             return torch.zeros(num_envs, *shape, device=device)
 
-        self._map = zeros(2, cfg.map.num_cells)
+        self._map, self._pose = zeros(2, cfg.map.num_cells), zeros(4)
         # The row behind the last takes what is scanned of robots that there are not.
         self._under_way = torch.zeros(num_envs + 1, 2, cfg.map.num_cells, device=device)
+        self._pose_under_way = torch.zeros(num_envs + 1, 4, device=device)
         self._age = torch.full((num_envs + 1,), _NEVER, device=device)
         self._delay, self._time = zeros(), zeros()
         self._drift, self._elsewhere = zeros(3), zeros(2)
@@ -141,6 +143,8 @@ class Exteroception(Sensor[ExteroceptionData]):
         return {
             "map": self._map,
             "under_way": self._under_way,
+            "pose": self._pose,
+            "pose_under_way": self._pose_under_way,
             "age": self._age,
             "delay": self._delay,
             "time": self._time,
@@ -165,11 +169,23 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._age += passed
         arrived = self._is_due & (self._age[:-1] >= self._delay)
         torch.where(arrived[:, None, None], self._under_way[:-1], self._map, out=self._map)
+        torch.where(arrived[:, None], self._pose_under_way[:-1], self._pose, out=self._pose)
         self._scan()
         self._turn.add_(self._is_due).remainder_(self._period)
         self._is_due.fill_(False)
-        heights, seen = self._map.unbind(dim=1)
-        return ExteroceptionData(heights, seen)
+        return self._moved_along()
+
+    def _moved_along(self) -> ExteroceptionData:
+        """The latest maps, in the frame of the robots now."""
+        position, heading = base_pos_w(self._env), self._env.robot_heading()
+        way, rise = (position - self._pose[:, :3]).split((2, 1), dim=-1)
+        origin = turned(way, -self._pose[:, 3])
+        turn = heading - self._pose[:, 3]
+        places = origin[:, None] + turned(self._cells, turn[:, None])
+        index, inside = nearest_cell(self.cfg.map, places)
+        heights, seen = self._map.gather(2, index[:, None].expand_as(self._map)).unbind(dim=1)
+        seen = seen * inside
+        return ExteroceptionData((heights - rise) * seen, seen)
 
     def _scan(self) -> None:
         """Scan the robots whose turn it is."""
@@ -202,6 +218,8 @@ class Exteroception(Sensor[ExteroceptionData]):
         seen = seen & is_kept & ~(fails & ~is_wrong)[:, None]
         scan = torch.stack((torch.where(seen, heights, 0.0), seen.float()), dim=1)
         self._under_way[ids] = torch.where(self._is_due, scan, self._under_way[ids])
+        pose = torch.cat((position, heading[:, None]), dim=-1)
+        self._pose_under_way[ids] = torch.where(self._is_due, pose, self._pose_under_way[ids])
         self._age[ids] = torch.where(self._is_due, 0.0, self._age[ids])
 
     def _draw_failures(
@@ -235,16 +253,16 @@ class Exteroception(Sensor[ExteroceptionData]):
 # Observation terms.
 
 
-def seen_heights(env: AmpVaeEnv) -> torch.Tensor:
+def seen_heights(env: AmpVaeEnv, *, sensor_name: str) -> torch.Tensor:
     """Heights of the robot's latest map [m]; 0 where unseen. Shape (num_envs, cells)."""
-    return env.scene["exteroception"].data.heights
+    return env.scene[sensor_name].data.heights
 
 
-def seen_cells(env: AmpVaeEnv) -> torch.Tensor:
+def seen_cells(env: AmpVaeEnv, *, sensor_name: str) -> torch.Tensor:
     """Which cells of the latest map are known. Shape (num_envs, cells)."""
-    return env.scene["exteroception"].data.seen
+    return env.scene[sensor_name].data.seen
 
 
-def terrain_heights(env: AmpVaeEnv) -> torch.Tensor:
+def terrain_heights(env: AmpVaeEnv, *, sensor_name: str) -> torch.Tensor:
     """What a perfect map would say now [m]. Shape (num_envs, cells)."""
-    return env.scene["exteroception"].true_heights()
+    return env.scene[sensor_name].true_heights()

@@ -29,6 +29,27 @@ _ALONG_THIGH, _ALONG_CALF = (0.35, 0.8), (0.15, 0.4, 0.65, 0.9)
 """Where on thigh and calf they are, from the joint on."""
 
 
+def nearest_cell(cfg: MapCfg, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cell at each place, and whether there is one: else it is some cell at the map's rim.
+
+    Args:
+        cfg: The map.
+        places: Forward and to the left of the base [m], shape (..., 2).
+
+    Returns:
+        Indices, long, and bool, shape (...) each.
+    """
+    forward, left = cfg.grid
+    # Numbers, not tensors of them, and integers that are clamped: a GPU may capture it, and NaN
+    # stays within the map.
+    column, row = (
+        ((along - side[0]) / cfg.resolution).round().long()
+        for along, side in zip(places.unbind(dim=-1), cfg.centers(), strict=True)
+    )
+    inside = (column >= 0) & (column < forward) & (row >= 0) & (row < left)
+    return row.clamp(0, left - 1) * forward + column.clamp(0, forward - 1), inside
+
+
 class LineOfSight:
     """Casts a ray from every lidar to every cell.
 
@@ -78,11 +99,7 @@ class LineOfSight:
         share = torch.arange(1, NUM_SAMPLES + 1, device=device) / (NUM_SAMPLES + 1)
         start = self._position[:, None, None, :2]
         on_the_way = start + share[:, None] * (self.cells[:, None] - start)
-        corner = self.cells[0]
-        column, row = ((on_the_way - corner) / cfg.resolution).round().long().unbind(dim=-1)
-        forward, left = cfg.grid
-        inside = (column >= 0) & (column < forward) & (row >= 0) & (row < left)
-        index = row.clamp(0, left - 1) * forward + column.clamp(0, forward - 1)
+        index, inside = nearest_cell(cfg, on_the_way)
         own = torch.arange(len(self.cells), device=device)[:, None]
         # No cell hides itself, and nothing is known of what is beside the map.
         is_end = (index == own) | ~inside

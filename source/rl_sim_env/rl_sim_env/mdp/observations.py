@@ -91,11 +91,19 @@ def grid_w(grid: torch.Tensor, position: torch.Tensor, heading: torch.Tensor) ->
     Returns:
         World coordinates [m], shape (B, points, 2).
     """
-    forward, left = grid.unbind(dim=-1)
-    cos, sin = heading.cos()[:, None], heading.sin()[:, None]
-    x = position[:, 0:1] + cos * forward - sin * left
-    y = position[:, 1:2] + sin * forward + cos * left
-    return torch.stack((x, y), dim=-1)
+    return position[:, None, :2] + turned(grid, heading[:, None])
+
+
+def turned(points: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+    """Points of the plane, turned about its origin.
+
+    Args:
+        points: Shape (..., 2).
+        angle: To the left [rad], shape (...).
+    """
+    x, y = points.unbind(dim=-1)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
 
 
 def foot_pos_w(env: AmpVaeEnv) -> torch.Tensor:

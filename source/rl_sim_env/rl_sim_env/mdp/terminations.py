@@ -23,11 +23,16 @@ def illegal_contact(
     return (contact_force(env, sensor_name) > force_threshold).any(dim=-1)
 
 
-def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.Tensor:
+def in_a_pit(
+    env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE], families: tuple[str, ...]
+) -> torch.Tensor:
     """The base is below the ground ``reach`` [m] away on two opposite sides. Shape (num_envs,).
 
-    Ground is on both sides of a trunk in pits, and not on stairs, which rise to one. Of blocks up
-    to 0.35 m high and low, a hole between two counts, too: 4 % of the hardest level.
+    Args:
+        env: The environment.
+        reach: How far away.
+        families: Families of terrain whose holes are pits. A hole between high blocks looks like
+            one, and is ground to walk on.
     """
     position = base_pos_w(env)
     x, y, z = position.unbind(dim=-1)
@@ -36,9 +41,14 @@ def in_a_pit(env: AmpVaeEnv, *, reach: Annotated[float, NOT_NEGATIVE]) -> torch.
         heights = env.height_map.heights
         return torch.minimum(heights(ahead), heights(behind)) > z
 
-    return is_between(
+    is_low = is_between(
         torch.stack((x + reach, y), dim=-1), torch.stack((x - reach, y), dim=-1)
     ) | is_between(torch.stack((x, y + reach), dim=-1), torch.stack((x, y - reach), dim=-1))
+    has_pits = torch.zeros_like(is_low)
+    for family, name in enumerate(env.terrain_types.names):
+        if name in families:
+            has_pits |= env.terrain_types.ids == family
+    return is_low & has_pits
 
 
 def left_tile(

@@ -19,7 +19,7 @@ from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg
 from rl_sim_env.tasks.payload_walking import HEIGHT_SCALE, walking_env_cfg
 from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg
 from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
-from rl_sim_env.terrains import perceptive_terrain_cfg
+from rl_sim_env.terrains import PIT_FAMILIES, perceptive_terrain_cfg
 
 VISION = PerceptionCfg()
 """Settings of the estimator, and names of the groups that it reads."""
@@ -47,12 +47,12 @@ def perceptive_env_cfg(
     cfg.scene.terrain = perceptive_terrain_cfg(walking.terrain_scale, play=play)
     command = cfg.commands["velocity"]
     assert isinstance(command, TerrainVelocityCommandCfg)
-    for family in ("gaps", "stones"):
+    for family in PIT_FAMILIES:
         command.terrains[family] = replace(command.terrains["boxes"])
         cfg.style.terrain_scale[family] = cfg.style.terrain_scale["boxes"]
     # Whoever stands in a ditch has fallen into it, though on its feet.
     cfg.terminations["in_a_pit"] = TerminationTerm(
-        func=terminations.in_a_pit, params={"reach": _PIT_REACH}
+        func=terminations.in_a_pit, params={"reach": _PIT_REACH, "families": PIT_FAMILIES}
     )
     return cfg
 
@@ -76,18 +76,25 @@ def add_sight(
         map=MapCfg(grid=VISION.grid, reference=walking.scan_offset),
     )
     cfg.scene.sensors = (*cfg.scene.sensors, scanner)
+    sensor = {"sensor_name": scanner.name}
     cfg.observations[VISION.map_group] = ObservationGroupCfg(
         terms={
             "heights": ObsTerm(
-                func=exteroception.seen_heights, clip=_SEEN_RANGE, scale=HEIGHT_SCALE
+                func=exteroception.seen_heights,
+                params=sensor,
+                clip=_SEEN_RANGE,
+                scale=HEIGHT_SCALE,
             ),
-            "seen": ObsTerm(func=exteroception.seen_cells),
+            "seen": ObsTerm(func=exteroception.seen_cells, params=sensor),
         }
     )
     cfg.observations[VISION.truth_group] = ObservationGroupCfg(
         terms={
             "terrain": ObsTerm(
-                func=exteroception.terrain_heights, clip=_SEEN_RANGE, scale=HEIGHT_SCALE
+                func=exteroception.terrain_heights,
+                params=sensor,
+                clip=_SEEN_RANGE,
+                scale=HEIGHT_SCALE,
             )
         }
     )

@@ -1,6 +1,7 @@
 """Ground: the terrains of the tasks, and the map that answers every height query."""
 
 from rl_sim_env.terrains.height_map import HeightMap as HeightMap
+from rl_sim_env.terrains.presets import PIT_FAMILIES as PIT_FAMILIES
 from rl_sim_env.terrains.presets import flat_terrain_cfg as flat_terrain_cfg
 from rl_sim_env.terrains.presets import perceptive_terrain_cfg as perceptive_terrain_cfg
 from rl_sim_env.terrains.presets import play_terrain_cfg as play_terrain_cfg

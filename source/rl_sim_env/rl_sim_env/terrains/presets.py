@@ -31,6 +31,9 @@ greatest forward command, 1.2 m/s, gets 19 m past the grid in an episode of 20 s
 _DRAWN = (RandomGridTerrainCfg, RandomRoughTerrainCfg)
 """Families whose tiles are drawn at random."""
 
+PIT_FAMILIES = ("gaps", "stones")
+"""Families with pits."""
+
 PERCEPTIVE_SHARES = {
     "pyramid_stairs": 0.15,
     "pyramid_stairs_inv": 0.20,
