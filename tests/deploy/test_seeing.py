@@ -205,6 +205,12 @@ def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):
     assert np.isnan(heights[8, 6:13]).all()
     robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.06)
     assert lidar.look().age == pytest.approx(0.06)
+    # Until the next scan the map moves along.
+    robot.data.qpos[:3] += (0.12, 0.0, 0.01)
+    heights = np.asarray(lidar.look().heights) + robot.base_pos[2]
+    assert heights[8, 16:19] == pytest.approx(0.0, abs=1e-6)
+    assert heights[8, 20:22] == pytest.approx(0.15, abs=1e-6)
+    assert np.isnan(heights[8, 22:]).all()
     robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.04)
     assert lidar.look().age == 0.0
 
