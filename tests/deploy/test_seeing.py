@@ -182,11 +182,17 @@ def test_a_map_that_tells_nothing_is_unseen_and_that_is_said_once(deployed, grou
         ({"frame": "odom"}, "frame is odom, .* with base_yaw"),
         ({"heights": np.full((16, 24), -43.0)}, "a height of 43 m; give metres"),
         ({"heights": np.full((16, 24), np.inf)}, "a height of inf m"),
+        ({"age": -5.0}, "-5 s old; give the time since"),
     ],
 )
 def test_a_map_of_another_kind_is_refused(deployed, change, message):
     with pytest.raises(UserError, match=message):
         deployed.step(replace(STANDING, ground=replace(LEVEL, **change)))
+
+
+def test_what_is_no_map_is_refused(deployed):
+    with pytest.raises(UserError, match="a list; give a rl_sim_env.deploy.HeightGrid"):
+        deployed.step(replace(STANDING, ground=[1]))
 
 
 def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):

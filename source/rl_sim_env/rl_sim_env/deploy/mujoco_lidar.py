@@ -36,7 +36,8 @@ class MujocoLidar:
         forward, left = (
             (np.arange(number) - 0.5 * (number - 1)) * facts.resolution for number in facts.grid
         )
-        self._x, self._y = np.meshgrid(facts.offset + forward, left)
+        x, y = np.meshgrid(facts.offset + forward, left)
+        self._x, self._y = x.astype(np.float64), y.astype(np.float64)
         # Heights in the world, where the robot was and how it was turned, and when.
         self._ground = np.full(facts.shape, np.nan)
         self._base, self._yaw, self._scanned = robot.base_pos.copy(), 0.0, -math.inf

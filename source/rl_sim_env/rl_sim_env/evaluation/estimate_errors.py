@@ -90,7 +90,8 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     baselines = _BaselineMeter(arena, len(cfg.seeds))
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
 
-    errors, coverage, maps = (kind(arena, cfg) for kind in (_ErrorMeter, CoverageMeter, MapMeter))
+    errors, coverage = _ErrorMeter(arena, cfg), CoverageMeter(arena, cfg)
+    maps = MapMeter(arena, cfg)
     for number, at in enumerate(rollout_grid(arena, cfg)):
         errors.add(at)
         coverage.add(at)
