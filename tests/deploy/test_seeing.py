@@ -191,7 +191,7 @@ def test_a_map_of_another_kind_is_refused(deployed, change, message):
 
 
 def test_what_is_no_map_is_refused(deployed):
-    with pytest.raises(UserError, match="a list; give a rl_sim_env.deploy.HeightGrid"):
+    with pytest.raises(UserError, match=r"a list; give a rl_sim_env\.deploy\.HeightGrid"):
         deployed.step(replace(STANDING, ground=[1]))
 
 
