@@ -1,10 +1,10 @@
 """The context VAE of a robot that sees: a map of heights joins what it feels, and is completed.
 
 The map is cut into patches, to which the features of the frames attend. What comes of it is added
-to these features through a layer that begins at zero, so that a
-policy that was trained blind begins as it was, and the memory remembers what was seen, too. Out of
-tokens and memory each patch is reconstructed: what is hidden or wrong, and how sure that is. The
-actor reads the reconstruction, or the truth in its place, as it reads estimates.
+to these features through a layer that begins at zero, so that a policy that was trained blind
+begins as it was, and the memory remembers what was seen, too. Out of tokens and memory each patch
+is reconstructed: what is hidden or wrong, and how sure that is. The actor reads the reconstruction,
+or the truth in its place, as it reads estimates.
 """
 
 from __future__ import annotations
