@@ -182,11 +182,17 @@ def test_a_map_that_tells_nothing_is_unseen_and_that_is_said_once(deployed, grou
         ({"frame": "odom"}, "frame is odom, .* with base_yaw"),
         ({"heights": np.full((16, 24), -43.0)}, "a height of 43 m; give metres"),
         ({"heights": np.full((16, 24), np.inf)}, "a height of inf m"),
+        ({"age": -5.0}, "-5 s old; give the time since"),
     ],
 )
 def test_a_map_of_another_kind_is_refused(deployed, change, message):
     with pytest.raises(UserError, match=message):
         deployed.step(replace(STANDING, ground=replace(LEVEL, **change)))
+
+
+def test_what_is_no_map_is_refused(deployed):
+    with pytest.raises(UserError, match=r"a list; give a rl_sim_env\.deploy\.HeightGrid"):
+        deployed.step(replace(STANDING, ground=[1]))
 
 
 def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):
@@ -205,6 +211,12 @@ def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):
     assert np.isnan(heights[8, 6:13]).all()
     robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.06)
     assert lidar.look().age == pytest.approx(0.06)
+    # Until the next scan the map moves along.
+    robot.data.qpos[:3] += (0.12, 0.0, 0.01)
+    heights = np.asarray(lidar.look().heights) + robot.base_pos[2]
+    assert heights[8, 16:19] == pytest.approx(0.0, abs=1e-6)
+    assert heights[8, 20:22] == pytest.approx(0.15, abs=1e-6)
+    assert np.isnan(heights[8, 22:]).all()
     robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.04)
     assert lidar.look().age == 0.0
 

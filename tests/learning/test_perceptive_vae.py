@@ -240,7 +240,7 @@ def test_without_reconstruction_nothing_of_it_is_left() -> None:
         ({"grid": (4, 4)}, "have 32, 32, 32 cells"),
         ({"heads": 3}, "must divide token_width"),
         ({"encoder": "cnn"}, "one of attention, mlp"),
-        ({"layers": 0}, "must be at least 1"),
+        ({"layers": -1}, "must be at least 0"),
         ({"colour": 1}, "'colour' is unknown"),
     ],
 )

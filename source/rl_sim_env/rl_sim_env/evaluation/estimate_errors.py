@@ -23,6 +23,7 @@ from rl_sim_env.evaluation.grid import (
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.leg_statics import SensedLoad
+from rl_sim_env.evaluation.map_errors import MapMeter
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.step_response import (
@@ -92,10 +93,12 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     curves = _CalibrationCurves(arena.policy.targets, arena.device)
 
     errors, coverage = _ErrorMeter(arena, cfg), CoverageMeter(arena, cfg)
+    maps = MapMeter(arena, cfg)
     for number, at in enumerate(rollout_grid(arena, cfg)):
         errors.add(at)
         coverage.add(at)
         baselines.follow(at)
+        maps.add(at)
         if number % SAMPLING_STEPS == 0:
             truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
             baselines.add(at, truth, estimate)
@@ -136,11 +139,12 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
             f"is.{about_the_step if responses else ''}"
-            f"{describe_coverage(arena)}"
+            f"{describe_coverage(arena)}{maps.description}"
         ),
         tables=(
             *errors.tables(),
             *coverage.tables(),
+            *maps.tables(),
             baselines.table(),
             *([_step_table(responses)] if responses else []),
             baselines.calibration_table(),

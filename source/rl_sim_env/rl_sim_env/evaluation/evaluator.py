@@ -15,6 +15,7 @@ from tensordict import TensorDict
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.estimation import Estimate
+from rl_sim_env.learning.policy import PolicyOutput
 from rl_sim_env.mdp import observations
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class EvaluationStep:
 
     std: Estimate | None
     """Standard deviations that it told of it, or None; SI units."""
+
+    output: PolicyOutput
+    """All that the policy said then."""
 
     velocity: torch.Tensor
     """Horizontal velocity that the step led to, base frame [m/s]. Shape (num_robots, 2)."""
@@ -172,9 +176,9 @@ class Evaluator:
         state in which they were made, show it one step later, as a sensor would.
         """
         obs = self._obs
-        actions, memory = self._act()
+        output = self._act()
         command = self.env.velocity_command.command[: self.num_robots].clone()
-        next_obs, _, dones, extras = self.vec_env.step(actions)
+        next_obs, _, dones, extras = self.vec_env.step(output.actions)
         done = dones.bool()
         step = EvaluationStep(
             obs=obs,
@@ -182,6 +186,7 @@ class Evaluator:
             truth=self.truth,
             estimate=self.estimate,
             std=self.std,
+            output=output,
             velocity=extras["base_lin_vel"][:, :2],
             yaw_rate=extras["base_ang_vel"][:, 2],
             margins=extras["margins"],
@@ -189,17 +194,17 @@ class Evaluator:
             time_outs=extras["time_outs"],
         )
         # Nobody remembers an episode that has ended.
-        self._look(next_obs, torch.where(done[:, None], 0.0, memory))
+        self._look(next_obs, torch.where(done[:, None], 0.0, output.memory))
         if self.on_step is not None:
             self.on_step(step)
         return step
 
-    def _act(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Actions, and the policy's memory after them."""
+    def _act(self) -> PolicyOutput:
+        """What the policy does and believes now."""
         self.truth = self._state
         output = self.policy(self._obs, self._memory, self.p_boot)
         self.estimate, self.std = output.estimate, output.std
-        return output.actions, output.memory
+        return output
 
     def _look(self, obs: TensorDict, memory: torch.Tensor) -> None:
         """Take in the state that the policy acts on next."""

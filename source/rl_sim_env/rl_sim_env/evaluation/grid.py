@@ -41,6 +41,8 @@ TERRAINS = {
     "stairs down": ("pyramid_stairs",),
     "stairs": ("pyramid_stairs", "pyramid_stairs_inv"),
     "discrete obstacles": ("boxes",),
+    "gaps": ("gaps",),
+    "stepping stones": ("stones",),
 }
 """Terrains of the report, and the families of the terrain grid that they are made of."""
 

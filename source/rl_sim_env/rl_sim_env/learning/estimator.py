@@ -44,6 +44,9 @@ class EstimatorOutput(NamedTuple):
     """What it provides in place of privileged groups, by the names in ``Estimator.reconstructs``,
     shape (B, width of the group) each."""
 
+    reconstruction_logvars: Mapping[str, torch.Tensor] = MappingProxyType({})
+    """Log-variances of their errors, of those that the estimator tells it of; shaped alike."""
+
 
 class Sequences(NamedTuple):
     """Steps of B environments over T steps, as they followed each other."""

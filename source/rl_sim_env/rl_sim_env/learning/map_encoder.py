@@ -1,7 +1,8 @@
-"""Encoders of a map of heights: as patches that attend to each other, or through an MLP."""
+"""Encoders of a map of heights: as patches that are attended to, or through an MLP."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ class EncodedMap(NamedTuple):
     """All of it, shape (..., token width)."""
 
     tokens: torch.Tensor
-    """Each patch in the light of the others, shape (..., patches, token width)."""
+    """Each patch, shape (..., patches, token width)."""
 
 
 class AttentionBlock(nn.Module):
@@ -56,18 +57,20 @@ class AttentionBlock(nn.Module):
 
 
 class AttentionEncoder(nn.Module):
-    """Patches of the map, and what the robot feels, as tokens of a small vision transformer.
+    """Patches of the map as tokens, which what the robot feels asks: one query by several heads.
 
-    Dosovitskiy et al., arXiv:2010.11929. The token of what is felt is there as in LocoTransformer
-    (Yang et al., arXiv:2107.03996); what it has gathered is the summary.
+    So it is in attention-based map encoding (He et al., arXiv:2506.09588). With layers, patches
+    look at each other first, as in a vision transformer (Dosovitskiy et al., arXiv:2010.11929);
+    that takes many times as long: there is little to compute for each patch, and what is computed
+    in between has to be written and read.
 
     Args:
         num_patches: Number of patches.
         patch_width: Numbers of a patch.
         feature_width: Width of what the robot feels.
         width: Width of a token.
-        num_layers: Layers of attention.
-        num_heads: Heads of each.
+        num_layers: Layers in which patches look at each other; 0 for none.
+        num_heads: Heads of the query, and of each layer.
     """
 
     def __init__(
@@ -81,11 +84,13 @@ class AttentionEncoder(nn.Module):
         num_heads: int,
     ) -> None:
         super().__init__()
+        self._num_heads = num_heads
         self.embed = nn.Linear(patch_width, width)
-        self.embed_features = nn.Linear(feature_width, width)
         self.positions = nn.Parameter(_POSITION_STD * torch.randn(num_patches, width))
         self.blocks = nn.Sequential(*(AttentionBlock(width, num_heads) for _ in range(num_layers)))
-        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(feature_width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.mixed = nn.Linear(width, width)
 
     def forward(self, patches: torch.Tensor, features: torch.Tensor) -> EncodedMap:
         """Read maps.
@@ -94,12 +99,17 @@ class AttentionEncoder(nn.Module):
             patches: Shape (..., patches, patch width).
             features: What the robot feels, shape (..., feature width).
         """
-        tokens = self.embed(patches) + self.positions
-        tokens = torch.cat((self.embed_features(features).unsqueeze(-2), tokens), dim=-2)
-        leading = tokens.shape[:-2]
-        tokens = self.norm(self.blocks(tokens.reshape(-1, *tokens.shape[-2:])))
-        tokens = tokens.reshape(*leading, *tokens.shape[-2:])
-        return EncodedMap(tokens[..., 0, :], tokens[..., 1:, :])
+        tokens = functional.elu(self.embed(patches) + self.positions)
+        if self.blocks:
+            tokens = self.blocks(tokens.flatten(end_dim=-3)).view_as(tokens)
+        # (..., patches, heads, width of a head), and one query for all patches.
+        keys_values = self.key_value(tokens).unflatten(-1, (2, self._num_heads, -1))
+        key, value = keys_values.unbind(dim=-3)
+        query = self.query(features).unflatten(-1, (self._num_heads, -1)).unsqueeze(-3)
+        # Products and sums: kernels for attention are made for many queries.
+        scores = (query * key).sum(dim=-1) / math.sqrt(key.shape[-1])
+        seen = (scores.softmax(dim=-2).unsqueeze(-1) * value).sum(dim=-3)
+        return EncodedMap(self.mixed(seen.flatten(-2)), tokens)
 
 
 class MlpEncoder(nn.Module):

@@ -1,17 +1,17 @@
 """The context VAE of a robot that sees: a map of heights joins what it feels, and is completed.
 
-The map is cut into patches, which a small transformer reads together with the features of the
-frames. What comes of it is added to these features through a layer that begins at zero, so that a
-policy that was trained blind begins as it was, and the memory remembers what was seen, too. Out of
-tokens and memory each patch is reconstructed: what is hidden or wrong, and how sure that is. The
-actor reads the reconstruction, or the truth in its place, as it reads estimates.
+The map is cut into patches, to which the features of the frames attend. What comes of it is added
+to these features through a layer that begins at zero, so that a policy that was trained blind
+begins as it was, and the memory remembers what was seen, too. Out of tokens and memory each patch
+is reconstructed: what is hidden or wrong, and how sure that is. The actor reads the reconstruction,
+or the truth in its place, as it reads estimates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -59,11 +59,11 @@ class PerceptionCfg:
     token_width: Annotated[int, COUNT] = 64
     """Width of a token."""
 
-    layers: Annotated[int, COUNT] = 2
-    """Layers of attention."""
+    layers: Annotated[int, NOT_NEGATIVE] = 0
+    """Layers in which patches look at each other before the robot looks at them."""
 
     heads: Annotated[int, COUNT] = 4
-    """Heads of a layer; divide the token's width."""
+    """Heads of attention; divide the token's width."""
 
     mlp_dims: Annotated[tuple[int, ...], COUNT, Length(1)] = (512, 128)
     """Width of each hidden layer of the encoder ``mlp``."""
@@ -79,6 +79,26 @@ class PerceptionCfg:
     """Weight of the mean error of a cell in the loss."""
 
 
+class _Sight(NamedTuple):
+    """What was read of observations."""
+
+    blind: torch.Tensor
+    """Features of the frames alone, shape (..., feature width)."""
+
+    features: torch.Tensor
+    """Those of frames and map, shape (..., feature width)."""
+
+    encoded: EncodedMap
+    """The map as it was read."""
+
+    heights: torch.Tensor
+    """What the reconstruction corrects: heights where they are seen, else a level ground, shape
+    (..., patches, cells of a patch)."""
+
+    seen: torch.Tensor
+    """1 where a cell is known, shape (..., patches, cells of a patch)."""
+
+
 class PerceptiveVae(ContextVae):
     """The context VAE, and what the robot sees.
 
@@ -91,6 +111,10 @@ class PerceptiveVae(ContextVae):
     Raises:
         LayoutError: The layout lacks a group or term.
         UserError: A setting is none, or the map has another number of cells.
+
+    Attributes:
+        perception: Its settings.
+        heights_per_metre: Scale at which heights are observed.
     """
 
     def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
@@ -119,11 +143,19 @@ class PerceptiveVae(ContextVae):
             return
         self.reconstructs = {TERRAIN_ESTIMATE: perception.truth_group}
         scales = layout.term(perception.truth_group, layout.names(perception.truth_group)[0]).scales
-        self._per_metre = abs(scales[0])
+        self.heights_per_metre = abs(scales[0])
         if perception.remember:
             self.recall = nn.Linear(cfg.memory_dim, forward * left * width)
         self.correction = _zeroed(nn.Linear(width, cells))
         self.terrain_variance = ErrorVariance(width, cells, cfg.variance_log_range)
+
+    def is_seen(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """1 where the map knows a cell, shape (..., cells)."""
+        return observations[self.perception.map_group][..., self._columns[1]]
+
+    def true_map(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What is reconstructed, as it is observed, shape (..., cells)."""
+        return observations[self.perception.truth_group]
 
     def forward(
         self,
@@ -132,38 +164,40 @@ class PerceptiveVae(ContextVae):
         deterministic: bool,
     ) -> EstimatorOutput:
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
-        blind, features, seen = self._see(observations)
-        remembered = features if self.perception.remember else blind
-        memory = self.memory.advance(self.memory.prepare(remembered), memory)
-        output = self._output(torch.cat((features, memory), dim=-1), memory, deterministic)
+        sight = self._see(observations)
+        memory = self.memory.advance(self.memory.prepare(self._remembered(sight)), memory)
+        output = self._output(torch.cat((sight.features, memory), dim=-1), memory, deterministic)
         if not self.perception.reconstruct:
             return output
-        patches = self._observed(observations) + self.correction(self._recalled(seen, memory))
-        return output._replace(reconstructions={TERRAIN_ESTIMATE: self._joined_patches(patches)})
+        recalled = self._recalled(sight.encoded, memory)
+        patches = sight.heights + self.correction(recalled)
+        logvar = self.terrain_variance(recalled)
+        return output._replace(
+            reconstructions={TERRAIN_ESTIMATE: self._joined_patches(patches)},
+            reconstruction_logvars={TERRAIN_ESTIMATE: self._joined_patches(logvar)},
+        )
 
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch, with those of the map; the memory alone waits for the step before."""
-        features, memories, seen = self._read_sequences(batch)
-        of_context = self._loss(torch.cat((features, memories), dim=-1), batch)
+        sight = self._see(batch.observations)
+        memories = self._remember(self._remembered(sight), batch.memory, batch.begins)
+        of_context = self._loss(torch.cat((sight.features, memories), dim=-1), batch)
         if not self.perception.reconstruct:
             return of_context
-        recalled = self._recalled(seen, memories)
-        patches = self._observed(batch.observations) + self.correction(recalled)
-        truth = self._patches(batch.observations[self.perception.truth_group])
+        recalled = self._recalled(sight.encoded, memories)
+        patches = sight.heights + self.correction(recalled)
+        truth = self._patches(self.true_map(batch.observations))
         loss = functional.huber_loss(patches, truth, delta=_HUBER)
         nll, covered = self.terrain_variance.loss(recalled, patches, truth)
         # Whatever the weight of the latter, nothing but the variances moves by it.
         weighted = self.perception.terrain_weight * loss + nll
-        is_seen = self._patches(
-            batch.observations[self.perception.map_group][..., self._columns[1]]
-        )
-        squared = (patches - truth).detach().square() / self._per_metre**2
+        squared = (patches - truth).detach().square() / self.heights_per_metre**2
         scalars = {
             "Loss/vae_terrain_loss": loss,
             "Loss/vae_terrain_variance_loss": nll,
             "Estimation/terrain_rmse": squared.mean().sqrt(),
-            "Estimation/terrain_seen_rmse": _mean_where(squared, is_seen).sqrt(),
-            "Estimation/terrain_unseen_rmse": _mean_where(squared, 1.0 - is_seen).sqrt(),
+            "Estimation/terrain_seen_rmse": _mean_where(squared, sight.seen).sqrt(),
+            "Estimation/terrain_unseen_rmse": _mean_where(squared, 1.0 - sight.seen).sqrt(),
             "Estimation/terrain_coverage": covered.mean(),
         }
         return of_context._replace(
@@ -176,25 +210,20 @@ class PerceptiveVae(ContextVae):
         memory: torch.Tensor,
         begins: torch.Tensor,
     ) -> torch.Tensor:
-        blind, features, _ = self._see(observations)
-        remembered = features if self.perception.remember else blind
-        return torch.cat((features, self._remember(remembered, memory, begins)), dim=-1)
+        sight = self._see(observations)
+        memories = self._remember(self._remembered(sight), memory, begins)
+        return torch.cat((sight.features, memories), dim=-1)
 
-    def _read_sequences(self, batch: Sequences) -> tuple[torch.Tensor, torch.Tensor, EncodedMap]:
-        """Features, memories and maps of sequences."""
-        blind, features, seen = self._see(batch.observations)
-        remembered = features if self.perception.remember else blind
-        return features, self._remember(remembered, batch.memory, batch.begins), seen
-
-    def _see(
-        self, observations: Mapping[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, EncodedMap]:
-        """Features of the frames alone, of frames and map, and the map as it was read."""
+    def _see(self, observations: Mapping[str, torch.Tensor]) -> _Sight:
         blind = self.encoder(self._joined(observations))
         of_map = observations[self.perception.map_group]
         heights, seen = (self._patches(of_map[..., columns]) for columns in self._columns)
         encoded = self.map_encoder(torch.cat((heights, seen), dim=-1), blind)
-        return blind, blind + self.fusion(encoded.summary), encoded
+        return _Sight(blind, blind + self.fusion(encoded.summary), encoded, heights, seen)
+
+    def _remembered(self, sight: _Sight) -> torch.Tensor:
+        """What the memory is told of, shape (..., feature width)."""
+        return sight.features if self.perception.remember else sight.blind
 
     def _recalled(self, seen: EncodedMap, memory: torch.Tensor) -> torch.Tensor:
         """What each patch is reconstructed from, shape (..., patches, token width)."""
@@ -202,11 +231,6 @@ class PerceptiveVae(ContextVae):
         if self.perception.remember:
             tokens = tokens + self.recall(memory).unflatten(-1, tokens.shape[-2:])
         return functional.elu(tokens)
-
-    def _observed(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What the reconstruction corrects: heights where they are seen, else a level ground."""
-        of_map = observations[self.perception.map_group]
-        return self._patches(of_map[..., self._columns[0]])
 
     def _patches(self, cells: torch.Tensor) -> torch.Tensor:
         """Shape (..., cells) -> (..., patches, cells of a patch)."""

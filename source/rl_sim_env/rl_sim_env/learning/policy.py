@@ -49,6 +49,9 @@ class PolicyOutput(NamedTuple):
     """What the estimator has reconstructed of privileged groups, by the names of what it provides,
     as they are observed, shape (N, width of the group) each; whatever the actor was fed."""
 
+    reconstruction_logvars: Mapping[str, torch.Tensor] = MappingProxyType({})
+    """Log-variances of their errors, of those that the estimator tells it of; shaped alike."""
+
 
 def build_estimator(layout: ObservationLayout, cfg: ContextVaeCfg) -> Estimator:
     """The estimator of a configuration, sized by the layout.
@@ -227,4 +230,8 @@ class AmpVaePolicy(nn.Module):
         actions = self.actor({**dict(observations.items()), **fed, LATENT: output.latent})
         std = None if logvar is None else self.targets.std_in_si(logvar)
         told = self.targets.to_si(estimate)
-        return PolicyOutput(actions, told, output.memory, std, output.reconstructions)
+        return PolicyOutput(
+            *(actions, told, output.memory, std),
+            output.reconstructions,
+            output.reconstruction_logvars,
+        )
