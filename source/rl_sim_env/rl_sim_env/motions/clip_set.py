@@ -1,8 +1,10 @@
 """The clips that are generated when the user brings none: one table.
 
-The commands go up to 1.2 m/s forward, 0.5 m/s sideways and 1 rad/s of turning. Steady clips pin
-down the gait at chosen velocities; tours drift through the whole range, so that any command has
-reference motion near it. Trotting carries most of the weight: it is what these speeds call for.
+The clips go from -0.5 to 1.4 m/s forward, up to 0.5 m/s sideways and 1 rad/s of turning: all that
+the flat preset commands but for walking backward faster, and three eighths of the full task's
+square of plus and minus 1 m/s. Steady clips pin down the gait at chosen velocities; tours drift
+through that range, so that any command in it has reference motion near it. Trotting carries most of
+the weight: it is what these speeds call for.
 """
 
 from __future__ import annotations
