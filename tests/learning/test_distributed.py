@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from ranks import by_torchrun, train
+from ranks import PROGRAM, by_torchrun, train
 from torch.utils import _pytree as pytree
 
 from rl_sim_env.errors import UserError
@@ -145,6 +149,46 @@ def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
     assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
     # Who hangs shows where.
     assert ("toy_train.py" in ended.stderr.partition("hangs here")[2]) == (fate == "hang")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@only_in_a_soak
+@pytest.mark.parametrize(
+    ("rank", "told"),
+    [
+        (0, "rank 1: the store of torchrun, on the host of rank 0, does not answer"),
+        (1, r"rank 0: rank 1 \(process \d+ on .*\) stopped: no sign of life for 5 s"),
+    ],
+)
+def test_a_rank_that_is_killed_on_another_host_is_named_and_nothing_is_lost(
+    tmp_path: Path, rank: int, told: str
+) -> None:
+    # Who has another torchrun cannot look at its processes; that of rank 0 takes the store along.
+    doom = ("--rank", rank, "--fate", "die", "--step", 20, "--iterations", 10**6)
+    port = free_port()
+    nodes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--master_addr"),
+                *("127.0.0.1", f"--master_port={port}", f"--node_rank={node}"),
+                *map(str, (PROGRAM, tmp_path, "--distributed", *doom)),
+            ],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for node in range(2)
+    ]
+    errors = [node.communicate(timeout=280)[1] for node in nodes]
+    assert re.search(told, errors[1 - rank]), errors
+    assert f"Saved: {tmp_path}/model_1.pt. Continue with --resume" in errors[1 - rank]
+    assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -36,6 +37,9 @@ shares with them, with a dump."""
 
 _SAVING_S = 8.0
 """Time that saving may take, on a disk that may never answer."""
+
+_STORE_S = 30.0
+"""Time that the library takes to give up a store that does not answer."""
 
 _EXIT_CODE = 1
 """Status of a process that ends because of another one."""
@@ -94,12 +98,13 @@ class Heartbeat:
     Args:
         processes: The processes that train together.
         limit_s: Longest time without a sign of life or a step [s]; None to never look.
-        save: Saves what :meth:`keep` copied last and returns what to tell of it. It is called at
-            most once, from a thread of its own, and must not ask the device, which may be held up.
+        save: Saves what :meth:`keep` copied last and returns the newest checkpoint there is, None
+            for none. It is called at most once, from a thread of its own, and must ask neither the
+            device nor other processes, which may be held up.
     """
 
     def __init__(
-        self, processes: Distributed, limit_s: float | None, save: Callable[[Any], str]
+        self, processes: Distributed, limit_s: float | None, save: Callable[[Any], Path | None]
     ) -> None:
         self._processes = processes
         self._is_on = limit_s is not None and processes.world_size > 1
@@ -169,12 +174,13 @@ class Heartbeat:
             return
         peer_is_lost = error is not None and is_lost_peer(error)
         if peer_is_lost:
-            self._has_verdict.wait(3.0 * self._interval_s)
+            # Of a process on another host nobody knows that it is gone before the limit is over.
+            self._has_verdict.wait(self._limit_s + 3.0 * self._interval_s + _STORE_S)
         with self._ending:
             self._is_over.set()
         self._thread.join(self._interval_s)
-        verdict = self._verdict
-        if peer_is_lost and verdict is not None:
+        if peer_is_lost:
+            verdict = self._verdict or _Verdict("another process ended or stopped answering")
             message = self._message(verdict)
             self._publish_end(verdict.reason)
             raise UserError(message) from error
@@ -213,9 +219,13 @@ class Heartbeat:
             self._store = None
             if time.monotonic() - self._looked_s <= self._limit_s:
                 return None
+            # Whoever else is there saves: rank 0 may be no more.
+            own_node, host = self._processes.node, self._peers[0].node
+            beside = [rank for rank, peer in enumerate(self._peers) if peer.node == host]
             return _Verdict(
                 "the store of torchrun, on the host of rank 0, does not answer: that host or its "
-                "torchrun ended, or the network fails"
+                "torchrun ended, or the network fails",
+                lost=() if own_node == host else tuple(beside),
             )
         now = time.monotonic()
         # Who did not look himself, because the host was suspended, knows nothing about the others.
@@ -281,6 +291,8 @@ class Heartbeat:
 
     def _publish_end(self, reason: str) -> None:
         self._own.end = reason
+        if self._verdict is not None and self._store is None:
+            return  # It has not answered for long, and would not now.
         with suppress(RuntimeError):
             self._publish(self._store or self._processes.open_store())
 
@@ -289,12 +301,16 @@ class Heartbeat:
         left = set(range(self._processes.world_size)).difference(verdict.lost)
         saved = ""
         if self._rank == min(left, default=None):
-            told: list[str] = []
+            newest: list[Path | None] = []
             save = partial(self._save, self._kept.read())
-            saving = threading.Thread(target=lambda: told.append(save()), daemon=True)
+            saving = threading.Thread(target=lambda: newest.append(save()), daemon=True)
             saving.start()
             saving.join(_SAVING_S)
-            saved = f" {told[0] if told else 'It could not be saved what was learned last'}."
+            saved = " It could not be saved what was learned last."
+            for path in newest:
+                saved = f" Saved: {path or 'nothing'}."
+                if path is not None and self._store is not None:
+                    self._processes.note_run(path.parent)
         return f"rank {self._rank}: {verdict.reason}.{saved} Continue with --resume"
 
     def _end(self, verdict: _Verdict) -> None:

@@ -431,17 +431,15 @@ class AmpVaeRunner:
                 if self.on_save is not None:
                     self.on_save(path)
 
-    def _save_alone(self, learned: dict[str, Any]) -> str:
-        """Save what this process kept on the host while others are lost; say where."""
+    def _save_alone(self, learned: dict[str, Any]) -> Path | None:
+        """Save what this process kept on the host while others are lost; return the newest."""
         last = self.current_learning_iteration
         if self.log_dir is not None and last not in (-1, self._saved_iteration):
             rescue = Rescue(self.log_dir.name, self.rescue_dir, partial(print, file=sys.stderr))
             checkpoint = self._checkpoint(learned, [self._own_state])
             path = rescue.save(checkpoint, self.log_dir / Checkpoint.file_name(last))
-            if path is not None:
-                self.last_saved = path
-                self.processes.note_run(path.parent)
-        return f"Saved: {self.last_saved or 'nothing'}"
+            self.last_saved = path or self.last_saved
+        return self.last_saved
 
     def _require_saved(self) -> None:
         """End with an error if what was learned last is lost."""
