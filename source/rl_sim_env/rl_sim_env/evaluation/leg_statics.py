@@ -26,10 +26,6 @@ FORGETTING = 2.0
 PRIOR_TIME = 0.2
 """What the nominal robot counts for as an episode begins, as a time that it was measured [s]."""
 
-STIFFNESS = 0.01
-"""What the nominal centre of mass counts for beside a moment, as a share of the squared weight: the
-height alone, which level ground does not tell, depends on it."""
-
 LEAST_ARM = 0.003
 """Lever arms [m] below which a joint tells nothing of a force, as of a leg that is stretched."""
 
@@ -143,8 +139,8 @@ class StaticLoad:
     """Follows mass and centre of mass of walking robots from step to step.
 
     What the ground presses with is averaged over time, so that accelerations cancel. The mean
-    force along gravity is the weight; the centre of mass is where the weights of all steps balance
-    their moments, by least squares: its height shows where the trunk is tilted.
+    force along gravity is the weight. The mean moment M = c x F of the mean force F says where the
+    centre of mass c is, but for its height, along F, which stays that of the nominal robot.
 
     Args:
         legs: What feet press with.
@@ -155,19 +151,15 @@ class StaticLoad:
 
     def __init__(self, legs: LegModel, num_robots: int, step_dt: float, device: str) -> None:
         self._legs = legs
-        self._keep = 1.0 - step_dt / FORGETTING
+        self._share = step_dt / FORGETTING
         self._first = PRIOR_TIME / step_dt
-        self._prior = torch.full((num_robots,), self._first, device=device)
-        self._count = torch.zeros(num_robots, device=device)
-        self._weight = torch.zeros(num_robots, device=device)
-        self._normal = torch.zeros(num_robots, 3, 3, device=device)
-        self._right = torch.zeros(num_robots, 3, device=device)
+        self._count = torch.zeros(num_robots, 1, device=device)
+        self._weight = torch.zeros(num_robots, 1, device=device)
+        self._force, self._moment = torch.zeros(2, num_robots, 3, device=device)
 
     def begin(self, episodes: torch.Tensor) -> None:
         """Forget what was before, where episodes begin; shape (N,), bool."""
-        for each in (self._count, self._weight, self._normal, self._right):
-            each.masked_fill_(episodes.view(-1, *[1] * (each.dim() - 1)), 0.0)
-        self._prior.masked_fill_(episodes, self._first)
+        self._count.masked_fill_(episodes[:, None], 0.0)
 
     def update(
         self, joint_pos: torch.Tensor, torques: torch.Tensor, down: torch.Tensor
@@ -178,23 +170,27 @@ class StaticLoad:
             Mass above that of the robot without load [kg], shape (N, 1), and centre of mass, base
             frame [m], shape (N, 3).
         """
+        legs = self._legs
         down = torch.nn.functional.normalize(down, dim=-1)
-        force, moment = self._legs.wrench(joint_pos, torques, down)
-        for each in (self._count, self._prior, self._weight, self._normal, self._right):
-            each.mul_(self._keep)
+        force, moment = legs.wrench(joint_pos, torques, down)
+        # The nominal robot counts for the first few steps.
+        nominal = -GRAVITY * legs.mass * down
+        of_nominal = torch.linalg.cross(legs.com.expand_as(nominal), nominal)
+        is_first = self._count == 0.0
+        share = torch.clamp(1.0 / (self._first + self._count + 1.0), min=self._share)
+        for mean, now, prior in (
+            (self._weight, -(force * down).sum(dim=-1, keepdim=True), GRAVITY * legs.mass),
+            (self._force, force, nominal),
+            (self._moment, moment, of_nominal),
+        ):
+            mean.copy_(torch.where(is_first, prior, mean))
+            mean.lerp_(now, share)
         self._count += 1.0
-        self._weight -= (force * down).sum(dim=-1)
-        nominal = GRAVITY * self._legs.mass
-        weight = (self._weight + self._prior * nominal) / (self._count + self._prior)
-        # c x W = -M, with the weight W as it is known by now.
-        matrix = -_cross_matrix(down)
-        self._normal += matrix.mT @ matrix
-        self._right -= (matrix.mT @ moment[..., None]).squeeze(-1)
-        still = STIFFNESS * self._count + self._prior
-        normal = self._normal + still[:, None, None] * torch.eye(3, device=down.device)
-        right = self._right / weight[:, None] + still[:, None] * self._legs.com
-        com = torch.linalg.solve(normal, right[..., None]).squeeze(-1)
-        return (weight / GRAVITY - self._legs.mass)[:, None], com
+        along = torch.nn.functional.normalize(self._force, dim=-1)
+        across = torch.linalg.cross(self._force, self._moment)
+        com = across / self._force.square().sum(dim=-1, keepdim=True)
+        com = com + along * (along * legs.com).sum(dim=-1, keepdim=True)
+        return self._weight / GRAVITY - legs.mass, com
 
 
 class SensedLoad:
@@ -279,13 +275,6 @@ class _Turn:
         along = (vector * self._axis).sum(dim=-1, keepdim=True) * self._axis
         across = torch.linalg.cross(self._axis.expand_as(vector), vector)
         return along + self._cos * (vector - along) + self._sin * across
-
-
-def _cross_matrix(vector: torch.Tensor) -> torch.Tensor:
-    """The matrix of the product with vectors from the left. Shape (N, 3) -> (N, 3, 3)."""
-    x, y, z = vector.unbind(dim=-1)
-    zero = torch.zeros_like(x)
-    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
 
 
 def _hangs_on(model: mujoco.MjModel, body: int, joints: list[list[int]]) -> list[tuple[int, int]]:
