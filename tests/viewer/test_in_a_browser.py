@@ -110,6 +110,20 @@ def test_keys_drive_and_pause(page, viewer, policy_player):
     wait_until(page, lambda: viewer.steps == steps + 1)
 
 
+def test_a_gamepad_drives_while_any_tab_is_open_and_the_page_has_a_name(page, viewer):
+    assert page.title() == "rl_sim_env"
+    assert page.get_by_label("gamepad").is_hidden()
+    click_tab(page, "Gait")
+    pad = "[null, { connected: true, axes: [0.05, -0.5, 1, 0] }]"
+    page.evaluate(f"navigator.getGamepads = () => {pad}")
+    most = [slider.max for slider in viewer.drive.sliders]
+    wanted = pytest.approx((0.5 * most[0], 0.0, -most[2]))
+    wait_until(page, lambda: viewer.drive.command == wanted)
+    wait_until(page, lambda: viewer.drive.mode.value == THIS)
+    page.evaluate("navigator.getGamepads = () => []")
+    wait_until(page, lambda: viewer.drive.command == (0.0, 0.0, 0.0))
+
+
 def test_a_browser_that_leaves_in_mid_drag_stops_nothing(browser, viewer):
     page = visit(browser, viewer)
     box = page.get_by_role("slider").first.bounding_box()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from pages import ROOT
 from rl_sim_env.cli import main
-from rl_sim_env.web.packages import install_packages, packages_folder
+from rl_sim_env.evaluation.grid import TERRAINS
+from rl_sim_env.web.packages import PAGE, install_packages, packages_folder
 from rl_sim_env.web.site import size_on_the_line, write_site
 from shipped import shipped
 
@@ -117,3 +119,10 @@ def test_packages_are_installed_once(tmp_path, monkeypatch):
     folder = install_packages()
     npm.unlink()
     assert install_packages() == folder and (folder / "mujoco").read_text() == "whole\n"
+
+
+def test_grounds_have_the_names_of_the_report():
+    terrain, texts = (PAGE.joinpath(name).read_text() for name in ("terrain.js", "texts.js"))
+    kinds = re.findall(r"^  (\w+): (?:null|{ least)", terrain, flags=re.MULTILINE)
+    english = dict(re.findall(r'^  (\w+): "(.*)",$', texts.partition("const ZH")[0], re.MULTILINE))
+    assert len(kinds) == 5 and {english[kind].lower() for kind in kinds} <= set(TERRAINS)

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rl_sim_env.cli.options import find_policy, tell_differences, tell_what_a_gpu_is_for
 from rl_sim_env.cli.play_options import PlayOptions
 from rl_sim_env.cli.program import quiet, run_program
@@ -50,12 +52,15 @@ def play(options: PlayOptions) -> None:
     Raises:
         UserError: Something in the options or the surroundings is wrong.
     """
-    if options.task is not None and find_task(options.task).shows_motions:
-        _play_clips(options, options.task)
-    elif options.compare is not None:
-        _play_two_policies(options, options.compare)
-    else:
-        _play_policy(options)
+    # On a CPU a step is the launch of thousands of small operations, each of which else keeps
+    # account for gradients that nobody asks for; on a GPU it is one graph.
+    with torch.inference_mode(resolve_device(options.device) == "cpu"):
+        if options.task is not None and find_task(options.task).shows_motions:
+            _play_clips(options, options.task)
+        elif options.compare is not None:
+            _play_two_policies(options, options.compare)
+        else:
+            _play_policy(options)
 
 
 def _play_policy(options: PlayOptions) -> None:

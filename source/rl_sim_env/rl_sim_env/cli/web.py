@@ -52,6 +52,7 @@ def write(options: WebOptions) -> None:
             cannot be written.
     """
     # Only here: these imports take seconds, and a slip in the options should be told at once.
+    print(f"{options.policy}: loading", flush=True)
     from rl_sim_env.deploy import open_session
     from rl_sim_env.tasks import find_task
     from rl_sim_env.web.packages import install_packages
@@ -63,6 +64,7 @@ def write(options: WebOptions) -> None:
         robot = find_task(open_session(policy)[1].task).robot
         if options.mjcf is not None:
             robot = robot.with_model(options.mjcf)
+        print(f"writing the page of {robot.name}", flush=True)
         write_site(options.output, policy, robot, packages)
     megabytes = size_on_the_line(options.output) / 1e6
     print(f"page: {options.output}, {megabytes:.1f} MB for a visitor")
@@ -76,4 +78,6 @@ def _exported(policy: Path, folder: Path) -> Path:
     from rl_sim_env.deploy.onnx_export import export_policy
     from rl_sim_env.learning.checkpoint import resolve_checkpoint
 
-    return export_policy(resolve_checkpoint(policy, root=policy), folder)[0]
+    checkpoint = resolve_checkpoint(policy, root=policy)
+    print(f"exporting {checkpoint}: that takes half a minute", flush=True)
+    return export_policy(checkpoint, folder)[0]
