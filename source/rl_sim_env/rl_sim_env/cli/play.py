@@ -192,7 +192,8 @@ def _run(
         seconds, robots = length * player.vec_env.step_dt, player.vec_env.num_envs
         print(f"recording {seconds:g} s of {robots} robots into {options.video}", flush=True)
         if robots > 1 and str(player.vec_env.device) == "cpu":
-            print("note: without a GPU pictures take seconds; --num_envs 1 is fastest", flush=True)
+            note = "without a GPU a picture takes half a second; --num_envs 1 is faster"
+            print(f"note: {note}", flush=True)
         record(player, options.video, num_steps=length, caption=caption)
         print(f"video: {options.video.absolute()}, {seconds:g} s")
     elif options.headless:
