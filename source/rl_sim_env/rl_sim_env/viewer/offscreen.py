@@ -54,7 +54,7 @@ def open_renderer(
     Args:
         env: The environment.
         camera: Size of the picture, and where it is taken from.
-        fine: Whether edges are smooth and round parts have many facets, which takes a CPU four
+        fine: Whether edges are smooth and round parts have many facets, which takes a CPU three
             times as long; by default where there is a GPU.
 
     Raises:
