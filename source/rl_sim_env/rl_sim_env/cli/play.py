@@ -14,7 +14,7 @@ from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.paired_policy import PairedPolicy
-from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
+from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME, leave_out_training
 from rl_sim_env.experiment import (
     EnvOptions,
     Training,
@@ -162,18 +162,6 @@ def _make_env(
     tell_what_a_gpu_is_for(setup, "a second will take minutes; give a smaller --num_envs")
     with quiet():
         return build_vec_env(setup)
-
-
-def leave_out_training(cfg: AmpVaeEnvCfg) -> None:
-    """Have steps compute nothing that learning alone asks for: a third of the time of one robot.
-
-    Args:
-        cfg: Configuration of the environment; it is changed.
-    """
-    cfg.terminal_groups = ()
-    for term in cfg.rewards.values():
-        if term is not None:
-            term.weight = 0.0
 
 
 def _run(
