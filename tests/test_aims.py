@@ -78,3 +78,18 @@ def test_aims_of_a_page_are_those_that_reports_are_judged_by(page, number, repor
             expected = [round(cell[0].mean, cell[1].decimals) for cell in cells if cell]
             if f"measured{suffix}" in row:
                 assert row[f"measured{suffix}"] == expected, criterion.name
+
+
+def test_the_page_on_footholds_tells_where_the_shipped_policy_steps():
+    saved = Report.from_json((ROOT / "policies/grq20_v2d3/report/report.json").read_text())
+    (section,) = (of for of in saved.sections if of.name == "footholds")
+    rows = re.findall(r"^\| ([a-z ]+) \| (.* % \(.*)\|$", (DOCS / "footholds.md").read_text(), re.M)
+    assert len(rows) == 3
+    for place, cells in rows:
+        measured = []
+        for column in ("supported footholds", "supported footholds, random", "mean support"):
+            for sensors in ("", HARDWARE):
+                found = section.find(f"{place}{sensors}", column)
+                assert found is not None
+                measured.append(round(found[0].mean, 1))
+        assert numbers(cells) == measured

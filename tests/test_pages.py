@@ -56,7 +56,7 @@ def _make_what_readers_have(arguments: list[str]) -> None:
         if word.startswith("logs/") or word.endswith("/report"):
             Path(word).mkdir(parents=True, exist_ok=True)
     for option, value in pairwise(arguments):
-        if option in ("--checkpoint", "--finetune"):
+        if option in ("--checkpoint", "--compare", "--finetune"):
             Path(value).mkdir(parents=True, exist_ok=True)
         elif option in ("--mjcf", "--motions"):
             Path(value).touch()

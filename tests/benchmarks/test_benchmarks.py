@@ -39,9 +39,23 @@ def load(monkeypatch):
     return module
 
 
-def run(program: str, output: Path, *options: str) -> dict[str, Any]:
-    """Run a benchmark as a user does, and return its record."""
-    command = (sys.executable, str(BENCHMARKS / program), *TINY, "--output", str(output), *options)
+@pytest.fixture
+def run(load, tmp_path, capsys):
+    """Runs a benchmark and returns its record."""
+
+    def here(name: str, *options: str) -> dict[str, Any]:
+        output = tmp_path / f"{name}.json"
+        load(name).main((*TINY, "--output", str(output), *options))
+        assert FLAT in capsys.readouterr().out
+        return json.loads(output.read_text())
+
+    return here
+
+
+def run_as_users_do(name: str, output: Path, *options: str) -> dict[str, Any]:
+    """Run a benchmark as a program, whose imports take seconds, and return its record."""
+    program = (sys.executable, str(BENCHMARKS / f"{name}.py"))
+    command = (*program, *TINY, "--output", str(output), *options)
     done = subprocess.run(command, cwd=output.parent, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert FLAT in done.stdout
@@ -56,11 +70,9 @@ def assert_tells_where_it_was_measured(record: dict[str, Any]) -> None:
     assert record["options"]["num_envs"] == 2
 
 
-def test_record_of_physics_shows_what_each_variant_costs_and_changes(tmp_path):
+def test_record_of_physics_shows_what_each_variant_costs_and_changes(run):
     variants = ("as it is", "elliptic cone")
-    record = run(
-        "physics_cost.py", tmp_path / "p.json", "--seconds", "0.2", "--variants", *variants
-    )
+    record = run("physics_cost", "--seconds", "0.2", "--variants", *variants)
     assert_tells_where_it_was_measured(record)
     assert tuple(record["subjects"]) == variants
     figures = record["subjects"].values()
@@ -69,8 +81,8 @@ def test_record_of_physics_shows_what_each_variant_costs_and_changes(tmp_path):
     assert one != other, "the setting has not reached physics"
 
 
-def test_record_of_the_step_has_every_part_and_they_add_up(tmp_path):
-    record = run("env_step.py", tmp_path / "step.json", "--steps", "2", "--repeats", "2")
+def test_record_of_the_step_has_every_part_and_they_add_up(run):
+    record = run("env_step", "--steps", "2", "--repeats", "2")
     assert_tells_where_it_was_measured(record)
     figures = record["subjects"][FLAT]
     assert figures["parts_ms"].keys() == {
@@ -100,8 +112,8 @@ def test_record_of_the_step_has_every_part_and_they_add_up(tmp_path):
 
 
 def test_record_of_the_iteration_is_complete(tmp_path):
-    record = run(
-        "train_iteration.py",
+    record = run_as_users_do(
+        "train_iteration",
         tmp_path / "iteration.json",
         *("--iterations", "2", "--warm_up", "1", *LITTLE_LEARNING),
     )
@@ -116,10 +128,9 @@ def test_record_of_the_iteration_is_complete(tmp_path):
     assert figures["first_iteration_s"] > 0.0
 
 
-def test_record_of_memory_has_what_was_read_after_the_warm_up(tmp_path):
+def test_record_of_memory_has_what_was_read_after_the_warm_up(run):
     record = run(
-        "memory.py",
-        tmp_path / "memory.json",
+        "memory",
         *("--iterations", "5", "--every", "1", "--warm_up", "2", *LITTLE_LEARNING),
     )
     assert_tells_where_it_was_measured(record)
@@ -133,8 +144,8 @@ def test_record_of_memory_has_what_was_read_after_the_warm_up(tmp_path):
 
 @only_in_a_soak
 def test_record_of_scaling_compares_processes_that_trained_together(tmp_path):
-    record = run(
-        "scaling.py",
+    record = run_as_users_do(
+        "scaling",
         tmp_path / "scaling.json",
         *("--processes", "1", "2", "--kinds", "weak"),
         *("--iterations", "2", "--warm_up", "1", *LITTLE_LEARNING),

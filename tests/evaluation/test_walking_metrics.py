@@ -44,6 +44,11 @@ def measured(vec_env, **changes):
     return meter.metrics()["all"]
 
 
+def test_steps_compute_nothing_that_learning_alone_asks_for(vec_env):
+    _, rewards, _, extras = vec_env.step(torch.zeros(ROBOTS, vec_env.num_actions))
+    assert not rewards.any() and not [*extras["terminal_obs"].keys()]
+
+
 def test_tracking_error_is_the_distance_to_the_command(vec_env):
     velocity = torch.tensor([[0.1, 0.3]] * ROBOTS)
     report = measured(vec_env, velocity=velocity, yaw_rate=torch.full((ROBOTS,), -0.1))

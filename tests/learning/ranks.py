@@ -46,7 +46,9 @@ def train(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str
         for process in processes:
             process.join(120.0)
             process.kill()
-        output, errors = ("".join(file.read_text() for file in files) for files in zip(*prints))
+        output, errors = (
+            "".join(file.read_text() for file in files) for files in zip(*prints, strict=True)
+        )
     codes = [process.exitcode for process in processes]
     return subprocess.CompletedProcess(words, max(map(abs, codes)), output, errors)
 

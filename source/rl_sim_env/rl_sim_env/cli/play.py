@@ -16,7 +16,7 @@ from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import found_in
 from rl_sim_env.evaluation import Evaluator, WalkingMeter, print_metrics
 from rl_sim_env.evaluation.paired_policy import PairedPolicy
-from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME
+from rl_sim_env.evaluation.walking_metrics import MEASURABLE_TIME, leave_out_training
 from rl_sim_env.experiment import (
     EnvOptions,
     Training,
@@ -169,18 +169,6 @@ def _make_env(
         return build_vec_env(setup)
 
 
-def leave_out_training(cfg: AmpVaeEnvCfg) -> None:
-    """Have steps compute nothing that learning alone asks for: a third of the time of one robot.
-
-    Args:
-        cfg: Configuration of the environment; it is changed.
-    """
-    cfg.terminal_groups = ()
-    for term in cfg.rewards.values():
-        if term is not None:
-            term.weight = 0.0
-
-
 def _run(
     options: PlayOptions,
     player: Player,
@@ -197,7 +185,8 @@ def _run(
         seconds, robots = length * player.vec_env.step_dt, player.vec_env.num_envs
         print(f"recording {seconds:g} s of {robots} robots into {options.video}", flush=True)
         if robots > 1 and str(player.vec_env.device) == "cpu":
-            print("note: without a GPU pictures take seconds; --num_envs 1 is fastest", flush=True)
+            note = "without a GPU a picture takes half a second; --num_envs 1 is faster"
+            print(f"note: {note}", flush=True)
         record(player, options.video, num_steps=length, caption=caption)
         print(f"video: {options.video.absolute()}, {seconds:g} s")
     elif options.headless:

@@ -170,10 +170,10 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             "After HIM (Long et al., ICLR 2024, table 1): mean over time of |v_xy - command| and "
             "of |yaw rate - command|. The error of the velocity is that of robots told not to "
             "turn, the error of the yaw rate that of robots told to turn on the spot; the errors "
-            "while turning and while walking are those of robots told both. The column marked 'held' "
-            f"leaves out the first {SETTLING_TIME:g} s after each change of the command. On the feature: the ground "
-            f"within {REACH:g} m of the trunk's middle differs by more than "
-            f"{100 * LEVEL_WITHIN:g} cm. {describe_grid(arena, cfg)}"
+            "while turning and while walking are those of robots told both. The column marked "
+            f"'held' leaves out the first {SETTLING_TIME:g} s after each change of the command. "
+            f"On the feature: the ground within {REACH:g} m of the trunk's middle differs by more "
+            f"than {100 * LEVEL_WITHIN:g} cm. {describe_grid(arena, cfg)}"
         ),
         tables=tuple(tables),
     )

@@ -1,4 +1,4 @@
-"""Folders of runs: each made for one run alone, found again by its name and its age; their files."""
+"""Folders of runs: each made for one run alone, found again by name and age; their checkpoints."""
 
 from __future__ import annotations
 

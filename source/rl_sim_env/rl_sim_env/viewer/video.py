@@ -52,11 +52,7 @@ def record(player: Player, path: Path, *, num_steps: int, caption: Callable[[], 
     steps_per_frame = max(round(1.0 / (FRAME_RATE * env.step_dt)), 1)
     size = (env.cfg.viewer.height, env.cfg.viewer.width)
     fps = 1.0 / (steps_per_frame * env.step_dt)
-    is_smooth = str(env.device) != "cpu"
-    with (
-        open_renderer(env, env.cfg.viewer, smooth=is_smooth) as renderer,
-        open_film(path, size, fps) as add_frame,
-    ):
+    with open_renderer(env, env.cfg.viewer) as renderer, open_film(path, size, fps) as add_frame:
         for step in track(range(num_steps), description=path.name, transient=True):
             player.advance()
             if step % steps_per_frame == 0:
