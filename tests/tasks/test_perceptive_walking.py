@@ -100,7 +100,7 @@ BLIND_ACTOR = "agent.actor.obs_groups=('estimate','latent','actor_obs')"
             ("agent.vae.class_name=rl_sim_env.learning.context_vae:ContextVae", BLIND_ACTOR),
             "map_encoder",
         ),
-        (("agent.vae.settings.encoder=mlp",), "map_encoder.blocks"),
+        (("agent.vae.settings.encoder=mlp",), "map_encoder.query"),
         (("agent.vae.settings.reconstruct=false", BLIND_ACTOR), "correction"),
         (("agent.vae.settings.remember=false",), "recall"),
     ),
