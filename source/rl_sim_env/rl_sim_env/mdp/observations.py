@@ -136,7 +136,7 @@ def _foot_vel_w(env: AmpVaeEnv, points_w: torch.Tensor) -> torch.Tensor:
 
 def base_lin_vel(env: AmpVaeEnv) -> torch.Tensor:
     """Velocity of the base link's origin, base frame [m/s]. Shape (num_envs, 3)."""
-    return _in_base_frame(env, env.robot.data.root_link_lin_vel_w)
+    return _in_base_frame(env, env.sim.data.qvel[:, env.index.base_lin_vel_global])
 
 
 def base_lin_vel_xy(env: AmpVaeEnv) -> torch.Tensor:
@@ -145,8 +145,11 @@ def base_lin_vel_xy(env: AmpVaeEnv) -> torch.Tensor:
 
 
 def base_ang_vel(env: AmpVaeEnv) -> torch.Tensor:
-    """Angular velocity of the base, base frame [rad/s]. Shape (num_envs, 3)."""
-    return _in_base_frame(env, env.robot.data.root_link_ang_vel_w)
+    """Angular velocity of the base, base frame [rad/s], a view of the state. Shape (num_envs, 3).
+
+    A free joint's angular velocity is in the frame of its body, its linear one in the world's.
+    """
+    return env.sim.data.qvel[:, env.index.base_ang_vel_global]
 
 
 def base_ang_vel_z(env: AmpVaeEnv) -> torch.Tensor:

@@ -38,6 +38,8 @@ class RobotIndex:
         foot_geoms_global: Spheres of the feet in the simulation's model. Shape (num_legs,).
         foot_radius: Radius of these spheres [m].
         base_quat_global: Quaternion of the base in ``qpos``.
+        base_lin_vel_global: Velocity of its origin in ``qvel``, world frame.
+        base_ang_vel_global: Its angular velocity in ``qvel``, base frame.
         bodies_global: All bodies of the robot in the simulation's model.
         base_body_global: Trunk in the simulation's model.
         payload_body_global: What carries the load there; None where the robot carries nothing.
@@ -66,7 +68,9 @@ class RobotIndex:
         self.foot_bodies_global = model.site_bodyid[self.foot_sites_global].long()
         self.foot_geoms_global = indexing.geom_ids[geoms].long()
         self.foot_radius = float(model.geom_size[0, int(self.foot_geoms_global[0]), 0])
-        self.base_quat_global, _ = base_orientation(entity)
+        self.base_quat_global, self.base_ang_vel_global = base_orientation(entity)
+        begin = self.base_ang_vel_global.start
+        self.base_lin_vel_global = slice(begin - 3, begin)
         self.bodies_global = indexing.body_ids.long()
         self.base_body_global = body_global(robot.base_body)
         self.payload_body_global = None if payload is None else body_global(payload.body)
