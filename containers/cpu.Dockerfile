@@ -1,5 +1,5 @@
 # Trains and plays on CPUs:  docker build -f containers/cpu.Dockerfile -t rl_sim_env:cpu .
-FROM python:3.11-slim
+FROM python:3.11-slim-bookworm
 
 # OpenGL without a screen, for videos.
 RUN apt-get update && apt-get install -y --no-install-recommends git libegl1 libgl1 libosmesa6 \

@@ -1,6 +1,6 @@
 # Trains on GPUs:  docker build -f containers/cuda.Dockerfile -t rl_sim_env:cuda .
 # torch and Warp bring CUDA with them; the host's driver comes in with --gpus all.
-FROM python:3.11-slim
+FROM python:3.11-slim-bookworm
 
 RUN apt-get update && apt-get install -y --no-install-recommends git libegl1 libgl1 \
     && rm -rf /var/lib/apt/lists/*

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from rich.cells import cell_len
+from rich.cells import cached_cell_len, cell_len
 from rich.console import Console
 
 from rl_sim_env.learning.algorithm import learner_figures
@@ -93,6 +93,13 @@ def test_no_line_is_wider_than_80_columns(title: str) -> None:
         for text in forms(title, shown):
             for line in text.splitlines():
                 assert cell_len(line) <= 80, line
+
+
+def test_lines_of_a_long_run_leave_nothing_behind() -> None:
+    before = cached_cell_len.cache_info().currsize
+    for iteration in range(100):
+        format_block("run", summary(iteration + 10**6, total=10**7), FIGURES)
+    assert cached_cell_len.cache_info().currsize == before
 
 
 def test_the_panel_survives_a_narrower_terminal() -> None:

@@ -148,10 +148,17 @@ def format_block(title: str, summary: IterationSummary, shown: Sequence[Figure])
         for figure in shown
     ]
     rows = [" ".join(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]
-    lines = [Text(line) for line in (f"--- {title}", *_status_lines(summary), *rows)]
-    for line in lines:
-        line.truncate(WIDTH)
-    return "\n".join(line.plain.rstrip() for line in lines)
+    return "\n".join(map(_cut, (f"--- {title}", *_status_lines(summary), *rows)))
+
+
+def _cut(line: str) -> str:
+    """The part of a line that fits, without control codes."""
+    if line.isascii() and line.isprintable():
+        # Rich remembers every line that it has measured, thousands of them.
+        return line[:WIDTH].rstrip()
+    text = Text(line)
+    text.truncate(WIDTH)
+    return text.plain.rstrip()
 
 
 def pace(summary: IterationSummary) -> str:

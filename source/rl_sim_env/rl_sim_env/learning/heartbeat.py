@@ -210,13 +210,8 @@ class Heartbeat:
         # First of all: who ends well says so before, who is gone without a word was killed.
         gone = [rank for rank, peer in enumerate(self._peers) if self._is_gone(peer)]
         self._own.beats += 1
-        try:
-            store = self._store = self._store or self._processes.open_store()
-            self._publish(store)
-            rows = [_Row(**json.loads(row)) for row in store.multi_get(self._keys)]
-        except RuntimeError:
-            # The library keeps no connection that failed once.
-            self._store = None
+        rows = self._ask()
+        if rows is None:
             if time.monotonic() - self._looked_s <= self._limit_s:
                 return None
             # Whoever else is there saves: rank 0 may be no more.
@@ -238,6 +233,29 @@ class Heartbeat:
                 self._stepped_s[rank] = now
         self._rows = rows
         return self._judge([rank for rank in gone if rows[rank].end is None], now)
+
+    def _ask(self) -> list[_Row] | None:
+        """Tell the others of this process and ask for theirs; None where the store is silent.
+
+        From a thread of its own: beyond a network that was cut the library waits for ever.
+        """
+        answers: list[list[_Row]] = []
+
+        def ask() -> None:
+            with suppress(RuntimeError):
+                store = self._store = self._store or self._processes.open_store()
+                self._publish(store)
+                answers.append([_Row(**json.loads(row)) for row in store.multi_get(self._keys)])
+
+        asking = threading.Thread(target=ask, name="heartbeat of others", daemon=True)
+        asking.start()
+        asking.join(self._limit_s)
+        # Who was suspended meanwhile has had no time to listen.
+        asking.join(self._interval_s)
+        if not answers:
+            # The library keeps no connection that failed once.
+            self._store = None
+        return answers[0] if answers else None
 
     def _judge(self, killed: list[int], now: float) -> _Verdict | None:
         running = [rank for rank, row in enumerate(self._rows) if row.end is None]
