@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.mdp.constraints import GRAVITY
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.robots import Robot, load_model
 from rl_sim_env.robots.robot import joint_columns
@@ -16,9 +17,6 @@ from rl_sim_env.robots.robot import joint_columns
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena
     from rl_sim_env.evaluation.evaluator import EvaluationStep
-
-GRAVITY = 9.81
-"""[m/s^2]."""
 
 FORGETTING = 2.0
 """Time that forces are averaged over [s]: the weight of a walking robot swings with its stride."""
@@ -76,9 +74,9 @@ class LegModel:
         mujoco.mj_kinematics(model, data)
         masses, moments = np.zeros((len(joints), 3)), np.zeros((len(joints), 3, 3))
         for body in range(model.nbody):
-            for leg, kind in _hangs_on(model, body, joints):
-                masses[leg, kind] += model.body_mass[body]
-                moments[leg, kind] += model.body_mass[body] * in_base(data.xipos[body])
+            if (place := _hangs_on(model, body, joints)) is not None:
+                masses[place] += model.body_mass[body]
+                moments[place] += model.body_mass[body] * in_base(data.xipos[body])
         self._masses = tensor(masses)
         self._links = tensor(moments / np.maximum(masses, 1e-9)[..., None])
         data.qpos[addresses] = robot.default_joint_pos
@@ -277,14 +275,13 @@ class _Turn:
         return along + self._cos * (vector - along) + self._sin * across
 
 
-def _hangs_on(model: mujoco.MjModel, body: int, joints: list[list[int]]) -> list[tuple[int, int]]:
-    """Leg and joint that a body hangs on directly; none for what is no part of a leg."""
+def _hangs_on(model: mujoco.MjModel, body: int, joints: list[list[int]]) -> tuple[int, int] | None:
+    """Leg and kind of the joint that a body hangs on; None for what is no part of a leg."""
+    places = {joint: (leg, kind) for leg, of in enumerate(joints) for kind, joint in enumerate(of)}
     while body:
         first = model.body_jntadr[body]
-        own = range(first, first + model.body_jntnum[body])
-        for leg, chain in enumerate(joints):
-            for kind, joint in enumerate(chain):
-                if joint in own:
-                    return [(leg, kind)]
+        for joint in range(first, first + model.body_jntnum[body]):
+            if joint in places:
+                return places[joint]
         body = model.body_parentid[body]
-    return []
+    return None
