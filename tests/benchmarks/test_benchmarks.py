@@ -81,6 +81,17 @@ def test_record_of_physics_shows_what_each_variant_costs_and_changes(run):
     assert one != other, "the setting has not reached physics"
 
 
+def test_record_of_an_actors_inputs_tells_how_far_actions_move_without_each(run):
+    record = run("actor_inputs", "--seconds", "0.4")
+    assert_tells_where_it_was_measured(record)
+    figures = record["subjects"]
+    held = ("latent", "velocity", "mass", "com", "latent and all estimates")
+    assert tuple(figures) == ("as it is", *held, "truth for all estimates")
+    changes = {name: figures[name]["action_change"] for name in held}
+    assert all(change > 0.0 for change in changes.values())
+    assert changes["latent and all estimates"] > changes["mass"]
+
+
 def test_record_of_the_step_has_every_part_and_they_add_up(run):
     record = run("env_step", "--steps", "2", "--repeats", "2")
     assert_tells_where_it_was_measured(record)

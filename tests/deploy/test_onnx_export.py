@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from grq20 import (
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MEMORY, OUTPUTS, STD
+from rl_sim_env.deploy.drawn_facts import drawn_facts
 from rl_sim_env.deploy.metadata import Drawn
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, OPSET, POLICY_FILE, export_policy
 from rl_sim_env.errors import UserError
@@ -63,7 +63,7 @@ def without_term(checkpoint, old: str, new: str):
         else group
         for name, group in checkpoint.layout.items()
     }
-    return dataclasses.replace(checkpoint, layout=groups)
+    return replace(checkpoint, layout=groups)
 
 
 @torch.no_grad()
@@ -136,12 +136,11 @@ def test_metadata_are_the_facts_of_robot_and_checkpoint(exported, vec_env):
     assert metadata == open_session(exported / NETWORK_FILE)[1]
 
 
-def test_what_training_drew_stands_in_the_file(checkpoint, tmp_path):
-    def drawn(change) -> Drawn | None:
+def test_what_training_drew_stands_in_the_file(exported):
+    def drawn(change) -> Drawn:
         env_cfg = amp_vae_env_cfg(terrain="flat")
         change(env_cfg)
-        checkpoint.env_cfg = to_plain(env_cfg, classes=True)
-        return open_session(export_policy(save(checkpoint, tmp_path), tmp_path / "out")[0])[1].drawn
+        return drawn_facts(to_plain(env_cfg, classes=True))
 
     def on_hardware(cfg) -> None:
         cfg.sensors, cfg.hardware_sensors.joint_friction = "hardware", 3.0
@@ -152,7 +151,7 @@ def test_what_training_drew_stands_in_the_file(checkpoint, tmp_path):
         cfg.events["drive_mechanics"] = cfg.events["command_delay"] = None
 
     ideal = Drawn(command_delay=0.015, signal_delay=0.0075, torque_delay=0.0, hardware=None)
-    assert drawn(lambda cfg: None) == ideal
+    assert open_session(exported / POLICY_FILE)[1].drawn == ideal
     hardware = HardwareSensorsCfg(joint_friction=3.0, max_delay=0.03)
     assert drawn(on_hardware) == ideal.on_hardware(hardware)
     smooth = replace(hardware, joint_friction=0.0, armature=0.0)

@@ -207,7 +207,7 @@ class Link:
 
     def _draw(self, hardware: HardwareSensorsCfg, command_delay: float) -> None:
         """Draw one robot's errors in place of the middle."""
-        rng, num_joints = self._rng, len(self._encoder_offset)
+        rng, num_joints = self._rng, len(self._robot.joint_pos)
 
         def off(limit: float, size: int = num_joints) -> Vector:
             return rng.uniform(-limit, limit, size)
