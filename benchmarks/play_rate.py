@@ -49,7 +49,9 @@ TICK = 0.5
 FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
 """Of a Chromium that draws with the processor."""
 
-WINDOW = {"width": 1280, "height": 800}
+WIDTH, HEIGHT = 1280, 800
+"""Of its window [pixels]."""
+
 MEGA = 1e6
 
 
@@ -167,7 +169,7 @@ def _static_page(options: PlayRateOptions, site: Path) -> dict[str, Any]:
         raise UserError("no chromium here: install it, or set CHROMIUM to its path")
     with _served(site) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        page = browser.new_page(viewport=WINDOW)
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(address)
         page.wait_for_selector("#loading.done", state="attached", timeout=0)
         page.wait_for_timeout(1e3 * options.warm_up)

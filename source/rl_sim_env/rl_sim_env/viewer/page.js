@@ -6,7 +6,7 @@ const [LOOK, AGAIN] = [50, 250];
 /** Name and icon of the page's tab. */
 export function name(title, icon) {
   document.title = title;
-  document.querySelector("link[rel=icon]").href = icon;
+  document.querySelector("link[rel=icon]")?.setAttribute("href", icon);
 }
 
 /** The row of viser's column that has a label, and the input in it; null where there is none. */

@@ -78,8 +78,10 @@ def open_film(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callabl
     # ffmpeg goes by the suffix.
     suffix = path.suffix.lower()
     with whole_file(path, suffix) as partial:
-        kind = {"codec": "gif"} if suffix == GIF else {"crf": QUALITY}
-        writer = mediapy.VideoWriter(partial, size, fps=fps, **kind)
+        if suffix == GIF:
+            writer = mediapy.VideoWriter(partial, size, fps=fps, codec="gif")
+        else:
+            writer = mediapy.VideoWriter(partial, size, fps=fps, crf=QUALITY)
         try:
             with _file_errors(path):
                 writer.__enter__()
