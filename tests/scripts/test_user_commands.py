@@ -202,7 +202,6 @@ def test_torchrun_starts_a_run_anew_from_what_it_saved_last(tmp_path: Path) -> N
     ("words", "complaint"),
     [
         ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --device cuda:7", "cuda:7"),
-        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --distributed", "torchrun"),
         ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 agent.algorithm.gama=0.9", "gamma"),
     ],
 )
