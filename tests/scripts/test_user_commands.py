@@ -39,7 +39,7 @@ PLAY = (
 # robots as they have take minutes and tell little more: a soak takes those.
 SHORT = ("" if SOAK > 1 else "--num_envs 14 ") + (
     "--max_iterations 2 agent.num_steps_per_env=2 agent.algorithm.num_learning_epochs=1 "
-    "agent.amp.batch_size=32 agent.amp.replay_size=1000"
+    "agent.amp.batch_size=32 agent.amp.replay_size=1000 env.height_map_resolution=0.1"
 )
 FLAT = (
     f"python {CLONE_NAME}/scripts/rsl_rl/train.py --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 "
@@ -202,7 +202,6 @@ def test_torchrun_starts_a_run_anew_from_what_it_saved_last(tmp_path: Path) -> N
     ("words", "complaint"),
     [
         ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --device cuda:7", "cuda:7"),
-        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --distributed", "torchrun"),
         ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 agent.algorithm.gama=0.9", "gamma"),
     ],
 )
