@@ -105,3 +105,10 @@ def test_returns_and_lengths_of_different_numbers_of_robots_are_refused() -> Non
     state = ReturnMeter(2, "cpu").state_dict()
     with pytest.raises(UserError, match=r"episodes\.lengths"):
         ReturnMeter(2, "cpu").load_state_dict({**state, "lengths": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(("name", "value"), [("floor", -3.0), ("measured", [0.5, 1.5])])
+def test_saved_probabilities_that_are_none_are_refused(name: str, value: object) -> None:
+    saved = _adaboot().state_dict()
+    with pytest.raises(UserError, match=rf"adaboot\.{name} is .*; it must be between 0 and 1"):
+        _adaboot().load_state_dict({**saved, name: value})

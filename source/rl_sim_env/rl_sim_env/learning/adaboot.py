@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from rl_sim_env.errors import UserError, misfit
 from rl_sim_env.learning.config import AdaBootCfg
 from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.typed import typed
@@ -84,11 +85,19 @@ class AdaBoot:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`.
+
+        Raises:
+            UserError: Something that must be a probability is none; the message names it.
+        """
         measured = typed(state["measured"], list[float], "adaboot.measured")
+        floor = typed(state["floor"], float, "adaboot.floor")
+        for name, p in (*(("measured", each) for each in measured), ("floor", floor)):
+            if not 0.0 <= p <= 1.0:
+                raise UserError(misfit(f"adaboot.{name}", f"{p:g}", "between 0 and 1"))
         self._measured = deque(measured, maxlen=self.cfg.window)
         self._pending = EpisodeSums(*state["pending"])
-        self._floor = state["floor"]
+        self._floor = floor
 
     def _measure(self, sums: EpisodeSums) -> float:
         mean = sums.returns / sums.count
