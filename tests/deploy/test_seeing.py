@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_poli
 from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, sim_to_sim
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
 from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptionCfg
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
@@ -221,8 +224,21 @@ def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):
     assert lidar.look().age == 0.0
 
 
-def test_it_walks_in_plain_mujoco(exported):
-    result = rollout(
-        exported / POLICY_FILE, model=lambda: load_model(GRQ20_V2D3), seconds=0.3, command=(0, 0, 0)
+def test_it_walks_in_plain_mujoco_and_on_when_maps_end(exported):
+    walk = partial(
+        rollout, exported / POLICY_FILE, model=partial(load_model, GRQ20_V2D3), command=CLIMB
     )
-    assert result.seconds > 0.0
+    seeing, late = (walk(seconds=0.3, maps_until=until) for until in (math.inf, 0.3))
+    assert seeing == late
+    with pytest.warns(Notice, match="walks without seeing"):
+        short = walk(seconds=0.3, maps_until=0.1)
+    # What the robot believes of itself comes of what it sees, too.
+    assert short.velocity_rmse != seeing.velocity_rmse
+
+
+def test_the_report_has_rows_without_maps(exported):
+    section = sim_to_sim(
+        exported / POLICY_FILE, GRQ20_V2D3, seeds=(0,), robots=1, seconds=0.1, grounds=("flat",)
+    )
+    labels = [row.label for row in section.tables[0].rows]
+    assert labels == ["flat, 0 kg", "flat, 0 kg, no maps after 2 s"]

@@ -90,6 +90,7 @@ def rollout(
     seed: int | Sequence[int] = 0,
     sensors: SensorModel = "ideal",
     noise: SensorNoise | None = None,
+    maps_until: float = math.inf,
 ) -> SimToSimResult:
     """Run an exported policy from standing.
 
@@ -112,6 +113,7 @@ def rollout(
         seed: Seed of all that is random: one number or several.
         sensors: ``ideal``, or as on ``hardware``: all that training drew is drawn as it did.
         noise: Noise of the sensors; by default :class:`SensorNoise`.
+        maps_until: When maps of the ground end for good [s]; of a policy that reads none, nothing.
 
     Raises:
         UserError: The policy or the model cannot be read or do not fit, there is no such ground, or
@@ -146,7 +148,7 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        seen = None if lidar is None else lidar.look()
+        seen = lidar.look() if lidar is not None and robot.data.time < maps_until else None
         output = policy.step(link.read(told, seen))
         log.add_estimates(robot, output)
         link.drive(output.joint_targets, seconds=period)
