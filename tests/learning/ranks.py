@@ -30,12 +30,17 @@ def by_torchrun(*arguments: object, ranks: int = 2) -> subprocess.CompletedProce
     )
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def train(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str]:
     """Train in processes that are copies of one which has imported everything already."""
     words = [*map(str, arguments)]
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-        probe.close()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
         prints = [tuple(Path(folder, f"{rank}.{name}") for name in "oe") for rank in range(ranks)]
         processes = [
             _CONTEXT.Process(target=_train, args=(words, rank, ranks, port, printed))
