@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import toy_train
+
+from ports import free_port
 
 PROGRAM = Path(toy_train.__file__)
 
@@ -28,12 +29,6 @@ def by_torchrun(*arguments: object, ranks: int = 2) -> subprocess.CompletedProce
         timeout=120.0,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def train(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from ranks import PROGRAM, by_torchrun, free_port, train
+from ranks import PROGRAM, by_torchrun, train
 from torch.utils import _pytree as pytree
 
+from ports import free_port
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import Distributed, resolve_device
