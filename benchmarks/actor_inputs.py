@@ -32,7 +32,7 @@ from rl_sim_env.learning.policy import AmpVaePolicy
 AS_IT_IS, TRUTH = "as it is", "truth for all estimates"
 
 KEPT = 10
-"""Every so manieth step's inputs are kept."""
+"""The inputs of one step in so many are kept."""
 
 ALIVE = 0.1
 """Standard deviation over robots and time from which on a latent says anything; that of the prior
@@ -82,7 +82,8 @@ class FedActor:
     def _feed(self, _: torch.nn.Module, inputs: tuple[Mapping[str, torch.Tensor]]) -> Any:
         self._calls += 1
         if self.keeps and self._calls % KEPT == 0:
-            self.seen.append(dict(inputs[0].items()))
+            # A graph on a GPU writes each step into the same memory.
+            self.seen.append({name: of.clone() for name, of in inputs[0].items()})
         return (self._replaced(inputs[0]), *inputs[1:])
 
     def _replaced(self, read: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
@@ -179,10 +180,11 @@ def _variants(
 def _walk(arena: Arena, cfg: EvaluationCfg, p_boot: float | None = None) -> dict[str, float]:
     """Errors and falls on the grid of terrains, loads and commands that a report walks on."""
     sums, steps = torch.zeros(3, dtype=torch.double, device=arena.device), 0
-    for _, _, step, _ in rollout_grid(arena, cfg, p_boot=p_boot):
+    for at in rollout_grid(arena, cfg, p_boot=p_boot):
         steps += 1
+        of_step = at.step
         sums += torch.stack(
-            (step.velocity_error.mean(), step.yaw_rate_error.mean(), step.fell.sum())
+            (of_step.velocity_error.mean(), of_step.yaw_rate_error.mean(), of_step.fell.sum())
         )
     velocity, yaw, falls = sums.tolist()
     return {"velocity_error": velocity / steps, "yaw_rate_error": yaw / steps, "falls": falls}

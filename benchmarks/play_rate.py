@@ -34,7 +34,12 @@ from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.errors import UserError
 from rl_sim_env.viewer.page import ADDRESS
 
-PICTURE = "BatchedMeshesMessage SceneNodeUpdateMessage SetPositionMessage SetOrientationMessage"
+PICTURE = {
+    "BatchedMeshesMessage",
+    "SceneNodeUpdateMessage",
+    "SetPositionMessage",
+    "SetOrientationMessage",
+}
 """Messages that move something in the scene; what is sent together is one picture."""
 
 PACE = re.compile(r"<b>([\d.]+)x</b> real time")
@@ -183,6 +188,8 @@ def _static_page(options: PlayRateOptions, site: Path) -> dict[str, Any]:
         passed = time.perf_counter() - start
         cores = (cpu_seconds(os.getpid()) - cpu) / passed
         browser.close()
+    if not walked:
+        raise UserError(f"--site {site}: its foot told nothing in {options.seconds:g} s")
     # A robot that fell begins anew at 0.
     (first, from_s), (last, to_s) = walked[0], walked[-1]
     return {

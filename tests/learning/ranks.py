@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import toy_train
+
+from ports import free_port
 
 PROGRAM = Path(toy_train.__file__)
 
@@ -33,9 +34,8 @@ def by_torchrun(*arguments: object, ranks: int = 2) -> subprocess.CompletedProce
 def train(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str]:
     """Train in processes that are copies of one which has imported everything already."""
     words = [*map(str, arguments)]
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-        probe.close()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
         prints = [tuple(Path(folder, f"{rank}.{name}") for name in "oe") for rank in range(ranks)]
         processes = [
             _CONTEXT.Process(target=_train, args=(words, rank, ranks, port, printed))

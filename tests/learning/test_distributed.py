@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from ranks import PROGRAM, by_torchrun, train
 from torch.utils import _pytree as pytree
 
+from ports import free_port
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import Distributed, resolve_device
@@ -149,12 +149,6 @@ def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
     assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
     # Who hangs shows where.
     assert ("toy_train.py" in ended.stderr.partition("hangs here")[2]) == (fate == "hang")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @only_in_a_soak

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from pages import ROOT, shell_line
+from ports import free_port
 from rl_sim_env.compat.torch import pytree
 from rl_sim_env.learning.checkpoint import Checkpoint
 from soak import SOAK, only_in_a_soak
@@ -133,12 +133,6 @@ def test_killed_training_resumes_and_ends_as_if_it_had_not_been_killed(tmp_path:
     killed, straight = (pytree.tree_leaves((end.algorithm, end.processes)) for end in ends)
     for a, b in zip(killed, straight, strict=True):
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def start_nodes(folder: Path, *of_each: str) -> list[subprocess.Popen[str]]:

@@ -121,10 +121,10 @@ def train(options: TrainOptions) -> None:
         torch.set_float32_matmul_precision("high")
         with quiet():
             env = build_vec_env(setup)
-        saved: list[Callable[[Path], None]] = [_export_or_warn] if options.export_on_save else []
+        takers: list[Callable[[Path], None]] = [_export_or_warn] if options.export_on_save else []
 
         def on_save(checkpoint: Path) -> None:
-            for take in saved:
+            for take in takers:
                 take(checkpoint)
 
         runner = build_trainer(setup, env, cfg, processes=processes, on_save=on_save)
@@ -154,7 +154,7 @@ def train(options: TrainOptions) -> None:
             print(f"logs in {folder} (tensorboard --logdir {relative(folder.parent)})", flush=True)
         with ExitStack() as watched:
             if options.viewer and processes.is_main:
-                saved.append(watched.enter_context(closing(TrainingViewer())).take)
+                takers.append(watched.enter_context(closing(TrainingViewer())).take)
             try:
                 runner.learn(iterations_left)
             except SystemExit:

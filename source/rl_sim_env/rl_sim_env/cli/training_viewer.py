@@ -77,6 +77,7 @@ class TrainingViewer:
             process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         """Pass the address on, and why the page ended if the training did not end it."""

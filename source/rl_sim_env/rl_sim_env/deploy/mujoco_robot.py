@@ -171,7 +171,6 @@ class MujocoRobot:
             body.inertia *= 1.0 + world.load / body.mass
             body.mass += world.load
             mujoco.mj_setConst(self.model, self.data)
-        self._drawn = metadata.drawn or NOTHING_DRAWN
         self._drive = {
             name: np.array(getattr(metadata, name))
             for name in ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
@@ -179,6 +178,9 @@ class MujocoRobot:
         joints = [self.model.joint(name).id for name in metadata.joint_names]
         self._q_adr = self.model.jnt_qposadr[joints]
         self._v_adr = self.model.jnt_dofadr[joints]
+        drawn = metadata.drawn or NOTHING_DRAWN
+        self._own_friction = self.model.dof_frictionloss[self._v_adr] - drawn.middle_friction
+        self._own_armature = self.model.dof_armature[self._v_adr] - drawn.middle_armature
         self._base = self.model.body(parts.base_body).id
         base_joint = self.model.body_jntadr[self._base]
         self._base_q = self.model.jnt_qposadr[base_joint]
@@ -303,8 +305,8 @@ class MujocoRobot:
             friction: Beyond the model's [N m]. Shape (joints,).
             armature: Inertia of the rotors beyond the model's [kg m^2].
         """
-        self.model.dof_frictionloss[self._v_adr] += friction - self._drawn.middle_friction
-        self.model.dof_armature[self._v_adr] += armature - self._drawn.middle_armature
+        self.model.dof_frictionloss[self._v_adr] = self._own_friction + friction
+        self.model.dof_armature[self._v_adr] = self._own_armature + armature
         mujoco.mj_setConst(self.model, mujoco.MjData(self.model))
 
     def advance(

@@ -270,9 +270,8 @@ class _BaselineMeter:
         width = targets.width
         self._inputs = range(1, 1 + num_inputs)
         self._forces = SensedLoad.of(arena)
-        self._weighed = torch.zeros(
-            arena.num_robots, 0 if self._forces is None else len(self._forces.places)
-        ).to(arena.device)
+        num_weighed = 0 if self._forces is None else len(self._forces.places)
+        self._weighed = torch.zeros(arena.num_robots, num_weighed, device=arena.device)
         self._by_forces = range(self._inputs.stop, self._inputs.stop + self._weighed.shape[1])
         self._estimates = range(self._by_forces.stop, self._by_forces.stop + width)
         self._truths = range(self._estimates.stop, self._estimates.stop + width)

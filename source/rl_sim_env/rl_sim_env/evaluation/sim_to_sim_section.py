@@ -34,11 +34,11 @@ CLIMB: Command = (0.5, 0.0, 0.0)
 MAPS_UNTIL = 2.0
 """When a policy that reads maps of the ground loses them for good, in rows of their own [s]."""
 
-_DRAWN: dict[SensorModel, str] = {
-    "ideal": "ideal sensors; drives rub, and signals are late, as in the middle of training",
-    "hardware": "sensors and drives as on hardware, drawn as in training",
-}
-"""What is said of each kind of sensors."""
+_DRAWN = (
+    "with ideal sensors drives rub, and signals are late, as in the middle of training; as on "
+    "hardware, all of it is drawn as training draws it"
+)
+"""Rows of both kinds of sensors share a table, whose words are those of whichever came first."""
 
 _FIGURES: tuple[tuple[Column, Callable[[SimToSimResult], float]], ...] = (
     (Column(title="velocity error", unit="m/s", decimals=3), lambda of: of.velocity_error),
@@ -94,7 +94,7 @@ def sim_to_sim(
         f"trainer: time step {TIME_STEP * 1000:g} ms, implicitfast, elliptic cone, "
         f"{SOLVER_ITERATIONS} solver iterations, {mounting}drives "
         f"written anew, Gaussian sensor noise, friction {FRICTION[0]:g} to {FRICTION[1]:g}; "
-        f"{_DRAWN[sensors]}. On the "
+        f"{_DRAWN}. On the "
         f"plane commands are drawn every {COMMAND_PERIOD:g} s within +-{COMMAND_RANGE:g} (m/s, "
         "m/s, rad/s), as for the trainer's tracking figures; slope and stairs are climbed at "
         f"{CLIMB[0]:g} m/s. Walks of {seconds:g} s end with a fall."

@@ -15,7 +15,13 @@ from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import DECODE_LOSS, Estimator, EstimatorOutput, Sequences
+from rl_sim_env.learning.estimator import (
+    DECODE_LOSS,
+    Estimator,
+    EstimatorOutput,
+    Sequences,
+    joined,
+)
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.memory_cells import build_memory, remember
@@ -68,7 +74,7 @@ class ContextVae(Estimator):
         deterministic: bool,
     ) -> EstimatorOutput:
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
-        features = self.encoder(self._joined(observations))
+        features = self.encoder(joined(observations, self.cfg.obs_groups))
         memory = self.memory.advance(self.memory.prepare(features), memory)
         return self._output(torch.cat((features, memory), dim=-1), memory, deterministic)
 
@@ -107,7 +113,7 @@ class ContextVae(Estimator):
         begins: torch.Tensor,
     ) -> torch.Tensor:
         """Features and memories of sequences, shape (T, B, feature and memory width)."""
-        features = self.encoder(self._joined(observations))
+        features = self.encoder(joined(observations, self.cfg.obs_groups))
         return torch.cat((features, self._remember(features, memory, begins)), dim=-1)
 
     def _remember(
@@ -115,10 +121,6 @@ class ContextVae(Estimator):
     ) -> torch.Tensor:
         """The memory after each step of sequences, shape (T, B, memory width)."""
         return remember(self.memory, features, memory, begins)
-
-    def _joined(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        first, *others = (observations[group] for group in self.cfg.obs_groups)
-        return torch.cat((first, *others), dim=-1) if others else first
 
     def _read(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         estimate, mean, logvar = self.heads(context).split(self._head_widths, dim=-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -69,6 +69,20 @@ class Sequences(NamedTuple):
 
     valid: torch.Tensor
     """Whether there is a next frame, shape (T, B), bool: not where the episode ended."""
+
+
+def joined(observations: Mapping[str, torch.Tensor], groups: Iterable[str]) -> torch.Tensor:
+    """Some groups side by side.
+
+    Args:
+        observations: At least the groups, shape (..., width of the group) each.
+        groups: Their names, one at least.
+
+    Returns:
+        Shape (..., sum of the widths).
+    """
+    first, *others = (observations[group] for group in groups)
+    return torch.cat((first, *others), dim=-1) if others else first
 
 
 class Estimator(nn.Module, ABC):

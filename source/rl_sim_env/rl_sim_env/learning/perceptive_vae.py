@@ -22,7 +22,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import EstimatorOutput, Sequences
+from rl_sim_env.learning.estimator import EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.map_encoder import AttentionEncoder, EncodedMap, MlpEncoder
@@ -215,7 +215,7 @@ class PerceptiveVae(ContextVae):
         return torch.cat((sight.features, memories), dim=-1)
 
     def _see(self, observations: Mapping[str, torch.Tensor]) -> _Sight:
-        blind = self.encoder(self._joined(observations))
+        blind = self.encoder(joined(observations, self.cfg.obs_groups))
         of_map = observations[self.perception.map_group]
         heights, seen = (self._patches(of_map[..., columns]) for columns in self._columns)
         encoded = self.map_encoder(torch.cat((heights, seen), dim=-1), blind)

@@ -64,12 +64,8 @@ def _is_made(folder: Path) -> bool:
     return True
 
 
-def named_place(checkpoint: str | Path | None, option: str = "--checkpoint") -> Path | None:
+def named_place(checkpoint: str | Path | None) -> Path | None:
     """The file or folder that a user names; None where it is but a name to look for, or nothing.
-
-    Args:
-        checkpoint: What was given.
-        option: What it was given to, for the message.
 
     Raises:
         UserError: It is a path, and leads nowhere.
@@ -80,7 +76,7 @@ def named_place(checkpoint: str | Path | None, option: str = "--checkpoint") -> 
     if path.exists():
         return path
     if path.name != str(checkpoint):
-        raise UserError(f"{option} {checkpoint}: no such file or folder")
+        raise UserError(f"--checkpoint {checkpoint}: no such file or folder")
     return None
 
 

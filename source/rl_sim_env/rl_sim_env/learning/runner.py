@@ -477,7 +477,10 @@ class AmpVaeRunner:
             "env": self.env.training_state(episodes=self.cfg.save_environment),
             "algorithm": self.alg.process_state(),
         }
-        own = pytree.tree_map_only(torch.Tensor, torch.Tensor.cpu, state)
+        # A copy on CPUs, too: the environment goes on in the tensors that it returns.
+        own = pytree.tree_map_only(
+            torch.Tensor, partial(torch.Tensor.to, device="cpu", copy=True), state
+        )
         return {"random": random_state(self.device), **own}
 
     def _dump(self, iteration: int, reason: str) -> str:

@@ -41,6 +41,10 @@ class Gamepad:
         server: Serves the page; the input becomes its next control, and must not be in a tab:
             what is in a closed tab is not there.
         clock: A steady clock [s].
+
+    Attributes:
+        typed: The input: forward, to the left, turn to the left, and a count that only grows, as
+            words.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from torch.nn import functional
 from rl_sim_env.configuration.limits import COUNT, POSITIVE, check_limits
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences
+from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.typed import typed
@@ -55,7 +55,7 @@ class HimCfg:
 class HimEstimator(Estimator):
     """Encoder of the history, encoder of the next state, and prototypes between them.
 
-    The next state are ``agent.vae.reconstructed_terms``, free of noise. It has no memory.
+    The next state is made of ``agent.vae.reconstructed_terms``, free of noise. There is no memory.
 
     Args:
         layout: What stands where in the observations.
@@ -133,7 +133,7 @@ class HimEstimator(Estimator):
         self, observations: Mapping[str, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Features, estimate, and latent code of length 1."""
-        features = self.encoder(torch.cat([observations[group] for group in self.groups], dim=-1))
+        features = self.encoder(joined(observations, self.groups))
         widths = (self.targets.width, self.latent_width)
         estimate, latent = self.heads(features).split(widths, dim=-1)
         return features, estimate, functional.normalize(latent, dim=-1)

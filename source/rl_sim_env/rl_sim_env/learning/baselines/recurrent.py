@@ -14,7 +14,7 @@ from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import LATENT, Estimator, EstimatorOutput, Sequences
+from rl_sim_env.learning.estimator import LATENT, Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.memory_cells import build_memory, remember
@@ -50,7 +50,7 @@ class RecurrentEstimator(Estimator):
         self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool
     ) -> EstimatorOutput:
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
-        memory = self.cell.advance(self.cell.prepare(self._joined(observations)), memory)
+        memory = self.cell.advance(self.cell.prepare(joined(observations, self.groups)), memory)
         logvar = None if self.variance is None else self.variance(memory)
         return EstimatorOutput(self.probe(memory), latent=memory, memory=memory, logvar=logvar)
 
@@ -68,7 +68,6 @@ class RecurrentEstimator(Estimator):
         return {LATENT: self._remember(batch)}
 
     def _remember(self, batch: Sequences) -> torch.Tensor:
-        return remember(self.cell, self._joined(batch.observations), batch.memory, batch.begins)
-
-    def _joined(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return torch.cat([observations[group] for group in self.groups], dim=-1)
+        return remember(
+            self.cell, joined(batch.observations, self.groups), batch.memory, batch.begins
+        )

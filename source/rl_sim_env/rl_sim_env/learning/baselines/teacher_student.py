@@ -20,7 +20,7 @@ from torch import nn
 from rl_sim_env.configuration.limits import COUNT, NOT_EMPTY, POSITIVE, check_limits
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences
+from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.memory_cells import build_memory, remember
@@ -92,13 +92,13 @@ class TeacherStudent(Estimator):
 
     def truths(self, observations: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The teacher's code."""
-        return {EXTRINSICS: self.teacher(_joined(observations, self.privileged))}
+        return {EXTRINSICS: self.teacher(joined(observations, self.privileged))}
 
     def forward(
         self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool
     ) -> EstimatorOutput:
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
-        features = self.encoder(_joined(observations, self.groups))
+        features = self.encoder(joined(observations, self.groups))
         memory = self.cell.advance(self.cell.prepare(features), memory)
         context = torch.cat((features, memory), dim=-1)
         return EstimatorOutput(
@@ -111,7 +111,7 @@ class TeacherStudent(Estimator):
 
     def loss(self, batch: Sequences) -> LearnerLoss:
         """The student's errors, and those of what is read off it."""
-        features = self.encoder(_joined(batch.observations, self.groups))
+        features = self.encoder(joined(batch.observations, self.groups))
         memories = remember(self.cell, features, batch.memory, batch.begins)
         context = torch.cat((features, memories), dim=-1)
         with torch.no_grad():
@@ -128,7 +128,3 @@ class TeacherStudent(Estimator):
         """The teacher's code with its gradient where it was fed, the student's as it was."""
         taught = self.truths(batch.observations)[EXTRINSICS]
         return {EXTRINSICS: torch.where(is_truth[..., None], taught, fed[EXTRINSICS])}
-
-
-def _joined(observations: Mapping[str, torch.Tensor], groups: tuple[str, ...]) -> torch.Tensor:
-    return torch.cat([observations[group] for group in groups], dim=-1)
