@@ -63,6 +63,18 @@ def test_columns_that_are_neither_good_nor_bad_have_no_worst():
     assert marks(printed(table("Gait", ("duty factor",), {"a": (0.1,), "b": (0.9,)})))["b"] == [""]
 
 
+def test_of_a_map_the_largest_error_and_the_smallest_share_are_the_worst():
+    columns = (
+        "seen",
+        "error of seen cells",
+        "seen cells within 2 cm",
+        "truths within the 95 % interval",
+    )
+    rows = {"flat": (41.0, 1.0, 96.0, 100.0), "gaps": (39.0, 4.0, 79.0, 91.0)}
+    shown = marks(printed(table("RMSE of the map", columns, rows)))
+    assert shown == {"flat": ["", "", "", ""], "gaps": ["", WORST, WORST, ""]}
+
+
 def test_a_limit_that_was_not_found_is_shown_as_a_bound():
     rows = {"flat (or more: nothing harder was tried)": (2.4,), "stairs": (1.9,)}
     (body,) = printed(table("Pushes", ("largest push",), rows)).bodies

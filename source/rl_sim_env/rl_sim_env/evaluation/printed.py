@@ -22,10 +22,11 @@ _MORE_IS_WORSE = re.compile(
     re.IGNORECASE,
 )
 _LESS_IS_WORSE = re.compile(
-    "survivors|largest push|heaviest load|longest boom|walks without|distance walked|seeds pass",
+    "survivors|largest push|heaviest load|longest boom|walks without|distance walked|seeds pass|"
+    "cells within",
     re.IGNORECASE,
 )
-_NEITHER = re.compile("random|share of falls")
+_NEITHER = re.compile("random|share of falls|interval|^seen$")
 
 _NO_CONTEST = ("prediction", "error", "quantity", "true step", "feature, load")
 """What rows are where none of them is the worst: they are not conditions of the same thing."""

@@ -14,6 +14,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.learning.class_names import resolve_class
 from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.constraint_layout import require_constraints
 from rl_sim_env.learning.episodes import EpisodeSums, ReturnMeter
 from rl_sim_env.learning.figure import Figure
 from rl_sim_env.learning.foothold_learner import FootholdLearner
@@ -387,6 +388,12 @@ def _build_learners(
     env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
 ) -> dict[str, Learner]:
     layout = env.observation_layout
+    # Where penalties are all there is nobody looks at them, and a misspelt name is one all the same.
+    for setting, names in (
+        ("names", cfg.constraints.names),
+        ("budgets", cfg.constraints.budgets),
+    ):
+        require_constraints(f"agent.constraints.{setting}", names, env.constraint_layout.names)
     symmetry = None
     if cfg.algorithm.mirror_loss_coef > 0.0:
         symmetry = Symmetry(layout, env.reflections())
