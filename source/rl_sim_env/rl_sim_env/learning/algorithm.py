@@ -388,7 +388,7 @@ def _build_learners(
     env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
 ) -> dict[str, Learner]:
     layout = env.observation_layout
-    # Where penalties are all there is nobody looks at them, and a misspelt name is one all the same.
+    # With penalties nobody looks at them, and a misspelt name is one all the same.
     for setting, names in (
         ("names", cfg.constraints.names),
         ("budgets", cfg.constraints.budgets),
