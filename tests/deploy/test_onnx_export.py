@@ -83,13 +83,14 @@ def test_both_files_do_what_torch_does_over_whole_episodes(vec_env, exported):
     for _ in range(STEPS):
         observations = {key: obs[key].numpy() for key in ("actor_obs", "vae_obs")}
         of_network = network.run(None, observations | {MEMORY: memory.numpy()})
-        actions, estimate, memory, std, _ = policy(obs, memory)
+        output = policy(obs, memory)
+        actions, memory, std = output.actions, output.memory, output.std
         state = {HISTORY: history, LAST_ACTION: last_action, MEMORY: remembered}
         targets, estimates, history, last_action, remembered, deviations = whole.run(
             (*OUTPUTS, STD), state | read_sensors(env)
         )
         obs, _, dones, _ = vec_env.step(actions)
-        expected = estimate.joined().numpy()
+        expected = output.estimate.joined().numpy()
         true_targets = env.default_leg_joint_pos + 0.35 * actions
         np.testing.assert_allclose(targets, true_targets, atol=TOLERANCE, rtol=0.0)
         np.testing.assert_allclose(estimates, expected, atol=TOLERANCE, rtol=0.0)

@@ -65,13 +65,13 @@ def test_an_exported_policy_acts_and_believes(vec_env):
     obs = {group: torch.randn(5, layout.width(group)) for group in ("actor_obs", "vae_obs")}
     assert torch.equal(exported.initial_memory(5), torch.zeros(5, MEMORY))
     memory = torch.randn(5, MEMORY)
-    actions, estimate, next_memory, std, _ = exported(obs, memory)
-    assert std is None
-    assert torch.allclose(actions, obs["actor_obs"][:, :ACTIONS])
-    assert torch.allclose(estimate.joined(), obs["vae_obs"][:, :ESTIMATES])
-    widths = {name: part.shape[-1] for name, part in estimate.items()}
+    output = exported(obs, memory)
+    assert output.std is None
+    assert torch.allclose(output.actions, obs["actor_obs"][:, :ACTIONS])
+    assert torch.allclose(output.estimate.joined(), obs["vae_obs"][:, :ESTIMATES])
+    widths = {name: part.shape[-1] for name, part in output.estimate.items()}
     assert widths == {"velocity": 3, "mass": 1, "com": 3}
-    assert torch.equal(next_memory, memory)
+    assert torch.equal(output.memory, memory)
 
 
 def test_an_exported_policy_cannot_be_fed_the_truth(vec_env):

@@ -171,7 +171,7 @@ def test_a_page_that_is_opened_as_a_file_says_what_to_do(browser, site):
         ("policy.onnx", 404, b"", "policy.onnx: HTTP 404"),
         ("policy.onnx", 200, b"no network", "policy.onnx: "),
         ("model.xml", 200, b"<mujoco><worldbody><geom/></worldbody></mujoco>", "size 0 must be"),
-        ("scene.json", 200, b"{}", "scene.json: format undefined, this page reads 1"),
+        ("scene.json", 200, b"{}", "scene.json: format undefined, this page reads 2"),
         ("vendor/mujoco.bin", 200, b"nothing", "MuJoCo: "),
     ],
     ids=["no policy", "another policy", "a model without sense", "another format", "no engine"],
