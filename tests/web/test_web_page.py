@@ -144,6 +144,17 @@ def test_words_and_colours_are_those_of_the_visitor(open_page):
     assert unnamed == 0
 
 
+def test_on_a_phone_on_its_side_buttons_are_in_sight_and_nothing_covers_the_title(open_page):
+    page = open_page(has_touch=True, is_mobile=True, viewport={"width": 844, "height": 390})
+    wait_until_alive(page)
+
+    push, title, notice = (
+        page.locator(name).bounding_box() for name in ("#push", "header", "#notice")
+    )
+    assert push["y"] + push["height"] <= 390
+    assert notice["y"] >= title["y"] + title["height"]
+
+
 def test_a_robot_that_falls_is_put_on_its_feet_with_its_load(open_page, site):
     facts = json.loads((site / "scene.json").read_text())
     # What stands counts as fallen.
