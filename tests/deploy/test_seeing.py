@@ -19,7 +19,7 @@ from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MAP, MEMORY
 from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
-from rl_sim_env.deploy.sim_to_sim import rollout
+from rl_sim_env.deploy.sim_to_sim import SensorNoise, rollout
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, sim_to_sim
@@ -228,10 +228,12 @@ def test_it_walks_in_plain_mujoco_and_on_when_maps_end(exported):
     walk = partial(
         rollout, exported / POLICY_FILE, model=partial(load_model, GRQ20_V2D3), command=CLIMB
     )
-    seeing, late = (walk(seconds=0.3, maps_until=until) for until in (math.inf, 0.3))
+    seeing, late = (
+        walk(seconds=0.3, noise=SensorNoise(maps_until=until)) for until in (math.inf, 0.3)
+    )
     assert seeing == late
     with pytest.warns(Notice, match="walks without seeing"):
-        short = walk(seconds=0.3, maps_until=0.1)
+        short = walk(seconds=0.3, noise=SensorNoise(maps_until=0.1))
     # What the robot believes of itself comes of what it sees, too.
     assert short.velocity_rmse != seeing.velocity_rmse
 

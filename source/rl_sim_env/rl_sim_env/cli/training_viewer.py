@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -100,6 +101,8 @@ def main(arguments: Sequence[str]) -> None:
     """Be the page's process: play, until the trainer is no more, however that ended."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    # A shell lets what it runs in the background ignore Ctrl-C, and so would what that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_trainer, daemon=True).start()
     # Only here: the trainer starts this module and needs none of it.
     from rl_sim_env.cli import play

@@ -35,9 +35,10 @@ START_YAW = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class SensorNoise:
-    """Standard deviations of Gaussian noise, drawn anew for each value and step.
+    """How sensors are off: Gaussian noise by its standard deviations, and what is drawn or lost.
 
-    Typical of a small inertial unit and of encoders; training adds uniform noise instead.
+    Noise is drawn anew for each value and step, as is typical of a small inertial unit and of
+    encoders; training adds uniform noise instead.
     """
 
     base_ang_vel: float = 0.05
@@ -52,6 +53,8 @@ class SensorNoise:
     """[N m]"""
     height: float = 0.01
     """Of each cell of a map of the ground [m]."""
+    maps_until: float = math.inf
+    """When maps of the ground end for good [s]."""
     drawn: Drawn | None = None
     """What is drawn of sensors and drives besides, for a whole walk; None: what the policy's
     training drew, as its file says."""
@@ -90,7 +93,6 @@ def rollout(
     seed: int | Sequence[int] = 0,
     sensors: SensorModel = "ideal",
     noise: SensorNoise | None = None,
-    maps_until: float = math.inf,
 ) -> SimToSimResult:
     """Run an exported policy from standing.
 
@@ -113,7 +115,6 @@ def rollout(
         seed: Seed of all that is random: one number or several.
         sensors: ``ideal``, or as on ``hardware``: all that training drew is drawn as it did.
         noise: Noise of the sensors; by default :class:`SensorNoise`.
-        maps_until: When maps of the ground end for good [s]; of a policy that reads none, nothing.
 
     Raises:
         UserError: The policy or the model cannot be read or do not fit, there is no such ground, or
@@ -148,7 +149,7 @@ def rollout(
             told = np.array(command)
         elif step % round(COMMAND_PERIOD / period) == 0:
             told = rng.uniform(-COMMAND_RANGE, COMMAND_RANGE, size=3)
-        seen = lidar.look() if lidar is not None and robot.data.time < maps_until else None
+        seen = lidar.look() if lidar is not None and robot.data.time < noise.maps_until else None
         output = policy.step(link.read(told, seen))
         log.add_estimates(robot, output)
         link.drive(output.joint_targets, seconds=period)

@@ -8,6 +8,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def sim_to_sim(
     if metadata.map is not None:
         sights[f", no maps after {MAPS_UNTIL:g} s"] = MAPS_UNTIL
     sensors: SensorModel = "ideal" if hardware is None else "hardware"
-    noise = None if hardware is None else SensorNoise(drawn=drawn.on_hardware(hardware))
+    noise = SensorNoise(drawn=None if hardware is None else drawn.on_hardware(hardware))
     boom = robot.payload if isinstance(robot.payload, Boom) else None
     mounting = f"a rigid boom of {boom.default_length:g} m, " if boom else ""
     method = (
@@ -121,8 +122,7 @@ def sim_to_sim(
                 seconds=seconds,
                 seed=(seed, robot_number),
                 sensors=sensors,
-                noise=noise,
-                maps_until=maps_until,
+                noise=replace(noise, maps_until=maps_until),
             )
 
         # All begin before anybody waits for one.
