@@ -9,6 +9,7 @@ from typing import Any
 from rl_sim_env.configuration import AGENT, ENV, to_plain, unequal
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.strategies import PENALTIES
 
 OF_THE_RUN = (
     "scene.num_envs",
@@ -47,7 +48,7 @@ AGENT_OF_THE_RUN = (
 )
 """Fields of a trainer that belong to a run, not to what is learned."""
 
-_SWITCHED_OFF = {"constraints.strategy": "penalties", "footholds.guidance": "off"}
+_SWITCHED_OFF = {"constraints.strategy": PENALTIES, "footholds.guidance": "off"}
 """Values of a trainer's fields with which the other fields beside them do nothing."""
 
 OF_THE_POLICY = (
