@@ -21,7 +21,7 @@ from rl_sim_env.learning.baselines.him import HimEstimator, spread_evenly
 from rl_sim_env.learning.baselines.recurrent import RecurrentEstimator
 from rl_sim_env.learning.baselines.teacher_student import EXTRINSICS, TeacherStudent
 from rl_sim_env.learning.config import AdaBootCfg, AmpVaeRunnerCfg, ContextVaeCfg
-from rl_sim_env.learning.estimator import Sequences
+from rl_sim_env.learning.estimator import Estimator, Sequences
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
@@ -95,6 +95,19 @@ def backward(algorithm: Algorithm, learner: str) -> LearnerLoss:
 
 
 # What all of them can do.
+
+
+def _learn(vae: Estimator, batch: Sequences, name: str, *, steps: int) -> list[float]:
+    """Let an estimator learn one batch by heart; what it has logged under a name in each step."""
+    optimizer = torch.optim.Adam(vae.parameters(), lr=3e-3)
+    logged = []
+    for _ in range(steps):
+        loss = vae.loss(batch)
+        logged.append(loss.scalars[name].item())
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+    return logged
 
 
 @pytest.mark.parametrize("mirror", [0.0, 0.5])
@@ -239,14 +252,7 @@ def _foretold(vae: HimEstimator, steps: int = 8, envs: int = 32) -> Sequences:
 def test_the_latent_comes_to_tell_what_history_and_next_state_have_in_common() -> None:
     vae = _him()
     batch = _foretold(vae)
-    optimizer = torch.optim.Adam(vae.parameters(), lr=3e-3)
-    losses = []
-    for _ in range(150):
-        loss = vae.loss(batch)
-        losses.append(loss.scalars["Loss/vae_contrastive_loss"].item())
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
+    losses = _learn(vae, batch, "Loss/vae_contrastive_loss", steps=150)
     assert losses[-1] < 0.7 * losses[0]
     latent = vae(batch.observations, batch.memory, True).latent.flatten(0, 1)
     torch.testing.assert_close(latent.norm(dim=-1), torch.ones(len(latent)))
@@ -354,14 +360,7 @@ def test_the_student_learns_the_teachers_code_and_not_the_other_way_round() -> N
     assert has_gradient(vae.encoder) and has_gradient(vae.head)
     assert not has_gradient(vae.teacher)
     batch = learner.sequences(algorithm.rollout, torch.arange(6))
-    optimizer = torch.optim.Adam(vae.parameters(), lr=3e-3)
-    errors = []
-    for _ in range(100):
-        loss = vae.loss(batch)
-        errors.append(loss.scalars["Loss/vae_student_loss"].item())
-        optimizer.zero_grad()
-        loss.total.backward()
-        optimizer.step()
+    errors = _learn(vae, batch, "Loss/vae_student_loss", steps=100)
     assert errors[-1] < 0.2 * errors[0]
 
 
