@@ -48,7 +48,7 @@ def _change(root: Any, rng: random.Random) -> str:
             return f"{where} is missing"
         holder[f"{key}x"] = holder.pop(key)
         return f"{where} has another name"
-    holder[key] = rng.choice(_others(present))
+    holder[key] = rng.choice([other for other in _others(present) if _differs(other, present)])
     return f"{where} is {_told(holder[key])}, was {_told(present)}"
 
 
@@ -70,6 +70,11 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [*anything, [*value.values()], [*value]]
     return [*anything, value[:-1], dict(enumerate(value))]
+
+
+def _differs(one: Any, other: Any) -> bool:
+    is_same_kind = type(one) is type(other)
+    return not is_same_kind or isinstance(one, torch.Tensor) or one != other
 
 
 def _told(value: Any) -> str:
