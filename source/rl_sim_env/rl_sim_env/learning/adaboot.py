@@ -90,8 +90,8 @@ class AdaBoot:
         """Continue from :meth:`state_dict`.
 
         Raises:
-            UserError: Something that must be a probability is none, or sums over episodes are those of
-                none; the message names it.
+            UserError: Something that must be a probability is none, or sums are those of no
+                episodes; the message names it.
         """
         measured = typed(state["measured"], list[float], "adaboot.measured")
         floor = typed(state["floor"], float, "adaboot.floor")
