@@ -48,7 +48,7 @@ def _change(root: Any, rng: random.Random) -> str:
             return f"{where} is missing"
         holder[f"{key}x"] = holder.pop(key)
         return f"{where} has another name"
-    holder[key] = rng.choice(_others(present))
+    holder[key] = rng.choice([other for other in _others(present) if _differs(other, present)])
     return f"{where} is {_told(holder[key])}, was {_told(present)}"
 
 
@@ -70,6 +70,13 @@ def _others(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [*anything, [*value.values()], [*value]]
     return [*anything, value[:-1], dict(enumerate(value))]
+
+
+def _differs(wrong: Any, right: Any) -> bool:
+    if type(wrong) is not type(right) or isinstance(wrong, torch.Tensor):
+        return True
+    # What a table has beyond what is asked for is not looked at.
+    return wrong != right and not (isinstance(wrong, dict) and not right)
 
 
 def _told(value: Any) -> str:

@@ -16,7 +16,8 @@ def _adaboot(num_envs: int = 4, **settings: float) -> AdaBoot:
 
 
 def _sums(returns: torch.Tensor) -> EpisodeSums:
-    return EpisodeSums(len(returns), returns.sum().item(), returns.square().sum().item())
+    count = len(returns)
+    return EpisodeSums(count, returns.sum().item(), returns.square().sum().item(), count)
 
 
 def test_p_follows_the_variation_of_returns() -> None:
@@ -112,3 +113,12 @@ def test_saved_probabilities_that_are_none_are_refused(name: str, value: object)
     saved = _adaboot().state_dict()
     with pytest.raises(UserError, match=rf"adaboot\.{name} is .*; it must be between 0 and 1"):
         _adaboot().load_state_dict({**saved, name: value})
+
+
+@pytest.mark.parametrize(
+    "sums", [(0.0, -1e30, 0.0, 0.0), (2.0, 5.0, 12.0, 100.0), (1.5, 0.0, 0.0, 100.0)]
+)
+def test_saved_sums_of_no_episodes_are_refused(sums: tuple[float, ...]) -> None:
+    saved = _adaboot().state_dict()
+    with pytest.raises(UserError, match=r"adaboot\.pending is .*; it must be the sums of episodes"):
+        _adaboot().load_state_dict({**saved, "pending": list(sums)})

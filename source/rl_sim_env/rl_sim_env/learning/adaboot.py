@@ -19,6 +19,8 @@ from rl_sim_env.learning.config import AdaBootCfg
 from rl_sim_env.learning.episodes import EpisodeSums
 from rl_sim_env.typed import typed
 
+_PENDING = "adaboot.pending"
+
 
 class AdaBoot:
     """Probability p of the estimate, and the draw of every environment.
@@ -88,15 +90,19 @@ class AdaBoot:
         """Continue from :meth:`state_dict`.
 
         Raises:
-            UserError: Something that must be a probability is none; the message names it.
+            UserError: Something that must be a probability is none, or sums are those of no
+                episodes; the message names it.
         """
         measured = typed(state["measured"], list[float], "adaboot.measured")
         floor = typed(state["floor"], float, "adaboot.floor")
         for name, p in (*(("measured", each) for each in measured), ("floor", floor)):
             if not 0.0 <= p <= 1.0:
                 raise UserError(misfit(f"adaboot.{name}", f"{p:g}", "between 0 and 1"))
+        pending = EpisodeSums(*typed(state["pending"], tuple[float, float, float, float], _PENDING))
+        if not pending.are_possible:
+            raise UserError(misfit(_PENDING, str(astuple(pending)), "the sums of episodes"))
         self._measured = deque(measured, maxlen=self.cfg.window)
-        self._pending = EpisodeSums(*state["pending"])
+        self._pending = pending
         self._floor = floor
 
     def _measure(self, sums: EpisodeSums) -> float:

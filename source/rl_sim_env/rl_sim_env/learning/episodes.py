@@ -10,6 +10,9 @@ import torch
 
 from rl_sim_env.learning.structure import require_like
 
+_ROUNDING = 1e-6
+"""Share by which sums of equal returns may be off."""
+
 
 @dataclass(frozen=True)
 class EpisodeSums:
@@ -26,6 +29,16 @@ class EpisodeSums:
 
     lengths: float = 0.0
     """Sum of their lengths [control steps]."""
+
+    @property
+    def are_possible(self) -> bool:
+        """Whether there are episodes of which these are the sums, as far as rounding lets tell."""
+        if self.count <= 0.0:
+            return not any(astuple(self))
+        # Cauchy and Schwarz: the mean's square is not above the mean of the squares.
+        of_squares = self.count * self.squared_returns
+        is_sound = self.returns**2 <= of_squares * (1.0 + _ROUNDING)
+        return is_sound and self.count.is_integer() and self.lengths >= self.count
 
     def __add__(self, other: EpisodeSums) -> EpisodeSums:
         return EpisodeSums(*map(add, astuple(self), astuple(other)))
