@@ -162,8 +162,9 @@ def test_bad_reading_is_refused_and_forgotten(exported, name, values, words):
     policies = [DeployedPolicy(exported / POLICY_FILE) for _ in range(2)]
     for policy in policies:
         policy.step(a_reading(0))
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as refused:
         policies[0].step(replace(a_reading(1), **{name: values}))
+    assert "\n" not in str(refused.value)
     one, other = (policy.step(a_reading(2)).joint_targets for policy in policies)
     assert np.array_equal(one, other)
 

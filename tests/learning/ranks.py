@@ -56,11 +56,24 @@ def train(*arguments: object, ranks: int = 2) -> subprocess.CompletedProcess[str
 def _train(words: list[str], rank: int, ranks: int, port: int, prints: tuple[Path, Path]) -> None:
     for descriptor, file in zip((1, 2), prints, strict=True):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+    become(rank, ranks, port)
+    toy_train.program(words)
+
+
+def become(rank: int, ranks: int, port: int, **more: str) -> None:
+    """Be one of some processes of this host, as if torchrun had said so.
+
+    Args:
+        rank: Which of them.
+        ranks: How many there are.
+        port: Where their store is, or where rank 0 shall open it.
+        **more: Other variables of torchrun's.
+    """
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(ranks),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        **more,
     }
-    toy_train.program(words)

@@ -20,9 +20,11 @@ from toy_env import toy_cfg, toy_layout
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError
+from rl_sim_env.learning.atomic_file import whole_file, write_atomically
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.random_state import random_state, restore_random_state
+from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX
 from soak import soak_seed, times
 
 
@@ -108,6 +110,17 @@ def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, moment: s
     assert Checkpoint.load(path).iteration == 3
     make_checkpoint(4).save(path)
     assert Checkpoint.load(path).iteration == 4
+    unfinished = [name for name in os.listdir(tmp_path) if name != path.name]
+    assert all(name.endswith(PARTIAL_SUFFIX) for name in unfinished)
+
+
+def test_two_processes_that_write_one_file_leave_one_of_both(tmp_path: Path) -> None:
+    path = tmp_path / "model_3.pt"
+    with whole_file(path) as one:
+        one.write_bytes(b"begun")
+        write_atomically(path, b"whole")
+        one.write_bytes(b"whole, too")
+    assert path.read_bytes() == b"whole, too"
     assert os.listdir(tmp_path) == ["model_3.pt"]
 
 

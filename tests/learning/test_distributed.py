@@ -151,6 +151,16 @@ def test_a_lost_rank_is_named_and_the_others_end_with_all_that_was_learned(
     assert ("toy_train.py" in ended.stderr.partition("hangs here")[2]) == (fate == "hang")
 
 
+@pytest.mark.slow
+def test_where_nobody_can_know_who_is_lost_whoever_is_left_saves(tmp_path: Path) -> None:
+    # Without torchrun the store is in rank 0, and goes with it.
+    doom = ("--rank", 0, "--fate", "die", "--step", 20, "--iterations", 10**6)
+    ended = train(tmp_path, "--distributed", *doom)
+    assert "rank 1: the store of torchrun, on the host of rank 0, does not answer" in ended.stderr
+    assert f"Saved: {tmp_path}/model_1.pt. Continue with --resume" in ended.stderr
+    assert Checkpoint.load(tmp_path / "model_1.pt").iteration == 1
+
+
 @only_in_a_soak
 @pytest.mark.parametrize(
     ("rank", "told"),

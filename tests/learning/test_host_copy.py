@@ -27,12 +27,32 @@ def test_a_copy_follows_what_changes_its_form() -> None:
     assert kept["replay"].tolist() == [0, 1, 2, 3]
 
 
-def test_memory_of_one_form_is_taken_once() -> None:
-    copy = HostCopy()
-    copy.refresh([torch.zeros(2)])
-    (place,) = copy.read()
-    copy.refresh([torch.ones(2)])
-    assert copy.read()[0] is place and place.tolist() == [1.0, 1.0]
+def test_what_is_read_stays_whole_while_the_next_copy_is_written() -> None:
+    copy, weights = HostCopy(), [torch.zeros(2), torch.zeros(2)]
+    copy.refresh({"iteration": 1, "weights": weights})
+    kept = copy.read()
+
+    class Broken(torch.Tensor):
+        def detach(self) -> torch.Tensor:
+            raise ConnectionError("this process is gone")
+
+    broken = torch.ones(2).as_subclass(Broken)
+    with pytest.raises(ConnectionError):
+        copy.refresh({"iteration": 2, "weights": [torch.ones(2), broken]})
+    for each in (kept, copy.read()):
+        assert each["iteration"] == 1
+        assert [weight.tolist() for weight in each["weights"]] == [[0.0, 0.0]] * 2
+
+
+def test_memory_of_one_form_is_taken_twice() -> None:
+    copy, places = HostCopy(), []
+    for number in range(4):
+        copy.refresh([torch.full((2,), float(number))])
+        (place,) = copy.read()
+        assert place.tolist() == [number] * 2
+        places.append(place)
+    assert places[0] is places[2]
+    assert places[1] is places[3]
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import resource
@@ -19,6 +20,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
+from rl_sim_env.learning.rescue import Rescue
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.learning.training_env import Breakdowns
 
@@ -180,6 +182,20 @@ def test_training_outlives_whoever_reads_its_output(
         monkeypatch.undo()
         discard(full)
     assert Checkpoint.load(run / "model_2.pt").iteration == 2
+
+
+def test_what_another_process_has_saved_stays_unless_it_is_damaged(run: Path) -> None:
+    runner = make_runner(run, {})
+    runner.learn(1)
+    path = run / "model_0.pt"
+    saved = path.read_bytes()
+    own = dataclasses.replace(Checkpoint.load(path), total_steps=7)
+    rescue = Rescue(run.name, None, print)
+    assert rescue.save_first(own, path) == path
+    assert path.read_bytes() == saved
+    path.write_bytes(saved[:-100])
+    assert rescue.save_first(own, path) == path
+    assert Checkpoint.load(path).total_steps == 7
 
 
 def discard(stream: TextIO) -> None:

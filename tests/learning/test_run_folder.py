@@ -41,7 +41,7 @@ def test_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_half_written_files_go_once_nobody_can_be_writing_them(tmp_path: Path) -> None:
-    old = ("model_3.pt.tmp", "exported/model_3/policy.onnx.tmp", "model_3.pt", "notes.tmp")
+    old = ("model_3.pt.1a2b.tmp", "exported/model_3/policy.onnx.tmp", "model_3.pt", "notes.tmp")
     for name in (*old, "model_4.pt.tmp"):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,7 @@ ESTIMATES = "estimates"
 STD = "estimates_std"
 """Output of a policy that says how far its estimates may be off; others have none."""
 _MASS = "mass"
+_LISTED = 12
 OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
 """Outputs of every exported policy; the last become the inputs of :data:`STATE` in the next step.
 """
@@ -316,7 +317,7 @@ class DeployedPolicy:
             # All of them: a limit of the targets would hide an action that is not finite.
             if not np.isfinite(values).all():
                 raise UserError(
-                    f"{name}: the policy's output is not finite ({values[0]}); put the joints into "
+                    f"{name}: the policy's output is not finite ({_listed(values[0])}); put the joints into "
                     "damping, and export the policy anew from a checkpoint that walks"
                 )
         self._inputs.update({name: outputs[f"next_{name}"] for name in STATE})
@@ -414,14 +415,20 @@ class DeployedPolicy:
             )
         place[:] = given
         if not np.isfinite(place).all():
-            raise UserError(f"{name}: not finite ({given}); stop the robot and check the sensor")
+            raise UserError(f"{name}: not finite ({_listed(place)}); stop the robot and check the sensor")
         if name in LARGEST and np.abs(place).max() > LARGEST[name]:
             raise UserError(
-                f"{name}: {given} goes beyond {LARGEST[name]:.3g}, which no robot does; give "
+                f"{name}: {_listed(place)} goes beyond {LARGEST[name]:.3g}, which no robot does; give "
                 "radians and metres, as rl_sim_env.deploy.SensorReading says"
             )
         if name == _GRAVITY:
             _require_direction(name, place)
+
+
+def _listed(values: NDArray[np.floating]) -> str:
+    """Numbers for a message of one line, the first of them where there are many."""
+    numbers = [f"{value:.4g}" for value in values.flat]
+    return ", ".join(numbers[:_LISTED]) + (", ..." if numbers[_LISTED:] else "")
 
 
 def _require_direction(name: str, values: NDArray[np.floating]) -> None:
@@ -429,7 +436,7 @@ def _require_direction(name: str, values: NDArray[np.floating]) -> None:
     length = float(np.linalg.norm(values))
     if not low <= length <= high:
         raise UserError(
-            f"{name}: {values} has length {length:.3g} instead of 1; stop the robot and check the "
+            f"{name}: {_listed(values)} has length {length:.3g} instead of 1; stop the robot and check the "
             "sensor, or divide by the length where it measures in other units"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def whole_file(path: Path, suffix: str = "") -> Iterator[Path]:
     Raises:
         NotWrittenError: It cannot be put in its place; what ``path`` held before is untouched.
     """
-    partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}{suffix}")
+    # A name of its own: where others are lost, several processes may write one file.
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}{suffix}")
     try:
         with _told(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -387,7 +387,7 @@ class AmpVaeRunnerCfg:
     A resumed run then goes on as if it had never been interrupted (docs/reliability.md says where
     to the bit); without, all robots begin anew. About 7 KB a robot, 28 MB for 4096."""
 
-    heartbeat_seconds: Annotated[float | None, Number(at_least=5, at_most=600)] = 60.0
+    heartbeat_seconds: Annotated[float | None, Number(at_least=5, at_most=600)] = 50.0
     """Time [s] without a step or a sign of life of one of many processes, 5 to 600, after which it
     is named and all end; it must be longer than a control step and than training on a mini-batch.
     Start, first iteration and saving may take longer. None: collectives give up after 600 s."""

@@ -11,19 +11,19 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.distributed.distributed_c10d import Store
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.distributed import Distributed, is_lost_peer
 from rl_sim_env.learning.host_copy import HostCopy
+from rl_sim_env.learning.liveness import Liveness, Peer, Row, Verdict
 
 _INTERVAL_S = 2.0
 """Time between two looks at the others; less where the limit is short."""
@@ -47,41 +47,7 @@ _EXIT_CODE = 1
 _LONGEST_LINE = 500
 """Characters of another process's error that are repeated."""
 
-
-@dataclass
-class _Row:
-    """What a process says of itself."""
-
-    beats: int = 0
-    """Grows while the process runs at all."""
-    steps: int = 0
-    """Grows with each step of training; equal on all processes where they wait for each other."""
-    place: str = ""
-    """Where in training that is."""
-    is_watched: bool = False
-    """Whether the next step is due within the limit."""
-    end: str | None = None
-    """Why the process ended; empty for a good end, None before it."""
-
-
-@dataclass(frozen=True)
-class _Peer:
-    """Where a process is."""
-
-    node: int | None
-    host: str
-    pid: int
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """Why training cannot go on."""
-
-    reason: str
-    hanging: tuple[int, ...] = ()
-    """Ranks that are still there and hang."""
-    lost: tuple[int, ...] = ()
-    """Ranks whose fault it is."""
+T = TypeVar("T")
 
 
 class Heartbeat:
@@ -91,9 +57,6 @@ class Heartbeat:
     and how many steps of training it has done. The collectives need not return for that: they would
     tell after ten minutes, and not whose fault it is. Used as a context manager by all processes
     around their training; alone, it does nothing.
-
-    A process hangs if it does not run at all, or if it is behind all others and none of the steps
-    that are due within the limit, see :meth:`watched`, comes. Who only waits for it is ahead of it.
 
     Args:
         processes: The processes that train together.
@@ -112,15 +75,18 @@ class Heartbeat:
         self._interval_s = min(_INTERVAL_S, self._limit_s / _LOOKS_IN_LIMIT)
         self._save = save
         self._kept = HostCopy()
-        self._own = _Row()
+        self._own = Row()
+        self._verdict: Verdict | None = None
 
     def keep(self, learned: Callable[[], Any]) -> None:
         """Copy to the host what is saved if another process is lost before the next time.
 
         Args:
-            learned: Returns tensors and other values in nested containers.
+            learned: Returns tensors and other values in nested containers: all that is saved, for
+                what is elsewhere may be of another iteration by then.
         """
-        if self._is_on:
+        # After a verdict somebody may be reading what was copied.
+        if self._is_on and self._verdict is None:
             self._kept.refresh(learned())
 
     def step(self, place: str) -> None:
@@ -143,21 +109,22 @@ class Heartbeat:
     def __enter__(self) -> Heartbeat:
         if not self._is_on:
             return self
-        self._own = _Row()
+        self._own, self._verdict = Row(), None
         # A name of its own: the store outlives processes that torchrun starts anew.
-        self._name = self._processes.broadcast(uuid.uuid4().hex)
+        name = self._processes.broadcast(uuid.uuid4().hex)
         ranks = range(self._processes.world_size)
-        self._keys = [f"{self._name}/{rank}" for rank in ranks]
+        self._keys = [f"{name}/{rank}" for rank in ranks]
+        # Apart: a row that is late must not take back that a process ended.
+        self._end_keys = [f"{name}/{rank}/end" for rank in ranks]
         store = self._processes.open_store()
         self._publish(store)
+        store.set(self._end_keys[self._rank], json.dumps(None))
         self._store: Store | None = store
-        own = _Peer(self._processes.node, socket.gethostname(), os.getpid())
+        own = Peer(self._processes.node, socket.gethostname(), os.getpid())
         self._peers = self._processes.all_gather(own)
-        now = time.monotonic()
-        self._rows = [_Row() for _ in ranks]
-        self._beaten_s, self._stepped_s = [now for _ in ranks], [now for _ in ranks]
-        self._looked_s = now
-        self._verdict: _Verdict | None = None
+        self._liveness = Liveness(
+            self._peers, self._rank, self._limit_s, self._interval_s, time.monotonic()
+        )
         self._has_verdict, self._is_over = threading.Event(), threading.Event()
         self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
@@ -180,7 +147,8 @@ class Heartbeat:
             self._is_over.set()
         self._thread.join(self._interval_s)
         if peer_is_lost:
-            verdict = self._verdict or _Verdict("another process ended or stopped answering")
+            unknown = Verdict("another process ended or stopped answering", lost=None)
+            verdict = self._verdict or unknown
             message = self._message(verdict)
             self._publish_end(verdict.reason)
             raise UserError(message) from error
@@ -205,88 +173,35 @@ class Heartbeat:
                 if not self._is_over.is_set():
                     self._end(verdict)
 
-    def _look(self) -> _Verdict | None:
+    def _look(self) -> Verdict | None:
         """Tell the others that this process runs, and find out about them."""
         # First of all: who ends well says so before, who is gone without a word was killed.
         gone = [rank for rank, peer in enumerate(self._peers) if self._is_gone(peer)]
         self._own.beats += 1
+        asked_s = time.monotonic()
         rows = self._ask()
-        if rows is None:
-            if time.monotonic() - self._looked_s <= self._limit_s:
-                return None
-            # Whoever else is there saves: rank 0 may be no more.
-            own_node, host = self._processes.node, self._peers[0].node
-            beside = [rank for rank, peer in enumerate(self._peers) if peer.node == host]
-            return _Verdict(
-                "the store of torchrun, on the host of rank 0, does not answer: that host or its "
-                "torchrun ended, or the network fails",
-                lost=() if own_node == host else tuple(beside),
-            )
-        now = time.monotonic()
-        # Who did not look himself, because the host was suspended, knows nothing about the others.
-        was_away = now - self._looked_s > 2.0 * self._interval_s + 1.0
-        self._looked_s = now
-        for rank, (row, before) in enumerate(zip(rows, self._rows, strict=True)):
-            if was_away or row.beats != before.beats:
-                self._beaten_s[rank] = now
-            if was_away or row.steps != before.steps or row.is_watched != before.is_watched:
-                self._stepped_s[rank] = now
-        self._rows = rows
-        return self._judge([rank for rank in gone if rows[rank].end is None], now)
+        return self._liveness.look(rows, gone, asked_s, time.monotonic())
 
-    def _ask(self) -> list[_Row] | None:
-        """Tell the others of this process and ask for theirs; None where the store is silent.
+    def _ask(self) -> list[Row] | None:
+        """Tell the others of this process and ask for theirs; None where the store is silent."""
 
-        From a thread of its own: beyond a network that was cut the library waits for ever.
-        """
-        answers: list[list[_Row]] = []
+        def ask() -> list[Row]:
+            store = self._store = self._store or self._processes.open_store()
+            self._publish(store)
+            answers = [json.loads(each) for each in store.multi_get([*self._keys, *self._end_keys])]
+            rows, ends = answers[: len(self._keys)], answers[len(self._keys) :]
+            return [Row(**row | {"end": end}) for row, end in zip(rows, ends, strict=True)]
 
-        def ask() -> None:
-            with suppress(RuntimeError):
-                store = self._store = self._store or self._processes.open_store()
-                self._publish(store)
-                answers.append([_Row(**json.loads(row)) for row in store.multi_get(self._keys)])
-
-        asking = threading.Thread(target=ask, name="heartbeat of others", daemon=True)
-        asking.start()
-        asking.join(self._limit_s)
         # Who was suspended meanwhile has had no time to listen.
-        asking.join(self._interval_s)
+        answers = _within(self._liveness.patience_s, self._interval_s, job=ask)
         if not answers:
             # The library keeps no connection that failed once.
             self._store = None
         return answers[0] if answers else None
 
-    def _judge(self, killed: list[int], now: float) -> _Verdict | None:
-        running = [rank for rank, row in enumerate(self._rows) if row.end is None]
-        ended = tuple(rank for rank, row in enumerate(self._rows) if row.end)
-        if killed:
-            reason = f"{self._names(killed)} was killed or crashed"
-            return _Verdict(reason, lost=(*killed, *ended))
-        if ended:
-            return _Verdict(str(self._rows[ended[0]].end), lost=ended)
-        limit = f"{self._limit_s:g} s"
-        frozen = [rank for rank in running if now - self._beaten_s[rank] > self._limit_s]
-        if frozen:
-            reason = f"{self._names(frozen)} stopped: no sign of life for {limit}"
-            return _Verdict(reason, hanging=tuple(frozen), lost=tuple(frozen))
-        fewest = min((self._rows[rank].steps for rank in running), default=0)
-        behind = tuple(rank for rank in running if self._rows[rank].steps == fewest)
-        if not behind or not all(self._is_stuck(rank, now) for rank in behind):
-            return None
-        place = self._rows[behind[0]].place
-        if len(behind) == len(self._rows):
-            reason = f"all ranks wait for each other in the {place}, without a step for {limit}"
-            return _Verdict(reason, hanging=behind)
-        reason = f"{self._names(behind)} hangs in the {place}: no step for {limit}"
-        return _Verdict(reason, hanging=behind, lost=behind)
-
-    def _is_stuck(self, rank: int, now: float) -> bool:
-        return self._rows[rank].is_watched and now - self._stepped_s[rank] > self._limit_s
-
-    def _is_gone(self, peer: _Peer) -> bool:
+    def _is_gone(self, peer: Peer) -> bool:
         """Whether a process of the same torchrun is no more."""
-        if not self._is_beside(peer):
+        if not peer.is_beside(self._peers[self._rank]):
             return False
         try:
             os.kill(peer.pid, 0)
@@ -294,56 +209,72 @@ class Heartbeat:
             return True
         return False
 
-    def _is_beside(self, peer: _Peer) -> bool:
-        """Whether a process has the same torchrun, so that its number means the same to both."""
-        return peer.node is not None and peer.node == self._processes.node
-
-    def _names(self, ranks: Iterable[int]) -> str:
-        return " and ".join(
-            f"rank {rank} (process {self._peers[rank].pid} on {self._peers[rank].host})"
-            for rank in ranks
-        )
-
     def _publish(self, store: Store) -> None:
         store.set(self._keys[self._rank], json.dumps(asdict(self._own)))
 
     def _publish_end(self, reason: str) -> None:
-        self._own.end = reason
         if self._verdict is not None and self._store is None:
             return  # It has not answered for long, and would not now.
-        with suppress(RuntimeError):
-            self._publish(self._store or self._processes.open_store())
 
-    def _message(self, verdict: _Verdict) -> str:
+        def publish() -> None:
+            store = self._store or self._processes.open_store()
+            store.set(self._end_keys[self._rank], json.dumps(reason))
+
+        _within(self._liveness.patience_s, job=publish)
+
+    def _message(self, verdict: Verdict) -> str:
         """Save, if it is for this process to do, and say how training ended."""
-        left = set(range(self._processes.world_size)).difference(verdict.lost)
         saved = ""
-        if self._rank == min(left, default=None):
-            newest: list[Path | None] = []
-            save = partial(self._save, self._kept.read())
-            saving = threading.Thread(target=lambda: newest.append(save()), daemon=True)
-            saving.start()
-            saving.join(_SAVING_S)
-            saved = " It could not be saved what was learned last."
-            for path in newest:
-                saved = f" Saved: {path or 'nothing'}."
-                if path is not None and self._store is not None:
-                    self._processes.note_run(path.parent)
+        if self._liveness.must_save(verdict):
+            newest = _within(_SAVING_S, job=lambda: self._saved(self._kept.read()))
+            saved = f" {newest[0] if newest else 'It could not be saved what was learned last'}."
         return f"rank {self._rank}: {verdict.reason}.{saved} Continue with --resume"
 
-    def _end(self, verdict: _Verdict) -> None:
+    def _saved(self, learned: Any) -> str:
+        """Save and say where, to the processes that torchrun starts next, too."""
+        try:
+            path = self._save(learned)
+        except Exception as error:  # whatever it is: these are the last words
+            return f"It could not be saved what was learned last: {_first_line(error)}"
+        if path is not None and self._store is not None:
+            _within(self._interval_s, job=lambda: self._processes.note_run(path.parent))
+        return f"Saved: {path or 'nothing'}"
+
+    def _end(self, verdict: Verdict) -> None:
         """End this process, whose main thread is held up."""
-        if self._rank in verdict.hanging:
-            print(f"rank {self._rank} hangs here:", file=sys.stderr, flush=True)
-            faulthandler.dump_traceback()
-        print(f"error: {self._message(verdict)}", file=sys.stderr, flush=True)
-        self._publish_end(verdict.reason)
-        for rank in {*verdict.hanging} & {*verdict.lost} - {self._rank}:
-            # torchrun would wait 30 s for a process that does not run.
-            if self._is_beside(self._peers[rank]):
-                with suppress(ProcessLookupError):
-                    os.kill(self._peers[rank].pid, signal.SIGKILL)
-        os._exit(_EXIT_CODE)
+        try:
+            if self._rank in verdict.hanging:
+                print(f"rank {self._rank} hangs here:", file=sys.stderr, flush=True)
+                faulthandler.dump_traceback()
+            print(f"error: {self._message(verdict)}", file=sys.stderr, flush=True)
+            self._publish_end(verdict.reason)
+            for rank in {*verdict.hanging} & {*(verdict.lost or ())} - {self._rank}:
+                # torchrun would wait 30 s for a process that does not run.
+                if self._peers[rank].is_beside(self._peers[self._rank]):
+                    with suppress(ProcessLookupError):
+                        os.kill(self._peers[rank].pid, signal.SIGKILL)
+        finally:
+            # Nobody may read any more what is printed.
+            os._exit(_EXIT_CODE)
+
+
+def _within(*waits_s: float, job: Callable[[], T]) -> list[T]:
+    """What a job returns; nothing where the store fails it or it is not done after the waits.
+
+    It has a thread of its own: beyond a network that was cut the library waits for ever, and so may
+    a disk.
+    """
+    results: list[T] = []
+
+    def do() -> None:
+        with suppress(RuntimeError):
+            results.append(job())
+
+    thread = threading.Thread(target=do, daemon=True)
+    thread.start()
+    for wait_s in waits_s:
+        thread.join(wait_s)
+    return results
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.learning.atomic_file import NotWrittenError
 from rl_sim_env.learning.checkpoint import Checkpoint
 
@@ -63,6 +64,18 @@ class Rescue:
             return rescued
         self._say(f"warning: not saved: {', nor elsewhere: '.join(failures)}")
         return None
+
+    def save_first(self, checkpoint: Checkpoint, path: Path) -> Path | None:
+        """Save a checkpoint as :meth:`save` does, unless another process has saved this one.
+
+        Several may at once where others are lost. What they learned is the same; who came first may
+        have been rank 0, whose file holds the robots of all processes, and not only its own.
+        """
+        try:
+            Checkpoint.load(path)
+        except UserError:
+            return self.save(checkpoint, path)
+        return path
 
     def _save_where_it_belongs(self, checkpoint: Checkpoint, path: Path) -> Path:
         try:

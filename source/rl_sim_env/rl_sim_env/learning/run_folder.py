@@ -17,8 +17,8 @@ PARTIAL_SUFFIX = ".tmp"
 """What the name of a file ends with while it is being written."""
 
 _PARTIAL_FILES = tuple(
-    f"{name}{PARTIAL_SUFFIX}"
-    for name in ("model_*.pt", "exported/*/*.onnx", "exported/*/*.pt", "dump_*/rank_*/*")
+    f"{name}*{PARTIAL_SUFFIX}"
+    for name in ("model_*.pt", "exported/*/*.onnx", "exported/*/*.pt", "dump_*/rank_*/")
 )
 """All of them that a run writes."""
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from tensordict import TensorDict
 
-from rl_sim_env.compat.torch import pytree
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError, found_in
 from rl_sim_env.hardware import torch_threads
@@ -27,6 +26,7 @@ from rl_sim_env.learning.console import FIGURES, IterationSummary, TrainingConso
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.failure_report import write_dump
 from rl_sim_env.learning.heartbeat import Heartbeat
+from rl_sim_env.learning.host_copy import copied_to_host
 from rl_sim_env.learning.iteration_report import IterationReport, failures
 from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
@@ -154,7 +154,7 @@ class AmpVaeRunner:
                 reports = self.processes.all_gather(report)
                 self._require_finite(iteration, reports)
                 summary = self._advance(iteration, first, end, plan, reports)
-                self._heartbeat.keep(self.alg.save)
+                self._heartbeat.keep(self._learned)
                 log.record(summary, iteration)
                 self._require_capacity(reports, rescue)
                 self._require_rewards(iteration, summary.scalars, log, rescue)
@@ -182,7 +182,7 @@ class AmpVaeRunner:
             return
         self.alg.broadcast_parameters()
         self._own_state = self._process_state()
-        self._heartbeat.keep(self.alg.save)
+        self._heartbeat.keep(self._learned)
         try:
             yield
         finally:
@@ -333,8 +333,7 @@ class AmpVaeRunner:
 
     def _require_finite(self, iteration: int, reports: list[IterationReport]) -> None:
         """End training with a dump if losses are not finite, or too much physics breaks down."""
-        reasons = failures(reports, self.env.num_envs * self.processes.world_size)
-        if reasons:
+        if reasons := failures(reports, self.env.num_envs * self.processes.world_size):
             reason = f"iteration {iteration}: {'; '.join(reasons)}"
             raise UserError(f"{reason}. {self._dump(iteration, reason)}")
 
@@ -351,8 +350,7 @@ class AmpVaeRunner:
         """Warn of reward terms that were at fault; end training, after saving it, if they are."""
         for warning in self._reward_watch.news(scalars):
             log.say(warning)
-        reason = self._reward_watch.reason_to_stop(scalars, self._robot_steps)
-        if reason:
+        if reason := self._reward_watch.reason_to_stop(scalars, self._robot_steps):
             self._save_once(rescue)
             raise UserError(
                 f"iteration {iteration}: {reason}; then continue with --resume; saved: "
@@ -433,11 +431,11 @@ class AmpVaeRunner:
 
     def _save_alone(self, learned: dict[str, Any]) -> Path | None:
         """Save what this process kept on the host while others are lost; return the newest."""
-        last = self.current_learning_iteration
+        last = learned["iteration"]
         if self.log_dir is not None and last not in (-1, self._saved_iteration):
             rescue = Rescue(self.log_dir.name, self.rescue_dir, partial(print, file=sys.stderr))
             checkpoint = self._checkpoint(learned, [self._own_state])
-            path = rescue.save(checkpoint, self.log_dir / Checkpoint.file_name(last))
+            path = rescue.save_first(checkpoint, self.log_dir / Checkpoint.file_name(last))
             self.last_saved = path or self.last_saved
         return self.last_saved
 
@@ -454,16 +452,22 @@ class AmpVaeRunner:
         """The state of all processes, on rank 0. All processes call it."""
         self._own_state = self._process_state()
         states = self.processes.all_gather(self._own_state)
-        return self._checkpoint(self.alg.save(), states) if self.processes.is_main else None
+        return self._checkpoint(self._learned(), states) if self.processes.is_main else None
+
+    def _learned(self) -> dict[str, Any]:
+        """What all processes have in common, and of when it is."""
+        return {
+            "iteration": self.current_learning_iteration,
+            "total_steps": self.total_steps,
+            "total_seconds": self.total_seconds,
+            "progress": self.progress,
+            "algorithm": self.alg.save(),
+        }
 
     def _checkpoint(self, learned: dict[str, Any], processes: list[dict[str, Any]]) -> Checkpoint:
         return Checkpoint(
             task=self.task_id,
-            iteration=self.current_learning_iteration,
-            total_steps=self.total_steps,
-            total_seconds=self.total_seconds,
-            progress=self.progress,
-            algorithm=learned,
+            **learned,
             processes=processes,
             config=to_plain(self.cfg),
             layout=self.env.observation_layout.to_dict(),
@@ -477,11 +481,7 @@ class AmpVaeRunner:
             "env": self.env.training_state(episodes=self.cfg.save_environment),
             "algorithm": self.alg.process_state(),
         }
-        # A copy on CPUs, too: the environment goes on in the tensors that it returns.
-        own = pytree.tree_map_only(
-            torch.Tensor, partial(torch.Tensor.to, device="cpu", copy=True), state
-        )
-        return {"random": random_state(self.device), **own}
+        return {"random": random_state(self.device), **copied_to_host(state)}
 
     def _dump(self, iteration: int, reason: str) -> str:
         """Write what this process knows of a failure; say where, and what to go on from."""
@@ -495,5 +495,5 @@ class AmpVaeRunner:
             "last_checkpoint": str(self.last_saved or "the start"),
         }
         place = Path(f"dump_iteration_{iteration}", f"rank_{self.processes.rank}")
-        checkpoint = self._checkpoint(self.alg.save(), [self._process_state()])
+        checkpoint = self._checkpoint(self._learned(), [self._process_state()])
         return write_dump(self.log_dir, place, facts, checkpoint, self.env.dump_state)
