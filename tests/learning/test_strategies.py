@@ -342,6 +342,7 @@ def test_the_relaxed_barrier_is_smooth_at_its_knee():
         ({"strategy": "cat", "names": ("sped",)}, r"names: unknown constraint 'sped'.*speed\?"),
         ({"strategy": "penalties", "names": ("sped",)}, r"names: unknown constraint 'sped'"),
         ({"strategy": "np3o", "budgets": {"pus": 0.1}}, r"budgets: unknown constraint 'pus'.*push"),
+        ({"names": ("speed",), "budgets": {"push": 0.1}}, r"budgets: unknown constraint 'push'"),
         ({"strategy": "cat"}, r"settings.hard: unknown constraint 'body'"),
         ({"strategy": "np3o", "settings": {"kapa": 1.0}}, r"np3o has no 'kapa'; .*kappa\?"),
         ({"strategy": "np3o", "settings": {"kappa": -1.0}}, r"kappa is -1.0; it must be at least"),
