@@ -173,6 +173,19 @@ def test_a_policy_without_its_trainer_cannot_be_trained_on(tmp_path: Path) -> No
         make_runner(None).load(path)
 
 
+def test_a_policy_with_the_former_map_encoder_is_refused_with_what_can_be_done(
+    tmp_path: Path,
+) -> None:
+    make_runner(tmp_path).learn(1)
+    path = tmp_path / "model_0.pt"
+    content = torch.load(path, weights_only=True)
+    name = "vae.map_encoder.embed_features.weight"
+    content["algorithm"]["policy_state_dict"][name] = torch.zeros(64, 16)
+    torch.save(content, path)
+    with pytest.raises(UserError, match=r"model_0\.pt: .*map encoder .*of before.*git\.diff"):
+        Checkpoint.load(path)
+
+
 @pytest.mark.parametrize("version", [2, 99, None])
 def test_formats_that_nobody_can_read_are_refused(tmp_path: Path, version: int | None) -> None:
     path = tmp_path / "model_0.pt"
