@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.coverage import CoverageMeter, describe_coverage
 from rl_sim_env.evaluation.grid import (
     LEVEL,
@@ -251,7 +252,11 @@ class _ErrorMeter:
 
 
 class _BaselineMeter:
-    """Second moments of inputs, estimates and truth: enough for all baselines."""
+    """Second moments of inputs, estimates and truth: enough for all baselines.
+
+    Attributes:
+        about_forces: What the report says of forces under the feet.
+    """
 
     def __init__(self, arena: Arena, num_seeds: int) -> None:
         layout = arena.vec_env.observation_layout
@@ -269,7 +274,7 @@ class _BaselineMeter:
         # Column 0 is the constant; then what predicts, what is predicted, what is true.
         width = targets.width
         self._inputs = range(1, 1 + num_inputs)
-        self._forces = SensedLoad.of(arena)
+        self._forces, self.about_forces = _forces_under_the_feet(arena)
         num_weighed = 0 if self._forces is None else len(self._forces.places)
         self._weighed = torch.zeros(arena.num_robots, num_weighed, device=arena.device)
         self._by_forces = range(self._inputs.stop, self._inputs.stop + self._weighed.shape[1])
@@ -281,11 +286,6 @@ class _BaselineMeter:
         ends = [arena.num_robots * end // sum(_QUARTERS) for end in accumulate(_QUARTERS)]
         parts = order.to(arena.device).tensor_split(ends[:-1])
         self._robots = dict(enumerate(parts))
-
-    @property
-    def about_forces(self) -> str:
-        """What is to be said of forces; nothing where there are none."""
-        return "" if self._forces is None else f", and {self._forces.METHOD}"
 
     def follow(self, at: GridStep) -> None:
         """Look at a control step: forces are averaged over all of them."""
@@ -360,6 +360,15 @@ class _BaselineMeter:
             columns=(Column(title="slope", decimals=2), Column(title="offset", decimals=2)),
             rows=tuple(rows),
         )
+
+
+def _forces_under_the_feet(arena: Arena) -> tuple[SensedLoad | None, str]:
+    """What follows them, None where nothing can or need, and what the report says of it."""
+    try:
+        forces = SensedLoad.of(arena)
+    except UserError as error:
+        return None, f" (but no forces under the feet: {error})"
+    return forces, "" if forces is None else f", and {forces.METHOD}"
 
 
 class _CalibrationCurves:
