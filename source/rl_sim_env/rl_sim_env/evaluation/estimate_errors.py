@@ -101,7 +101,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         baselines.follow(at)
         maps.add(at)
         if number % SAMPLING_STEPS == 0:
-            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
+            truth, estimate = at.step.truth.joined(), at.step.output.estimate.joined()
             baselines.add(at, truth, estimate)
             curves.add(truth, estimate)
     declared = arena.policy.targets.declared
@@ -216,7 +216,7 @@ class _ErrorMeter:
         self._sums.add(
             at.place | {SPEED: speed, AGE: age},
             steps=torch.ones_like(step.yaw_rate),
-            squared_error=(step.estimate.joined() - step.truth.joined()).square(),
+            squared_error=(step.output.estimate.joined() - step.truth.joined()).square(),
         )
         self._age = torch.where(step.dones, 0.0, self._age + self._step_dt)
 

@@ -192,7 +192,7 @@ def _rollout(
     rollout = arena.rollout(scenario, seconds=BEFORE + AFTER, seed=seed)
     for number, step in enumerate(rollout, start=1):
         truths.append(step.truth.mass.squeeze(-1))
-        estimates.append(step.estimate.mass.squeeze(-1))
+        estimates.append(step.output.estimate.mass.squeeze(-1))
         stays = stays & ~step.dones
         if number == int((time < 0.0).sum()):
             arena.set_load(load)
