@@ -15,6 +15,7 @@ import torch
 from mjlab.utils.string import resolve_field
 from torch import nn
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.configuration import in_todays_form
 from rl_sim_env.deploy.deployed_policy import (
     ESTIMATES,
@@ -32,7 +33,6 @@ from rl_sim_env.deploy.drawn_facts import drawn_facts
 from rl_sim_env.deploy.map_facts import map_facts
 from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
 from rl_sim_env.errors import UserError, found_in
-from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.estimate_cfg import EstimateCfg
 from rl_sim_env.learning.layout import ObservationLayout

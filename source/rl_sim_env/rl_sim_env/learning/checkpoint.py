@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, get_type_hints
 
 import torch
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import Notice, UserError, found_in
-from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint_fields import require_fields
 from rl_sim_env.learning.checkpoint_upgrade import (
     FORMAT_VERSION,
