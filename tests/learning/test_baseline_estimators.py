@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from parts import estimator_of, ppo_of
+from parts import estimator_of, ppo_of, roll_out
 from torch import nn
 from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
 
@@ -70,13 +70,9 @@ def rolled_out(cfg: AmpVaeRunnerCfg, rollouts: int = 2) -> Algorithm:
     env = ToyEnv(num_envs=6, max_episode_length=5)
     algorithm = Algorithm(env, cfg, ToyExpert(), "cpu")
     algorithm.set_progress(0.0)
-    obs = env.get_observations()
     for _ in range(rollouts):
         algorithm.rollout.clear()
-        for _ in range(cfg.num_steps_per_env):
-            obs, rewards, dones, extras = env.step(algorithm.act(obs))
-            algorithm.process_env_step(obs, rewards, dones, extras)
-        algorithm.compute_returns(obs)
+        roll_out(algorithm, env)
     return algorithm
 
 
