@@ -87,11 +87,11 @@ class Footing(NamedTuple):
     @staticmethod
     def unpacked(packed: torch.Tensor) -> Footing:
         """The inverse of :meth:`packed`."""
-        feet = (packed.shape[-1] - _OF_THE_ROBOT) // 3
-        foot_xy, stands, base_xy, rest = packed.split((2 * feet, feet, 2, 3), dim=-1)
+        num_feet = (packed.shape[-1] - _OF_THE_ROBOT) // 3
+        foot_xy, stands, base_xy, rest = packed.split((2 * num_feet, num_feet, 2, 3), dim=-1)
         yaw, level, is_valid = rest.unbind(dim=-1)
         return Footing(
-            foot_xy.unflatten(-1, (feet, 2)), stands > 0.5, base_xy, yaw, level, is_valid > 0.5
+            foot_xy.unflatten(-1, (num_feet, 2)), stands > 0.5, base_xy, yaw, level, is_valid > 0.5
         )
 
 
