@@ -167,7 +167,7 @@ def _measure(
         )
         sums += torch.stack(of_step)
         for target, truth in step.truth.items():
-            squared = (step.estimate[target] - truth).square().sum(dim=-1).mean()
+            squared = (step.output.estimate[target] - truth).square().sum(dim=-1).mean()
             squared_errors[target] = squared_errors.get(target, 0.0) + squared
         if number >= timed_from and number % state_period == 0:
             times.append(time_physics(env)[0])

@@ -16,7 +16,8 @@ from rl_sim_env.configuration import to_plain
 from rl_sim_env.configuration.upgrading import MOVED_NAMES
 from rl_sim_env.conventions import PHYSICS_DT
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.onnx_export import POLICY_FILE, export_policy, require_same_environment
+from rl_sim_env.deploy.environment_facts import require_same_environment
+from rl_sim_env.deploy.onnx_export import POLICY_FILE, export_policy
 from rl_sim_env.envs import AmpVaeEnvCfg
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.arena import Arena

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_sim_env.errors import Notice
@@ -23,6 +21,7 @@ from rl_sim_env.experiment import (
 )
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.runner import AmpVaeRunner
+from to_the_bit import unlike
 
 FLAT, FULL = "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0", "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0"
 # Much happens in little time: episodes end, robots are pushed and loaded, commands change.
@@ -54,25 +53,6 @@ def make_runner(
     setup = configure_env(options)
     with contextlib.redirect_stdout(io.StringIO()):
         return build_trainer(setup, build_vec_env(setup), cfg, log_dir=log_dir)
-
-
-def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict | list | tuple):
-        for name, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from leaves(part, f"{path}.{name}")
-    else:
-        yield path, tree
-
-
-def unlike(a: Any, b: Any) -> list[str]:
-    """What differs in a bit."""
-    a, b = dict(leaves(a)), dict(leaves(b))
-    assert a.keys() == b.keys()
-    return [
-        name
-        for name, value in a.items()
-        if not (torch.equal(value, b[name]) if torch.is_tensor(value) else value == b[name])
-    ]
 
 
 def curves(log_dir: Path) -> dict[str, list[tuple[int, float]]]:

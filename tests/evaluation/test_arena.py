@@ -156,7 +156,7 @@ def test_truth_and_estimate_are_of_the_moment_when_the_policy_acted(arena):
         targets = arena.policy.targets.truth(step.obs)
         expected = arena.policy(step.obs, memory)
         memory = expected.memory
-        assert torch.equal(step.estimate.mass, expected.estimate.mass)
+        assert torch.equal(step.output.estimate.mass, expected.estimate.mass)
         truth = arena.policy.targets.to_si(targets)
         torch.testing.assert_close(step.truth.joined(), truth.joined())
         last_action = arena.env.action_manager.action[:ROBOTS]

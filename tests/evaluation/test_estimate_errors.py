@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from offset_believer import OffsetBeliever
@@ -22,7 +24,7 @@ def vec_env(make_env) -> AmpVaeVecEnv:
     return AmpVaeVecEnv(make_env(ROBOTS, edit=arena_env_cfg))
 
 
-def evaluate(vec_env: AmpVaeVecEnv) -> Section:
+def evaluate(vec_env: AmpVaeVecEnv, cfg: EvaluationCfg = CFG) -> Section:
     """What is found about a policy that is wrong by constants."""
     policy = OffsetBeliever(
         vec_env.observation_layout,
@@ -31,7 +33,7 @@ def evaluate(vec_env: AmpVaeVecEnv) -> Section:
         mass=MASS_OFFSET,
         com=COM_OFFSET,
     )
-    return estimation(Arena(vec_env, policy), CFG)
+    return estimation(Arena(vec_env, policy), cfg)
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,14 @@ def test_the_response_is_drawn_beside_the_truth(section):
 def test_the_same_seeds_give_the_same_figures(vec_env, section):
     # As text, for the spread of a single seed is no number.
     assert repr(evaluate(vec_env)) == repr(section)
+
+
+def test_why_there_are_no_forces_under_the_feet_is_told(vec_env, monkeypatch):
+    robot = vec_env.cfg.robot
+    legs = tuple(
+        replace(leg, hip_joint=leg.calf_joint, calf_joint=leg.hip_joint) for leg in robot.legs
+    )
+    monkeypatch.setattr(vec_env.cfg, "robot", replace(robot, legs=legs))
+    without = evaluate(vec_env, replace(CFG, seconds=0.1, load_steps=0))
+    assert "no forces under the feet: " in without.method and "leg kinematics" in without.method
+    assert "forces under the feet" not in rows(table(without, "RMSE of the estimates beside"))

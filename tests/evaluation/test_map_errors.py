@@ -11,6 +11,7 @@ from offset_believer import OffsetBeliever
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.grid import rollout_grid
+from rl_sim_env.evaluation.locomotion import footholds
 from rl_sim_env.evaluation.map_errors import MapMeter
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
 from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE
@@ -39,6 +40,11 @@ def vec_env(make_env) -> AmpVaeVecEnv:
         add_sight(cfg, GRQ20_V2D3_WALKING, (0.3, 0.05))
 
     return AmpVaeVecEnv(make_env(CFG.robots, edit=edit))
+
+
+def test_of_a_robot_that_sees_nobody_says_that_it_is_blind(vec_env: AmpVaeVecEnv) -> None:
+    policy = OffsetBeliever(vec_env.observation_layout, vec_env.num_actions)
+    assert "blind" not in footholds(Arena(vec_env, policy), CFG).method
 
 
 def test_errors_are_of_seen_and_of_unseen_cells(vec_env: AmpVaeVecEnv) -> None:

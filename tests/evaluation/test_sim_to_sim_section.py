@@ -8,9 +8,10 @@ from grq20 import MJCF_PATH
 from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, sim_to_sim
+from rl_sim_env.evaluation.arena import Arena, arena_env_cfg
+from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, drawn_in, sim_to_sim
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
-from small_policy import save, small_checkpoint
+from small_policy import save, small_checkpoint, small_policy
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,26 @@ def policy_path(make_env, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     path = save(small_checkpoint(AmpVaeVecEnv(make_env(1))), folder)
     return export_policy(path, folder)[0]
+
+
+@pytest.mark.parametrize("rubs", [True, False])
+def test_drives_are_drawn_as_the_environment_draws_them(make_env, rubs):
+    def edit(cfg):
+        cfg.sensors = "hardware"
+        if not rubs:
+            cfg.events["drive_mechanics"] = None
+        arena_env_cfg(cfg)
+
+    vec_env = AmpVaeVecEnv(make_env(1, edit=edit))
+    arena = Arena(vec_env, small_policy(vec_env))
+    drawn = drawn_in(arena)
+    assert drawn is not None and drawn.hardware is not None
+    said = vec_env.cfg.hardware_sensors
+    assert drawn.hardware.joint_friction == (said.joint_friction if rubs else 0.0)
+    assert drawn.hardware.gyro_bias == said.gyro_bias
+    assert drawn.command_delay > 0.0
+    arena.sensors = "ideal"
+    assert drawn_in(arena) is None
 
 
 def test_cells_are_means_over_walks_with_their_spread_over_seeds(policy_path):

@@ -35,12 +35,14 @@ def belief(*, velocity: float = 0.0, mass: float = 0.0, com: float = 0.0) -> Est
     )
 
 
-def measured(vec_env, **changes):
+def measured(vec_env, *, estimate: Estimate | None = None, **changes):
     """Report after one step in which nobody acts, with some of what it showed changed."""
     meter = WalkingMeter(vec_env)
     evaluator = Evaluator(vec_env, OffsetBeliever(vec_env.observation_layout, vec_env.num_actions))
-    nothing = {"command": FORWARD, "truth": belief(), "estimate": belief()}
-    meter.add(replace(evaluator.advance(), **(nothing | changes)))
+    step = evaluator.advance()
+    output = step.output._replace(estimate=estimate or belief())
+    nothing = {"command": FORWARD, "truth": belief(), "output": output}
+    meter.add(replace(step, **(nothing | changes)))
     return meter.metrics()["all"]
 
 
@@ -124,7 +126,7 @@ def test_player_believes_and_acts_by_its_policy(vec_env):
     player.advance()
     truth = policy.targets.truth(obs)
     expected = policy(obs, policy.initial_memory(vec_env.num_envs))
-    assert torch.equal(player.estimate.mass, expected.estimate.mass)
+    assert torch.equal(player.output.estimate.mass, expected.estimate.mass)
     torch.testing.assert_close(player.truth, policy.targets.to_si(truth))
     action = vec_env.unwrapped.action_manager.action
     assert torch.allclose(action, expected.actions)

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-from parts import estimator_of, ppo_of
+from parts import estimator_of, ppo_of, roll_out
 from torch import nn
-from torch.utils import _pytree as pytree
 from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
 
 from rl_sim_env.cuda_graphs import HostReads
@@ -27,6 +26,7 @@ from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.rollout import BatchIndices, Rollout
 from rl_sim_env.learning.runner import AmpVaeRunner
 from rl_sim_env.learning.symmetry import MIRRORED
+from to_the_bit import straight_and_resumed
 
 BASELINES = "rl_sim_env.learning.baselines"
 SIZES = {"encoder_dims": (16, 16), "decoder_dims": (16,), "latent_dim": 4, "memory_dim": 8}
@@ -70,13 +70,9 @@ def rolled_out(cfg: AmpVaeRunnerCfg, rollouts: int = 2) -> Algorithm:
     env = ToyEnv(num_envs=6, max_episode_length=5)
     algorithm = Algorithm(env, cfg, ToyExpert(), "cpu")
     algorithm.set_progress(0.0)
-    obs = env.get_observations()
     for _ in range(rollouts):
         algorithm.rollout.clear()
-        for _ in range(cfg.num_steps_per_env):
-            obs, rewards, dones, extras = env.step(algorithm.act(obs))
-            algorithm.process_env_step(obs, rewards, dones, extras)
-        algorithm.compute_returns(obs)
+        roll_out(algorithm, env)
     return algorithm
 
 
@@ -115,22 +111,14 @@ def _learn(vae: Estimator, batch: Sequences, name: str, *, steps: int) -> list[f
 def test_a_resumed_run_continues_it_bit_identically(
     name: str, mirror: float, tmp_path: Path
 ) -> None:
-    def make_runner(folder: str | None) -> AmpVaeRunner:
+    def make_runner(folder: Path | None) -> AmpVaeRunner:
         torch.manual_seed(0)
-        where = None if folder is None else tmp_path / folder
-        return AmpVaeRunner(ToyEnv(), cfg_of(name, mirror), ToyExpert(), where, task_id="Toy-v0")
+        return AmpVaeRunner(ToyEnv(), cfg_of(name, mirror), ToyExpert(), folder, task_id="Toy-v0")
 
-    straight = make_runner(None)
-    before = [each.detach().clone() for each in estimator_of(straight.alg).parameters()]
-    straight.learn(4, init_at_random_ep_len=False)
-    make_runner("first").learn(2, init_at_random_ep_len=False)
-    resumed = make_runner(None)
-    resumed.load(tmp_path / "first" / "model_1.pt")
-    resumed.learn(2, init_at_random_ep_len=False)
-    states = [pytree.tree_leaves(each.alg.save()) for each in (straight, resumed)]
-    for a, b in zip(*states, strict=True):
-        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-    after = estimator_of(straight.alg).parameters()
+    straight, _ = straight_and_resumed(make_runner, tmp_path)
+    before, after = (
+        estimator_of(runner.alg).parameters() for runner in (make_runner(None), straight)
+    )
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 

@@ -101,7 +101,7 @@ def test_a_kill_while_saving_leaves_the_old_checkpoint(tmp_path: Path, moment: s
     make_checkpoint().save(path)
     program = (
         "import os, signal, sys, pathlib\n"
-        "from rl_sim_env.learning.atomic_file import write_atomically\n"
+        "from rl_sim_env.atomic_file import write_atomically\n"
         f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_atomically(pathlib.Path(sys.argv[1]), b'half a checkpoint')\n"
     )
@@ -127,7 +127,7 @@ def test_two_processes_that_write_one_file_leave_one_of_both(tmp_path: Path) -> 
 def test_a_file_system_that_syncs_no_folders_takes_checkpoints(tmp_path: Path) -> None:
     program = (
         "import errno, os, pathlib, stat, sys\n"
-        "from rl_sim_env.learning.atomic_file import write_atomically\n"
+        "from rl_sim_env.atomic_file import write_atomically\n"
         "def sync(file, sync=os.fsync):\n"
         "    if stat.S_ISDIR(os.fstat(file).st_mode): raise OSError(errno.EINVAL, 'Invalid')\n"
         "    sync(file)\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -138,24 +139,46 @@ def test_a_resumed_run_shows_its_first_iteration() -> None:
     assert re.findall(r"iteration (\d+)/25", stream.getvalue()) == ["14", "21"]
 
 
-def test_a_terminal_gets_a_panel_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    stream = Terminal()
-    console = TrainingConsole("run", stream=stream)
+    return Terminal()
+
+
+def test_a_terminal_gets_a_panel_that_stays(terminal: io.StringIO) -> None:
+    console = TrainingConsole("run", stream=terminal)
     console.start()
     console.show(summary(3))
     console.show(summary(4))
     console.say("SIGTERM: training ends")
     console.stop()
-    text = stream.getvalue()
+    text = terminal.getvalue()
     assert "\x1b[" in text
     assert text.count("iteration 4/1500") >= 1
     assert "SIGTERM: training ends" in text
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_others_print_stands_above_the_panel_as_what_the_console_says(
+    terminal: io.StringIO, stream: str
+) -> None:
+    console, written = TrainingConsole("run", stream=terminal), []
+    console.start()
+    console.show(summary(3))
+    line = "viewer: http://127.0.0.1:8080"
+    # As the page of a training does, and an export that fails.
+    for tell in (console.say, lambda line: print(line, file=getattr(sys, stream), flush=True)):
+        before = len(terminal.getvalue())
+        tell(line)
+        written.append(terminal.getvalue()[before:])
+    console.stop()
+    assert written[0] == written[1]
+    assert re.search(r"viewer: http://127\.0\.0\.1:8080\n╭.* run ", written[0])
 
 
 def test_the_pace_says_what_an_iteration_means_for_the_whole():

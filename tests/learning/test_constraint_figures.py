@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rl_sim_env.errors import UserError
 from rl_sim_env.learning.constraint_figures import ConstraintWatch, worst_violation
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.reward_faults import RewardFaultWatch
@@ -20,10 +19,9 @@ def test_the_worst_column_speaks_for_its_constraint():
 
 
 def test_constraints_are_found_by_name_in_the_order_of_the_environment():
-    assert LAYOUT.places(("slip", "torque"), "x").tolist() == [0, 2]
-    assert LAYOUT.places((), "x").tolist() == [0, 1, 2]
-    with pytest.raises(UserError, match=r"x: unknown constraint 'torqe'; did you mean torque\?"):
-        LAYOUT.places(("torqe",), "x")
+    assert LAYOUT.chosen(("slip", "torque")) == ("torque", "slip")
+    assert LAYOUT.chosen(()) == ("torque", "tilt", "slip")
+    assert LAYOUT.places(("torque", "slip")).tolist() == [0, 2]
 
 
 def test_the_worst_constraint_has_a_curve():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from parts import estimator_of, ppo_of
+from parts import build, estimator_of, ppo_of, roll_out
 from tensordict import TensorDict
 from toy_env import ToyEnv, ToyExpert, toy_cfg, toy_layout
 
@@ -12,7 +12,6 @@ from rl_sim_env.learning.config import AmpCfg
 from rl_sim_env.learning.rollout import BatchIndices
 from rl_sim_env.learning.symmetry import MIRRORED, Reflection, Symmetry
 
-STEPS = 8
 GROUPS = ("actor_obs", "vae_obs", "critic_obs")
 
 
@@ -26,10 +25,9 @@ class LopsidedEnv(ToyEnv):
 
 
 def construct(env: ToyEnv, mirror_loss_coef: float = 0.5, **settings) -> Algorithm:
-    torch.manual_seed(0)
-    cfg = toy_cfg(num_steps_per_env=STEPS, **settings)
+    cfg = toy_cfg(**settings)
     cfg.algorithm.mirror_loss_coef = mirror_loss_coef
-    return Algorithm(env, cfg, ToyExpert(), env.device)
+    return build(env, cfg)
 
 
 def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
@@ -37,15 +35,6 @@ def mirrored(env: ToyEnv, group: str, values: torch.Tensor) -> torch.Tensor:
     terms = [reflections[name] for name in toy_layout().names(group)]
     history = toy_layout().groups[group].history
     return Reflection.join(terms * history).apply(values)
-
-
-def rollout(algorithm: Algorithm, env: ToyEnv) -> None:
-    with torch.inference_mode():
-        obs = env.get_observations()
-        for _ in range(STEPS):
-            obs, rewards, dones, extras = env.step(algorithm.act(obs))
-            algorithm.process_env_step(obs, rewards, dones, extras)
-        algorithm.compute_returns(obs)
 
 
 @pytest.mark.parametrize("uses_estimate", [True, False])
@@ -76,7 +65,7 @@ def test_a_mirrored_sample_is_what_a_mirrored_robot_would_have_read(uses_estimat
 def test_estimators_learn_from_mirror_images_by_half(monkeypatch: pytest.MonkeyPatch) -> None:
     env = ToyEnv(num_envs=128)
     algorithm = construct(env)
-    rollout(algorithm, env)
+    roll_out(algorithm, env)
     learner = estimator_of(algorithm)
     learner.first_memory[:128], learner.first_memory[128:] = 0.0, 1.0
     envs = torch.randperm(128)
@@ -110,7 +99,7 @@ def test_a_mirror_loss_makes_a_policy_without_sides() -> None:
             env, mirror_loss_coef, amp=AmpCfg(style_weight=0.0, hidden_dims=(16, 16))
         )
         for _ in range(20):
-            rollout(algorithm, env)
+            roll_out(algorithm, env)
             algorithm.update()
         with torch.inference_mode():
             algorithm.act(env.get_observations())

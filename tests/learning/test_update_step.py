@@ -6,25 +6,12 @@ import itertools
 
 import pytest
 import torch
-from parts import estimator_of, ppo_of
+from parts import estimator_of, iterate, ppo_of, roll_out
 from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.update_step import MiniBatch
-
-
-def rollout(algorithm: Algorithm, env: ToyEnv) -> None:
-    obs = env.get_observations()
-    for _ in range(algorithm.cfg.num_steps_per_env):
-        obs, rewards, dones, extras = env.step(algorithm.act(obs))
-        algorithm.process_env_step(obs, rewards, dones, extras)
-    algorithm.compute_returns(obs)
-
-
-def iterate(algorithm: Algorithm, env: ToyEnv) -> dict[str, float]:
-    rollout(algorithm, env)
-    return algorithm.update()
 
 
 def mirroring() -> tuple[Algorithm, ToyEnv]:
@@ -35,7 +22,7 @@ def mirroring() -> tuple[Algorithm, ToyEnv]:
 
 def test_training_on_a_mini_batch_reads_nothing_back_from_the_device() -> None:
     algorithm, env = mirroring()
-    rollout(algorithm, env)
+    roll_out(algorithm, env)
     own = zip(*(each.batches(4) for each in algorithm.learners.values()), strict=True)
     reads = HostReads()
     for indices, brought in zip(algorithm.rollout.draw(2, 2), own, strict=True):

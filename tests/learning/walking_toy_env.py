@@ -22,8 +22,8 @@ class WalkingToyEnv(ToyEnv):
 
     def __init__(self, num_envs: int = 8, device: str = "cpu") -> None:
         self.is_asked = False
-        self.aim = torch.zeros(num_envs, FEET, 2, device=device)
         super().__init__(num_envs, device)
+        self.state["aim"] = self._zeros(FEET, 2)
 
     def report_footing(self) -> FootSupport:
         self.is_asked = True
@@ -32,11 +32,12 @@ class WalkingToyEnv(ToyEnv):
     def step(self, actions):
         phase = self.episode_length_buf % STRIDE
         lifts = (phase == 0)[:, None, None]
-        self.aim = torch.where(lifts, 0.1 * actions[:, None, :1].clamp(-3, 3), self.aim)
+        aim = torch.where(lifts, 0.1 * actions[:, None, :1].clamp(-3, 3), self.state["aim"])
+        self.state["aim"] = aim
         stands = (phase == STRIDE - 1)[:, None].expand(-1, FEET)
         zeros = self._zeros()
         at = Footing.in_world(
-            foot_xy=self.aim.expand(-1, FEET, 2),
+            foot_xy=aim,
             stands=stands,
             base_xy=self._zeros(2),
             yaw=zeros,

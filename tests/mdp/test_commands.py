@@ -216,3 +216,27 @@ def test_episode_metrics_are_means_over_the_judged_steps(make_env, place):
     metrics = {name: (total / command.steps).mean() for name, total in command.metrics.items()}
     assert metrics["error_vel_xy"] == pytest.approx(0.5, rel=1e-4)
     assert metrics["error_vel_yaw"] == pytest.approx(0.3, rel=1e-4)
+
+
+def test_arrows_point_where_robots_are_told_to_go_and_where_they_go(make_env):
+    env = make_env(2)
+    command, drawn = env.velocity_command, []
+
+    class Paper:
+        def get_env_indices(self, num_envs: int) -> range:
+            return range(num_envs)
+
+        def add_arrow(self, start, end, color, width) -> None:
+            drawn.append(torch.tensor(end - start))
+
+    quarter = torch.tensor((math.cos(math.pi / 4), 0.0, 0.0, math.sin(math.pi / 4)))
+    env.sim.data.qpos[:, env.robot.indexing.free_joint_q_adr[3:]] = quarter
+    env.sim.data.qvel[:, env.robot.indexing.free_joint_v_adr[:3]] = torch.tensor((0.0, 0.5, 0.0))
+    env.sim.refresh()
+    command.command[:] = torch.tensor((0.0, 1.0, 0.3))
+    command.debug_vis(Paper())
+    # They look to the left: what is left of them is behind, and what is to the left, ahead.
+    told, gone = torch.tensor((-1.0, 0.0, 0.0)), torch.tensor((0.0, 0.5, 0.0))
+    torch.testing.assert_close(
+        torch.stack(drawn[:4]).float(), torch.stack((told, gone) * 2), atol=1e-5, rtol=0.0
+    )

@@ -17,11 +17,11 @@ def test_values_are_those_of_the_robot_in_view(policy_player):
         rows = {row.label: row for row in compare(policy_player, env_id)}
         load = env.sim.model.body_mass[env_id, body] - env.sim.get_default_field("body_mass")[body]
         assert rows["extra mass"].true == pytest.approx(float(load), abs=1e-3)
-        mass = policy_player.estimate.mass[env_id, 0]
+        mass = policy_player.output.estimate.mass[env_id, 0]
         assert rows["extra mass"].estimated == pytest.approx(float(mass))
         com = 100.0 * policy_player.truth.com[env_id]
         assert [rows[f"CoM {axis}"].true for axis in "xyz"] == pytest.approx(com.tolist())
-        velocity = policy_player.estimate.velocity[env_id]
+        velocity = policy_player.output.estimate.velocity[env_id]
         assert rows["velocity y"].estimated == pytest.approx(float(velocity[1]))
     text = caption(policy_player, 1)
     assert f"extra mass {rows['extra mass'].true:.1f} kg" in text
@@ -33,7 +33,7 @@ def test_an_estimate_is_shown_with_its_interval_and_flagged_beyond_training(poli
     variance = policy_player.policy.vae.variance
     row = compare(policy_player, 0)[0]
     assert row.target == "mass" and not row.beyond_training, "nobody knows the range yet"
-    assert row.reach == pytest.approx(1.96 * policy_player.std.mass[0, 0].item())
+    assert row.reach == pytest.approx(1.96 * policy_player.output.std.mass[0, 0].item())
     mass_scale = 0.2
     heaviest = row.estimated + 0.5 * row.reach
     variance.least.fill_(-100.0)

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from rl_sim_env.geometry import turned
 from rl_sim_env.mdp.events import get_load
 from rl_sim_env.viewer.load_panel import DIRECTIONS, MAX_LOAD, LoadPanel
 from rl_sim_env.viewer.view import View
@@ -73,9 +74,6 @@ def test_a_push_goes_where_the_robot_sees_it_go(panel, policy_player, direction,
     panel.push(0.8, DIRECTIONS[direction])
     change = env.robot.data.root_link_lin_vel_w - before
     heading = env.robot_heading()[0]
-    cos, sin = heading.cos(), heading.sin()
-    expected = 0.8 * torch.tensor(
-        (cos * along[0] - sin * along[1], sin * along[0] + cos * along[1])
-    )
+    expected = 0.8 * turned(torch.tensor(along), heading)
     torch.testing.assert_close(change[0, :2], expected, atol=1e-4, rtol=0.0)
     assert not change[1].any(), "the other one is left alone"

@@ -31,7 +31,8 @@ from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
 from rl_sim_env.deploy.deployed_policy import JOINT_TARGETS
-from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
+from rl_sim_env.deploy.environment_facts import require_same_environment
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.evaluation.arena import (

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.cli.evaluate import check_evaluation
 from rl_sim_env.cli.options import LOG_ROOT
 from rl_sim_env.cli.program import quiet, run_program
@@ -24,7 +25,6 @@ from rl_sim_env.evaluation.sweep_summary import SweepSummary
 from rl_sim_env.experiment import EnvOptions, configure_env, configure_trainer, split_settings
 from rl_sim_env.hardware import available_cores
 from rl_sim_env.job_queue import Job, JobQueue, Outcome, Place
-from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.run_folder import names_of_run

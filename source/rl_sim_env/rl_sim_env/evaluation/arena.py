@@ -28,6 +28,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.evaluator import EvaluationStep, Evaluator
 from rl_sim_env.evaluation.inference_policy import InferencePolicy
 from rl_sim_env.evaluation.walking_metrics import evaluation_env_cfg
+from rl_sim_env.geometry import upright_quat
 from rl_sim_env.mdp import events
 from rl_sim_env.mdp.commands import (
     TerrainCommandRanges,
@@ -367,9 +368,7 @@ def _face(env: AmpVaeEnv, env_ids: torch.Tensor, heading: torch.Tensor) -> None:
     """Turn robots that stand upright to a heading [rad], shape (len(env_ids),); NaN: as drawn."""
     address = env.robot.indexing.free_joint_q_adr
     pose = env.robot.data.data.qpos[env_ids[:, None], address]
-    half, zero = 0.5 * heading, torch.zeros_like(heading)
-    turned = torch.stack((half.cos(), zero, zero, half.sin()), dim=-1)
-    pose[:, 3:7] = torch.where(heading[:, None].isnan(), pose[:, 3:7], turned)
+    pose[:, 3:7] = torch.where(heading[:, None].isnan(), pose[:, 3:7], upright_quat(heading))
     env.robot.write_root_link_pose_to_sim(pose, env_ids=env_ids)
 
 

@@ -45,13 +45,15 @@ class CoverageMeter:
     def add(self, at: GridStep) -> None:
         """Take in a control step."""
         step = at.step
-        if step.std is None:
+        if step.output.std is None:
             return
         for_each = torch.ones_like(step.yaw_rate)
-        error = (step.estimate.joined() - step.truth.joined()).abs()
-        told = {"steps": for_each, "covered": error <= DEVIATIONS_95 * step.std.joined()}
+        error = (step.output.estimate.joined() - step.truth.joined()).abs()
+        told = {"steps": for_each, "covered": error <= DEVIATIONS_95 * step.output.std.joined()}
         if self._mass_range is not None:
-            beyond = leaves_range(step.estimate[_MASS], step.std[_MASS], *self._mass_range)
+            beyond = leaves_range(
+                step.output.estimate[_MASS], step.output.std[_MASS], *self._mass_range
+            )
             told["beyond"] = beyond.squeeze(-1)
         self._sums.add(at.place, **told)
 
@@ -85,7 +87,7 @@ class CoverageMeter:
 
 def describe_coverage(arena: Arena) -> str:
     """What the tables show, in words; nothing where there are none."""
-    if arena.std is None:
+    if arena.output.std is None:
         return ""
     mass_range, beyond = _mass_range(arena), ""
     if mass_range is not None:
@@ -102,7 +104,7 @@ def describe_coverage(arena: Arena) -> str:
 
 def _mass_range(arena: Arena) -> torch.Tensor | None:
     """Least and greatest mass above nominal in training [kg], shape (2,); None where unknown."""
-    trained = None if arena.std is None else arena.policy.trained_range()
+    trained = None if arena.output.std is None else arena.policy.trained_range()
     if trained is None or _MASS not in trained:
         return None
     return trained[_MASS].squeeze(-1).to(arena.device)

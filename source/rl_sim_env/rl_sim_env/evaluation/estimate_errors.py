@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import nan
 from typing import TYPE_CHECKING
 
 import torch
 
+from rl_sim_env.errors import UserError
+from rl_sim_env.evaluation.calibration import CalibrationCurves
 from rl_sim_env.evaluation.coverage import CoverageMeter, describe_coverage
 from rl_sim_env.evaluation.grid import (
     LEVEL,
@@ -25,18 +27,8 @@ from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.leg_statics import SensedLoad
 from rl_sim_env.evaluation.map_errors import MapMeter
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
-from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
-from rl_sim_env.evaluation.step_response import (
-    AFTER,
-    COMMAND,
-    FOLLOWED,
-    NOISE,
-    QUANTILES,
-    STEPS,
-    TOLERANCE,
-    StepResponse,
-    load_step,
-)
+from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
+from rl_sim_env.evaluation.step_response import ABOUT, STEPS, load_step, response_plot, step_table
 from rl_sim_env.learning.estimation import EstimationTargets
 
 if TYPE_CHECKING:
@@ -70,12 +62,6 @@ _QUARTERS = (1, 1, 2)
 """Parts of the robots [quarters]: the regression is fitted on one, its penalty chosen on another,
 and all predictions are judged on the rest."""
 
-CALIBRATION_BINS = 32
-"""Bins of the calibration plots, over the range that each quantity is shown in."""
-
-_LEAST_SHARE = 1e-3
-"""Bins with a smaller share of the samples are left out of the plots."""
-
 
 def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
     """Errors of the estimates, baselines, calibration, and the answer to a change of the load.
@@ -90,7 +76,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         cfg: Its ``seeds``, ``seconds`` and ``levels`` count.
     """
     baselines = _BaselineMeter(arena, len(cfg.seeds))
-    curves = _CalibrationCurves(arena.policy.targets, arena.device)
+    curves = CalibrationCurves(arena.policy.targets, arena.device)
 
     errors, coverage = _ErrorMeter(arena, cfg), CoverageMeter(arena, cfg)
     maps = MapMeter(arena, cfg)
@@ -100,7 +86,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         baselines.follow(at)
         maps.add(at)
         if number % SAMPLING_STEPS == 0:
-            truth, estimate = at.step.truth.joined(), at.step.estimate.joined()
+            truth, estimate = at.step.truth.joined(), at.step.output.estimate.joined()
             baselines.add(at, truth, estimate)
             curves.add(truth, estimate)
     declared = arena.policy.targets.declared
@@ -113,17 +99,6 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         )
         for before, after in steps
     }
-    about_the_step = (
-        f" Steps of the load: on level ground, told {COMMAND[0]:g} m/s and {COMMAND[2]:g} rad/s, "
-        "robots that do not fall. Settled is what stays within "
-        f"{100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later: the mean over "
-        "robots, and each robot for itself, for which "
-        f"{NOISE:g} kg is near enough; told is within which time a share of the robots has. What "
-        f"moves by less than {100.0 * FOLLOWED:g} % of the step has not followed it, and does not "
-        "settle. Errors "
-        "are root mean squares over robots in the last second; tared are estimates that count from "
-        "what was estimated before the step, as a robot does that weighs itself without its load."
-    )
     return Section(
         name="estimation",
         title=f"Estimates of {', '.join(each.label for each in declared.values())}",
@@ -138,7 +113,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{baselines.about_forces}; fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
-            f"is.{about_the_step if responses else ''}"
+            f"is.{ABOUT if responses else ''}"
             f"{describe_coverage(arena)}{maps.description}"
         ),
         tables=(
@@ -146,12 +121,12 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             *coverage.tables(),
             *maps.tables(),
             baselines.table(),
-            *([_step_table(responses)] if responses else []),
+            *([step_table(responses)] if responses else []),
             baselines.calibration_table(),
         ),
         plots=(
             *curves.plots(),
-            *([_response_plot(responses[0.0, load], load)] if responses else []),
+            *([response_plot(responses[0.0, load], load)] if responses else []),
         ),
     )
 
@@ -215,7 +190,7 @@ class _ErrorMeter:
         self._sums.add(
             at.place | {SPEED: speed, AGE: age},
             steps=torch.ones_like(step.yaw_rate),
-            squared_error=(step.estimate.joined() - step.truth.joined()).square(),
+            squared_error=(step.output.estimate.joined() - step.truth.joined()).square(),
         )
         self._age = torch.where(step.dones, 0.0, self._age + self._step_dt)
 
@@ -251,7 +226,11 @@ class _ErrorMeter:
 
 
 class _BaselineMeter:
-    """Second moments of inputs, estimates and truth: enough for all baselines."""
+    """Second moments of inputs, estimates and truth: enough for all baselines.
+
+    Attributes:
+        about_forces: What the report says of forces under the feet.
+    """
 
     def __init__(self, arena: Arena, num_seeds: int) -> None:
         layout = arena.vec_env.observation_layout
@@ -269,7 +248,7 @@ class _BaselineMeter:
         # Column 0 is the constant; then what predicts, what is predicted, what is true.
         width = targets.width
         self._inputs = range(1, 1 + num_inputs)
-        self._forces = SensedLoad.of(arena)
+        self._forces, self.about_forces = _forces_under_the_feet(arena)
         num_weighed = 0 if self._forces is None else len(self._forces.places)
         self._weighed = torch.zeros(arena.num_robots, num_weighed, device=arena.device)
         self._by_forces = range(self._inputs.stop, self._inputs.stop + self._weighed.shape[1])
@@ -281,11 +260,6 @@ class _BaselineMeter:
         ends = [arena.num_robots * end // sum(_QUARTERS) for end in accumulate(_QUARTERS)]
         parts = order.to(arena.device).tensor_split(ends[:-1])
         self._robots = dict(enumerate(parts))
-
-    @property
-    def about_forces(self) -> str:
-        """What is to be said of forces; nothing where there are none."""
-        return "" if self._forces is None else f", and {self._forces.METHOD}"
 
     def follow(self, at: GridStep) -> None:
         """Look at a control step: forces are averaged over all of them."""
@@ -362,116 +336,10 @@ class _BaselineMeter:
         )
 
 
-class _CalibrationCurves:
-    """Mean estimate over the truth, in bins."""
-
-    def __init__(self, targets: EstimationTargets, device: str) -> None:
-        self._targets = targets
-        components = targets.components
-        ranges = [targets.declared[each.target].shown_range for each in components]
-        units = [each.per_si for each in components]
-        self._low, self._high = torch.tensor(ranges, device=device).unbind(dim=1)
-        self._units = torch.tensor(units, device=device)
-        self._first = CALIBRATION_BINS * torch.arange(len(components), device=device)
-        # One row a bin: number of samples, sums of truth, of estimate and of its square.
-        rows = CALIBRATION_BINS * len(components)
-        self._sums = torch.zeros(rows, 4, dtype=torch.double, device=device)
-
-    def add(self, truth: torch.Tensor, estimate: torch.Tensor) -> None:
-        """Take in samples in SI units, shape (num_robots, width of an estimate)."""
-        truth, estimate = truth * self._units, estimate * self._units
-        share = (truth - self._low) / (self._high - self._low)
-        inside = (share >= 0.0) & (share < 1.0)
-        cell = self._first + (share * inside * CALIBRATION_BINS).long()
-        values = torch.stack((torch.ones_like(truth), truth, estimate, estimate.square()), dim=-1)
-        values = (values * inside[..., None]).double()
-        self._sums.index_add_(0, cell.flatten(), values.flatten(0, 1))
-
-    def plots(self) -> tuple[Plot, ...]:
-        """One plot for each quantity."""
-        series: dict[str, list[Series]] = {}
-        parts = self._sums.cpu().split(CALIBRATION_BINS)
-        for component, sums in zip(self._targets.components, parts, strict=True):
-            series.setdefault(component.target, []).append(_curve(component.label, sums))
-        declared = self._targets.declared
-        return tuple(
-            Plot(
-                name=f"calibration_{name}",
-                title=f"Mean estimate over the truth: {declared[name].label}",
-                x_label=f"true {declared[name].label} [{declared[name].shown_unit}]",
-                y_label=f"estimated {declared[name].label} [{declared[name].shown_unit}]",
-                series=(*lines, _diagonal(lines)),
-            )
-            for name, lines in series.items()
-        )
-
-
-def _curve(label: str, sums: torch.Tensor) -> Series:
-    sums = sums[sums[:, 0] > _LEAST_SHARE * sums[:, 0].sum()]
-    _, truth, estimate, square = (sums / sums[:, :1]).unbind(dim=1)
-    deviation = (square - estimate.square()).clamp(min=0.0).sqrt()
-    return Series(
-        label=label,
-        x=tuple(truth.tolist()),
-        y=tuple(estimate.tolist()),
-        spread=tuple(deviation.tolist()),
-    )
-
-
-def _diagonal(lines: Sequence[Series]) -> Series:
-    x = [value for line in lines for value in line.x] or [0.0]
-    ends = (min(x), max(x))
-    return Series(label="truth", x=ends, y=ends)
-
-
-def _step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
-    """How far and how fast the estimate follows steps of the load."""
-    rows = []
-    for (before, after), response in responses.items():
-        values = (
-            response.step,
-            100.0 * response.followed,
-            response.settling_times(),
-            *response.settled.unbind(dim=1),
-            *response.errors.unbind(dim=1),
-        )
-        cells = tuple(figure(value, robots=response.robots) for value in values)
-        rows.append(Row(label=f"{before:.3g} to {after:.3g} kg", cells=cells))
-    return Table(
-        title="Mass estimate after a step of the load",
-        rows_title="true step",
-        columns=(
-            Column(title="rise", unit="kg", decimals=2),
-            Column(title="robots that followed", unit="%", decimals=0),
-            Column(title="settling time of the mean", unit="s", decimals=2),
-            *(
-                Column(title=f"{100 * share:g} % of robots settled", unit="s", decimals=2)
-                for share in QUANTILES
-            ),
-            Column(title="error", unit="kg", decimals=2),
-            Column(title="error, tared", unit="kg", decimals=2),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _response_plot(response: StepResponse, load: float) -> Plot:
-    """Estimates before and after the step of the load, means over seeds."""
-    time = tuple(response.time.tolist())
-    means, spread = response.means.nanmean(dim=0), response.spread.nanmean(dim=0)
-    truth = response.truth.nanmean(dim=0)
-    return Plot(
-        name="load_step",
-        title=f"Mass estimate when the load steps from 0 to {load:.3g} kg",
-        x_label="time since the step [s]",
-        y_label="mass above nominal [kg]",
-        series=(
-            Series(label="truth", x=time, y=tuple(truth.tolist())),
-            Series(
-                label="estimate",
-                x=time,
-                y=tuple(means.tolist()),
-                spread=tuple(spread.tolist()),
-            ),
-        ),
-    )
+def _forces_under_the_feet(arena: Arena) -> tuple[SensedLoad | None, str]:
+    """What follows them, None where nothing can or need, and what the report says of it."""
+    try:
+        forces = SensedLoad.of(arena)
+    except UserError as error:
+        return None, f" (but no forces under the feet: {error})"
+    return forces, "" if forces is None else f", and {forces.METHOD}"

@@ -39,14 +39,8 @@ class EvaluationStep:
     truth: Estimate
     """What was true when the policy acted; SI units."""
 
-    estimate: Estimate
-    """What the policy believed then; SI units."""
-
-    std: Estimate | None
-    """Standard deviations that it told of it, or None; SI units."""
-
     output: PolicyOutput
-    """All that the policy said then."""
+    """What the policy did and believed then."""
 
     velocity: torch.Tensor
     """Horizontal velocity that the step led to, base frame [m/s]. Shape (num_robots, 2)."""
@@ -97,13 +91,11 @@ class Evaluator:
         p_boot: As given; it may be changed between steps.
         on_step: As given; it may be changed between steps.
         truth: What was true when the policy last acted, or is as episodes begin; SI units.
-        estimate: What the policy believed then, in the same units.
-        std: Standard deviations that it told of its estimate; None where it tells none.
+        output: What the policy did and believed then.
     """
 
     truth: Estimate
-    estimate: Estimate
-    std: Estimate | None
+    output: PolicyOutput
 
     def __init__(
         self,
@@ -176,17 +168,15 @@ class Evaluator:
         state in which they were made, show it one step later, as a sensor would.
         """
         obs = self._obs
-        output = self._act()
+        self._act()
         command = self.env.velocity_command.command[: self.num_robots].clone()
-        next_obs, _, dones, extras = self.vec_env.step(output.actions)
+        next_obs, _, dones, extras = self.vec_env.step(self.output.actions)
         done = dones.bool()
         step = EvaluationStep(
             obs=obs,
             command=command,
             truth=self.truth,
-            estimate=self.estimate,
-            std=self.std,
-            output=output,
+            output=self.output,
             velocity=extras["base_lin_vel"][:, :2],
             yaw_rate=extras["base_ang_vel"][:, 2],
             margins=extras["margins"],
@@ -194,17 +184,15 @@ class Evaluator:
             time_outs=extras["time_outs"],
         )
         # Nobody remembers an episode that has ended.
-        self._look(next_obs, torch.where(done[:, None], 0.0, output.memory))
+        self._look(next_obs, torch.where(done[:, None], 0.0, self.output.memory))
         if self.on_step is not None:
             self.on_step(step)
         return step
 
-    def _act(self) -> PolicyOutput:
-        """What the policy does and believes now."""
+    def _act(self) -> None:
+        """Ask the policy what to do now."""
         self.truth = self._state
-        output = self.policy(self._obs, self._memory, self.p_boot)
-        self.estimate, self.std = output.estimate, output.std
-        return output
+        self.output = self.policy(self._obs, self._memory, self.p_boot)
 
     def _look(self, obs: TensorDict, memory: torch.Tensor) -> None:
         """Take in the state that the policy acts on next."""

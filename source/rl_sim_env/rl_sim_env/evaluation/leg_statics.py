@@ -226,20 +226,18 @@ class SensedLoad:
 
     @classmethod
     def of(cls, arena: Arena) -> SensedLoad | None:
-        """For an arena; None where there is nothing to tell, or nothing to tell it from.
+        """For an arena; None where the policy estimates neither mass nor centre of mass.
 
-        That is where the policy estimates neither mass nor centre of mass, and where the robots do
-        not sense their torques or have legs of another kind.
+        Raises:
+            UserError: Robots do not sense what it takes, or have legs of another kind.
         """
         is_asked = any(each.term in _TOLD for each in arena.policy.targets.declared.values())
-        layout = arena.vec_env.observation_layout
-        if not is_asked or not set(_READ) <= set(layout.names(_GROUP)):
+        if not is_asked:
             return None
-        try:
-            legs = LegModel(arena.env.cfg.robot, arena.device)
-        except UserError:
-            return None
-        return cls(arena, legs)
+        sensed = arena.vec_env.observation_layout.names(_GROUP)
+        if missing := [name for name in _READ if name not in sensed]:
+            raise UserError(f"{_GROUP} has no {', '.join(missing)}")
+        return cls(arena, LegModel(arena.env.cfg.robot, arena.device))
 
     def update(self, step: EvaluationStep, *, begins: bool) -> torch.Tensor:
         """Follow a control step.

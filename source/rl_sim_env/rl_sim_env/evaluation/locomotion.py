@@ -23,6 +23,7 @@ from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.mdp.buried_feet import BURIED_TIME
+from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.terrains.support import MARGIN, TOLERANCE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
@@ -115,7 +116,8 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
         f"displaced by up to {100 * JITTER:g} cm in x and y, all at an edge. Support: share of the "
         f"ground around that is as high as the foot's contact, to {100 * TOLERANCE:g} cm, within "
         f"{100 * MARGIN:g} cm more than the foot's radius; supported: more than "
-        f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770). The robot is blind."
+        f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770)."
+        f"{'' if _sees(arena) else ' The robot is blind.'}"
     )
     if not edgy:
         return Section(
@@ -187,10 +189,7 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
                 x_label="speed [m/s]",
                 y_label="cost of transport",
                 series=tuple(
-                    _curve(
-                        f"{load:.3g} kg", GAIT_FIGURES, of_load, x="speed", y="cost of transport"
-                    )
-                    for load, of_load in by_load.items()
+                    _cost_by_speed(f"{load:.3g} kg", of_load) for load, of_load in by_load.items()
                 ),
             ),
         ),
@@ -235,6 +234,11 @@ def spread_walks(
     return at, scenario
 
 
+def _sees(arena: Arena) -> bool:
+    sensors = arena.env.scene.sensors.values()
+    return any(isinstance(sensor, Exteroception) for sensor in sensors)
+
+
 def _rollout(
     arena: Arena,
     cfg: EvaluationCfg,
@@ -276,12 +280,11 @@ def _table(
     return Table(title=title, rows_title=rows_title, columns=columns, rows=tuple(rows))
 
 
-def _curve(
-    label: str, figures: Sequence[tuple[Column, Figures]], rows: Sequence[Row], *, x: str, y: str
-) -> Series:
-    """One column of some rows over another; rows that lack one of them are left out."""
-    titles = [column.title for column, _ in figures]
-    cells = [(row.cells[titles.index(x)], row.cells[titles.index(y)]) for row in rows]
+def _cost_by_speed(label: str, rows: Sequence[Row]) -> Series:
+    """The cost of transport of some rows over their speed; rows without are left out."""
+    titles = [column.title for column, _ in GAIT_FIGURES]
+    speed, cost = titles.index("speed"), titles.index("cost of transport")
+    cells = [(row.cells[speed], row.cells[cost]) for row in rows]
     known = [(at, value) for at, value in cells if at is not None and value is not None]
     return Series(
         label=label,

@@ -10,15 +10,13 @@ from rl_sim_env.conventions import DEVIATIONS_95
 from rl_sim_env.evaluation.grid import TERRAIN, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.report import Column, Figure, Row, Table
+from rl_sim_env.evaluation.verdict import MAP_AIMS
 from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptiveVae
 from rl_sim_env.learning.policy import AmpVaePolicy
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg
     from rl_sim_env.evaluation.grid import GridStep
-
-AIMS = {"seen": 0.02, "unseen": 0.04}
-"""Error that a cell of either kind is to stay within [m]."""
 
 _TOLD = "told"
 
@@ -65,7 +63,7 @@ class MapMeter:
         for kind, cells in (("seen", is_seen), ("unseen", ~is_seen)):
             told[f"{kind} cells"] = cells.sum(dim=-1)
             told[f"{kind} squares"] = (error.square() * cells).sum(dim=-1)
-            told[f"{kind} within"] = ((error.abs() <= AIMS[kind]) & cells).sum(dim=-1)
+            told[f"{kind} within"] = ((error.abs() <= MAP_AIMS[kind]) & cells).sum(dim=-1)
         place = {name: at.place[name] for name in (SEED, TERRAIN)}
         self._sums.add(place, steps=torch.ones_like(step.yaw_rate), **told)
 
@@ -74,7 +72,7 @@ class MapMeter:
         if not self._sums.names:
             return ()
         columns = [Column(title="seen", unit="%", decimals=1)]
-        for kind, aim in AIMS.items():
+        for kind, aim in MAP_AIMS.items():
             within = f"{kind} cells within {100.0 * aim:g} cm"
             columns.append(Column(title=f"error of {kind} cells", unit="cm", decimals=1))
             columns.append(Column(title=within, unit="%", decimals=1))
@@ -95,9 +93,9 @@ class MapMeter:
         def total(name: str) -> torch.Tensor:
             return self._sums.total(name, **where)
 
-        seen, unseen = (total(f"{kind} cells") for kind in AIMS)
+        seen, unseen = (total(f"{kind} cells") for kind in MAP_AIMS)
         values = [100.0 * seen / (seen + unseen)]
-        for kind, cells in zip(AIMS, (seen, unseen), strict=True):
+        for kind, cells in zip(MAP_AIMS, (seen, unseen), strict=True):
             values.append(100.0 * (total(f"{kind} squares") / cells).sqrt())
             values.append(100.0 * total(f"{kind} within") / cells)
         values.append(100.0 * total(_TOLD) / total("steps"))

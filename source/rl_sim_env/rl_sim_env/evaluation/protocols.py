@@ -21,7 +21,7 @@ from rl_sim_env.evaluation.robustness import (
     pushes,
     survival,
 )
-from rl_sim_env.evaluation.sim_to_sim_section import sim_to_sim
+from rl_sim_env.evaluation.sim_to_sim_section import drawn_in, sim_to_sim
 from rl_sim_env.evaluation.tracking import tracking
 from rl_sim_env.evaluation.violations import violations
 from rl_sim_env.evaluation.wording import with_sensors
@@ -116,7 +116,7 @@ def outside_protocol(policy_path: Path) -> Protocol:
             robots=cfg.outside_walks,
             seconds=cfg.seconds,
             loads=grid_loads(arena),
-            hardware=arena.env.cfg.hardware_sensors if arena.sensors == "hardware" else None,
+            drawn=drawn_in(arena),
         )
 
     return Protocol(run=run, seconds=_one_rollout)

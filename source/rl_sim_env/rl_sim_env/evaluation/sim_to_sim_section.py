@@ -11,9 +11,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.metadata import NOTHING_DRAWN
+from rl_sim_env.deploy.drawn_facts import drawn_facts
+from rl_sim_env.deploy.metadata import Drawn
 from rl_sim_env.deploy.mujoco_robot import GROUNDS, SOLVER_ITERATIONS, TIME_STEP
 from rl_sim_env.deploy.sim_to_sim import (
     COMMAND_PERIOD,
@@ -26,8 +29,11 @@ from rl_sim_env.deploy.sim_to_sim import (
 )
 from rl_sim_env.errors import Notice
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
-from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg, SensorModel
+from rl_sim_env.mdp.hardware_sensors_cfg import SensorModel
 from rl_sim_env.robots import Boom, Robot, load_model
+
+if TYPE_CHECKING:
+    from rl_sim_env.evaluation.arena import Arena
 
 CLIMB: Command = (0.5, 0.0, 0.0)
 """Command on slope and stairs [m/s, m/s, rad/s]."""
@@ -51,6 +57,17 @@ _FIGURES: tuple[tuple[Column, Callable[[SimToSimResult], float]], ...] = (
 )
 
 
+def drawn_in(arena: Arena) -> Drawn | None:
+    """What lies between the policy and the legs of an arena's robots; None where sensors are ideal.
+
+    Raises:
+        UserError: The environment does not say.
+    """
+    if arena.sensors == "ideal":
+        return None
+    return drawn_facts(to_plain(arena.env.cfg, classes=True))
+
+
 def sim_to_sim(
     policy_path: Path,
     robot: Robot,
@@ -60,7 +77,7 @@ def sim_to_sim(
     seconds: float = 20.0,
     loads: Sequence[float] = (0.0,),
     grounds: Sequence[str] = tuple(GROUNDS),
-    hardware: HardwareSensorsCfg | None = None,
+    drawn: Drawn | None = None,
 ) -> Section:
     """Let an exported policy walk in plain MuJoCo on all grounds with all loads.
 
@@ -75,19 +92,18 @@ def sim_to_sim(
         seconds: Length of a rollout [s].
         loads: Loads that it carries [kg].
         grounds: Names in :data:`rl_sim_env.deploy.mujoco_robot.GROUNDS`.
-        hardware: How far sensors and drives may be off; None: sensors are ideal, and drives the
-            middle ones of training.
+        drawn: What lies between policy and legs, drawn anew for each walk; None: sensors are ideal,
+            and drives the middle ones of training.
 
     Raises:
         UserError: The policy or the model cannot be read or do not fit each other.
     """
     metadata = open_session(policy_path)[1]
-    drawn = metadata.drawn or NOTHING_DRAWN
     sights = {"": math.inf}
     if metadata.map is not None:
         sights[f", no maps after {MAPS_UNTIL:g} s"] = MAPS_UNTIL
-    sensors: SensorModel = "ideal" if hardware is None else "hardware"
-    noise = SensorNoise(drawn=None if hardware is None else drawn.on_hardware(hardware))
+    sensors: SensorModel = "ideal" if drawn is None else "hardware"
+    noise = SensorNoise(drawn=drawn)
     boom = robot.payload if isinstance(robot.payload, Boom) else None
     mounting = f"a rigid boom of {boom.default_length:g} m, " if boom else ""
     method = (

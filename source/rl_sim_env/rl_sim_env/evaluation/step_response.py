@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from rl_sim_env.evaluation.arena import Scenario
+from rl_sim_env.evaluation.grouped_sums import figure
+from rl_sim_env.evaluation.report import Column, Plot, Row, Series, Table
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -40,6 +42,19 @@ QUANTILES = (0.5, 0.9)
 
 PLATEAU = 1.0
 """Initial and final value are means over this time [s]."""
+
+ABOUT = (
+    f" Steps of the load: on level ground, told {COMMAND[0]:g} m/s and {COMMAND[2]:g} rad/s, "
+    "robots that do not fall. Settled is what stays within "
+    f"{100.0 * TOLERANCE:g} % of the step from what it is {AFTER:g} s later: the mean over "
+    "robots, and each robot for itself, for which "
+    f"{NOISE:g} kg is near enough; told is within which time a share of the robots has. What "
+    f"moves by less than {100.0 * FOLLOWED:g} % of the step has not followed it, and does not "
+    "settle. Errors are root mean squares over robots in the last second; tared are estimates that "
+    "count from what was estimated before the step, as a robot does that weighs itself without its "
+    "load."
+)
+"""What the tables of a report say of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +207,7 @@ def _rollout(
     rollout = arena.rollout(scenario, seconds=BEFORE + AFTER, seed=seed)
     for number, step in enumerate(rollout, start=1):
         truths.append(step.truth.mass.squeeze(-1))
-        estimates.append(step.estimate.mass.squeeze(-1))
+        estimates.append(step.output.estimate.mass.squeeze(-1))
         stays = stays & ~step.dones
         if number == int((time < 0.0).sum()):
             arena.set_load(load)
@@ -214,3 +229,56 @@ def _quantiles(times: torch.Tensor) -> torch.Tensor:
         return torch.full((len(QUANTILES),), torch.nan)
     found = times.quantile(torch.tensor(QUANTILES), interpolation="higher")
     return found.where(found.isfinite(), torch.nan)
+
+
+def step_table(responses: Mapping[tuple[float, float], StepResponse]) -> Table:
+    """How far and how fast the estimate follows steps of the load."""
+    rows = []
+    for (before, after), response in responses.items():
+        values = (
+            response.step,
+            100.0 * response.followed,
+            response.settling_times(),
+            *response.settled.unbind(dim=1),
+            *response.errors.unbind(dim=1),
+        )
+        cells = tuple(figure(value, robots=response.robots) for value in values)
+        rows.append(Row(label=f"{before:.3g} to {after:.3g} kg", cells=cells))
+    return Table(
+        title="Mass estimate after a step of the load",
+        rows_title="true step",
+        columns=(
+            Column(title="rise", unit="kg", decimals=2),
+            Column(title="robots that followed", unit="%", decimals=0),
+            Column(title="settling time of the mean", unit="s", decimals=2),
+            *(
+                Column(title=f"{100 * share:g} % of robots settled", unit="s", decimals=2)
+                for share in QUANTILES
+            ),
+            Column(title="error", unit="kg", decimals=2),
+            Column(title="error, tared", unit="kg", decimals=2),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def response_plot(response: StepResponse, load: float) -> Plot:
+    """Estimates before and after the step of the load, means over seeds."""
+    time = tuple(response.time.tolist())
+    means, spread = response.means.nanmean(dim=0), response.spread.nanmean(dim=0)
+    truth = response.truth.nanmean(dim=0)
+    return Plot(
+        name="load_step",
+        title=f"Mass estimate when the load steps from 0 to {load:.3g} kg",
+        x_label="time since the step [s]",
+        y_label="mass above nominal [kg]",
+        series=(
+            Series(label="truth", x=time, y=tuple(truth.tolist())),
+            Series(
+                label="estimate",
+                x=time,
+                y=tuple(means.tolist()),
+                spread=tuple(spread.tolist()),
+            ),
+        ),
+    )

@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.evaluation.printed import number_text
 from rl_sim_env.evaluation.report import CONFIDENCE, Column, Report
 from rl_sim_env.evaluation.wording import in_house_style, split_label
-from rl_sim_env.learning.atomic_file import write_atomically
 
 RESAMPLES = 10_000
 

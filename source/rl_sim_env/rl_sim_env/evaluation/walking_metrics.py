@@ -142,7 +142,7 @@ class WalkingMeter:
         """Take in one control step."""
         self._num_steps += 1
         self._estimated = tuple(step.truth)
-        self._add_estimation(step.truth, step.estimate)
+        self._add_estimation(step.truth, step.output.estimate)
         self._sums.add(
             self._at,
             steps=torch.ones_like(step.yaw_rate),

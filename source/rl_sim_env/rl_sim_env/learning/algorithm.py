@@ -388,12 +388,13 @@ def _build_learners(
     env: TrainingEnv, cfg: AmpVaeRunnerCfg, expert: PairSource | None, device: str
 ) -> dict[str, Learner]:
     layout = env.observation_layout
-    # With penalties nobody looks at them, and a misspelt name is one all the same.
-    for setting, names in (
-        ("names", cfg.constraints.names),
-        ("budgets", cfg.constraints.budgets),
-    ):
-        require_constraints(f"agent.constraints.{setting}", names, env.constraint_layout.names)
+    # Here and not where they are used: with penalties nobody does, and a misspelt name is one all
+    # the same.
+    reported, chosen = env.constraint_layout, cfg.constraints.names
+    require_constraints("agent.constraints.names", chosen, reported.names)
+    require_constraints(
+        "agent.constraints.budgets", cfg.constraints.budgets, reported.chosen(chosen)
+    )
     symmetry = None
     if cfg.algorithm.mirror_loss_coef > 0.0:
         symmetry = Symmetry(layout, env.reflections())
@@ -405,7 +406,7 @@ def _build_learners(
         num_envs=env.num_envs,
         num_actions=env.num_actions,
         step_dt=env.step_dt,
-        constraints=env.constraint_layout,
+        constraints=reported,
         report_footing=lambda: env.report_footing(),
         expert=expert,
         symmetry=symmetry,

@@ -15,11 +15,15 @@ from typing import Any, BinaryIO, get_type_hints
 
 import torch
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.configuration import to_plain, with_todays_names
-from rl_sim_env.errors import Notice, UserError
-from rl_sim_env.learning.atomic_file import write_atomically
+from rl_sim_env.errors import Notice, UserError, found_in
 from rl_sim_env.learning.checkpoint_fields import require_fields
-from rl_sim_env.learning.checkpoint_upgrade import FORMAT_VERSION, upgrade
+from rl_sim_env.learning.checkpoint_upgrade import (
+    FORMAT_VERSION,
+    require_todays_networks,
+    upgrade,
+)
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.estimate_cfg import TRUTH_GROUP
 from rl_sim_env.learning.finite import first_not_finite
@@ -124,7 +128,8 @@ class Checkpoint:
 
         Raises:
             UserError: The file cannot be read, is truncated or damaged, or is not a checkpoint of
-                this program; or what was learned is not finite. The message names the newest good
+                this program; or what was learned is not finite, or of networks that are no more.
+                The message names the newest good
                 checkpoint of the run before it.
         """
         try:
@@ -166,6 +171,8 @@ class Checkpoint:
             require_fields(content, get_type_hints(cls))
         except UserError as error:
             raise _DamagedError(f"{path}: of no use: {error}") from error
+        with found_in(path):
+            require_todays_networks(content["algorithm"])
         names = ("config", "env_cfg", "task_arguments")
         read = cls(**content | {name: with_todays_names(content[name]) for name in names})
         if poisoned := read.first_not_finite():

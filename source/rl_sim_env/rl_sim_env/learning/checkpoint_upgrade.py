@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rl_sim_env.configuration import to_plain
@@ -12,6 +12,10 @@ from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from rl_sim_env.learning.footholds_cfg import FootholdsCfg
+from rl_sim_env.learning.policy import POLICY_STATE
+
+_FORMER_MAP_ENCODER = "vae.map_encoder.embed_features.weight"
+"""A parameter that only the encoder had that the estimator of robots that see began with."""
 
 
 def upgrade(content: dict[str, Any], version: object) -> dict[str, Any] | None:
@@ -40,6 +44,26 @@ def upgrade(content: dict[str, Any], version: object) -> dict[str, Any] | None:
             ) from error
         version += 1
     return content
+
+
+def require_todays_networks(algorithm: Mapping[str, Any]) -> None:
+    """Refuse a policy whose networks nothing of today can stand in for.
+
+    Args:
+        algorithm: What the algorithm has saved.
+
+    Raises:
+        UserError: It is one; the message says which, and what can be done with it.
+    """
+    policy = algorithm.get(POLICY_STATE)
+    if isinstance(policy, Mapping) and _FORMER_MAP_ENCODER in policy:
+        raise UserError(
+            "a policy whose map encoder is of before: layers of attention with a token of what is "
+            "felt, in place of which one query reads the map now. This program can neither play, "
+            "export nor continue it; the one that trained it can (git.diff in the folder of its "
+            "run begins with the commit), and a policy.onnx that was exported then drives a robot "
+            "as ever. Here, train a policy that sees anew"
+        )
 
 
 def _from_3(content: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 
@@ -72,16 +72,11 @@ class ConstraintLayout:
         """Values by constraint, shape (..., constraints), for each column."""
         return values.index_select(-1, self._of_column)
 
-    def places(self, names: Sequence[str], setting: str) -> torch.Tensor:
-        """Where some constraints stand among all.
+    def chosen(self, names: Collection[str]) -> tuple[str, ...]:
+        """Those of ``names`` in order; all constraints where there are none."""
+        return tuple(name for name in self.names if not names or name in names)
 
-        Args:
-            names: Which; all where there are none.
-            setting: Path of the setting that names them, for the message.
-
-        Raises:
-            UserError: There is no such constraint.
-        """
-        require_constraints(setting, names, self.names)
-        chosen = [place for place, name in enumerate(self.names) if not names or name in names]
-        return torch.tensor(chosen, dtype=torch.long, device=self._of_column.device)
+    def places(self, names: Iterable[str]) -> torch.Tensor:
+        """Where some constraints stand among all, shape (names,)."""
+        places = [self.names.index(name) for name in names]
+        return torch.tensor(places, dtype=torch.long, device=self._of_column.device)

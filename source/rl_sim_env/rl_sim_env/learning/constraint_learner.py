@@ -11,7 +11,6 @@ import torch
 from rl_sim_env.configuration.limits import check_limits
 from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.learning.collectives import sum_over_ranks
-from rl_sim_env.learning.constraint_layout import require_constraints
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_critic
@@ -38,8 +37,7 @@ class ConstraintLearner(Learner):
     them where it is judged.
 
     Raises:
-        UserError: The environment reports no margins, or a constraint, budget or setting is
-            unknown or none.
+        UserError: The environment reports no margins, or a setting is unknown or none.
 
     Attributes:
         names: The constraints that count, in order.
@@ -60,9 +58,8 @@ class ConstraintLearner(Learner):
                 "use one that does, or strategy=penalties"
             )
         self._layout = layout
-        self._places = layout.places(cfg.names, f"{_PATH}.names")
-        self.names = tuple(name for name in layout.names if not cfg.names or name in cfg.names)
-        require_constraints(f"{_PATH}.budgets", cfg.budgets, self.names)
+        self.names = layout.chosen(cfg.names)
+        self._places = layout.places(self.names)
         final = [cfg.budgets.get(name, cfg.budget) for name in self.names]
         self._final_budgets = torch.tensor(final, device=context.device)
         self.budgets = self._final_budgets.clone()

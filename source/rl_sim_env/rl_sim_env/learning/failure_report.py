@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint import Checkpoint
 
 

@@ -38,16 +38,16 @@ class FootholdPredictor(nn.Module):
 
     Args:
         width: Width of the observations and the action together.
-        feet: Number of feet F.
+        num_feet: Number of feet F.
         cfg: Sizes and bounds.
     """
 
-    def __init__(self, width: int, feet: int, cfg: FootholdsCfg) -> None:
+    def __init__(self, width: int, num_feet: int, cfg: FootholdsCfg) -> None:
         super().__init__()
-        self._feet = feet
+        self._num_feet = num_feet
         low, high = map(math.log, cfg.sigma_range)
         self._low, self._span = low, high - low
-        self.net = MLP(width + 3 * feet, 3 * feet, cfg.hidden_dims, "elu")
+        self.net = MLP(width + 3 * num_feet, 3 * num_feet, cfg.hidden_dims, "elu")
 
     def forward(self, seen: torch.Tensor, feet: Footing) -> Foothold:
         """Predict.
@@ -58,7 +58,7 @@ class FootholdPredictor(nn.Module):
         """
         now = feet.foot_xy
         read = torch.cat((seen, now.flatten(-2) / _REACH, feet.stands.float()), dim=-1)
-        *offset, scale = self.net(read).unflatten(-1, (3, self._feet)).unbind(dim=-2)
+        *offset, scale = self.net(read).unflatten(-1, (3, self._num_feet)).unbind(dim=-2)
         # Bounded smoothly, so that gradients live on.
         log_sigma = self._low + self._span * scale.sigmoid()
         return Foothold(now + _REACH * torch.stack(offset, dim=-1), log_sigma.exp())

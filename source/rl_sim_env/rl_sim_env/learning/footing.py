@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from rl_sim_env.geometry import turned
+
 FOOTING = "footing"
 """What the environment reports in ``extras`` of the state that a step led to, before resets: a
 packed :class:`Footing`; zeros where that state is broken, so that it is not valid."""
@@ -70,11 +72,11 @@ class Footing(NamedTuple):
 
     def to_world(self, xy: torch.Tensor) -> torch.Tensor:
         """Places of the base-yaw frame in the world [m]. Shape (..., points, 2), same shape."""
-        return _turned(xy, self.yaw) + self.base_xy[..., None, :]
+        return turned(xy, self.yaw[..., None]) + self.base_xy[..., None, :]
 
     def to_base(self, xy: torch.Tensor) -> torch.Tensor:
         """Places of the world in the base-yaw frame [m]. Shape (..., points, 2), same shape."""
-        return _turned(xy - self.base_xy[..., None, :], -self.yaw)
+        return turned(xy - self.base_xy[..., None, :], -self.yaw[..., None])
 
     def packed(self) -> torch.Tensor:
         """One tensor, shape (..., 3 F + 5)."""
@@ -85,11 +87,11 @@ class Footing(NamedTuple):
     @staticmethod
     def unpacked(packed: torch.Tensor) -> Footing:
         """The inverse of :meth:`packed`."""
-        feet = (packed.shape[-1] - _OF_THE_ROBOT) // 3
-        foot_xy, stands, base_xy, rest = packed.split((2 * feet, feet, 2, 3), dim=-1)
+        num_feet = (packed.shape[-1] - _OF_THE_ROBOT) // 3
+        foot_xy, stands, base_xy, rest = packed.split((2 * num_feet, num_feet, 2, 3), dim=-1)
         yaw, level, is_valid = rest.unbind(dim=-1)
         return Footing(
-            foot_xy.unflatten(-1, (feet, 2)), stands > 0.5, base_xy, yaw, level, is_valid > 0.5
+            foot_xy.unflatten(-1, (num_feet, 2)), stands > 0.5, base_xy, yaw, level, is_valid > 0.5
         )
 
 
@@ -126,10 +128,3 @@ def next_touchdowns(before: Footing, after: Footing, dones: torch.Tensor) -> Tou
         place = torch.where(lands[..., None], in_world[step], place)
         is_known = is_known | lands
     return Touchdowns(before.to_base(places), known)
-
-
-def _turned(xy: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Points of each robot turned about the origin; shapes (..., points, 2) and (...)."""
-    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
-    x, y = xy.unbind(dim=-1)
-    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)

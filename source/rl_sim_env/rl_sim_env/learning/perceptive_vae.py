@@ -82,11 +82,11 @@ class PerceptionCfg:
 class _Sight(NamedTuple):
     """What was read of observations."""
 
-    blind: torch.Tensor
-    """Features of the frames alone, shape (..., feature width)."""
-
     features: torch.Tensor
-    """Those of frames and map, shape (..., feature width)."""
+    """Features of frames and map, shape (..., feature width)."""
+
+    remembered: torch.Tensor
+    """Those that the memory is told of, shape (..., feature width)."""
 
     encoded: EncodedMap
     """The map as it was read."""
@@ -130,7 +130,7 @@ class PerceptiveVae(ContextVae):
         cells = perception.patch**2
         forward, left = (side // perception.patch for side in perception.grid)
         # Rows of patches from right to left, each row from rear to front.
-        self._blocks = (left, perception.patch, forward, perception.patch)
+        self._rows_of_patches = (left, perception.patch, forward, perception.patch)
         sizes = (forward * left, 2 * cells, feature_dim)
         if perception.encoder == "attention":
             self.map_encoder = AttentionEncoder(
@@ -165,7 +165,7 @@ class PerceptiveVae(ContextVae):
     ) -> EstimatorOutput:
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
         sight = self._see(observations)
-        memory = self.memory.advance(self.memory.prepare(self._remembered(sight)), memory)
+        memory = self.memory.advance(self.memory.prepare(sight.remembered), memory)
         output = self._output(torch.cat((sight.features, memory), dim=-1), memory, deterministic)
         if not self.perception.reconstruct:
             return output
@@ -180,7 +180,7 @@ class PerceptiveVae(ContextVae):
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch, with those of the map; the memory alone waits for the step before."""
         sight = self._see(batch.observations)
-        memories = self._remember(self._remembered(sight), batch.memory, batch.begins)
+        memories = self._remember(sight.remembered, batch.memory, batch.begins)
         of_context = self._loss(torch.cat((sight.features, memories), dim=-1), batch)
         if not self.perception.reconstruct:
             return of_context
@@ -211,7 +211,7 @@ class PerceptiveVae(ContextVae):
         begins: torch.Tensor,
     ) -> torch.Tensor:
         sight = self._see(observations)
-        memories = self._remember(self._remembered(sight), memory, begins)
+        memories = self._remember(sight.remembered, memory, begins)
         return torch.cat((sight.features, memories), dim=-1)
 
     def _see(self, observations: Mapping[str, torch.Tensor]) -> _Sight:
@@ -219,11 +219,9 @@ class PerceptiveVae(ContextVae):
         of_map = observations[self.perception.map_group]
         heights, seen = (self._patches(of_map[..., columns]) for columns in self._columns)
         encoded = self.map_encoder(torch.cat((heights, seen), dim=-1), blind)
-        return _Sight(blind, blind + self.fusion(encoded.summary), encoded, heights, seen)
-
-    def _remembered(self, sight: _Sight) -> torch.Tensor:
-        """What the memory is told of, shape (..., feature width)."""
-        return sight.features if self.perception.remember else sight.blind
+        features = blind + self.fusion(encoded.summary)
+        remembered = features if self.perception.remember else blind
+        return _Sight(features, remembered, encoded, heights, seen)
 
     def _recalled(self, seen: EncodedMap, memory: torch.Tensor) -> torch.Tensor:
         """What each patch is reconstructed from, shape (..., patches, token width)."""
@@ -234,12 +232,12 @@ class PerceptiveVae(ContextVae):
 
     def _patches(self, cells: torch.Tensor) -> torch.Tensor:
         """Shape (..., cells) -> (..., patches, cells of a patch)."""
-        blocks = cells.unflatten(-1, self._blocks).transpose(-3, -2)
+        blocks = cells.unflatten(-1, self._rows_of_patches).transpose(-3, -2)
         return blocks.flatten(-2).flatten(-3, -2)
 
     def _joined_patches(self, patches: torch.Tensor) -> torch.Tensor:
         """The inverse of :meth:`_patches`."""
-        left, side, forward, _ = self._blocks
+        left, side, forward, _ = self._rows_of_patches
         blocks = patches.unflatten(-1, (side, side)).unflatten(-3, (left, forward))
         return blocks.transpose(-3, -2).flatten(-4)
 

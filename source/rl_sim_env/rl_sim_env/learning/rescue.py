@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rl_sim_env.atomic_file import NotWrittenError
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.atomic_file import NotWrittenError
 from rl_sim_env.learning.checkpoint import Checkpoint
 
 _PAUSE_S = 0.5

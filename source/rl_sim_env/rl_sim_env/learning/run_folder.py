@@ -10,12 +10,10 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 
+from rl_sim_env.atomic_file import PARTIAL_SUFFIX
 from rl_sim_env.errors import UserError
 
 _TIME = "%Y-%m-%d_%H-%M-%S"
-PARTIAL_SUFFIX = ".tmp"
-"""What the name of a file ends with while it is being written."""
-
 _PARTIAL_FILES = tuple(
     f"{name}*{PARTIAL_SUFFIX}"
     for name in ("model_*.pt", "exported/*/*.onnx", "exported/*/*.pt", "dump_*/rank_*/")

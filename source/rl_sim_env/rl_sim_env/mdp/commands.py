@@ -12,6 +12,7 @@ from mjlab.utils.lab_api.math import wrap_to_pi
 
 from rl_sim_env.configuration.limits import ASCENDING, NOT_NEGATIVE, POSITIVE, SHARE, Range
 from rl_sim_env.errors import UserError
+from rl_sim_env.geometry import turned
 from rl_sim_env.mdp.observations import base_ang_vel_z, base_lin_vel_xy
 from rl_sim_env.typed import typed
 
@@ -320,17 +321,18 @@ class TerrainVelocityCommand(CommandTerm):
         env_ids = visualizer.get_env_indices(self.num_envs)
         robot = self._env.robot.data
         position = robot.root_link_pos_w.cpu().numpy()
-        heading = self._env.robot_heading().cpu()
-        actual = robot.root_link_lin_vel_b[:, :2].cpu()
+        heading = self._env.robot_heading()
+        arrows = [
+            (turned(velocity[:, :2], heading).cpu().numpy(), color)
+            for velocity, color in (
+                (self._command, (0.2, 0.4, 1.0, 0.8)),
+                (robot.root_link_lin_vel_b, (0.1, 0.8, 0.4, 0.8)),
+            )
+        ]
         for env_id in env_ids:
             start = position[env_id].copy()
             start[2] += self.cfg.viz_height
-            cos, sin = heading[env_id].cos(), heading[env_id].sin()
-            for (vx, vy), color in (
-                (self._command[env_id, :2].cpu(), (0.2, 0.4, 1.0, 0.8)),
-                (actual[env_id], (0.1, 0.8, 0.4, 0.8)),
-            ):
+            for velocity, color in arrows:
                 end = start.copy()
-                end[0] += float(cos * vx - sin * vy)
-                end[1] += float(sin * vx + cos * vy)
+                end[:2] += velocity[env_id]
                 visualizer.add_arrow(start, end, color=color, width=0.02)

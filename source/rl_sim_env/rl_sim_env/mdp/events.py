@@ -15,6 +15,7 @@ from mjlab.utils.lab_api.math import quat_mul, yaw_quat
 
 from rl_sim_env.configuration.limits import NOT_NEGATIVE, POSITIVE, SHARE, Number, Range
 from rl_sim_env.errors import UserError
+from rl_sim_env.geometry import upright_quat
 from rl_sim_env.motions import MotionSampler, load_clips
 
 if TYPE_CHECKING:
@@ -206,9 +207,7 @@ def reset_base(
     # The ground may rise between the origin and the drawn place.
     ground = env.height_map.heights(state[:, :2])
     state[:, 2] += (ground - env.scene.env_origins[env_ids, 2]).clamp(min=0.0)
-    half_yaw = 0.5 * _uniform((-yaw, yaw), num, device=env.device)
-    zero = torch.zeros_like(half_yaw)
-    state[:, 3:7] = torch.stack((half_yaw.cos(), zero, zero, half_yaw.sin()), dim=-1)
+    state[:, 3:7] = upright_quat(_uniform((-yaw, yaw), num, device=env.device))
     state[:, 7:10] = _uniform((-lin_vel, lin_vel), num, 3, device=env.device)
     env.robot.write_root_state_to_sim(state, env_ids=env_ids)
 

@@ -11,9 +11,10 @@ from mjlab.utils.lab_api.math import matrix_from_quat
 
 from rl_sim_env.configuration.limits import NOT_EMPTY, Number
 from rl_sim_env.errors import UserError
+from rl_sim_env.geometry import turned
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg, MapErrorsCfg
 from rl_sim_env.mdp.line_of_sight import LineOfSight, nearest_cell
-from rl_sim_env.mdp.observations import base_pos_w, grid_w, turned
+from rl_sim_env.mdp.observations import base_pos_w, grid_w
 
 if TYPE_CHECKING:
     import mujoco

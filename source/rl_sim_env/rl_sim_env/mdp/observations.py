@@ -9,6 +9,7 @@ from mjlab.entity.data import compute_velocity_from_cvel
 from mjlab.utils.lab_api.math import quat_apply_inverse
 
 from rl_sim_env.configuration.limits import Number
+from rl_sim_env.geometry import turned
 
 if TYPE_CHECKING:
     from mjlab.managers.observation_manager import ObservationTermCfg
@@ -92,18 +93,6 @@ def grid_w(grid: torch.Tensor, position: torch.Tensor, heading: torch.Tensor) ->
         World coordinates [m], shape (B, points, 2).
     """
     return position[:, None, :2] + turned(grid, heading[:, None])
-
-
-def turned(points: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Points of the plane, turned about its origin.
-
-    Args:
-        points: Shape (..., 2).
-        angle: To the left [rad], shape (...).
-    """
-    x, y = points.unbind(dim=-1)
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
 
 
 def foot_pos_w(env: AmpVaeEnv) -> torch.Tensor:

@@ -23,6 +23,7 @@ from rl_sim_env.simulation.hfield_contacts import (
     empty_manifold,
     keep_deepest,
 )
+from rl_sim_env.simulation.hfield_edges import common_normal, nearest_on_lines, segment_to_edge
 from rl_sim_env.simulation.hfield_surface import (
     ANGLE_TOLERANCE,
     EAST_EDGE,
@@ -35,12 +36,9 @@ from rl_sim_env.simulation.hfield_surface import (
     around_node,
     axis_of,
     bends,
-    common_normal,
     edge_exists,
     edge_of_node,
     is_beside,
-    nearest_on_lines,
-    segment_to_edge,
     top_of_cell,
     triangle_over,
     way_out,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import warp as wp
 
+from rl_sim_env.simulation.hfield_edges import common_normal, point_to_edge, segment_to_edge
 from rl_sim_env.simulation.hfield_surface import (
     LOWER_TRIANGLE,
     MIN_BEND,
@@ -32,13 +33,10 @@ from rl_sim_env.simulation.hfield_surface import (
     axis_of,
     bends,
     cells_around,
-    common_normal,
     edge_exists,
     edge_of_node,
     is_beside,
-    point_to_edge,
     point_to_triangle,
-    segment_to_edge,
     top_of_cell,
     triangle_of_cell,
     triangle_over,

@@ -40,9 +40,9 @@ class Comparison:
 def compare(player: Evaluator, env_id: int) -> list[Comparison]:
     """What is true of one robot, and what its policy believed when it last acted."""
     true, estimated = (
-        belief.joined()[env_id].tolist() for belief in (player.truth, player.estimate)
+        belief.joined()[env_id].tolist() for belief in (player.truth, player.output.estimate)
     )
-    targets, std = player.policy.targets, player.std
+    targets, std = player.policy.targets, player.output.std
     deviations = [None] * len(true) if std is None else std.joined()[env_id].tolist()
     trained = None if std is None else player.policy.trained_range()
     rows = []

@@ -45,7 +45,7 @@ class EstimatePanel:
             disabled=not accepts_truth(player.policy),
         )
         self.share.on_update(lambda _: self._feed())
-        interval = "" if player.std is None else ", with its 95 % interval"
+        interval = "" if player.output.std is None else ", with its 95 % interval"
         gui.add_html(
             f"<div style='{PADDED}'>last {SECONDS:.0f} s: {_swatch(TRUTH_COLOR)} true "
             f"{_swatch(ESTIMATE_COLOR)} estimated{interval}</div>"

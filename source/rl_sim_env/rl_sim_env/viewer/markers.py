@@ -79,7 +79,7 @@ class Markers:
         feet = feet.cpu().numpy() + _up(LIFT - env.index.foot_radius)
         self._draw_support(feet, carries, offset)
         ground = feet[:, 2].min()
-        estimate, truth = self._player.estimate, self._player.truth
+        estimate, truth = self._player.output.estimate, self._player.truth
         if COM in truth:
             for belief, color in ((truth, TRUTH_COLOR), (estimate, ESTIMATE_COLOR)):
                 center = self._in_world(belief[COM][robot], is_place=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.evaluation import Evaluator
-from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.viewer.comparison import caption
 from rl_sim_env.viewer.offscreen import open_renderer
 from rl_sim_env.viewer.video import FRAME_RATE, GIF, open_film, with_caption

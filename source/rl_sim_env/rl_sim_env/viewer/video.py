@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
+from rl_sim_env.atomic_file import whole_file
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.atomic_file import whole_file
 from rl_sim_env.viewer.offscreen import open_renderer
 from rl_sim_env.viewer.player_viewer import Player
 from rl_sim_env.viewer.video_path import check_video_path

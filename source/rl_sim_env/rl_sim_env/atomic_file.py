@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.run_folder import PARTIAL_SUFFIX
+
+PARTIAL_SUFFIX = ".tmp"
+"""What the name of a file ends with while it is being written."""
 
 
 class NotWrittenError(UserError):
