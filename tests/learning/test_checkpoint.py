@@ -18,9 +18,9 @@ import torch
 from torch.utils import _pytree as pytree
 from toy_env import toy_cfg, toy_layout
 
+from rl_sim_env.atomic_file import whole_file, write_atomically
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError
-from rl_sim_env.learning.atomic_file import whole_file, write_atomically
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.layout import GroupLayout, ObservationLayout, TermLayout
 from rl_sim_env.learning.random_state import random_state, restore_random_state

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from ranks import become
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from toy_env import ToyEnv, ToyExpert, toy_cfg
