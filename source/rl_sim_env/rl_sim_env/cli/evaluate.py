@@ -63,7 +63,7 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import FOLDER_NAME, Report, Section
-from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS, judge
+from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SEES, SENSORS, judge
 from rl_sim_env.evaluation.wording import in_house_style
 from rl_sim_env.experiment import (
     MODEL_ARGUMENT,
@@ -82,12 +82,15 @@ from rl_sim_env.learning.foothold_learner import QUALITY
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
 from rl_sim_env.learning.structure import require_like
+from rl_sim_env.mdp.exteroception import ExteroceptionCfg
 from rl_sim_env.tasks import family_ids, find_task
 from rl_sim_env.typed import typed
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.offscreen import photograph
 
 NOT_RECORDED = "not recorded"
+
+SIGHT = "the ground, in a map that its lidars make"
 
 UNFINISHED_SUFFIX = ".unfinished"
 """End of the name of the folder that holds the report until all protocols are done."""
@@ -138,6 +141,7 @@ def evaluate(options: EvaluateOptions) -> None:
     facts = {
         **saved.facts,
         "Robot": setup.cfg.robot.name,
+        **({SEES: SIGHT} if _sees(setup.cfg) else {}),
         "Evaluated on": task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
         **({QUICK: _of_a_quick_try(cfg, names)} if options.quick else {}),
@@ -354,6 +358,11 @@ def _configure(
             settings=options.settings,
         )
     )
+
+
+def _sees(env_cfg: AmpVaeEnvCfg) -> bool:
+    """Whether a robot is given a map of the ground."""
+    return any(isinstance(sensor, ExteroceptionCfg) for sensor in env_cfg.scene.sensors)
 
 
 def _require_levels(env_cfg: AmpVaeEnvCfg, levels: Sequence[int]) -> None:
