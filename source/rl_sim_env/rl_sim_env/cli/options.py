@@ -255,8 +255,8 @@ def tell_other_task(task: str, trained: str) -> None:
     """Say so where a policy is wanted on another task than it was trained on."""
     if task not in (trained, watching_task(trained)):
         print(
-            f"NOTE: this policy was trained on {trained}, but --task {task} is given; leave --task "
-            "out for its own",
+            f"NOTE: this policy was trained on {trained} and is taken to {task}, the --task of "
+            "this command",
             flush=True,
         )
 

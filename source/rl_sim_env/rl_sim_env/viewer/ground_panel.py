@@ -9,6 +9,13 @@ from rl_sim_env.evaluation.grid import TERRAINS
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.view import PADDED, View
 
+FLAT_ALONE = (
+    "<p>This task has flat ground alone. Stairs, slopes, rough ground and obstacles are on tasks "
+    "without <code>-Flat</code> in their names: end the program and start it with "
+    "<code>--task</code> and one of those that <code>rl-sim-env tasks</code> lists.</p>"
+)
+"""What stands where there is no other ground to go to."""
+
 
 class GroundPanel:
     """Sends robots to another tile.
@@ -45,7 +52,10 @@ class GroundPanel:
     def update(self) -> None:
         """Say where the robot in view is."""
         text = describe_place(self._env, self._view.robot)
-        self.here.content = f"<div style='{PADDED}'>robot {self._view.robot}: <b>{text}</b></div>"
+        hint = FLAT_ALONE if self._origins is None else ""
+        self.here.content = (
+            f"<div style='{PADDED}'>robot {self._view.robot}: <b>{text}</b>{hint}</div>"
+        )
 
     def _go(self, who: str) -> None:
         assert self._origins is not None
