@@ -39,12 +39,12 @@ class GroundPanel:
         last = self._origins.shape[0] - 1
         self.family = gui.add_dropdown("Ground", titles, initial_value=titles[0])
         self.level = gui.add_slider(
-            "level",
+            f"level, 0 to {last}",
             min=0,
             max=last,
             step=1,
             initial_value=min(2, last),
-            hint="the higher the harder; training goes from the first to the last",
+            hint="as in reports and in training: 0 is the easiest, the last the hardest",
         )
         go = gui.add_button_group("Go there", ("this robot", "all robots"))
         go.on_click(lambda event: self._go(event.target.value))
