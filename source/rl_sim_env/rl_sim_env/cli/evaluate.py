@@ -25,13 +25,13 @@ from rl_sim_env.cli.options import (
     POLICIES,
     find_policy,
     relative,
+    require_networks,
     tell_differences,
 )
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.deployed_policy import JOINT_TARGETS
-from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy, require_same_environment
+from rl_sim_env.deploy.onnx_export import export_policy, require_same_environment
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.evaluation.arena import (
@@ -290,13 +290,8 @@ def _foretold(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
+    require_networks(path)
     session, metadata = open_session(path)
-    if JOINT_TARGETS in {port.name for port in session.get_outputs()}:
-        raise UserError(
-            f"{path}: this file keeps history and scaling inside, as a robot needs them, but the "
-            f"environment of an evaluation brings its own; give the {NETWORK_FILE} of the same "
-            f"export, or the checkpoint that it was made of, {metadata.checkpoint}"
-        )
     facts = {
         "Policy": f"{path.name}, exported from {metadata.checkpoint}",
         "Trained on": metadata.task,

@@ -162,7 +162,7 @@ def _run(name: str, arguments: Sequence[str]) -> None:
             command.options_type, arguments, prog=f"rl-sim-env {name}", notes=_notes(name)
         )
         if isinstance(options, Options):
-            options.check_settings()
+            options.check_early()
         run = command.main
     run(arguments)
 

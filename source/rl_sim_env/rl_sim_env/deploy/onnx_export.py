@@ -30,7 +30,14 @@ from rl_sim_env.deploy.deployed_policy import (
 from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.drawn_facts import drawn_facts
 from rl_sim_env.deploy.map_facts import map_facts
-from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata, RobotParts
+from rl_sim_env.deploy.metadata import (
+    METADATA_KEY,
+    NETWORK_FILE,
+    POLICY_FILE,
+    EstimateColumns,
+    PolicyMetadata,
+    RobotParts,
+)
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.atomic_file import write_atomically
 from rl_sim_env.learning.checkpoint import Checkpoint
@@ -42,13 +49,6 @@ from rl_sim_env.mdp.actions import bounded_actions
 from rl_sim_env.robots.robot import DRIVE_FIELDS
 from rl_sim_env.tasks import find_task
 from rl_sim_env.typed import typed
-
-POLICY_FILE = "policy.onnx"
-"""Everything inside: sensor values and state in, joint targets, estimates and state out."""
-
-NETWORK_FILE = "policy_no_history.onnx"
-"""The networks alone: ``actor_obs``, ``vae_obs`` and the memory of the context VAE in, ``actions``,
-``estimates`` and the next memory out."""
 
 OPSET = 18
 """ONNX operator set of both files: the exporter's own, which needs no conversion."""

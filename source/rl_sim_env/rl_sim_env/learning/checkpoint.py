@@ -6,12 +6,11 @@ import dataclasses
 import io
 import platform
 import warnings
-import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 
@@ -27,15 +26,12 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.learning.run_folder import (
-    checkpoints_in,
-    iteration_of,
     listing,
-    named_place,
-    require_folder,
-    run_folders,
+    meant_checkpoints,
+    older_checkpoints,
 )
 from rl_sim_env.learning.saved_config import runner_cfg_from_dict
-from rl_sim_env.learning.seal import is_damaged, seal
+from rl_sim_env.learning.seal import seal, why_damaged
 from rl_sim_env.learning.trained_task import require_task
 from rl_sim_env.typed import typed
 
@@ -130,8 +126,8 @@ class Checkpoint:
         try:
             return cls._load(path)
         except _DamagedError as error:
-            before = next((file for file in _older(path) if _why_damaged(file) is None), None)
-            if before is None:
+            good = (file for file in older_checkpoints(path) if _why_damaged(file) is None)
+            if (before := next(good, None)) is None:
                 raise
             raise UserError(f"{error}; the newest good one before it is {before}") from error
 
@@ -350,58 +346,25 @@ def resolve_checkpoint(
     Raises:
         UserError: Nothing fits; the message lists what there is.
     """
-    name = None if checkpoint is None else str(checkpoint)
-    place = named_place(checkpoint)
-    if place is not None and not place.is_dir():
-        return place
-    if place is not None:
-        root, name = place, None
-    require_folder(root)
-    runs = run_folders(root, load_run)
-    if name is None:
-        return _newest_checkpoint(root, runs)
-    for run in runs:
-        if (run / name).is_file():
-            return run / name
-    raise UserError(
-        f"--checkpoint {name}: no such file or folder, and none in {runs[0]}, which holds "
-        f"{listing(entry.name for entry in runs[0].iterdir())}"
-    )
-
-
-def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
-    """Return the newest good checkpoint of the first run that has any, or its newest.
-
-    A notice tells which newer runs had none, and which newer checkpoints are damaged.
-    """
-    for number, run in enumerate(runs):
-        files = checkpoints_in(run)
-        if not files:
-            continue
-        if skipped := [each.name for each in runs[:number] if each != root]:
-            message = f"{root}: newer but without a checkpoint: {listing(skipped)}"
-            warnings.warn(message, Notice, stacklevel=3)
-        damages = []
-        for file in files:
-            damage = _why_damaged(file)
-            if damage is None:
-                break
-            damages.append(damage)
-        else:
-            # Whoever loads it is told why not.
-            return files[0]
-        if damages:
-            warnings.warn(Notice(f"{'; '.join(damages)}; taking {file}"), stacklevel=3)
-        return file
-    raise UserError(
-        f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
-        f"{listing(entry.name for entry in runs[0].iterdir())}"
-    )
-
-
-def _older(path: Path) -> list[Path]:
-    """The checkpoints of the same run that are older than a file, newest first."""
-    return [file for file in checkpoints_in(path.parent) if iteration_of(file) < iteration_of(path)]
+    meant, skipped = meant_checkpoints(checkpoint, root=root, load_run=load_run)
+    if skipped:
+        message = f"{skipped[0].parent}: newer but without a checkpoint: "
+        names = listing(run.name for run in skipped)
+        warnings.warn(message + names, Notice, stacklevel=2)
+    if len(meant) == 1:
+        return meant[0]
+    damages = []
+    for file in meant:
+        damage = _why_damaged(file)
+        if damage is None:
+            break
+        damages.append(damage)
+    else:
+        # Whoever loads it is told why not.
+        return meant[0]
+    if damages:
+        warnings.warn(Notice(f"{'; '.join(damages)}; taking {file}"), stacklevel=2)
+    return file
 
 
 def _why_damaged(path: Path) -> str | None:
@@ -414,27 +377,11 @@ def _why_damaged(path: Path) -> str | None:
 
 
 def _read(path: Path) -> Any:
+    if damage := why_damaged(path):
+        raise _DamagedError(damage)
     try:
-        with path.open("rb") as file:
-            if _is_cut_off(file):
-                raise _DamagedError(
-                    f"{path}: truncated, {path.stat().st_size} bytes are left of it"
-                )
-            if is_damaged(file):
-                raise _DamagedError(
-                    f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
-                    "comes from"
-                )
-            file.seek(0)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
+        return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # what is raised depends on what the bytes happen to say
         raise _DamagedError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
-
-
-def _is_cut_off(file: BinaryIO) -> bool:
-    """Whether the file begins like the zip archive that torch writes but lacks its end."""
-    return b"PK\x03\x04".startswith(file.read(4)) and not zipfile.is_zipfile(file)
