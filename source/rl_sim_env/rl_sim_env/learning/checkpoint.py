@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 
 import torch
 
+from rl_sim_env import __version__
 from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.atomic_file import write_atomically
@@ -36,7 +37,7 @@ from rl_sim_env.learning.trained_task import require_task
 from rl_sim_env.typed import typed
 
 _PHYSICS = ("mjlab", "mujoco", "mujoco-warp", "mjbatch")
-_RECORDED_PACKAGES = ("rl_sim_env", "torch", "rsl-rl-lib", *_PHYSICS)
+_RECORDED_PACKAGES = ("torch", "rsl-rl-lib", *_PHYSICS)
 
 
 class _DamagedError(UserError):
@@ -314,7 +315,7 @@ def _what_must_fit(layout: ObservationLayout) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of python and of the installed packages that training depends on."""
+    """Return the versions of python, of this package, and of those that training depends on."""
 
     def version(name: str) -> str:
         try:
@@ -323,7 +324,8 @@ def package_versions() -> dict[str, str]:
             return "not installed"
 
     packages = {name: version(name) for name in _RECORDED_PACKAGES}
-    return {"python": platform.python_version(), **packages}
+    # Of the code that runs: its source may be on the path, and installed in another version.
+    return {"python": platform.python_version(), "rl_sim_env": __version__, **packages}
 
 
 def resolve_checkpoint(
