@@ -116,6 +116,7 @@ def evaluate(options: EvaluateOptions) -> None:
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
     path, task = find_policy(options)
+    print(f"evaluating {path} on {task}", flush=True)
     # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it. There
     # nobody tells the truth.
     can_leave = path.suffix != ONNX_SUFFIX and options.p_boot_mean == 1.0
@@ -136,6 +137,7 @@ def evaluate(options: EvaluateOptions) -> None:
     tell_differences(setup.differences)
     if options.quick:
         print(f"quick: {_of_a_quick_try(cfg, names)}", flush=True)
+    print(f"building the ground and {cfg.robots} robots", flush=True)
     with quiet():
         vec_env = build_vec_env(setup)
     facts = {
