@@ -125,7 +125,15 @@ def test_tasks_are_listed(answer):
         ("train --motions gone/*.npz", "no motion file matches gone/*.npz"),
         ("train --run_name ../../evil", "--run_name ../../evil: must be the name of a folder"),
         ("train --seed -7", "--seed -7: must be between -1 and 4294967295"),
-        ("play --port 99999", "--port 99999: ports are numbers up to 65535"),
+        ("play --port 99999", "--port 99999: ports are numbers from 0 to 65535"),
+        ("train num_envs=4", "num_envs=4: did you mean --num_envs 4?"),
+        ("play docs", "docs: a policy is named as --checkpoint docs"),
+        ("evaluate --seeds a", "--seeds 'a': expected numbers."),
+        ("evaluate --output pyproject.toml", "--output pyproject.toml: is a file; give a folder"),
+        (
+            "train --motions pyproject.toml",
+            "pyproject.toml: not an .npz; rl-sim-env",
+        ),
         ("curves nowhere", "nowhere: no TensorBoard curves here"),
         ("compare docs", "1 given; give the folders of two reports or more"),
         ("compare docs nowhere", "nowhere: no such file or folder; give the folder of a report"),
@@ -167,11 +175,15 @@ def test_a_slip_is_told_in_one_line(answer, arguments, told, tmp_path):
         ("play --checkpoint pyproject.toml", "pyproject.toml: not a checkpoint of rl_sim_env"),
         ("play --checkpoint docs", "docs: no checkpoint (model_<iteration>.pt) here or one folder"),
         ("play --load_run wlak", f"--load_run wlak: no such run in {RUN}, which holds walk"),
+        (f"train --finetune {EXPORTED}", f"it was made of: --checkpoint {GRQ20_POLICY}/model_"),
+        (f"play --compare {EXPORTED}", f"it was made of: --checkpoint {GRQ20_POLICY}/model_"),
         ("train --load_run wlak", f"--load_run wlak: no such run in {RUN}, which holds walk"),
         ("train --resume agent.experiment_name=e", "logs/rsl_rl/e: no such folder; train first"),
         ("evaluate --checkpoint model_9.pt", f"none in {RUN}, which holds walk"),
         (f"play --checkpoint {EXPORTED}", f"it was made of: --checkpoint {GRQ20_POLICY}/model_"),
         (f"train --checkpoint {EXPORTED}", "the checkpoint is needed that it was made of"),
+        ("web docs", "docs: no checkpoint (model_<iteration>.pt) here or one folder down"),
+        (f"web {CUT}", f"{CUT}: truncated"),
         (f"evaluate --checkpoint {EXPORTED}", f"give the {NETWORKS} of the same export"),
         ("play --host nohost.invalid", "the viewer cannot listen at nohost.invalid, port 8080"),
     ],
@@ -204,3 +216,8 @@ def test_without_a_driver_no_gpu_is_waited_for(answer, command):
     status, _, error = answer(command, "--device", "cuda")
     assert (status, error.count("\n")) == (2, 0)
     assert "--device cuda: there is no NVIDIA driver here" in error
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").is_dir(), reason="there is a GPU here")
+def test_without_a_driver_nothing_is_compiled(answer):
+    assert "no GPU to compile for" in answer("compile")[2]

@@ -35,12 +35,10 @@ def require_device(device: str) -> None:
     require_device_name(device)
     if device == "cpu":
         return
-    try:
-        ctypes.CDLL(_DRIVER)
-    except OSError:
+    if not has_driver():
         raise UserError(
             f"--device {device}: there is no NVIDIA driver here ({_DRIVER}); use --device cpu"
-        ) from None
+        )
     index = int(device.partition(":")[2] or 0)
     # Not everywhere, WSL say.
     if _GPUS.is_dir() and index >= (found := len([*_GPUS.iterdir()])):
@@ -48,6 +46,15 @@ def require_device(device: str) -> None:
             f"--device {device}: there are {found} GPUs here, counted from 0; use another or "
             "--device cpu"
         )
+
+
+def has_driver() -> bool:
+    """Whether there is a driver for GPUs, without which there are none."""
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return False
+    return True
 
 
 def processor_name() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -106,6 +106,11 @@ class EnvironmentOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        names = {field.name for field in fields(self)}
+        for text in self.settings:
+            name, equals, value = text.partition("=")
+            if equals and name in names:
+                raise UserError(f"{text}: did you mean --{name} {value}?")
         settings_for(ENV, self.settings, self.settable)
         if self.device is not None:
             require_device_name(self.device)
@@ -177,6 +182,10 @@ class PolicyOptions(Options):
         super().__post_init__()
         if self.task is not None:
             find_task(self.task)
+        # Of settings, which may stand anywhere, too.
+        for text in getattr(self, "settings", ()):
+            if "=" not in text and Path(text).exists():
+                raise UserError(f"{text}: a policy is named as --checkpoint {text}")
         place = named_place(self.checkpoint)
         if place is None and (self.checkpoint or self.load_run):
             self.require_runs()
@@ -197,23 +206,10 @@ class PolicyOptions(Options):
         """See :meth:`Options.check_early`: the policy that is asked for."""
         super().check_early()
         place = named_place(self.checkpoint)
-        if place is not None and place.suffix == ONNX_SUFFIX:
-            self.check_exported(place)
+        if place is not None and place.suffix == ONNX_SUFFIX and self.takes_exported:
+            require_networks(place)
         elif self.is_asked and not self.is_exported_folder(place):
             require_whole(self.checkpoint, root=self.runs(), load_run=self.load_run)
-
-    def check_exported(self, file: Path) -> None:
-        """Refuse an exported policy where it does not do.
-
-        Raises:
-            UserError: It does not; the message names what it was exported from.
-        """
-        if not self.takes_exported:
-            raise UserError(
-                f"{file}: an exported policy, for robots and for rl-sim-env web and evaluate; here "
-                f"the checkpoint is needed that it was made of{_source_of(file)}"
-            )
-        require_networks(file)
 
     def is_exported_folder(self, place: Path | None) -> bool:
         """Whether a place holds an exported policy that will do, and no checkpoint."""
@@ -271,9 +267,15 @@ def require_whole(checkpoint: str | Path | None, *, root: Path, load_run: str | 
         load_run: Name of the run.
 
     Raises:
-        UserError: There is no such checkpoint, or it is damaged and no other is meant.
+        UserError: There is no such checkpoint, or it is damaged and no other is meant, or it is an
+            exported policy; the message names the checkpoint that this was exported from.
     """
     (first, *others), _ = meant_checkpoints(checkpoint, root=root, load_run=load_run)
+    if first.suffix == ONNX_SUFFIX:
+        raise UserError(
+            f"{first}: an exported policy, for robots and for rl-sim-env web and evaluate; here "
+            f"the checkpoint is needed that it was made of{_source_of(first)}"
+        )
     damage = why_damaged(first)
     if damage is None or any(why_damaged(other) is None for other in others):
         return

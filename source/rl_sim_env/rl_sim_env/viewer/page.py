@@ -36,7 +36,7 @@ def require_port(port: int) -> None:
         UserError: It is one.
     """
     if not 0 <= port <= _LAST_PORT:
-        raise UserError(f"--port {port}: ports are numbers up to {_LAST_PORT}")
+        raise UserError(f"--port {port}: ports are numbers from 0 to {_LAST_PORT}")
 
 
 def free_port(host: str, port: int | None) -> int:
