@@ -54,8 +54,15 @@ endif
 train: setup ## train; ends with a short evaluation
 	$(BIN)/python scripts/rsl_rl/train.py --task $(PRESET)-v0 --headless --evaluate $(ARGS)
 
+# The flat preset is watched where it was trained; the shipped policy walks on all ground, and who
+# names a policy gets that one on its own ground.
+TRAINED_PRESET := $(wildcard logs/rsl_rl/$(notdir $(SHIPPED))_amp_vae_flat)
+ifeq ($(findstring --checkpoint,$(ARGS)),)
+WATCHED := --task $(if $(TRAINED_PRESET),$(PRESET),$(TASK))-Play-v0
+endif
+
 play: setup ## watch your newest policy, or the shipped one while there is none
-	$(BIN)/python scripts/rsl_rl/play_amp_vae.py --task $(PRESET)-Play-v0 $(ARGS)
+	$(BIN)/python scripts/rsl_rl/play_amp_vae.py $(WATCHED) $(ARGS)
 
 web: setup ## write the page that runs the shipped policy in a browser: build/web
 	$(BIN)/rl-sim-env web $(SHIPPED)/policy.onnx --output build/web $(ARGS)

@@ -37,6 +37,21 @@ def test_options_are_handed_on(target, tmp_path):
     assert commands.splitlines()[-1].endswith(" --some option")
 
 
+def test_without_a_gpu_the_shipped_policy_is_watched_on_all_ground_and_ones_own_on_its(tmp_path):
+    for name in ("Makefile", "constraints.txt", "policies", "source"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+    def played(*arguments: str) -> str:
+        return make("-n", "-C", str(tmp_path), "play", "HAS_GPU=0", *arguments)
+
+    assert "--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Play-v0" in played()
+    (tmp_path / "logs/rsl_rl/grq20_v2d3_amp_vae_flat").mkdir(parents=True)
+    assert "--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-Play-v0" in played()
+    assert "--task Rl-Sim-Env-AmpVae-Go1-Play-v0" in played("ROBOT=go1")
+    # Whoever names a policy has named no task.
+    assert "--task" not in played("ARGS=--checkpoint policies/grq20_v2d3")
+
+
 def test_pages_of_the_api_are_those_of_every_module(tmp_path):
     command = make("-n", "docs", f"VENV={tmp_path / 'venv'}").replace("\\\n", " ").splitlines()[-1]
     options, _, modules = command.partition("--output-directory build/docs ")

@@ -6,9 +6,11 @@ What is imported is counted, not the time: that differs from machine to machine.
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from rl_sim_env.cli.main import COMMANDS
 from rl_sim_env.cli.options import POLICIES
 
+CUT, NETWORKS, RUN = "cut/model_2.pt", "policy_no_history.onnx", "logs/rsl_rl/grq20_v2d3_amp_vae"
 HEAVY = {"torch", "mujoco", "mujoco_warp", "warp", "mjlab", "tensordict", "matplotlib", "viser"}
 GRQ20, SIGHTED = "Rl-Sim-Env-AmpVae-Grq20-V2d3-v0", "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0"
 GO1, GRQ20_POLICY = POLICIES / "go1", POLICIES / "grq20_v2d3"
@@ -122,7 +125,15 @@ def test_tasks_are_listed(answer):
         ("train --motions gone/*.npz", "no motion file matches gone/*.npz"),
         ("train --run_name ../../evil", "--run_name ../../evil: must be the name of a folder"),
         ("train --seed -7", "--seed -7: must be between -1 and 4294967295"),
-        ("play --port 99999", "--port 99999: ports are numbers up to 65535"),
+        ("play --port 99999", "--port 99999: ports are numbers from 0 to 65535"),
+        ("train num_envs=4", "num_envs=4: did you mean --num_envs 4?"),
+        ("play docs", "docs: a policy is named as --checkpoint docs"),
+        ("evaluate --seeds a", "--seeds 'a': expected numbers."),
+        ("evaluate --output pyproject.toml", "--output pyproject.toml: is a file; give a folder"),
+        (
+            "train --motions pyproject.toml",
+            "pyproject.toml: not an .npz; rl-sim-env",
+        ),
         ("curves nowhere", "nowhere: no TensorBoard curves here"),
         ("compare docs", "1 given; give the folders of two reports or more"),
         ("compare docs nowhere", "nowhere: no such file or folder; give the folder of a report"),
@@ -150,3 +161,63 @@ def test_a_slip_is_told_in_one_line(answer, arguments, told, tmp_path):
     assert first.startswith("error: ") and told in first
     # An unknown command is followed by those that there are.
     assert not rest or arguments == "traim"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (f"play --checkpoint {CUT}", "truncated, 999 bytes are left of it; the newest good one is"),
+        (f"evaluate --checkpoint {CUT}", f"{CUT}: truncated"),
+        (f"export --checkpoint {CUT}", f"{CUT}: truncated"),
+        (f"train --checkpoint {CUT}", f"{CUT}: truncated"),
+        (f"train --finetune {CUT}", f"{CUT}: truncated"),
+        (f"play --compare {CUT}", f"{CUT}: truncated"),
+        ("play --checkpoint pyproject.toml", "pyproject.toml: not a checkpoint of rl_sim_env"),
+        ("play --checkpoint docs", "docs: no checkpoint (model_<iteration>.pt) here or one folder"),
+        ("play --load_run wlak", f"--load_run wlak: no such run in {RUN}, which holds walk"),
+        (f"train --finetune {EXPORTED}", f"it was made of: --checkpoint {GRQ20_POLICY}/model_"),
+        (f"play --compare {EXPORTED}", f"it was made of: --checkpoint {GRQ20_POLICY}/model_"),
+        ("train --load_run wlak", f"--load_run wlak: no such run in {RUN}, which holds walk"),
+        ("train --resume agent.experiment_name=e", "logs/rsl_rl/e: no such folder; train first"),
+        ("evaluate --checkpoint model_9.pt", f"none in {RUN}, which holds walk"),
+        (f"play --checkpoint {EXPORTED}", f"it was made of: --checkpoint {GRQ20_POLICY}/model_"),
+        (f"train --checkpoint {EXPORTED}", "the checkpoint is needed that it was made of"),
+        ("web docs", "docs: no checkpoint (model_<iteration>.pt) here or one folder down"),
+        (f"web {CUT}", f"{CUT}: truncated"),
+        (f"evaluate --checkpoint {EXPORTED}", f"give the {NETWORKS} of the same export"),
+        ("play --host nohost.invalid", "the viewer cannot listen at nohost.invalid, port 8080"),
+    ],
+)
+def test_a_policy_that_is_not_there_or_of_no_use_is_told(answer, arguments, told, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("no archive")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / RUN / "walk").mkdir(parents=True)
+    (tmp_path / RUN / "walk/model_1.pt").touch()
+    (tmp_path / "cut").mkdir()
+    whole = next(GRQ20_POLICY.glob("model_*.pt"))
+    (tmp_path / "cut/model_1.pt").symlink_to(whole)
+    (tmp_path / CUT).write_bytes(whole.read_bytes()[:999])
+    status, _, error = answer(*arguments.split())
+    assert status == 2
+    assert error.startswith("error: ") and told in error and error.count("\n") == 0
+
+
+def test_a_port_that_is_taken_is_told(answer):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, _, error = answer("play", "--port", str(port))
+    assert status == 2
+    assert f"127.0.0.1, port {port}: Address already in use" in error
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").is_dir(), reason="there is a GPU here")
+@pytest.mark.parametrize("command", ("train", "play", "evaluate", "compile"))
+def test_without_a_driver_no_gpu_is_waited_for(answer, command):
+    status, _, error = answer(command, "--device", "cuda")
+    assert (status, error.count("\n")) == (2, 0)
+    assert "--device cuda: there is no NVIDIA driver here" in error
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").is_dir(), reason="there is a GPU here")
+def test_without_a_driver_nothing_is_compiled(answer):
+    assert "no GPU to compile for" in answer("compile")[2]

@@ -30,6 +30,13 @@ def test_checkpoint_and_output_may_be_named(run_folder, tmp_path):
     assert not (run_folder / "exported").exists()
 
 
+def test_what_comes_with_the_checkout_stays_as_it_is(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "POLICIES", run_folder.parent)
+    export.main(["--checkpoint", str(run_folder)])
+    assert (tmp_path / "exported" / "model_3" / POLICY_FILE).is_file()
+    assert not (run_folder / "exported").exists()
+
+
 def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_path, capsys):
     export.main(
         ["--checkpoint", str(run_folder), "--output", str(tmp_path / "out"), "--with_checkpoint"]

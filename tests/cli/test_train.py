@@ -38,7 +38,8 @@ def test_networks_are_not_trained_on_with_numbers_that_mean_something_else(
     )
     with pytest.raises(SystemExit):
         train.main((*more, *changes))
-    refusal = capsys.readouterr().err
+    printed, refusal = capsys.readouterr()
+    assert "continuing" not in printed
     for told in (
         "env.actions.joint_pos.scale was 0.35, is 0.25",
         "env.decimation was 3, is 5",
@@ -78,7 +79,9 @@ def test_a_run_that_is_done_is_not_continued_and_gets_no_second_folder(
     with pytest.raises(SystemExit) as ended:
         train.main((*RUN, "--resume"))
     assert ended.value.code == 2
-    assert "nothing to train: 1 iterations are done already" in capsys.readouterr().err
+    printed, refusal = capsys.readouterr()
+    assert "nothing to train: 1 iterations are done already" in refusal
+    assert "continuing" not in printed
     (experiment,) = (tmp_path / "logs" / "rsl_rl").iterdir()
     (run,) = experiment.iterdir()
     assert (run / "model_0.pt").is_file()

@@ -117,3 +117,9 @@ def test_errors_of_two_commands_at_once_say_so_in_old_reports_too():
 def test_todays_reports_stay_as_they_are():
     today = report(tracking({"flat": (0.1, 0.2, 0.3)}))
     assert in_house_style(in_house_style(today)) == in_house_style(today) == today
+
+
+def test_code_that_ran_from_its_source_is_not_told_to_be_missing():
+    of_before = report(Packages="python 3.12.3, rl_sim_env not installed, torch 2.11.0")
+    packages = in_house_style(of_before).facts["Packages"]
+    assert packages == "python 3.12.3, rl_sim_env from its source, torch 2.11.0"

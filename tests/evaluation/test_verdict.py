@@ -7,6 +7,7 @@ import pytest
 
 from reports import estimation, report, section, survival, table, tracking
 from rl_sim_env.evaluation.answers import headline
+from rl_sim_env.evaluation.rendering import title_of
 from rl_sim_env.evaluation.verdict import STANDING_STILL, judge
 
 GOOD_GROUNDS = {
@@ -84,6 +85,24 @@ def test_a_task_of_flat_ground_is_measured_against_no_aim():
     assert verdict.sentences[0].startswith("Nothing here has an aim; not measured: survival of")
     assert (velocity.status, velocity.aim) == ("open", None)
     assert velocity.note == "no aim for flat ground alone"
+
+
+def test_a_policy_that_sees_is_told_so_with_the_grounds_that_no_aim_is_for():
+    pits = {"gaps": (0.282, 0.2, 41.2), "gaps, ideal sensors": (0.2, 0.2, 9.0)}
+    seeing = report(
+        tracking(GOOD_GROUNDS | {"stairs up": (0.1, 0.1, 0.0)} | pits), Sees="the ground"
+    )
+    words = " ".join(judge(seeing).sentences)
+    assert "It sees the ground; the aims are those of a robot that walks blind." in words
+    assert "on ground without an aim: gaps 0.282 m/s and 41 per 1000 s. It stands" in words
+    assert title_of(seeing) == "Task-v0 with sight: model_1.pt"
+    blind = report(*GOOD)
+    assert "sees" not in " ".join(judge(blind).sentences)
+    assert title_of(blind) == "Task-v0: model_1.pt"
+
+
+def test_seeds_of_parts_that_were_measured_by_themselves_are_not_added():
+    assert "2 evaluation seeds" in judge(report(*GOOD, Seeds="0, 1; gait: 0, 1, 2")).sentences[-1]
 
 
 def test_sensors_as_on_hardware_have_aims_of_their_own():

@@ -18,6 +18,7 @@ import torch
 from torch.utils import _pytree as pytree
 from toy_env import toy_cfg, toy_layout
 
+import rl_sim_env
 from rl_sim_env.atomic_file import whole_file, write_atomically
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError
@@ -60,6 +61,7 @@ def test_a_checkpoint_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert read.iteration == 3
     assert read.config == written.config
     assert read.versions["torch"] == torch.__version__
+    assert read.versions["rl_sim_env"] == rl_sim_env.__version__, "of what runs, installed or not"
     read.require(path, tasks={"Toy-v0"}, layout=toy_layout())
 
 

@@ -95,6 +95,7 @@ def test_train_then_play_the_experiment_folder(parent: Path) -> None:
     (run_folder,) = (parent / "logs/rsl_rl/grq20_v2d3_amp_vae").glob("*_v2d3_arm_load_test")
     assert (run_folder / "model_1.pt").is_file()
     output = run(f"{PLAY} --duration 0.2", parent)
+    assert output.startswith("loading torch and the simulator\n")
     assert "model_1.pt" in output
     assert "0.2 s is too short a walk" in output
 

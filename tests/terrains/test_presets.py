@@ -131,7 +131,12 @@ def test_play_terrain_shows_every_family_on_any_row() -> None:
     cfg.num_envs = 400
     terrain = TerrainEntity(cfg, device="cpu")
     assert terrain_type_names(cfg) == FAMILIES
-    assert terrain.terrain_levels.unique().tolist() == [0, 1, 2, 3, 4]
+    assert terrain.terrain_levels.unique().tolist() == [*range(10)]
+
+
+def test_a_level_is_as_hard_to_watch_as_to_train_and_to_measure_on() -> None:
+    played, trained = play_terrain_cfg(), rough_terrain_cfg()
+    assert played.terrain_generator == trained.terrain_generator
 
 
 def test_plane_counts_as_the_flat_family() -> None:

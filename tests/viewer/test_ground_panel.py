@@ -71,3 +71,4 @@ def test_every_family_can_be_chosen_and_a_plane_has_nothing_to_choose(
     plane = GroundPanel(view, policy_player.env)
     plane.update()
     assert "flat" in plane.here.content and not hasattr(plane, "family")
+    assert "start it with" in plane.here.content and "start it" not in panel.here.content

@@ -159,6 +159,12 @@ def test_the_robot_that_fell_last_can_be_looked_at(viewer, policy_player):
     viewer.robots.look_at("fell last")
     viewer.tick()
     assert viewer.view.robot == 1
+    assert ", fell once" in viewer.status.line.content
     viewer.robots.look_at("next")
     viewer.tick()
     assert viewer.view.robot == 0
+
+
+def test_where_nobody_has_fallen_the_button_for_that_says_so(viewer):
+    viewer.robots.look_at("fell last")
+    assert viewer.view.note == "no robot has fallen yet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rl_sim_env.errors import UserError
+
+_DRIVER = "libcuda.so.1"
+_GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 def require_device_name(device: str) -> None:
@@ -20,6 +24,37 @@ def require_device_name(device: str) -> None:
     """
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise UserError(f"--device {device}: no such device; use cpu, cuda or cuda:N")
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is certainly not there, without torch, which knows for certain.
+
+    Raises:
+        UserError: It names no device, there is no driver, or there are fewer GPUs.
+    """
+    require_device_name(device)
+    if device == "cpu":
+        return
+    if not has_driver():
+        raise UserError(
+            f"--device {device}: there is no NVIDIA driver here ({_DRIVER}); use --device cpu"
+        )
+    index = int(device.partition(":")[2] or 0)
+    # Not everywhere, WSL say.
+    if _GPUS.is_dir() and index >= (found := len([*_GPUS.iterdir()])):
+        raise UserError(
+            f"--device {device}: there are {found} GPUs here, counted from 0; use another or "
+            "--device cpu"
+        )
+
+
+def has_driver() -> bool:
+    """Whether there is a driver for GPUs, without which there are none."""
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return False
+    return True
 
 
 def processor_name() -> str:

@@ -24,6 +24,9 @@ def require_file(path: Path) -> None:
         raise UserError(f"robot model {path}: {'a folder' if path.is_dir() else 'no such file'}")
 
 
+_SUFFIXES = (".xml", ".urdf")
+
+
 def read_spec(path: Path | str) -> mujoco.MjSpec:
     """Read an MJCF or URDF that MuJoCo can make a model of.
 
@@ -31,6 +34,9 @@ def read_spec(path: Path | str) -> mujoco.MjSpec:
         UserError: It cannot be read, does not compile, or has a name that is no text.
     """
     path = Path(path)
+    if path.is_file() and path.suffix.lower() not in _SUFFIXES:
+        # MuJoCo would add a warning of its own.
+        raise UserError(f"robot model {path}: give an MJCF (.xml) or a URDF (.urdf)")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         if path.suffix.lower() == ".urdf":

@@ -10,9 +10,16 @@ from pathlib import Path
 from rl_sim_env.cli.options import RobotOptions, TaskOptions, Unset
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.errors import UserError
+from rl_sim_env.hardware import has_driver
 
 NUM_STEPS = 5
 """Control steps to run: some by themselves, the one that is captured, and one replay."""
+
+NO_GPU = (
+    "no GPU to compile for: on CPUs physics is native MuJoCo, which has no kernels; run this on a "
+    "machine with a GPU of the kind that will train, once, into a folder that all can read "
+    "(--output)"
+)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +39,14 @@ class CompileOptions(TaskOptions, RobotOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(num_envs=self.num_envs)
+        if self.output is not None and self.output.exists() and not self.output.is_dir():
+            raise UserError(f"--output {self.output}: is a file; give a folder for the kernels")
+
+    def check_early(self) -> None:
+        """See :meth:`.Options.check_early`."""
+        super().check_early()
+        if not has_driver():
+            raise UserError(NO_GPU)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,11 +68,7 @@ def compile_kernels(options: CompileOptions) -> None:
 
     device = resolve_device(options.device)
     if device == "cpu":
-        raise UserError(
-            "no GPU to compile for: on CPUs physics is native MuJoCo, which has no kernels; run "
-            "this on a machine with a GPU of the kind that will train, once, into a folder that "
-            "all can read (--output)"
-        )
+        raise UserError(NO_GPU)
     setup = configure_env(
         EnvOptions(
             task=options.task,

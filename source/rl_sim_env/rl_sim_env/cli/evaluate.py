@@ -25,14 +25,14 @@ from rl_sim_env.cli.options import (
     POLICIES,
     find_policy,
     relative,
+    require_networks,
     tell_differences,
 )
 from rl_sim_env.cli.program import quiet, run_program
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.deploy import open_session
-from rl_sim_env.deploy.deployed_policy import JOINT_TARGETS
 from rl_sim_env.deploy.environment_facts import require_same_environment
-from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy
+from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.evaluation.arena import (
@@ -64,7 +64,7 @@ from rl_sim_env.evaluation.rendering import (
     write_report,
 )
 from rl_sim_env.evaluation.report import FOLDER_NAME, Report, Section
-from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS, judge
+from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SEES, SENSORS, judge
 from rl_sim_env.evaluation.wording import in_house_style
 from rl_sim_env.experiment import (
     MODEL_ARGUMENT,
@@ -83,12 +83,15 @@ from rl_sim_env.learning.foothold_learner import QUALITY
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.run_files import RunFiles, code_commit
 from rl_sim_env.learning.structure import require_like
+from rl_sim_env.mdp.exteroception import ExteroceptionCfg
 from rl_sim_env.tasks import family_ids, find_task
 from rl_sim_env.typed import typed
 from rl_sim_env.viewer.daylight import daylight
 from rl_sim_env.viewer.offscreen import photograph
 
 NOT_RECORDED = "not recorded"
+
+SIGHT = "the ground, in a map that its lidars make"
 
 UNFINISHED_SUFFIX = ".unfinished"
 """End of the name of the folder that holds the report until all protocols are done."""
@@ -114,6 +117,7 @@ def evaluate(options: EvaluateOptions) -> None:
     device = resolve_device(options.device)
     cfg = _sizes(options, device)
     path, task = find_policy(options)
+    print(f"evaluating {path} on {task}", flush=True)
     # The walks in plain MuJoCo need the history inside the file: a checkpoint can export it. There
     # nobody tells the truth.
     can_leave = path.suffix != ONNX_SUFFIX and options.p_boot_mean == 1.0
@@ -134,11 +138,13 @@ def evaluate(options: EvaluateOptions) -> None:
     tell_differences(setup.differences)
     if options.quick:
         print(f"quick: {_of_a_quick_try(cfg, names)}", flush=True)
+    print(f"building the ground and {cfg.robots} robots", flush=True)
     with quiet():
         vec_env = build_vec_env(setup)
     facts = {
         **saved.facts,
         "Robot": setup.cfg.robot.name,
+        **({SEES: SIGHT} if _sees(setup.cfg) else {}),
         "Evaluated on": task,
         **({"Settings": " ".join(options.settings)} if options.settings else {}),
         **({QUICK: _of_a_quick_try(cfg, names)} if options.quick else {}),
@@ -287,13 +293,8 @@ def _foretold(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _open_onnx(path: Path, task_id: str) -> _SavedPolicy:
+    require_networks(path)
     session, metadata = open_session(path)
-    if JOINT_TARGETS in {port.name for port in session.get_outputs()}:
-        raise UserError(
-            f"{path}: this file keeps history and scaling inside, as a robot needs them, but the "
-            f"environment of an evaluation brings its own; give the {NETWORK_FILE} of the same "
-            f"export, or the checkpoint that it was made of, {metadata.checkpoint}"
-        )
     facts = {
         "Policy": f"{path.name}, exported from {metadata.checkpoint}",
         "Trained on": metadata.task,
@@ -355,6 +356,11 @@ def _configure(
             settings=options.settings,
         )
     )
+
+
+def _sees(env_cfg: AmpVaeEnvCfg) -> bool:
+    """Whether a robot is given a map of the ground."""
+    return any(isinstance(sensor, ExteroceptionCfg) for sensor in env_cfg.scene.sensors)
 
 
 def _require_levels(env_cfg: AmpVaeEnvCfg, levels: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_sim_env.cli.options import Flag, PolicyOptions, Unset, find_checkpoint
+from rl_sim_env.cli.options import POLICIES, Flag, PolicyOptions, Unset, find_checkpoint
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 
@@ -19,7 +19,8 @@ class ExportOptions(PolicyOptions):
     """Id of the task whose newest run is exported where no checkpoint is named."""
 
     output: Unset[Path] = None
-    """Folder for the files; default: exported/<checkpoint>, beside the checkpoint."""
+    """Folder for the files; default: exported/<checkpoint>, beside the checkpoint, and for the
+    policy of the checkout in the working directory."""
 
     with_checkpoint: Flag = False
     """Write the checkpoint, too, without what only training needs: to hand a policy on."""
@@ -46,7 +47,11 @@ def export(options: ExportOptions) -> None:
     from rl_sim_env.learning.checkpoint import Checkpoint
 
     path = find_checkpoint(options)
-    folder = export_folder(path) if options.output is None else options.output
+    folder = options.output
+    if folder is None:
+        # What comes with the checkout stays as it is.
+        own = Path(path.name) if path.parent.parent == POLICIES else path
+        folder = export_folder(own)
     files = [*export_policy(path, folder)]
     if options.with_checkpoint:
         files.append(folder / path.name)

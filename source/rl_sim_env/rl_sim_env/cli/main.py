@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ class Command:
     example: str
     """How it may be called, behind the program's name."""
 
+    loads: str = ""
+    """What takes seconds to import, which is said before; empty where nothing does, or where other
+    programs may read what it prints."""
+
     @property
     def main(self) -> Callable[[Sequence[str]], None]:
         """Runs it with its arguments."""
@@ -46,6 +51,7 @@ COMMANDS: dict[str, Command] = {
         options="train_options:TrainOptions",
         example="train --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --max_minutes 15 "
         "env.rewards.feet_slide.weight=-0.2",
+        loads="torch and the simulator",
     ),
     "compile": Command(
         purpose="compile the kernels of a GPU ahead of training",
@@ -58,6 +64,7 @@ COMMANDS: dict[str, Command] = {
         module="play",
         options="play_options:PlayOptions",
         example="play --num_envs 4 --checkpoint policies/grq20_v2d3",
+        loads="torch and the simulator",
     ),
     "export": Command(
         purpose="write a policy as ONNX files",
@@ -76,6 +83,7 @@ COMMANDS: dict[str, Command] = {
         module="evaluate",
         options="evaluate_options:EvaluateOptions",
         example="evaluate --task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --quick",
+        loads="torch and the simulator",
     ),
     "report": Command(
         purpose="write the page of a report anew, without measuring",
@@ -162,7 +170,10 @@ def _run(name: str, arguments: Sequence[str]) -> None:
             command.options_type, arguments, prog=f"rl-sim-env {name}", notes=_notes(name)
         )
         if isinstance(options, Options):
-            options.check_settings()
+            options.check_early()
+        # Once for all processes that torchrun starts.
+        if command.loads and os.environ.get("RANK", "0") == "0":
+            print(f"loading {command.loads}", flush=True)
         run = command.main
     run(arguments)
 

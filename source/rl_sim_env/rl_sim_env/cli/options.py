@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -16,8 +16,14 @@ import tyro
 
 from rl_sim_env.configuration import ENV, settings_for
 from rl_sim_env.errors import UserError, found_in
-from rl_sim_env.hardware import require_device_name
-from rl_sim_env.learning.run_folder import named_place, require_folder
+from rl_sim_env.hardware import require_device, require_device_name
+from rl_sim_env.learning.run_folder import (
+    meant_checkpoints,
+    named_place,
+    older_checkpoints,
+    require_folder,
+)
+from rl_sim_env.learning.seal import why_damaged
 from rl_sim_env.learning.trained_task import require_task, trained_task
 from rl_sim_env.robots import BoomMode
 from rl_sim_env.tasks import Task, family_ids, find_task, watching_task
@@ -71,11 +77,13 @@ class Options:
     def __post_init__(self) -> None:
         """Nothing is left to check."""
 
-    def check_settings(self) -> None:
-        """Refuse settings before the program is imported: there it would take seconds more.
+    def check_early(self) -> None:
+        """Refuse what needs a look around, before the program is imported, which takes seconds.
+
+        Programs look again where it counts.
 
         Raises:
-            UserError: The task has no such setting, or not with such a value.
+            UserError: Something that is named is not there, or of no use.
         """
 
 
@@ -98,9 +106,20 @@ class EnvironmentOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        names = {field.name for field in fields(self)}
+        for text in self.settings:
+            name, equals, value = text.partition("=")
+            if equals and name in names:
+                raise UserError(f"{text}: did you mean --{name} {value}?")
         settings_for(ENV, self.settings, self.settable)
         if self.device is not None:
             require_device_name(self.device)
+
+    def check_early(self) -> None:
+        """See :meth:`Options.check_early`."""
+        super().check_early()
+        if self.device is not None:
+            require_device(self.device)
 
 
 @dataclass(kw_only=True)
@@ -163,11 +182,42 @@ class PolicyOptions(Options):
         super().__post_init__()
         if self.task is not None:
             find_task(self.task)
+        # Of settings, which may stand anywhere, too.
+        for text in getattr(self, "settings", ()):
+            if "=" not in text and Path(text).exists():
+                raise UserError(f"{text}: a policy is named as --checkpoint {text}")
         place = named_place(self.checkpoint)
         if place is None and (self.checkpoint or self.load_run):
             self.require_runs()
         if place is not None and self.task is not None:
             self.require_task(place, find_task(self.task))
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a certain policy is asked for."""
+        return bool(self.checkpoint or self.load_run or self.experiment_name)
+
+    def runs(self) -> Path:
+        """Folder of the experiment whose runs are looked through."""
+        own = find_task(self.task or DEFAULT_TASK).runner_cfg().experiment_name
+        return LOG_ROOT / (self.experiment_name or own)
+
+    def check_early(self) -> None:
+        """See :meth:`Options.check_early`: the policy that is asked for."""
+        super().check_early()
+        place = named_place(self.checkpoint)
+        if place is not None and place.suffix == ONNX_SUFFIX and self.takes_exported:
+            require_networks(place)
+        elif self.is_asked and not self.is_exported_folder(place):
+            require_whole(self.checkpoint, root=self.runs(), load_run=self.load_run)
+
+    def is_exported_folder(self, place: Path | None) -> bool:
+        """Whether a place holds an exported policy that will do, and no checkpoint."""
+        if place is None or not self.takes_exported or any(place.glob("model_*.pt")):
+            return False
+        from rl_sim_env.deploy.metadata import NETWORK_FILE
+
+        return (place / NETWORK_FILE).is_file()
 
     def require_task(self, place: Path, task: Task) -> None:
         """Refuse a policy of other tasks, as far as its file tells without torch.
@@ -206,6 +256,63 @@ def task_of(place: Path) -> str | None:
     from rl_sim_env.deploy import open_session
 
     return open_session(place)[1].task
+
+
+def require_whole(checkpoint: str | Path | None, *, root: Path, load_run: str | None) -> None:
+    """Refuse a checkpoint that is not there, or of which no byte can be trusted, without torch.
+
+    Args:
+        checkpoint: See :func:`.meant_checkpoints`, as the rest.
+        root: The experiment folder.
+        load_run: Name of the run.
+
+    Raises:
+        UserError: There is no such checkpoint, or it is damaged and no other is meant, or it is an
+            exported policy; the message names the checkpoint that this was exported from.
+    """
+    (first, *others), _ = meant_checkpoints(checkpoint, root=root, load_run=load_run)
+    if first.suffix == ONNX_SUFFIX:
+        raise UserError(
+            f"{first}: an exported policy, for robots and for rl-sim-env web and evaluate; here "
+            f"the checkpoint is needed that it was made of{_source_of(first)}"
+        )
+    damage = why_damaged(first)
+    if damage is None or any(why_damaged(other) is None for other in others):
+        return
+    good = (file for file in older_checkpoints(first) if why_damaged(file) is None)
+    before = next(good, None)
+    raise UserError(damage if before is None else f"{damage}; the newest good one is {before}")
+
+
+def require_networks(file: Path) -> None:
+    """Refuse an exported policy that keeps history, where the environment brings its own.
+
+    Raises:
+        UserError: It does; the message names what will do.
+    """
+    # Only here: this import takes a quarter of a second.
+    from rl_sim_env.deploy import open_session
+    from rl_sim_env.deploy.deployed_policy import JOINT_TARGETS
+    from rl_sim_env.deploy.metadata import NETWORK_FILE
+
+    session, _ = open_session(file)
+    if JOINT_TARGETS in {port.name for port in session.get_outputs()}:
+        raise UserError(
+            f"{file}: this file keeps history and scaling inside, as a robot needs them, but the "
+            f"environment of an evaluation brings its own; give the {NETWORK_FILE} of the same "
+            f"export, or the checkpoint that it was made of{_source_of(file)}"
+        )
+
+
+def _source_of(exported: Path) -> str:
+    """Name of the checkpoint that a policy was exported from, and where it is, for a message."""
+    from rl_sim_env.deploy import open_session
+
+    name = open_session(exported)[1].checkpoint
+    # Beside it, or in the run's folder, as export_folder() has it.
+    places = (exported.parent, *exported.absolute().parents[2:3])
+    found = next((place / name for place in places if (place / name).is_file()), None)
+    return f", {name}" if found is None else f": --checkpoint {relative(found)}"
 
 
 def find_policy(options: PolicyOptions, *, watched: bool = False) -> tuple[Path, str]:
@@ -255,8 +362,8 @@ def tell_other_task(task: str, trained: str) -> None:
     """Say so where a policy is wanted on another task than it was trained on."""
     if task not in (trained, watching_task(trained)):
         print(
-            f"NOTE: this policy was trained on {trained}, but --task {task} is given; leave --task "
-            "out for its own",
+            f"NOTE: this policy was trained on {trained} and is taken to {task}, the --task of "
+            "this command",
             flush=True,
         )
 
@@ -271,19 +378,15 @@ def find_checkpoint(options: PolicyOptions) -> Path:
         UserError: There is no such task or file.
     """
     # Only here: these imports take seconds.
-    from rl_sim_env.deploy.onnx_export import NETWORK_FILE
+    from rl_sim_env.deploy.metadata import NETWORK_FILE
     from rl_sim_env.learning.checkpoint import resolve_checkpoint
 
     place = named_place(options.checkpoint)
-    if options.takes_exported and place is not None:
-        exported = place / NETWORK_FILE
-        if exported.is_file() and not any(place.glob("model_*.pt")):
-            return exported
-    task = options.task or DEFAULT_TASK
-    experiment = options.experiment_name or find_task(task).runner_cfg().experiment_name
-    root, shipped = LOG_ROOT / experiment, POLICIES / find_task(task).robot.name
-    is_asked = options.checkpoint or options.load_run or options.experiment_name
-    if is_asked or not shipped.is_dir():
+    if place is not None and options.is_exported_folder(place):
+        return place / NETWORK_FILE
+    root = options.runs()
+    shipped = POLICIES / find_task(options.task or DEFAULT_TASK).robot.name
+    if options.is_asked or not shipped.is_dir():
         return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
     if not root.is_dir():
         print(f"nothing trained in {root} yet: taking the policy in {shipped}", flush=True)

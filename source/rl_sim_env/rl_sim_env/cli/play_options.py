@@ -14,13 +14,14 @@ from rl_sim_env.cli.options import (
     RobotOptions,
     Unset,
     require_positive,
+    require_whole,
     task_of,
 )
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.run_folder import named_place
 from rl_sim_env.motions.files import matching_files
 from rl_sim_env.tasks import family_ids, find_task
-from rl_sim_env.viewer.page import THIS_MACHINE, require_port
+from rl_sim_env.viewer.page import THIS_MACHINE, free_port, require_port
 from rl_sim_env.viewer.video_path import check_video_path
 
 
@@ -98,6 +99,14 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
         if self.video is not None:
             check_video_path(self.video)
 
+    def check_early(self) -> None:
+        """See :meth:`.Options.check_early`."""
+        super().check_early()
+        if self.compare is not None:
+            require_whole(self.compare, root=Path(self.compare), load_run=None)
+        if not self.headless and self.video is None:
+            free_port(self.host, self.port)
+
     def _require_rival(self, place: Path) -> None:
         """Refuse a second policy that is not there, or walks another robot than the first."""
         if not place.exists():
@@ -118,5 +127,4 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
         place = named_place(self.checkpoint)
         if place is not None:
             return self.task or task_of(place)
-        is_asked = self.checkpoint or self.load_run or self.experiment_name
-        return None if is_asked else self.task or DEFAULT_TASK
+        return None if self.is_asked else self.task or DEFAULT_TASK

@@ -32,9 +32,14 @@ _PLAINER = (
         r"\1 \2: expected a whole number",
     ),
     (r"Error parsing (\S+): no type matching FLOAT .*? \['(.*?)'\]", r"\1 \2: expected a number"),
+    (
+        r"Error parsing (\S+): no type matching \{\[(INT|FLOAT) .*?from \[(.*?)\]\.?",
+        r"\1 \3: expected numbers.",
+    ),
     (r"Error parsing (\S+): invalid literal for int.*?'(.*?)'", r"\1 \2: expected a whole number."),
     (r"Error parsing (\S+): could not convert .*?'(.*?)'", r"\1 \2: expected a number."),
     (r", 'None'|'None', ", ""),
+    (r"([^.:]) (For full helptext|Available subcommands)", r"\1. \2"),
 )
 """Words of the parser, which speaks of python's types, and ours."""
 

@@ -86,14 +86,6 @@ def train(options: TrainOptions) -> None:
         if path is not None:
             start = Checkpoint.load(path)
             trainer = replace(trainer, task=choose_task(options.task, start.task, path))
-            if processes.is_main:
-                what = "fine-tuning" if options.finetune else "continuing"
-                # As the console counts, from 1.
-                print(f"{what} {path}: after iteration {start.iteration + 1}", flush=True)
-                # A policy that grows has to be told its task: without, it would go on as it was.
-                if not (options.finetune and grows(trainer.task, start)):
-                    tell_other_task(trainer.task, start.task)
-                remove_leftovers(path.parent)
             training = Training.of(start, path, trainer.task, finetune=bool(options.finetune))
             # Mistakes of the command line have been told above.
             with found_in(path):
@@ -144,6 +136,8 @@ def train(options: TrainOptions) -> None:
         iterations_left = cfg.max_iterations - (runner.current_learning_iteration + 1)
         runner.require_iterations(iterations_left)
         # Only now, when nothing is left to be refused: no run, no folder.
+        if start is not None and path is not None and processes.is_main:
+            _tell_beginning(options, trainer.task, start, path)
         folder = (
             make_run_folder(LOG_ROOT / cfg.experiment_name, cfg.run_name)
             if processes.is_main
@@ -166,6 +160,17 @@ def train(options: TrainOptions) -> None:
             evaluate(runner, setup)
         if processes.is_main:
             tell_what_next(runner.last_saved)
+
+
+def _tell_beginning(options: TrainOptions, task: str, start: Checkpoint, path: Path) -> None:
+    """Say what training goes on from, and tidy up there."""
+    what = "fine-tuning" if options.finetune else "continuing"
+    # As the console counts, from 1.
+    print(f"{what} {path}: after iteration {start.iteration + 1}", flush=True)
+    # A policy that grows has to be told its task: without, it would go on as it was.
+    if not (options.finetune and grows(task, start)):
+        tell_other_task(task, start.task)
+    remove_leftovers(path.parent)
 
 
 def _starting_point(options: TrainOptions, cfg: AmpVaeRunnerCfg) -> Path | None:

@@ -8,12 +8,14 @@ from typing import ClassVar, Literal
 
 from rl_sim_env.cli.options import (
     DEFAULT_TASK,
+    LOG_ROOT,
     Clips,
     EnvironmentOptions,
     Flag,
     PolicyOptions,
     RobotOptions,
     Unset,
+    require_whole,
 )
 from rl_sim_env.cli.program import check_counts
 from rl_sim_env.configuration import AGENT, ENV, apply_settings, settings_for
@@ -100,7 +102,7 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     settable: ClassVar[tuple[str, ...]] = (ENV, AGENT)
 
     def __post_init__(self) -> None:
-        if self.finetune and (self.resume or self.load_run or self.checkpoint):
+        if self.finetune and self.is_asked:
             raise UserError(
                 "--finetune begins a new run, --resume, --load_run and --checkpoint continue one; "
                 "give one of them"
@@ -129,9 +131,24 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
         if self.task is not None and trained is not None:
             require_task(place, trained, beginnings(find_task(self.task)))
 
-    def check_settings(self) -> None:
-        """See :meth:`.Options.check_settings`: of new runs, for others go by a checkpoint, too."""
-        if self.finetune or self.resume or self.load_run or self.checkpoint:
+    @property
+    def is_asked(self) -> bool:
+        """Whether training goes on from a certain run."""
+        return bool(self.resume or self.checkpoint or self.load_run)
+
+    def runs(self) -> Path:
+        """See :meth:`.PolicyOptions.runs`; a setting may name the folder, too."""
+        cfg = find_task(self.task or DEFAULT_TASK).runner_cfg()
+        cfg.experiment_name = self.experiment_name or cfg.experiment_name
+        apply_settings(settings_for(AGENT, self.settings, self.settable), AGENT, cfg)
+        return LOG_ROOT / cfg.experiment_name
+
+    def check_early(self) -> None:
+        """See :meth:`.Options.check_early`: settings, too, but where a checkpoint has its own."""
+        super().check_early()
+        if self.finetune:
+            require_whole(self.finetune, root=Path(self.finetune), load_run=None)
+        if self.finetune or self.is_asked:
             return
         task = self.task or DEFAULT_TASK
         # Those of the trainer first, which need no simulator.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import tyro
 
-from rl_sim_env.cli.options import ONNX_SUFFIX, POLICIES, Unset
+from rl_sim_env.cli.options import ONNX_SUFFIX, POLICIES, Options, Unset, require_whole
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 
 
 @dataclass(kw_only=True)
-class WebOptions:
+class WebOptions(Options):
     """Write a page that runs a trained robot in any browser, with nothing installed.
 
     Its folder is complete: any static host serves it.
@@ -37,6 +37,15 @@ class WebOptions:
             raise UserError(f"--output {self.output}: is a file; give a folder for the page")
         if self.mjcf is not None and not self.mjcf.is_file():
             raise UserError(f"--mjcf {self.mjcf}: no such file")
+
+    def check_early(self) -> None:
+        """See :meth:`.Options.check_early`."""
+        if self.policy.suffix != ONNX_SUFFIX:
+            require_whole(self.policy, root=self.policy, load_run=None)
+            return
+        from rl_sim_env.deploy import open_session
+
+        open_session(self.policy)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -13,6 +13,13 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
 from rl_sim_env.typed import typed
 
+POLICY_FILE = "policy.onnx"
+"""Everything inside: sensor values and state in, joint targets, estimates and state out."""
+
+NETWORK_FILE = "policy_no_history.onnx"
+"""The networks alone: ``actor_obs``, ``vae_obs`` and the memory of the context VAE in, ``actions``,
+``estimates`` and the next memory out."""
+
 METADATA_KEY = "rl_sim_env"
 """Key of the ONNX file's properties under which the metadata stand."""
 

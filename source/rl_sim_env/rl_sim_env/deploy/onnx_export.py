@@ -19,7 +19,13 @@ from rl_sim_env.deploy.digest import with_digest
 from rl_sim_env.deploy.drawn_facts import drawn_facts
 from rl_sim_env.deploy.environment_facts import environment_facts
 from rl_sim_env.deploy.exported_modules import OBSERVATIONS, STACK, PolicyModule
-from rl_sim_env.deploy.metadata import METADATA_KEY, EstimateColumns, PolicyMetadata
+from rl_sim_env.deploy.metadata import (
+    METADATA_KEY,
+    NETWORK_FILE,
+    POLICY_FILE,
+    EstimateColumns,
+    PolicyMetadata,
+)
 from rl_sim_env.errors import found_in
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.estimate_cfg import EstimateCfg
@@ -27,13 +33,6 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import AmpVaePolicy
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.tasks import find_task
-
-POLICY_FILE = "policy.onnx"
-"""Everything inside: sensor values and state in, joint targets, estimates and state out."""
-
-NETWORK_FILE = "policy_no_history.onnx"
-"""The networks alone: ``actor_obs``, ``vae_obs`` and the memory of the context VAE in, ``actions``,
-``estimates`` and the next memory out."""
 
 OPSET = 18
 """ONNX operator set of both files: the exporter's own, which needs no conversion."""

@@ -18,7 +18,7 @@ from rl_sim_env.evaluation.answers import headline
 from rl_sim_env.evaluation.plots import caption, draw
 from rl_sim_env.evaluation.printed import WORST, Cell, Printed, printed
 from rl_sim_env.evaluation.report import JSON_NAME, Report
-from rl_sim_env.evaluation.verdict import Standing, judge
+from rl_sim_env.evaluation.verdict import SEES, Standing, judge
 from rl_sim_env.evaluation.wording import in_house_style
 
 MARKDOWN_NAME, HTML_NAME, PHOTO_NAME = "report.md", "report.html", "walking.jpg"
@@ -147,8 +147,11 @@ def render(template: str, **values: Any) -> str:
 
 
 def title_of(report: Report) -> str:
-    """Robot or task, and policy; else what it is."""
-    names = (report.facts.get("Robot") or report.facts.get("Evaluated on"), _policy(report))
+    """Robot or task, whether it sees, and policy; else what it is."""
+    walker = report.facts.get("Robot") or report.facts.get("Evaluated on")
+    if walker and SEES in report.facts:
+        walker = f"{walker} with sight"
+    names = (walker, _policy(report))
     return ": ".join(filter(None, names)) or "Evaluation report"
 
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rl_sim_env.evaluation.report import Column, Figure, Report, Section
-from rl_sim_env.evaluation.wording import TOTAL, levels_of, plain, with_sensors
+from rl_sim_env.evaluation.wording import (
+    TOTAL,
+    is_total,
+    levels_of,
+    plain,
+    sensors_of,
+    with_sensors,
+)
 
 QUICK = "Quick try"
 """Fact of a report that was not meant to say much."""
 
 SENSORS, SEEDS, ROBOTS = "Sensors", "Seeds", "Robots"
 """Facts that say what figures stand on."""
+
+SEES = "Sees"
+"""Fact of a policy that does not walk blind: what it sees."""
 
 STANDING_STILL = (math.sqrt(2.0) + math.asinh(1.0)) / 3.0
 """Velocity error of a robot that does not move: mean length of a command within +-1 m/s forward and
@@ -193,6 +203,7 @@ def judge(report: Report) -> Verdict:
         sentences=(
             _count(standings, missing),
             *([_what_falls_short(standings)] if any(of.aim for of in standings) else []),
+            *_beyond_the_aims(report),
             _basis(report),
         ),
         warnings=tuple(_warnings(report)),
@@ -293,9 +304,39 @@ def _what_falls_short(standings: Sequence[Standing]) -> str:
     return f"{text}."
 
 
+def _beyond_the_aims(report: Report) -> list[str]:
+    """What the aims, which are for walking blind, do not speak of: sight, and further grounds."""
+    sentences = []
+    if sight := report.facts.get(SEES):
+        sentences.append(f"It sees {sight}; the aims are those of a robot that walks blind.")
+    if grounds := "; ".join(_further_grounds(report)):
+        sentences.append(f"Velocity error and falls on ground without an aim: {grounds}.")
+    return sentences
+
+
+def _further_grounds(report: Report) -> Iterator[str]:
+    """Grounds that were walked on and have no aim, with velocity error and falls."""
+    section = report.section("tracking")
+    aims = tuple(part.row for of in CRITERIA if of.section == "tracking" for part in of.parts)
+    for row in section.tables[0].rows if section and section.tables else ():
+        # Stairs up and down begin as what has the aim does. The first kind of sensors will do here.
+        if is_total(row, section.tables[0]) or row.label.startswith(aims) or sensors_of(row.label):
+            continue
+        error, falls = (
+            section.find(row.label, title, table="Tracking")
+            for title in ("velocity error", "falls")
+        )
+        if error and falls:
+            yield (
+                f"{row.label} {error[0].mean:.{error[1].decimals}f} {error[1].unit} and "
+                f"{falls[0].mean:.0f} {falls[1].unit}"
+            )
+
+
 def _basis(report: Report) -> str:
     """What the figures stand on."""
-    seeds = report.facts.get(SEEDS, "").count(",") + 1
+    # Behind the semicolon are those of parts that were measured by themselves.
+    seeds = report.facts.get(SEEDS, "").partition(";")[0].count(",") + 1
     parts = ["one trained policy", f"{seeds} evaluation {'seed' if seeds == 1 else 'seeds'}"]
     if ROBOTS in report.facts:
         parts.append(f"{report.facts[ROBOTS].split()[0]} robots in each walk")

@@ -43,9 +43,17 @@ _SUMS = {"stairs": "stairs up"}
 """Rows that add up others, beside one of those."""
 
 
+_FROM_SOURCE = ("rl_sim_env not installed", "rl_sim_env from its source")
+"""What reports said of code that was run without being installed, and what that means."""
+
+
 def in_house_style(report: Report) -> Report:
     """The report with falls per 1000 s everywhere, and with today's spelling and titles."""
-    return replace(report, sections=tuple(map(_section, report.sections)))
+    return replace(
+        report,
+        facts={name: fact.replace(*_FROM_SOURCE) for name, fact in report.facts.items()},
+        sections=tuple(map(_section, report.sections)),
+    )
 
 
 def plain(number: str) -> str:

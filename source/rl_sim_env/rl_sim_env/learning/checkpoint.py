@@ -6,15 +6,15 @@ import dataclasses
 import io
 import platform
 import warnings
-import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 
+from rl_sim_env import __version__
 from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import Notice, UserError, found_in
@@ -31,20 +31,17 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import POLICY_STATE
 from rl_sim_env.learning.run_files import RunFiles
 from rl_sim_env.learning.run_folder import (
-    checkpoints_in,
-    iteration_of,
     listing,
-    named_place,
-    require_folder,
-    run_folders,
+    meant_checkpoints,
+    older_checkpoints,
 )
 from rl_sim_env.learning.saved_config import runner_cfg_from_dict
-from rl_sim_env.learning.seal import is_damaged, seal
+from rl_sim_env.learning.seal import seal, why_damaged
 from rl_sim_env.learning.trained_task import require_task
 from rl_sim_env.typed import typed
 
 _PHYSICS = ("mjlab", "mujoco", "mujoco-warp", "mjbatch")
-_RECORDED_PACKAGES = ("rl_sim_env", "torch", "rsl-rl-lib", *_PHYSICS)
+_RECORDED_PACKAGES = ("torch", "rsl-rl-lib", *_PHYSICS)
 
 
 class _DamagedError(UserError):
@@ -135,8 +132,8 @@ class Checkpoint:
         try:
             return cls._load(path)
         except _DamagedError as error:
-            before = next((file for file in _older(path) if _why_damaged(file) is None), None)
-            if before is None:
+            good = (file for file in older_checkpoints(path) if _why_damaged(file) is None)
+            if (before := next(good, None)) is None:
                 raise
             raise UserError(f"{error}; the newest good one before it is {before}") from error
 
@@ -325,7 +322,7 @@ def _what_must_fit(layout: ObservationLayout) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of python and of the installed packages that training depends on."""
+    """Return the versions of python, of this package, and of those that training depends on."""
 
     def version(name: str) -> str:
         try:
@@ -334,7 +331,8 @@ def package_versions() -> dict[str, str]:
             return "not installed"
 
     packages = {name: version(name) for name in _RECORDED_PACKAGES}
-    return {"python": platform.python_version(), **packages}
+    # Of the code that runs: its source may be on the path, and installed in another version.
+    return {"python": platform.python_version(), "rl_sim_env": __version__, **packages}
 
 
 def resolve_checkpoint(
@@ -357,58 +355,25 @@ def resolve_checkpoint(
     Raises:
         UserError: Nothing fits; the message lists what there is.
     """
-    name = None if checkpoint is None else str(checkpoint)
-    place = named_place(checkpoint)
-    if place is not None and not place.is_dir():
-        return place
-    if place is not None:
-        root, name = place, None
-    require_folder(root)
-    runs = run_folders(root, load_run)
-    if name is None:
-        return _newest_checkpoint(root, runs)
-    for run in runs:
-        if (run / name).is_file():
-            return run / name
-    raise UserError(
-        f"--checkpoint {name}: no such file or folder, and none in {runs[0]}, which holds "
-        f"{listing(entry.name for entry in runs[0].iterdir())}"
-    )
-
-
-def _newest_checkpoint(root: Path, runs: list[Path]) -> Path:
-    """Return the newest good checkpoint of the first run that has any, or its newest.
-
-    A notice tells which newer runs had none, and which newer checkpoints are damaged.
-    """
-    for number, run in enumerate(runs):
-        files = checkpoints_in(run)
-        if not files:
-            continue
-        if skipped := [each.name for each in runs[:number] if each != root]:
-            message = f"{root}: newer but without a checkpoint: {listing(skipped)}"
-            warnings.warn(message, Notice, stacklevel=3)
-        damages = []
-        for file in files:
-            damage = _why_damaged(file)
-            if damage is None:
-                break
-            damages.append(damage)
-        else:
-            # Whoever loads it is told why not.
-            return files[0]
-        if damages:
-            warnings.warn(Notice(f"{'; '.join(damages)}; taking {file}"), stacklevel=3)
-        return file
-    raise UserError(
-        f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
-        f"{listing(entry.name for entry in runs[0].iterdir())}"
-    )
-
-
-def _older(path: Path) -> list[Path]:
-    """The checkpoints of the same run that are older than a file, newest first."""
-    return [file for file in checkpoints_in(path.parent) if iteration_of(file) < iteration_of(path)]
+    meant, skipped = meant_checkpoints(checkpoint, root=root, load_run=load_run)
+    if skipped:
+        message = f"{skipped[0].parent}: newer but without a checkpoint: "
+        names = listing(run.name for run in skipped)
+        warnings.warn(message + names, Notice, stacklevel=2)
+    if len(meant) == 1:
+        return meant[0]
+    damages = []
+    for file in meant:
+        damage = _why_damaged(file)
+        if damage is None:
+            break
+        damages.append(damage)
+    else:
+        # Whoever loads it is told why not.
+        return meant[0]
+    if damages:
+        warnings.warn(Notice(f"{'; '.join(damages)}; taking {file}"), stacklevel=2)
+    return file
 
 
 def _why_damaged(path: Path) -> str | None:
@@ -421,27 +386,11 @@ def _why_damaged(path: Path) -> str | None:
 
 
 def _read(path: Path) -> Any:
+    if damage := why_damaged(path):
+        raise _DamagedError(damage)
     try:
-        with path.open("rb") as file:
-            if _is_cut_off(file):
-                raise _DamagedError(
-                    f"{path}: truncated, {path.stat().st_size} bytes are left of it"
-                )
-            if is_damaged(file):
-                raise _DamagedError(
-                    f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
-                    "comes from"
-                )
-            file.seek(0)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
+        return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # what is raised depends on what the bytes happen to say
         raise _DamagedError(f"{path}: not a checkpoint of rl_sim_env, or a damaged one") from error
-
-
-def _is_cut_off(file: BinaryIO) -> bool:
-    """Whether the file begins like the zip archive that torch writes but lacks its end."""
-    return b"PK\x03\x04".startswith(file.read(4)) and not zipfile.is_zipfile(file)

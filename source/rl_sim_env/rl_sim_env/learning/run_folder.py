@@ -155,6 +155,52 @@ def checkpoints_in(run: Path) -> list[Path]:
     return sorted(files, key=iteration_of, reverse=True)
 
 
+def older_checkpoints(path: Path) -> list[Path]:
+    """The checkpoints of the same run that are older than a file, newest first."""
+    return [file for file in checkpoints_in(path.parent) if iteration_of(file) < iteration_of(path)]
+
+
+def meant_checkpoints(
+    checkpoint: str | Path | None, *, root: Path, load_run: str | None
+) -> tuple[list[Path], list[Path]]:
+    """Checkpoints that a user may mean, best first.
+
+    Args:
+        checkpoint: A file; a run folder or an experiment folder to use in place of ``root``; the
+            name of a file in the newest run that has it; or None for those of the newest run.
+        root: The experiment folder.
+        load_run: See :func:`run_folders`.
+
+    Returns:
+        The file, or all of the newest run that has any; and the newer runs, which have none.
+
+    Raises:
+        UserError: Nothing fits; the message lists what there is.
+    """
+    name = None if checkpoint is None else str(checkpoint)
+    place = named_place(checkpoint)
+    if place is not None and not place.is_dir():
+        return [place], []
+    if place is not None:
+        root, name = place, None
+    require_folder(root)
+    runs = run_folders(root, load_run)
+    if name is not None:
+        if named := next((run / name for run in runs if (run / name).is_file()), None):
+            return [named], []
+        raise UserError(
+            f"--checkpoint {name}: no such file or folder, and none in {runs[0]}, which holds "
+            f"{listing(entry.name for entry in runs[0].iterdir())}"
+        )
+    for number, run in enumerate(runs):
+        if files := checkpoints_in(run):
+            return files, [each for each in runs[:number] if each != root]
+    raise UserError(
+        f"{runs[0]}: no checkpoint (model_<iteration>.pt) here or one folder down; it holds "
+        f"{listing(entry.name for entry in runs[0].iterdir())}"
+    )
+
+
 def iteration_of(path: Path) -> int:
     """Iteration that the name of a checkpoint tells; -1 for any other file."""
     match = _FILE_NAME.fullmatch(path.name)

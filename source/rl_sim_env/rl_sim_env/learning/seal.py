@@ -1,4 +1,7 @@
-"""A digest in the file of a checkpoint: torch loads damaged numbers without a word."""
+"""Whether the file of a checkpoint is whole: torch loads damaged numbers without a word.
+
+A digest in it says so, and is read without torch.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,17 @@ import hashlib
 import io
 import os
 import zipfile
+from pathlib import Path
 from typing import BinaryIO
+
+from rl_sim_env.errors import UserError
 
 _MARK = b"rl_sim_env sha256 "
 _DIGEST_LENGTH = 2 * hashlib.sha256().digest_size
 _SEAL_LENGTH = len(_MARK) + _DIGEST_LENGTH
 _BLOCK = 1 << 20
+_ARCHIVE = b"PK\x03\x04"
+"""How the zip archive that torch writes begins."""
 
 
 def seal(archive: io.BytesIO) -> None:
@@ -23,6 +31,31 @@ def seal(archive: io.BytesIO) -> None:
     archive.write(_SEAL_LENGTH.to_bytes(2, "little"))
     digest = hashlib.sha256(archive.getbuffer()).hexdigest()
     archive.write(_MARK + digest.encode())
+
+
+def why_damaged(path: Path) -> str | None:
+    """What is wrong with the bytes of a checkpoint, with its path; None where nothing is known.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    no_archive = f"{path}: not a checkpoint of rl_sim_env, or a damaged one"
+    try:
+        with path.open("rb") as file:
+            if not _ARCHIVE.startswith(file.read(len(_ARCHIVE))):
+                return no_archive
+            if not zipfile.is_zipfile(file):
+                return f"{path}: truncated, {path.stat().st_size} bytes are left of it"
+            if is_damaged(file):
+                return (
+                    f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
+                    "comes from"
+                )
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except zipfile.BadZipFile:
+        return no_archive
+    return None
 
 
 def is_damaged(file: BinaryIO) -> bool:

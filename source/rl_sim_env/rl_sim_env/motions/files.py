@@ -8,6 +8,8 @@ from pathlib import Path
 
 from rl_sim_env.errors import UserError
 
+_ZIP = b"PK"
+
 
 def matching_files(paths: Iterable[Path | str]) -> list[Path]:
     """Clips that files, folders (all ``.npz`` in them) or glob patterns name, in order.
@@ -26,8 +28,21 @@ def _matching(path: Path) -> list[Path]:
         return files
     if path.is_file():
         # Whatever its name: brackets are a pattern, too.
-        return [path]
-    files = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        return [_archive(path)]
+    files = sorted(_archive(Path(match)) for match in glob.glob(str(path), recursive=True))
     if not files:
         raise UserError(f"no motion file matches {path}; give a file, a folder or a glob pattern")
     return files
+
+
+def _archive(path: Path) -> Path:
+    """The path, of what begins like an ``.npz``."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_ZIP)) == _ZIP:
+                return path
+    except OSError as error:
+        raise UserError(f"motion file {path}: cannot be read ({error.strerror})") from error
+    raise UserError(
+        f"motion file {path}: not an .npz; rl-sim-env motions import makes one of other formats"
+    )

@@ -47,9 +47,6 @@ PERCEPTIVE_SHARES = {
 }
 """Shares of the robots that see."""
 
-PLAY_ROWS = 5
-"""Difficulties of the play terrain, evenly spread over the same range as in training."""
-
 
 def rough_terrain_cfg(
     height_scale: float = 1.0,
@@ -95,7 +92,7 @@ def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> 
 
     Args:
         height_scale: Factor of all heights but those of slopes, and of widths of gaps.
-        play: For looking on: fewer rows, and robots start on any.
+        play: For looking on: robots start on any row.
     """
     cfg = (play_terrain_cfg if play else rough_terrain_cfg)(height_scale)
     generator = cfg.terrain_generator
@@ -120,12 +117,8 @@ def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> 
 
 
 def play_terrain_cfg(height_scale: float = 1.0) -> TerrainEntityCfg:
-    """A smaller grid with the same families, for looking on: robots start on any row.
-
-    It keeps one column per family, because mjlab does not tell which family it drew for a tile
-    of a random grid, and commands depend on the family.
-    """
-    return rough_terrain_cfg(height_scale, num_rows=PLAY_ROWS, max_init_terrain_level=None)
+    """The training grid for looking on, with the levels of reports: robots start on any row."""
+    return rough_terrain_cfg(height_scale, max_init_terrain_level=None)
 
 
 def flat_terrain_cfg() -> TerrainEntityCfg:

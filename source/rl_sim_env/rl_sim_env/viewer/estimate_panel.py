@@ -15,6 +15,9 @@ from rl_sim_env.viewer.view import ESTIMATE_COLOR, PADDED, TRUTH_COLOR, WARNING_
 PLOT_POINTS = 100
 """Points of a line: one each tenth of a second."""
 
+_AXES = "x ahead, y to the left, z up"
+_COM = "; CoM: centre of mass of robot and load, from the trunk's origin"
+
 
 class EstimatePanel:
     """The robot in view, as it is and as the policy believes it to be.
@@ -48,7 +51,8 @@ class EstimatePanel:
         interval = "" if player.output.std is None else ", with its 95 % interval"
         gui.add_html(
             f"<div style='{PADDED}'>last {SECONDS:.0f} s: {_swatch(TRUTH_COLOR)} true "
-            f"{_swatch(ESTIMATE_COLOR)} estimated{interval}</div>"
+            f"{_swatch(ESTIMATE_COLOR)} estimated{interval}<br><span style='opacity:.7'>{_AXES}"
+            f"{_COM if any(row.title.startswith('CoM') for row in rows) else ''}</span></div>"
         )
         # What is alone is always there, of what has axes one is chosen.
         self.plots = [gui.add_html("")]

@@ -60,8 +60,10 @@ class GaitPanel:
         self.feet.content = (
             f"<div style='{PADDED}'><b>Feet on the ground</b>, last {STRIP_SECONDS:.0f} s"
             f"{footfall_svg(self._feet, contact, round(STRIP_SECONDS / self._player.step_dt))}"
-            f"ground below them [cm]: {self._ground_text()}<br>"
-            f"cost of transport, last {SECONDS:.0f} s: <b>{text}</b>{judged}</div>"
+            "<span style='opacity:.7'>F front, R rear, then L left, R right; now is at the right"
+            f"</span><br>ground below them, above the lowest [cm]: {self._ground_text()}<br>"
+            f"cost of transport (work over weight and distance), last {SECONDS:.0f} s: "
+            f"<b>{text}</b>{judged}</div>"
         )
         margins = history.last("margins")
         recent = history.last("margins", PEAK_SECONDS)

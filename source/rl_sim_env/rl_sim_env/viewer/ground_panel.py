@@ -9,6 +9,13 @@ from rl_sim_env.evaluation.grid import TERRAINS
 from rl_sim_env.viewer.page import within
 from rl_sim_env.viewer.view import PADDED, View
 
+FLAT_ALONE = (
+    "<p>This task has flat ground alone. Stairs, slopes, rough ground and obstacles are on tasks "
+    "without <code>-Flat</code> in their names: end the program and start it with "
+    "<code>--task</code> and one of those that <code>rl-sim-env tasks</code> lists.</p>"
+)
+"""What stands where there is no other ground to go to."""
+
 
 class GroundPanel:
     """Sends robots to another tile.
@@ -32,12 +39,12 @@ class GroundPanel:
         last = self._origins.shape[0] - 1
         self.family = gui.add_dropdown("Ground", titles, initial_value=titles[0])
         self.level = gui.add_slider(
-            "level",
+            f"level, 0 to {last}",
             min=0,
             max=last,
             step=1,
             initial_value=min(2, last),
-            hint="the higher the harder; training goes from the first to the last",
+            hint="as in reports and in training: 0 is the easiest, the last the hardest",
         )
         go = gui.add_button_group("Go there", ("this robot", "all robots"))
         go.on_click(lambda event: self._go(event.target.value))
@@ -45,7 +52,10 @@ class GroundPanel:
     def update(self) -> None:
         """Say where the robot in view is."""
         text = describe_place(self._env, self._view.robot)
-        self.here.content = f"<div style='{PADDED}'>robot {self._view.robot}: <b>{text}</b></div>"
+        hint = FLAT_ALONE if self._origins is None else ""
+        self.here.content = (
+            f"<div style='{PADDED}'>robot {self._view.robot}: <b>{text}</b>{hint}</div>"
+        )
 
     def _go(self, who: str) -> None:
         assert self._origins is not None

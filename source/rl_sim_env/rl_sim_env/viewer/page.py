@@ -5,6 +5,7 @@ Whoever reaches the page moves its sliders, with any number that a message can h
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import math
 import socket
@@ -35,7 +36,35 @@ def require_port(port: int) -> None:
         UserError: It is one.
     """
     if not 0 <= port <= _LAST_PORT:
-        raise UserError(f"--port {port}: ports are numbers up to {_LAST_PORT}")
+        raise UserError(f"--port {port}: ports are numbers from 0 to {_LAST_PORT}")
+
+
+def free_port(host: str, port: int | None) -> int:
+    """Find a port that can be listened at.
+
+    Args:
+        host: Address to listen at.
+        port: The only one to try; None: the first one that is free.
+
+    Raises:
+        UserError: Nothing can listen there.
+    """
+    if port is not None:
+        require_port(port)
+    # viser itself takes another port without a word, or waits for ever.
+    ports = range(FIRST_PORT, FIRST_PORT + PORTS) if port is None else (port,)
+    refusals = []
+    for each in ports:
+        refusal = _refusal(host, each)
+        if refusal is None:
+            return each
+        refusals.append(refusal)
+        if refusal.errno != errno.EADDRINUSE:
+            break
+    raise UserError(
+        f"the viewer cannot listen at {host}, port {ports[0]}: "
+        f"{refusals[0].strerror or refusals[0]}; give another --port, or --host"
+    )
 
 
 def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserServer:
@@ -51,17 +80,7 @@ def open_page(host: str = THIS_MACHINE, port: int | None = None) -> viser.ViserS
     # Only here: programs ask for the address before anything heavy is imported.
     import viser
 
-    if port is not None:
-        require_port(port)
-    # viser itself takes another port without a word, or waits for ever.
-    ports = range(FIRST_PORT, FIRST_PORT + PORTS) if port is None else (port,)
-    reasons = {each: reason for each in ports if (reason := _why_not(host, each))}
-    free = next((each for each in ports if each not in reasons), None)
-    if free is None:
-        raise UserError(
-            f"the viewer cannot listen at {host}, port {ports[0]}: {reasons[ports[0]]}; give "
-            "another --port, or --host"
-        )
+    free = free_port(host, port)
     if not _is_this_machine(host):
         warnings.warn(
             f"the viewer listens at {host}: whoever reaches this machine can watch and steer",
@@ -84,14 +103,14 @@ def within(value: float, low: float, high: float) -> float | None:
     return None if math.isnan(value) else min(max(value, low), high)
 
 
-def _why_not(host: str, port: int) -> str | None:
+def _refusal(host: str, port: int) -> OSError | None:
     """What keeps anybody from listening there."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, place = found[0]
         socket.create_server(place[:2], family=family).close()
     except OSError as error:
-        return error.strerror or str(error)
+        return error
     return None
 
 

@@ -143,9 +143,9 @@ class PlayViewer(PlayerViewer[Evaluator]):
         falls = next(
             score.falls_of(robot) for score in self.scores.values() if robot in score.robots
         )
+        counted = {0: "", 1: ", fell once"}.get(falls, f", fell {falls} times")
         self.status.update(
-            f"robot {robot} of {env.num_robots} on {describe_place(env, robot)}"
-            f"{f', fell {falls} times' if falls else ''}",
+            f"robot {robot} of {env.num_robots} on {describe_place(env, robot)}{counted}",
             self.scores,
         )
         for panel in (self.load, self.estimates, self.gait, self.ground, self.policies):

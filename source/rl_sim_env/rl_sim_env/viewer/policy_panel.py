@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.inference_policy import InferencePolicy
-from rl_sim_env.learning.checkpoint import checkpoints_in
 from rl_sim_env.learning.discriminator import Discriminator
+from rl_sim_env.learning.run_folder import checkpoints_in
 from rl_sim_env.viewer.view import PADDED, View
 
 PERIOD = 2.0

@@ -64,6 +64,8 @@ class RobotPanel:
             self.choice.value = (self._viewer.view.robot + self._ways[whom]) % count
         elif self.last_fallen is not None:
             self.choice.value = self.last_fallen
+        else:
+            self._viewer.view.tell("no robot has fallen yet")
 
     def _follow(self) -> None:
         viewer = self._viewer
