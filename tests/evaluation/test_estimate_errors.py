@@ -10,6 +10,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.report import Section, Table
+from rl_sim_env.evaluation.sensed_load import METHODS
 
 ROBOTS = 24
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.4, load_steps=2)
@@ -64,9 +65,10 @@ def test_baselines_stand_beside_the_estimator(section):
     assert 2.0 < mean[1] < 4.0
     assert found["regression on the privileged state"][0] < mean[0]
     # Forces say nothing of velocities.
-    for label in ("forces under the feet", "the same, calibrated"):
-        velocity, *load = found[label]
-        assert velocity is None and None not in load
+    for method in METHODS:
+        for label in (method.NAME, f"{method.NAME}, calibrated"):
+            velocity, *load = found[label]
+            assert velocity is None and None not in load
 
 
 def test_calibration_finds_the_constant(section):
