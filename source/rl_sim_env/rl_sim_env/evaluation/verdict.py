@@ -291,7 +291,8 @@ def _what_falls_short(standings: Sequence[Standing]) -> str:
 
 def _basis(report: Report) -> str:
     """What the figures stand on."""
-    seeds = report.facts.get(SEEDS, "").count(",") + 1
+    # Behind a semicolon stands what other facts some sections have.
+    seeds = report.facts.get(SEEDS, "").partition(";")[0].count(",") + 1
     parts = ["one trained policy", f"{seeds} evaluation {'seed' if seeds == 1 else 'seeds'}"]
     if ROBOTS in report.facts:
         parts.append(f"{report.facts[ROBOTS].split()[0]} robots in each walk")
