@@ -24,6 +24,7 @@ ESTIMATE, LATENT, FRAME, MEMORY = 7, 16, 57, 64
 READ = {
     "ours": ESTIMATE + LATENT + FRAME,
     "no_amp": ESTIMATE + LATENT + FRAME,
+    "no_latent": ESTIMATE + FRAME,
     "ppo_frame": FRAME,
     "ppo_five_frames": 5 * FRAME,
     "dreamwaq": 3 + LATENT + FRAME,
@@ -58,7 +59,7 @@ def test_each_arm_trains(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     saved = Checkpoint.load(next(tmp_path.rglob("model_1.pt")))
     first_layer = saved.algorithm[POLICY_STATE]["actor.mlp.0.weight"]
     assert first_layer.shape[1] == READ[run.arm.name]
-    has_style = run.arm.name in ("ours", "truth", "truth_and_heights")
+    has_style = run.arm.name in ("ours", "no_latent", "truth", "truth_and_heights")
     assert ("discriminator" in saved.algorithm["learners"]) == has_style
     # Estimates are fed by and by; where the truth is to be fed, never.
     fed = saved.algorithm["learners"]["estimator"]["adaboot"]["floor"]

@@ -12,6 +12,7 @@ from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
 from rl_sim_env.evaluation.estimate_errors import estimation
 from rl_sim_env.evaluation.report import Section, Table
+from rl_sim_env.evaluation.sensed_load import METHODS
 
 ROBOTS = 24
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.4, load_steps=2)
@@ -66,9 +67,10 @@ def test_baselines_stand_beside_the_estimator(section):
     assert 2.0 < mean[1] < 4.0
     assert found["regression on the privileged state"][0] < mean[0]
     # Forces say nothing of velocities.
-    for label in ("forces under the feet", "the same, calibrated"):
-        velocity, *load = found[label]
-        assert velocity is None and None not in load
+    for method in METHODS:
+        for label in (method.NAME, f"{method.NAME}, calibrated"):
+            velocity, *load = found[label]
+            assert velocity is None and None not in load
 
 
 def test_calibration_finds_the_constant(section):
@@ -114,12 +116,13 @@ def test_the_same_seeds_give_the_same_figures(vec_env, section):
     assert repr(evaluate(vec_env)) == repr(section)
 
 
-def test_why_there_are_no_forces_under_the_feet_is_told(vec_env, monkeypatch):
+def test_why_nothing_tells_loads_without_learning_is_told(vec_env, monkeypatch):
     robot = vec_env.cfg.robot
     legs = tuple(
         replace(leg, hip_joint=leg.calf_joint, calf_joint=leg.hip_joint) for leg in robot.legs
     )
     monkeypatch.setattr(vec_env.cfg, "robot", replace(robot, legs=legs))
     without = evaluate(vec_env, replace(CFG, seconds=0.1, load_steps=0))
-    assert "no forces under the feet: " in without.method and "leg kinematics" in without.method
+    assert "Nothing tells loads without learning here: " in without.method
+    assert "leg kinematics" in without.method
     assert "forces under the feet" not in rows(table(without, "RMSE of the estimates beside"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import mujoco
 import numpy as np
 import pytest
 import torch
 
-from rl_sim_env.evaluation.leg_statics import LegModel, StaticLoad
+from rl_sim_env.evaluation.leg_model import LegModel, Sensed
+from rl_sim_env.evaluation.leg_statics import StaticLoad
+from rl_sim_env.mdp.constraints import GRAVITY
 from rl_sim_env.robots import load_model
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 
@@ -32,8 +36,10 @@ class Standing:
         self.joints = [model.joint(name) for name in ROBOT.leg_joints]
         self.feet = [model.geom(leg.foot_geom) for leg in ROBOT.legs]
 
-    def stand(self, roll: float, pitch: float, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Joint angles, torques that hold the pose, gravity and centre of mass in the base."""
+    def stand(
+        self, roll: float, pitch: float, rng: np.random.Generator
+    ) -> tuple[Sensed, np.ndarray]:
+        """What it senses in a pose that the drives hold, and its centre of mass in the base."""
         model, data = self.model, self.data
         mujoco.mju_euler2Quat(data.qpos[3:7], np.array([roll, pitch, 0.7]), "xyz")
         angles = np.asarray(ROBOT.default_joint_pos) + rng.uniform(-0.2, 0.2, len(self.joints))
@@ -51,7 +57,14 @@ class Standing:
         held = torques[[each.dofadr[0] for each in self.joints]]
         rotation = data.xmat[self.base].reshape(3, 3)
         com = (data.subtree_com[self.base] - data.xpos[self.base]) @ rotation
-        return angles, held, rotation[2] * -1.0, com
+        sensed = Sensed(
+            joint_pos=tensor(angles),
+            joint_vel=tensor(0.0 * angles),
+            torques=tensor(held),
+            ang_vel=torch.zeros(1, 3),
+            down=tensor(-rotation[2]),
+        )
+        return sensed, com
 
 
 def tensor(values: np.ndarray) -> torch.Tensor:
@@ -65,11 +78,14 @@ def test_a_robot_that_stands_still_is_weighed(
     robot, rng = Standing(load, offset), np.random.default_rng(0)
     legs = LegModel(ROBOT, "cpu")
     for tilt in TILTS:
-        angles, torques, down, com = robot.stand(*tilt, rng)
-        force, moment = legs.wrench(tensor(angles), tensor(torques), tensor(down))
-        weight = 9.81 * (legs.mass + load) * down
-        assert force[0].numpy() == pytest.approx(-weight, abs=0.2)
-        assert moment[0].numpy() == pytest.approx(np.cross(weight, com), abs=0.1)
+        sensed, com = robot.stand(*tilt, rng)
+        placed = legs.place(sensed)
+        held = legs.of_legs(sensed.torques) + legs.weights(placed, GRAVITY * sensed.down)
+        feet, pressed = legs.wrench(placed, -held)
+        weight = GRAVITY * (legs.mass + load) * sensed.down[0].numpy()
+        assert feet.sum(dim=1) == pytest.approx(pressed[:, :3])
+        assert pressed[0, :3].numpy() == pytest.approx(-weight, abs=0.2)
+        assert pressed[0, 3:].numpy() == pytest.approx(np.cross(weight, com), abs=0.1)
 
 
 def test_load_and_place_are_told_but_for_the_height() -> None:
@@ -77,8 +93,8 @@ def test_load_and_place_are_told_but_for_the_height() -> None:
     legs = LegModel(ROBOT, "cpu")
     load = StaticLoad(legs, 1, STEP, "cpu")
     for number in range(300):
-        angles, torques, down, true_com = robot.stand(*TILTS[number % len(TILTS)], rng)
-        mass, com = load.update(tensor(angles), tensor(torques), tensor(down))
+        sensed, true_com = robot.stand(*TILTS[number % len(TILTS)], rng)
+        mass, com = load.update(sensed, legs.place(sensed))
     assert mass.item() == pytest.approx(5.0, abs=0.1)
     # Legs that move shift the centre of mass by some millimetres.
     assert com[0, :2].numpy() == pytest.approx(true_com[:2], abs=0.01)
@@ -89,11 +105,12 @@ def test_an_episode_that_begins_knows_the_nominal_robot_alone() -> None:
     legs = LegModel(ROBOT, "cpu")
     load = StaticLoad(legs, 2, STEP, "cpu")
     robot, rng = Standing(5.0), np.random.default_rng(0)
-    sensed = [tensor(each).repeat(2, 1) for each in robot.stand(0.0, 0.0, rng)[:3]]
+    one = asdict(robot.stand(0.0, 0.0, rng)[0])
+    sensed = Sensed(**{name: value.repeat(2, 1) for name, value in one.items()})
     for _ in range(100):
-        long_known, _ = load.update(*sensed)
+        long_known, _ = load.update(sensed, legs.place(sensed))
     load.begin(torch.tensor([True, False]))
-    mass, com = load.update(*sensed)
+    mass, com = load.update(sensed, legs.place(sensed))
     assert mass[0] < 0.2 * mass[1]
     assert torch.linalg.vector_norm(com[0] - legs.com) < 0.01
     torch.testing.assert_close(long_known[1], mass[1], rtol=0.02, atol=0.0)

@@ -24,10 +24,10 @@ from rl_sim_env.evaluation.grid import (
     rollout_grid,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
-from rl_sim_env.evaluation.leg_statics import SensedLoad
 from rl_sim_env.evaluation.map_errors import MapMeter
 from rl_sim_env.evaluation.regression import Moments, fit, fit_best, mean_squared_error, selection
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
+from rl_sim_env.evaluation.sensed_load import METHODS, SensedLoad
 from rl_sim_env.evaluation.step_response import ABOUT, STEPS, load_step, response_plot, step_table
 from rl_sim_env.learning.estimation import EstimationTargets
 
@@ -109,11 +109,10 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{describe_grid(arena, cfg)} Baselines: "
             "predicting the mean, and a linear (ridge) regression that sees what the critic sees "
             "but for the estimated terms themselves (true motion, heights of the ground) beside "
-            "the estimator's own input"
-            f"{baselines.about_forces}; fitted on half of the robots, the penalty chosen within "
+            "the estimator's own input, fitted on half of the robots, the penalty chosen within "
             "that half; all rows of that table are of the other half. A robot's mass is one "
             "sample however long it walks, so few robots make that regression look worse than it "
-            f"is.{ABOUT if responses else ''}"
+            f"is.{baselines.about_sensed}{ABOUT if responses else ''}"
             f"{describe_coverage(arena)}{maps.description}"
         ),
         tables=(
@@ -229,7 +228,7 @@ class _BaselineMeter:
     """Second moments of inputs, estimates and truth: enough for all baselines.
 
     Attributes:
-        about_forces: What the report says of forces under the feet.
+        about_sensed: What the report says of methods without learning.
     """
 
     def __init__(self, arena: Arena, num_seeds: int) -> None:
@@ -248,11 +247,16 @@ class _BaselineMeter:
         # Column 0 is the constant; then what predicts, what is predicted, what is true.
         width = targets.width
         self._inputs = range(1, 1 + num_inputs)
-        self._forces, self.about_forces = _forces_under_the_feet(arena)
-        num_weighed = 0 if self._forces is None else len(self._forces.places)
-        self._weighed = torch.zeros(arena.num_robots, num_weighed, device=arena.device)
-        self._by_forces = range(self._inputs.stop, self._inputs.stop + self._weighed.shape[1])
-        self._estimates = range(self._by_forces.stop, self._by_forces.stop + width)
+        self._sensed, self.about_sensed = _sensed_load(arena)
+        num_told = 0 if self._sensed is None else len(self._sensed.places)
+        self._told = torch.zeros(arena.num_robots, num_told * len(METHODS), device=arena.device)
+        first = self._inputs.stop
+        self._by_method = {
+            method.NAME: range(first + place * num_told, first + (place + 1) * num_told)
+            for place, method in enumerate(METHODS)
+        }
+        first += self._told.shape[1]
+        self._estimates = range(first, first + width)
         self._truths = range(self._estimates.stop, self._estimates.stop + width)
         groups = (len(_QUARTERS), num_seeds)
         self._moments = Moments(groups, self._truths.stop, arena.device)
@@ -262,16 +266,16 @@ class _BaselineMeter:
         self._robots = dict(enumerate(parts))
 
     def follow(self, at: GridStep) -> None:
-        """Look at a control step: forces are averaged over all of them."""
-        if self._forces is not None:
-            self._weighed = self._forces.update(at.step, begins=at.begins)
+        """Look at a control step: what is sensed is followed through all of them."""
+        if self._sensed is not None:
+            self._told = self._sensed.update(at.step, begins=at.begins)
 
     def add(self, at: GridStep, truth: torch.Tensor, estimate: torch.Tensor) -> None:
         """Take in a control step that was followed."""
         obs = at.step.obs
         critic = self._layout.gather("critic_obs", self._seen_by_critic, obs["critic_obs"])
         constant = torch.ones_like(truth[:, :1])
-        columns = (constant, critic, obs["vae_obs"], self._weighed, estimate, truth)
+        columns = (constant, critic, obs["vae_obs"], self._told, estimate, truth)
         columns = torch.cat(columns, dim=-1)
         for part, robots in self._robots.items():
             self._moments.add((part, at.seed), columns[robots])
@@ -281,7 +285,7 @@ class _BaselineMeter:
         pooled, judge = self._moments.sums.sum(dim=1), self._moments.sums[JUDGE]
         known = pooled[FIT] + pooled[CHOOSE]
         everything = range(len(self._truths))
-        predictions = {
+        predictions: dict[str, tuple[torch.Tensor, Sequence[int]]] = {
             "the policy's estimator": (selection(judge, self._estimates), everything),
             "predicting the mean": (fit(known, [], self._truths), everything),
             "regression on the privileged state": (
@@ -289,13 +293,12 @@ class _BaselineMeter:
                 everything,
             ),
         }
-        if self._forces is not None:
-            places = self._forces.places
-            weighed = [self._truths[place] for place in places]
-            predictions |= {
-                "forces under the feet": (selection(judge, self._by_forces), places),
-                "the same, calibrated": (fit(known, self._by_forces, weighed), places),
-            }
+        if self._sensed is not None:
+            places = self._sensed.places
+            truths = [self._truths[place] for place in places]
+            for name, columns in self._by_method.items():
+                predictions[name] = (selection(judge, columns), places)
+                predictions[f"{name}, calibrated"] = (fit(known, columns, truths), places)
         return Table(
             title="RMSE of the estimates beside baselines",
             rows_title="prediction",
@@ -336,10 +339,16 @@ class _BaselineMeter:
         )
 
 
-def _forces_under_the_feet(arena: Arena) -> tuple[SensedLoad | None, str]:
-    """What follows them, None where nothing can or need, and what the report says of it."""
+def _sensed_load(arena: Arena) -> tuple[SensedLoad | None, str]:
+    """What tells loads without learning, None where nothing can or need, and words on it."""
     try:
-        forces = SensedLoad.of(arena)
+        sensed = SensedLoad.of(arena)
     except UserError as error:
-        return None, f" (but no forces under the feet: {error})"
-    return forces, "" if forces is None else f", and {forces.METHOD}"
+        return None, f" Nothing tells loads without learning here: {error}."
+    if sensed is None:
+        return None, ""
+    methods = "; ".join(method.METHOD for method in METHODS)
+    return sensed, (
+        " Of what robots sense, without learning, raw and calibrated by a linear fit on the "
+        f"same half: {methods}."
+    )

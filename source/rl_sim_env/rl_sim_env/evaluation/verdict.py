@@ -317,8 +317,10 @@ def _beyond_the_aims(report: Report) -> list[str]:
 def _further_grounds(report: Report) -> Iterator[str]:
     """Grounds that were walked on and have no aim, with velocity error and falls."""
     section = report.section("tracking")
+    if section is None or not section.tables:
+        return
     aims = tuple(part.row for of in CRITERIA if of.section == "tracking" for part in of.parts)
-    for row in section.tables[0].rows if section and section.tables else ():
+    for row in section.tables[0].rows:
         # Stairs up and down begin as what has the aim does. The first kind of sensors will do here.
         if is_total(row, section.tables[0]) or row.label.startswith(aims) or sensors_of(row.label):
             continue
@@ -335,7 +337,7 @@ def _further_grounds(report: Report) -> Iterator[str]:
 
 def _basis(report: Report) -> str:
     """What the figures stand on."""
-    # Behind the semicolon are those of parts that were measured by themselves.
+    # Behind a semicolon stands what other facts some sections have.
     seeds = report.facts.get(SEEDS, "").partition(";")[0].count(",") + 1
     parts = ["one trained policy", f"{seeds} evaluation {'seed' if seeds == 1 else 'seeds'}"]
     if ROBOTS in report.facts:
