@@ -317,8 +317,8 @@ class DeployedPolicy:
             # All of them: a limit of the targets would hide an action that is not finite.
             if not np.isfinite(values).all():
                 raise UserError(
-                    f"{name}: the policy's output is not finite ({_listed(values[0])}); put the joints into "
-                    "damping, and export the policy anew from a checkpoint that walks"
+                    f"{name}: the policy's output is not finite ({_listed(values[0])}); put the "
+                    "joints into damping, and export the policy anew from a checkpoint that walks"
                 )
         self._inputs.update({name: outputs[f"next_{name}"] for name in STATE})
         believed = self._by_quantity(outputs[ESTIMATES])
@@ -415,11 +415,13 @@ class DeployedPolicy:
             )
         place[:] = given
         if not np.isfinite(place).all():
-            raise UserError(f"{name}: not finite ({_listed(place)}); stop the robot and check the sensor")
+            raise UserError(
+                f"{name}: not finite ({_listed(place)}); stop the robot and check the sensor"
+            )
         if name in LARGEST and np.abs(place).max() > LARGEST[name]:
             raise UserError(
-                f"{name}: {_listed(place)} goes beyond {LARGEST[name]:.3g}, which no robot does; give "
-                "radians and metres, as rl_sim_env.deploy.SensorReading says"
+                f"{name}: {_listed(place)} goes beyond {LARGEST[name]:.3g}, which no robot does; "
+                "give radians and metres, as rl_sim_env.deploy.SensorReading says"
             )
         if name == _GRAVITY:
             _require_direction(name, place)
@@ -436,8 +438,8 @@ def _require_direction(name: str, values: NDArray[np.floating]) -> None:
     length = float(np.linalg.norm(values))
     if not low <= length <= high:
         raise UserError(
-            f"{name}: {_listed(values)} has length {length:.3g} instead of 1; stop the robot and check the "
-            "sensor, or divide by the length where it measures in other units"
+            f"{name}: {_listed(values)} has length {length:.3g} instead of 1; stop the robot and "
+            "check the sensor, or divide by the length where it measures in other units"
         )
 
 
