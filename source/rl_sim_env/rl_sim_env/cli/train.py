@@ -75,13 +75,15 @@ def train(options: TrainOptions) -> None:
         if options.seed == DRAWN:
             drawn = processes.broadcast(int.from_bytes(os.urandom(4), "little"))
             options = replace(options, seed=drawn)
-        noted = processes.noted_run()
+        noted = processes.broadcast(processes.noted_run())
         if noted:
             # Where torchrun has started this anew, what the command says is behind us.
             options = replace(options, finetune=None)
         trainer = trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
         path = resolve_checkpoint(root=noted) if noted else _starting_point(options, cfg)
+        # A file server may show one host what it does not show another yet.
+        path = processes.broadcast(path)
         start, training, is_same = None, None, True
         if path is not None:
             start = Checkpoint.load(path)
