@@ -19,7 +19,7 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.run_folder import named_place
-from rl_sim_env.motions.files import matching_files
+from rl_sim_env.motions.files import matching_files, require_archives
 from rl_sim_env.tasks import family_ids, find_task
 from rl_sim_env.viewer.page import THIS_MACHINE, free_port, require_port
 from rl_sim_env.viewer.video_path import check_video_path
@@ -102,6 +102,8 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     def check_early(self) -> None:
         """See :meth:`.Options.check_early`."""
         super().check_early()
+        if self.motions is not None:
+            require_archives(self.motions)
         if self.compare is not None:
             require_whole(self.compare, root=Path(self.compare), load_run=None)
         if not self.headless and self.video is None:

@@ -22,7 +22,7 @@ from rl_sim_env.configuration import AGENT, ENV, apply_settings, settings_for
 from rl_sim_env.configuration.limits import COUNT, POSITIVE, SEED, FolderName, Limit, Number
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.trained_task import require_task, trained_task
-from rl_sim_env.motions.files import matching_files
+from rl_sim_env.motions.files import matching_files, require_archives
 from rl_sim_env.tasks import REFUSED, beginnings, find_task, make_env_cfg
 
 DRAWN = -1
@@ -146,6 +146,8 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
     def check_early(self) -> None:
         """See :meth:`.Options.check_early`: settings, too, but where a checkpoint has its own."""
         super().check_early()
+        if self.motions is not None:
+            require_archives(self.motions)
         if self.finetune:
             require_whole(self.finetune, root=Path(self.finetune), load_run=None)
         if self.finetune or self.is_asked:

@@ -320,12 +320,13 @@ def _further_grounds(report: Report) -> Iterator[str]:
     if section is None or not section.tables:
         return
     aims = tuple(part.row for of in CRITERIA if of.section == "tracking" for part in of.parts)
-    for row in section.tables[0].rows:
+    table = section.tables[0]
+    for row in table.rows:
         # Stairs up and down begin as what has the aim does. The first kind of sensors will do here.
-        if is_total(row, section.tables[0]) or row.label.startswith(aims) or sensors_of(row.label):
+        if is_total(row, table) or row.label.startswith(aims) or sensors_of(row.label):
             continue
         error, falls = (
-            section.find(row.label, title, table="Tracking")
+            section.find(row.label, title, table=table.title)
             for title in ("velocity error", "falls")
         )
         if error and falls:

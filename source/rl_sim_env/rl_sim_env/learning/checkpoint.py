@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import torch
 
-from rl_sim_env import __version__
+import rl_sim_env
 from rl_sim_env.atomic_file import write_atomically
 from rl_sim_env.configuration import to_plain, with_todays_names
 from rl_sim_env.errors import Notice, UserError, found_in
@@ -332,7 +332,7 @@ def package_versions() -> dict[str, str]:
 
     packages = {name: version(name) for name in _RECORDED_PACKAGES}
     # Of the code that runs: its source may be on the path, and installed in another version.
-    return {"python": platform.python_version(), "rl_sim_env": __version__, **packages}
+    return {"python": platform.python_version(), "rl_sim_env": rl_sim_env.__version__, **packages}
 
 
 def resolve_checkpoint(

@@ -20,6 +20,28 @@ def matching_files(paths: Iterable[Path | str]) -> list[Path]:
     return [file for path in paths for file in _matching(Path(path).expanduser())]
 
 
+def require_archives(paths: Iterable[Path | str]) -> None:
+    """Refuse files that do not begin like an ``.npz``.
+
+    Args:
+        paths: See :func:`matching_files`.
+
+    Raises:
+        UserError: One does not, or cannot be read.
+    """
+    for path in matching_files(paths):
+        try:
+            with path.open("rb") as file:
+                begins_well = file.read(len(_ZIP)) == _ZIP
+        except OSError as error:
+            raise UserError(f"motion file {path}: cannot be read ({error.strerror})") from error
+        if not begins_well:
+            raise UserError(
+                f"motion file {path}: not an .npz; rl-sim-env motions import makes one of other "
+                "formats"
+            )
+
+
 def _matching(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(path.glob("*.npz"))
@@ -28,21 +50,8 @@ def _matching(path: Path) -> list[Path]:
         return files
     if path.is_file():
         # Whatever its name: brackets are a pattern, too.
-        return [_archive(path)]
-    files = sorted(_archive(Path(match)) for match in glob.glob(str(path), recursive=True))
+        return [path]
+    files = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
     if not files:
         raise UserError(f"no motion file matches {path}; give a file, a folder or a glob pattern")
     return files
-
-
-def _archive(path: Path) -> Path:
-    """The path, of what begins like an ``.npz``."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(_ZIP)) == _ZIP:
-                return path
-    except OSError as error:
-        raise UserError(f"motion file {path}: cannot be read ({error.strerror})") from error
-    raise UserError(
-        f"motion file {path}: not an .npz; rl-sim-env motions import makes one of other formats"
-    )
