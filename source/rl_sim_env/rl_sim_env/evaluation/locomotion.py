@@ -29,7 +29,7 @@ from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
 
-EDGY_TERRAINS = ("stairs up", "stairs down", "discrete obstacles")
+EDGY_TERRAINS = ("stairs up", "stairs down", "discrete obstacles", "gaps", "stepping stones")
 """Where footholds are judged."""
 
 COMMANDED_SPEEDS = (0.4, 0.8)
@@ -99,7 +99,7 @@ FOOTHOLD_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
 
 
 def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
-    """Where feet touch down on stairs and obstacles, beside where they would at random.
+    """Where feet touch down on ground with edges, beside where they would at random.
 
     Args:
         arena: Where to walk.
@@ -108,20 +108,20 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     terrains = report_terrains(arena.env.terrain_types.names)
     edgy = {label: families for label, families in terrains.items() if label in EDGY_TERRAINS}
     method = (
-        f"Touchdowns on stairs and obstacles; {describe_rollout(arena)}. At an edge: the ground "
+        f"Touchdowns on ground with edges; {describe_rollout(arena)}. At an edge: the ground "
         f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
         f"{100 * EDGE_HEIGHT:g} cm in height. Of those, the ground pushes the foot more sideways "
         "than upwards: against a riser; the others: on an edge. Random: the same touchdowns "
         f"displaced by up to {100 * JITTER:g} cm in x and y, all at an edge. Support: share of the "
         f"ground around that is as high as the foot's contact, to {100 * TOLERANCE:g} cm, within "
         f"{100 * MARGIN:g} cm more than the foot's radius; supported: more than "
-        f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770). The robot is blind."
+        f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770)."
     )
     if not edgy:
         return Section(
             name="footholds",
             title="Footholds",
-            method=f"{method} This task has neither stairs nor obstacles.",
+            method=f"{method} This task has no such ground.",
         )
     meter = FootholdMeter(arena.env)
     sums = _rollout(arena, cfg, lambda step: meter.sample(), sorted(set(chain(*edgy.values()))))
