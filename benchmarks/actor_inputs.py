@@ -227,7 +227,8 @@ def _walk(
     """
     names = arena.env.terrain_types.names
     sums = GroupedSums({TERRAIN: len(names)}, arena.num_robots, arena.device)
-    actor.add_change(variant, sums)
+    if variant is not _as_it_is:
+        actor.add_change(variant, sums)
     meter = FootholdMeter(arena.env)
     actor.variant = variant
     for number, at in enumerate(rollout_grid(arena, cfg, p_boot=p_boot)):
