@@ -245,7 +245,12 @@ def _walk(
         )
     actor.variant = _as_it_is
     terrains = report_terrains(names)
-    by_terrain = {label: _figures(sums, **{TERRAIN: each}) for label, each in terrains.items()}
+    # Few robots do not stand on all of them.
+    by_terrain = {
+        label: _figures(sums, **{TERRAIN: each})
+        for label, each in terrains.items()
+        if sums.robots(**{TERRAIN: each})
+    }
     return {**_figures(sums), **(by_terrain if len(terrains) > 1 else {})}
 
 
