@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from rsl_rl.models import MLPModel
@@ -16,7 +18,7 @@ GROUPS = ["frame", "ground"]
 SETTINGS = {"map_group": "ground", "grid": (FORWARD, LEFT), "map_width": 16}
 
 
-def _model(kind: type[MLPModel], groups: list[str] = GROUPS, **settings: object) -> MLPModel:
+def _model(kind: type[MLPModel], groups: list[str] = GROUPS, **settings: Any) -> MLPModel:
     torch.manual_seed(0)
     widths = {"frame": 3, "ground": FORWARD * LEFT}
     example = TensorDict({name: torch.zeros(1, of) for name, of in widths.items()}, batch_size=[1])
@@ -47,6 +49,6 @@ def test_both_it_and_what_convolutions_make_of_the_map_learn() -> None:
     [(["frame"], {}), (GROUPS, {"grid": (FORWARD, LEFT + 4)}), (GROUPS, {"map_group": "frame"})],
     ids=["not read", "another grid", "no map"],
 )
-def test_what_is_no_map_is_refused(groups: list[str], settings: dict[str, object]) -> None:
+def test_what_is_no_map_is_refused(groups: list[str], settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"settings\.map_group .* settings\.grid"):
         _model(MapModel, groups, **{**SETTINGS, **settings})
