@@ -1,4 +1,4 @@
-"""What a policy's actor lives on: its inputs replaced by constants, ``--help`` lists the options.
+"""What a policy's actor lives on: its inputs replaced by others, ``--help`` lists the options.
 
 Weights stay as they are: what is shown is what this policy makes of an input, an upper bound of
 what the input is worth to one that is trained without.
@@ -6,8 +6,9 @@ what the input is worth to one that is trained without.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from rl_sim_env.cli.options import (
 )
 from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg, on_unseen_ground
-from rl_sim_env.evaluation.grid import rollout_grid
+from rl_sim_env.evaluation.footholds import FootholdMeter
+from rl_sim_env.evaluation.grid import TERRAIN, report_terrains, rollout_grid
+from rl_sim_env.evaluation.grouped_sums import GroupedSums
 from rl_sim_env.experiment import EnvOptions, Training, build_policy, build_vec_env, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
@@ -41,7 +44,7 @@ is 1."""
 
 @dataclass(kw_only=True)
 class ActorInputsOptions(EnvironmentOptions, PolicyOptions):
-    """Let a policy walk with parts of what its actor reads held at their means."""
+    """Let a policy walk with parts of what its actor reads replaced."""
 
     num_envs: int = 64
     """Robots."""
@@ -59,50 +62,56 @@ class ActorInputsOptions(EnvironmentOptions, PolicyOptions):
     """Where the record goes."""
 
 
+Inputs = Mapping[str, torch.Tensor]
+"""What an actor reads, by group, shape (N, width) each, among all that the policy was shown."""
+
+Variant = Callable[[Inputs], Inputs]
+"""Some inputs, made of all of them, that an actor reads in place of its own."""
+
+
 class FedActor:
-    """A policy whose actor reads constants in place of some inputs.
+    """A policy whose actor reads something else in place of some inputs.
 
     Args:
         policy: The policy; its actor is watched from now on.
 
     Attributes:
-        constants: By input, its value where it is held, NaN elsewhere; shape (width,) each.
-        keeps: Whether it keeps every :data:`KEPT`-th step's inputs; off at first.
-        seen: Those that were kept, by input.
+        variant: What it reads in place of what; nothing at first.
+        latest: What it would have read in the last call.
+        kept: Families of the ground that robots stood on, shape (N,), and what :attr:`latest` was.
     """
+
+    latest: Inputs
 
     def __init__(self, policy: AmpVaePolicy) -> None:
         self._policy = policy
-        self._calls = 0
-        self.constants: Mapping[str, torch.Tensor] = {}
-        self.keeps = False
-        self.seen: list[Mapping[str, torch.Tensor]] = []
+        self.variant: Variant = _as_it_is
+        self.kept: list[tuple[torch.Tensor, Inputs]] = []
         policy.actor.register_forward_pre_hook(self._feed)
 
-    def _feed(self, _: torch.nn.Module, inputs: tuple[Mapping[str, torch.Tensor]]) -> Any:
-        self._calls += 1
-        if self.keeps and self._calls % KEPT == 0:
-            # A graph on a GPU writes each step into the same memory.
-            self.seen.append({name: of.clone() for name, of in inputs[0].items()})
-        return (self._replaced(inputs[0]), *inputs[1:])
+    def _feed(self, _: torch.nn.Module, inputs: tuple[Inputs]) -> Any:
+        self.latest = dict(inputs[0].items())
+        return ({**self.latest, **self.variant(self.latest)}, *inputs[1:])
 
-    def _replaced(self, read: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        fed = dict(read.items())
-        for name, constant in self.constants.items():
-            fed[name] = torch.where(constant.isnan(), fed[name], constant)
-        return fed
+    def keep(self, families: torch.Tensor) -> None:
+        """Keep :attr:`latest` of robots on these families of the ground, shape (N,)."""
+        # A graph on a GPU writes each step into the same memory.
+        self.kept.append((families, {name: of.clone() for name, of in self.latest.items()}))
+
+    def all_kept(self, name: str) -> torch.Tensor:
+        """An input of all that was kept, shape (calls x N, width)."""
+        return torch.cat([read[name] for _, read in self.kept])
 
     @torch.no_grad()
-    def change(self, constants: Mapping[str, torch.Tensor]) -> float:
-        """How far the actions move where some inputs are constant, root mean square.
-
-        Everything else is as it was in the calls that were kept.
-        """
-        intact = torch.cat([self._policy.actor(read) for read in self.seen])
-        self.constants = constants
-        moved = torch.cat([self._policy.actor(read) for read in self.seen])
-        self.constants = {}
-        return float((moved - intact).square().mean().sqrt())
+    def add_change(self, variant: Variant, sums: GroupedSums) -> None:
+        """Add up how far actions move, mean square, in the states that were kept."""
+        for families, read in self.kept:
+            self.variant = _as_it_is
+            intact = self._policy.actor(read)
+            self.variant = variant
+            change = (self._policy.actor(read) - intact).square().mean(dim=-1)
+            sums.add({TERRAIN: families}, change=change, kept=torch.ones_like(change))
+        self.variant = _as_it_is
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -142,52 +151,122 @@ def benchmark(options: ActorInputsOptions) -> None:
     policy = build_policy(checkpoint, path, task, vec_env)
     actor = FedActor(policy)
     arena = Arena(vec_env, policy)
-    actor.keeps = True
-    figures = {AS_IT_IS: _walk(arena, cfg)}
-    actor.keeps = False
-    means = {
-        name: torch.cat([read[name] for read in actor.seen]).mean(dim=0)
-        for name in (LATENT, ESTIMATE)
-    }
-    spread = torch.cat([read[LATENT] for read in actor.seen]).std(dim=0)
+    figures = {AS_IT_IS: _walk(arena, cfg, actor, keep=True)}
+    spread = actor.all_kept(LATENT).std(dim=0)
     figures[AS_IT_IS]["latents_alive"] = int((spread > ALIVE).sum())
-    for name, constants in _variants(policy, means).items():
-        change = actor.change(constants)
-        actor.constants = constants
-        figures[name] = {**_walk(arena, cfg), "action_change": change}
-        actor.constants = {}
-    figures[TRUTH] = _walk(arena, cfg, p_boot=0.0)
+    for name, variant in _variants(policy, actor).items():
+        figures[name] = _walk(arena, cfg, actor, variant)
+    figures[TRUTH] = _walk(arena, cfg, actor, p_boot=0.0)
     vec_env.close()
     record = make_record(asdict(options), device, figures)
     print_record(f"What the actor of {path.name} lives on", record)
     write_record(record, options.output)
 
 
-def _variants(
-    policy: AmpVaePolicy, means: Mapping[str, torch.Tensor]
-) -> dict[str, Mapping[str, torch.Tensor]]:
-    """Constants of the actor's inputs by what is held: each estimate, the latent, and both."""
-    latent = {LATENT: means[LATENT]}
-    of_estimates = {}
+def _as_it_is(_: Inputs) -> Inputs:
+    return {}
+
+
+def _held(read: Inputs, *, at: Inputs) -> Inputs:
+    """Constants, shape (width,) each, but what is read where they are NaN."""
+    return {
+        name: torch.where(constant.isnan(), read[name], constant) for name, constant in at.items()
+    }
+
+
+def _of_another(read: Inputs, *, name: str) -> Inputs:
+    return {name: read[name].roll(1, dims=0)}
+
+
+def _true(read: Inputs, *, name: str, truth: str) -> Inputs:
+    return {name: read[truth]}
+
+
+def _variants(policy: AmpVaePolicy, actor: FedActor) -> dict[str, Variant]:
+    """The latent, each estimate, and all of them held; reconstructions replaced in four ways."""
+    means = {name: actor.all_kept(name).mean(dim=0) for name in (LATENT, ESTIMATE)}
+    constants: dict[str, Inputs] = {"latent": {LATENT: means[LATENT]}}
     for name in policy.targets.declared:
         held = torch.full_like(means[ESTIMATE], torch.nan)
         policy.targets.split(held)[name].copy_(policy.targets.split(means[ESTIMATE])[name])
-        of_estimates[name] = {ESTIMATE: held}
-    everything = {**latent, ESTIMATE: means[ESTIMATE]}
-    return {"latent": latent, **of_estimates, "latent and all estimates": everything}
+        constants[name] = {ESTIMATE: held}
+    constants["latent and all estimates"] = means
+    variants: dict[str, Variant] = {name: partial(_held, at=at) for name, at in constants.items()}
+    for name, truth in policy.vae.reconstructs.items():
+        mean = actor.all_kept(name).mean(dim=0)
+        variants |= {
+            name: partial(_held, at={name: mean}),
+            f"{name}: level": partial(_held, at={name: mean.mean().expand_as(mean)}),
+            f"{name}: of another robot": partial(_of_another, name=name),
+            f"{name}: truth": partial(_true, name=name, truth=truth),
+        }
+    return variants
 
 
-def _walk(arena: Arena, cfg: EvaluationCfg, p_boot: float | None = None) -> dict[str, float]:
-    """Errors and falls on the grid of terrains, loads and commands that a report walks on."""
-    sums, steps = torch.zeros(3, dtype=torch.double, device=arena.device), 0
-    for at in rollout_grid(arena, cfg, p_boot=p_boot):
-        steps += 1
-        of_step = at.step
-        sums += torch.stack(
-            (of_step.velocity_error.mean(), of_step.yaw_rate_error.mean(), of_step.fell.sum())
+def _walk(
+    arena: Arena,
+    cfg: EvaluationCfg,
+    actor: FedActor,
+    variant: Variant = _as_it_is,
+    *,
+    keep: bool = False,
+    p_boot: float | None = None,
+) -> dict[str, Any]:
+    """Walk on the grid of terrains, loads and commands of a report.
+
+    Args:
+        arena: Where to walk.
+        cfg: How long, and on which levels.
+        actor: Of the policy that walks.
+        variant: What it reads in place of what.
+        keep: Whether every :data:`KEPT`-th step is kept.
+        p_boot: 0 feeds the truth in place of all estimates.
+
+    Returns:
+        Figures over all terrains, and by terrain where there are several.
+    """
+    names = arena.env.terrain_types.names
+    sums = GroupedSums({TERRAIN: len(names)}, arena.num_robots, arena.device)
+    if variant is not _as_it_is:
+        actor.add_change(variant, sums)
+    meter = FootholdMeter(arena.env)
+    actor.variant = variant
+    for number, at in enumerate(rollout_grid(arena, cfg, p_boot=p_boot)):
+        place = {TERRAIN: at.place[TERRAIN]}
+        if keep and number % KEPT == 0:
+            actor.keep(torch.as_tensor(at.place[TERRAIN]))
+        sums.add(
+            place,
+            steps=torch.ones_like(at.step.yaw_rate),
+            velocity=at.step.velocity_error,
+            yaw_rate=at.step.yaw_rate_error,
+            falls=at.step.fell,
+            **meter.sample(),
         )
-    velocity, yaw, falls = sums.tolist()
-    return {"velocity_error": velocity / steps, "yaw_rate_error": yaw / steps, "falls": falls}
+    actor.variant = _as_it_is
+    terrains = report_terrains(names)
+    # Few robots do not stand on all of them.
+    by_terrain = {
+        label: _figures(sums, **{TERRAIN: each})
+        for label, each in terrains.items()
+        if sums.robots(**{TERRAIN: each})
+    }
+    return {**_figures(sums), **(by_terrain if len(terrains) > 1 else {})}
+
+
+def _figures(sums: GroupedSums, **where: Sequence[int]) -> dict[str, float]:
+    of = {name: sums.total(name, **where).item() for name in sums.names}
+    touchdowns = max(of["touchdowns"], 1.0)
+    figures = {
+        "velocity_error": of["velocity"] / of["steps"],
+        "yaw_rate_error": of["yaw_rate"] / of["steps"],
+        "falls": of["falls"],
+        "on_edges": of["edges"] / touchdowns,
+        "against_risers": of["risers"] / touchdowns,
+    }
+    if "kept" in of:
+        figures["action_change"] = (of["change"] / of["kept"]) ** 0.5
+    return figures
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from pages import PAGES, benchmark_commands
+from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.cli.program import parse_options
 from rl_sim_env.errors import UserError
 from soak import only_in_a_soak
@@ -90,6 +91,21 @@ def test_record_of_an_actors_inputs_tells_how_far_actions_move_without_each(run)
     changes = {name: figures[name]["action_change"] for name in held}
     assert all(change > 0.0 for change in changes.values())
     assert changes["latent and all estimates"] > changes["mass"]
+
+
+def test_record_of_a_seeing_actors_inputs_has_its_map_replaced_in_four_ways(load, tmp_path):
+    output = tmp_path / "seeing.json"
+    policy = ("--task", "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0", "--checkpoint")
+    walk = ("--num_envs", "9", "--seconds", "0.4", "--levels", "4", "--device", "cpu")
+    shipped = str(POLICIES / "grq20_v2d3_vit")
+    load("actor_inputs").main((*policy, shipped, *walk, "--output", str(output)))
+    figures = json.loads(output.read_text())["subjects"]
+    replaced = [name for name in figures if name.startswith("terrain_estimate")]
+    kinds = ("", ": level", ": of another robot", ": truth")
+    assert replaced == [f"terrain_estimate{kind}" for kind in kinds]
+    assert all(figures[name]["action_change"] > 0.0 for name in replaced)
+    assert figures["as it is"]["all"]["velocity_error"] == figures["as it is"]["velocity_error"]
+    assert "action_change" not in figures["truth for all estimates"]
 
 
 def test_record_of_the_step_has_every_part_and_they_add_up(run):

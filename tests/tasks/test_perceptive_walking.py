@@ -116,3 +116,20 @@ def test_variants_are_settings(make_env, shipped, settings, lacks):
     assert not [name for name in names if name.startswith(lacks)]
     assert [name for name, _ in whole.vae.named_parameters() if name.startswith(lacks)]
     grown(shipped.algorithm[POLICY_STATE], policy.state_dict())
+
+
+def test_a_policy_that_sees_may_read_its_map_through_convolutions_from_now_on(make_env):
+    (path,) = (ROOT / "policies" / "grq20_v2d3_vit").glob("model_*.pt")
+    seeing = Checkpoint.load(path)
+
+    def configured(*settings: str):
+        options = TrainerOptions(task=TASK, settings=settings, finetune=True)
+        return configure_trainer(options, seeing)[0]
+
+    cfg = configured("agent.actor.class_name=rl_sim_env.learning.map_model:MapModel")
+    policy = AmpVaePolicy.build(_layout(make_env), 12, cfg)
+    state, told = grown(seeing.algorithm[POLICY_STATE], policy.state_dict())
+    policy.load_state_dict(state)
+    assert told == "new parameters: actor.map_head (8); actor.mlp.0.weight reads 64 values more"
+    with pytest.raises(UserError, match="come first"):
+        configured(BLIND_ACTOR)

@@ -331,7 +331,7 @@ def configure_trainer(
         cfg.amp.motion_paths = options.motion_paths
     applied = apply_settings(options.settings, AGENT, cfg)
     cfg.check()
-    if resumed is not None and grows(options.task, resumed):
+    if resumed is not None and options.finetune:
         _require_first_groups(resumed, cfg)
     saved = {} if resumed is None else resumed.config
     differences = () if resumed is None else _differences(AGENT, restored, applied, saved)
@@ -408,7 +408,7 @@ def _require_first_groups(checkpoint: Checkpoint, cfg: AmpVaeRunnerCfg) -> None:
         if now[: len(then)] != then:
             raise UserError(
                 f"agent.{name}.obs_groups of the policy, {', '.join(then)}, must come first in "
-                f"those of the one that grows out of it, which are {', '.join(now)}"
+                f"those of the one that begins with it, which are {', '.join(now)}"
             )
 
 

@@ -126,10 +126,9 @@ def train(options: TrainOptions) -> None:
         if start is not None and path is not None:
             task = find_task(trainer.task)
             if options.finetune:
-                is_grown = grows(trainer.task, start)
-                runner.load_policy(path, tasks=beginnings(task), grows=is_grown)
+                runner.load_policy(path, tasks=beginnings(task), grows=True)
                 if runner.alg.what_is_new and processes.is_main:
-                    print(f"the policy observes more than it did; {runner.alg.what_is_new}")
+                    print(f"the policy has grown; {runner.alg.what_is_new}")
                 # Commands as far as its training got.
                 with found_in(path):
                     env.unwrapped.velocity_command.load_training_state(start.command_state())

@@ -23,14 +23,13 @@ from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.mdp.buried_feet import BURIED_TIME
-from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.terrains.support import MARGIN, TOLERANCE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
     from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, EvaluationStep
 
-EDGY_TERRAINS = ("stairs up", "stairs down", "discrete obstacles")
+EDGY_TERRAINS = ("stairs up", "stairs down", "discrete obstacles", "gaps", "stepping stones")
 """Where footholds are judged."""
 
 COMMANDED_SPEEDS = (0.4, 0.8)
@@ -100,7 +99,7 @@ FOOTHOLD_FIGURES: tuple[tuple[Column, Figures], ...] = tuple(
 
 
 def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
-    """Where feet touch down on stairs and obstacles, beside where they would at random.
+    """Where feet touch down on ground with edges, beside where they would at random.
 
     Args:
         arena: Where to walk.
@@ -109,7 +108,7 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
     terrains = report_terrains(arena.env.terrain_types.names)
     edgy = {label: families for label, families in terrains.items() if label in EDGY_TERRAINS}
     method = (
-        f"Touchdowns on stairs and obstacles; {describe_rollout(arena)}. At an edge: the ground "
+        f"Touchdowns on ground with edges; {describe_rollout(arena)}. At an edge: the ground "
         f"within {100 * EDGE_DISTANCE:g} cm of the foot's centre differs by more than "
         f"{100 * EDGE_HEIGHT:g} cm in height. Of those, the ground pushes the foot more sideways "
         "than upwards: against a riser; the others: on an edge. Random: the same touchdowns "
@@ -117,13 +116,12 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
         f"ground around that is as high as the foot's contact, to {100 * TOLERANCE:g} cm, within "
         f"{100 * MARGIN:g} cm more than the foot's radius; supported: more than "
         f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770)."
-        f"{'' if _sees(arena) else ' The robot is blind.'}"
     )
     if not edgy:
         return Section(
             name="footholds",
             title="Footholds",
-            method=f"{method} This task has neither stairs nor obstacles.",
+            method=f"{method} This task has no such ground.",
         )
     meter = FootholdMeter(arena.env)
     sums = _rollout(arena, cfg, lambda step: meter.sample(), sorted(set(chain(*edgy.values()))))
@@ -232,11 +230,6 @@ def spread_walks(
         load=torch.tensor(loads, device=arena.device)[at[LOAD]],
     )
     return at, scenario
-
-
-def _sees(arena: Arena) -> bool:
-    sensors = arena.env.scene.sensors.values()
-    return any(isinstance(sensor, Exteroception) for sensor in sensors)
 
 
 def _rollout(

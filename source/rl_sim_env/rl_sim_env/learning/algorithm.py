@@ -292,7 +292,7 @@ class Algorithm:
 
         Args:
             state: What was saved.
-            grows: Whether this policy may observe more than that one did.
+            grows: Whether this policy may observe more than that one did, or have more networks.
 
         Raises:
             MisfitError: The networks are of other sizes.

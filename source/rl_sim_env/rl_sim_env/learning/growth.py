@@ -1,4 +1,4 @@
-"""A policy that observes more than the one it begins with."""
+"""A policy that observes more, or has more networks, than the one it begins with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEVELS = 2
 
 
 def grown(saved: Mapping[str, Any], own: Mapping[str, torch.Tensor]) -> tuple[dict[str, Any], str]:
-    """The state of a policy, made of that of one that observes less.
+    """The state of a policy, made of that of one that observes less or has fewer networks.
 
     What it does is what the other does: whatever reads new observations is as new, and counts for
     nothing, be it a layer that begins at zero or a column of zeros behind the old ones.
@@ -27,7 +27,7 @@ def grown(saved: Mapping[str, Any], own: Mapping[str, torch.Tensor]) -> tuple[di
         own: State of this one, as new.
 
     Returns:
-        The state, and in words what of it is new.
+        The state, and in words what of it is new; nothing of a policy that has not grown.
 
     Raises:
         MisfitError: They differ in something else.
@@ -47,8 +47,8 @@ def grown(saved: Mapping[str, Any], own: Mapping[str, torch.Tensor]) -> tuple[di
     if lost := [name for name in saved if name not in own and not name.startswith(VARIANCE_STATE)]:
         raise MisfitError(f"{_WHERE}: there is no place for '{lost[0]}'")
     new = Counter(".".join(name.split(".")[:_LEVELS]) for name in own if name not in saved)
-    parts = [f"{name} ({count})" for name, count in new.items()]
-    return state, "; ".join((f"new parameters: {', '.join(parts) or 'none'}", *wider))
+    parts = ", ".join(f"{name} ({count})" for name, count in new.items())
+    return state, "; ".join((*((f"new parameters: {parts}",) if parts else ()), *wider))
 
 
 def _has_more_columns(name: str, value: torch.Tensor, old: Any) -> bool:

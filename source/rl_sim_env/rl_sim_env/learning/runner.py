@@ -255,7 +255,8 @@ class AmpVaeRunner:
         Args:
             path: The checkpoint.
             tasks: Ids of the tasks that the policy may be of; by default the runner's own.
-            grows: Whether it may observe less than the policy at hand; see ``alg.what_is_new``.
+            grows: Whether it may observe less than the policy at hand, or have fewer networks; see
+                ``alg.what_is_new``.
 
         Raises:
             UserError: It cannot be read or does not fit.
