@@ -36,7 +36,7 @@ class DeviceEventManager(EventManager):
         UserError: An interval event has one timer for all environments.
     """
 
-    def __init__(self, cfg: dict[str, EventTermCfg | None], env: AmpVaeEnv) -> None:
+    def __init__(self, cfg: dict[str, EventTermCfg], env: AmpVaeEnv) -> None:
         for name, term in cfg.items():
             # A setting has switched off what is None.
             if term is not None and term.mode == "interval" and term.is_global_time:
