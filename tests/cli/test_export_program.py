@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -30,9 +32,10 @@ def test_checkpoint_and_output_may_be_named(run_folder, tmp_path):
     assert not (run_folder / "exported").exists()
 
 
-def test_what_comes_with_the_checkout_stays_as_it_is(run_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("named", [str, os.path.relpath])
+def test_what_comes_with_the_checkout_stays_as_it_is(run_folder, tmp_path, monkeypatch, named):
     monkeypatch.setattr(export, "POLICIES", run_folder.parent)
-    export.main(["--checkpoint", str(run_folder)])
+    export.main(["--checkpoint", named(run_folder)])
     assert (tmp_path / "exported" / "model_3" / POLICY_FILE).is_file()
     assert not (run_folder / "exported").exists()
 

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from rl_sim_env.configuration import apply_settings
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
 
@@ -194,3 +195,35 @@ def test_a_robot_whose_legs_no_drive_moves_is_refused(make_env):
 
     with pytest.raises(UserError, match="leg joints"):
         make_env(1, edit=edit)
+
+
+def test_terms_that_a_setting_switches_off_are_left_out(make_env):
+    off = {
+        "events": "push",
+        "rewards": "feet_slide",
+        "terminations": "body_contact",
+        "curriculum": "command_level",
+    }
+
+    def switch_off(cfg) -> None:
+        settings = [f"env.{table}.{name}=None" for table, name in off.items()]
+        apply_settings(settings, "env", cfg)
+        cfg.check()
+
+    env = make_env(3, edit=switch_off)
+    env.step(NO_ACTION)
+    there = {
+        "events": [name for names in env.event_manager.active_terms.values() for name in names],
+        "rewards": env.reward_manager.active_terms,
+        "terminations": env.termination_manager.active_terms,
+        "curriculum": env.curriculum_manager.active_terms,
+    }
+    assert "base" in there["events"]
+    assert [table for table, name in off.items() if name in there[table]] == []
+
+
+def test_a_stack_of_a_group_that_is_switched_off_is_refused(make_env):
+    with pytest.raises(UserError, match=r"'vae_obs' stacks 'actor_obs', which .* switched off"):
+        make_env(
+            2, edit=lambda cfg: apply_settings(["env.observations.actor_obs=None"], "env", cfg)
+        )

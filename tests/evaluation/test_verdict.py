@@ -40,11 +40,6 @@ def test_a_policy_that_reaches_everything_is_told_so():
     assert not verdict.warnings
 
 
-def test_seeds_of_one_section_are_not_counted_for_all():
-    verdict = judge(report(*GOOD, Seeds="0, 1; sim_to_sim: 0, 1, 2"))
-    assert "2 evaluation seeds" in verdict.sentences[-1]
-
-
 def test_one_ground_that_misses_its_aim_is_the_one_that_is_shown():
     grounds = GOOD_GROUNDS | {"stairs": (0.18, 0.10, 0.0)}
     standing = judge(report(tracking(grounds))).standings[0]

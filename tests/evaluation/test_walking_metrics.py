@@ -172,3 +172,9 @@ def test_nothing_disturbs_robots_that_are_evaluated():
     events = evaluation_env_cfg(amp_vae_env_cfg(terrain="rough")).events
     assert not [name for name, term in events.items() if term.mode == "interval"]
     assert "load" in events
+
+
+def test_what_training_switched_off_stays_off_in_an_evaluation():
+    cfg = amp_vae_env_cfg(terrain="flat")
+    cfg.events["base"] = cfg.events["push"] = cfg.rewards["feet_slide"] = None
+    assert not {"base", "push"} & evaluation_env_cfg(cfg).events.keys()

@@ -15,7 +15,7 @@ class Ranks:
     """Two ranks or more of one host each, or of one, which all run unless a test says otherwise."""
 
     def __init__(self, *nodes: int | None, own: int = 0) -> None:
-        self.rows = [Row(is_watched=True) for _ in nodes]
+        self.rows = [Row(place="update", is_watched=True) for _ in nodes]
         self.now_s = 100.0
         peers = [Peer(node, f"host{node}", 1000 + rank) for rank, node in enumerate(nodes)]
         self.liveness = Liveness(peers, own, LIMIT_S, INTERVAL_S, self.now_s)
@@ -25,6 +25,7 @@ class Ranks:
         seconds: float,
         *,
         asleep: int | None = None,
+        still: bool = False,
         store_s: float = 0.0,
         is_silent: bool = False,
         gone: tuple[int, ...] = (),
@@ -34,6 +35,7 @@ class Ranks:
         Args:
             seconds: How much.
             asleep: Rank that does nothing.
+            still: Whether all run and none takes a step.
             store_s: Time that an answer takes.
             is_silent: Whether there are no answers.
             gone: Ranks that are no more.
@@ -43,7 +45,9 @@ class Ranks:
             asked_s = self.now_s + INTERVAL_S
             self.now_s = asked_s + store_s
             self.rows = [
-                row if rank == asleep else replace(row, beats=row.beats + 1, steps=row.steps + 1)
+                row
+                if rank == asleep
+                else replace(row, beats=row.beats + 1, steps=row.steps + (not still))
                 for rank, row in enumerate(self.rows)
             ]
             rows = None if is_silent else self.rows
@@ -60,6 +64,43 @@ def test_who_shows_no_sign_of_life_is_named_within_the_limit() -> None:
     assert verdict.lost == (1,)
     assert "rank 1 (process 1001 on host0) stopped: no sign of life for 50 s" in verdict.reason
     assert ranks.now_s - begin_s <= LIMIT_S + 2 * INTERVAL_S
+
+
+def test_who_waits_for_one_that_hangs_is_ahead_of_it() -> None:
+    ranks = Ranks(0, 0)
+    ranks.rows[0].steps += 1
+    assert ranks.run(20.0) is None
+    verdict = ranks.run(100.0, still=True)
+    assert verdict is not None
+    assert verdict.hanging == verdict.lost == (1,)
+    assert "rank 1 (process 1001 on host0) hangs in the update: no step for 50 s" in verdict.reason
+
+
+def test_where_all_wait_for_each_other_nobody_is_lost() -> None:
+    verdict = Ranks(0, 0).run(100.0, still=True)
+    assert verdict is not None
+    assert (verdict.hanging, verdict.lost) == ((0, 1), ())
+    assert "all ranks wait for each other in the update" in verdict.reason
+
+
+def test_who_compiles_or_saves_may_take_its_time() -> None:
+    ranks = Ranks(0, 0)
+    ranks.rows = [replace(row, is_watched=False) for row in ranks.rows]
+    assert ranks.run(300.0, still=True) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [(None, "was killed or crashed"), ("", None), ("rank 1 ended: no", "rank 1 ended: no")],
+)
+def test_who_is_gone_without_a_word_was_killed(end: str | None, reason: str | None) -> None:
+    ranks = Ranks(0, 0)
+    ranks.rows[1].end = end
+    verdict = ranks.run(10.0, asleep=1, gone=(1,))
+    assert (verdict is None) == (reason is None)
+    if verdict is not None:
+        assert str(reason) in verdict.reason
+        assert verdict.lost == (1,)
 
 
 @pytest.mark.parametrize("store_s", [6.0, 25.0])

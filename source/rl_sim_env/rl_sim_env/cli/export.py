@@ -50,7 +50,8 @@ def export(options: ExportOptions) -> None:
     folder = options.output
     if folder is None:
         # What comes with the checkout stays as it is.
-        own = Path(path.name) if path.parent.parent == POLICIES else path
+        is_shipped = path.parent.resolve().parent == POLICIES.resolve()
+        own = Path(path.name) if is_shipped else path
         folder = export_folder(own)
     files = [*export_policy(path, folder)]
     if options.with_checkpoint:

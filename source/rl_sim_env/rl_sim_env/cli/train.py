@@ -126,7 +126,7 @@ def train(options: TrainOptions) -> None:
         if start is not None and path is not None:
             task = find_task(trainer.task)
             if options.finetune:
-                runner.load_policy(path, tasks=beginnings(task), grows=True)
+                runner.load_policy(path, tasks=beginnings(task))
                 if runner.alg.what_is_new and processes.is_main:
                     print(f"the policy has grown; {runner.alg.what_is_new}")
                 # Commands as far as its training got.

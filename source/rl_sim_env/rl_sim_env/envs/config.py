@@ -134,8 +134,8 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
             raise UserError("env.auto_reset is off; this environment resets by itself, leave it on")
         if self.capture_step and not self.fixed_shapes:
             raise UserError("env.capture_step needs env.fixed_shapes; set both, or neither")
-        for name, event in self.events.items():
-            if event is not None and event.mode == "interval" and event.interval_range_s is None:
+        for name, event in _present(self.events).items():
+            if event.mode == "interval" and event.interval_range_s is None:
                 raise UserError(
                     f"env.events.{name}.mode is 'interval'; env.events.{name}.interval_range_s "
                     "must say which"
@@ -156,9 +156,14 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
 
     def _require_names(self) -> None:
         """Refuse names of what the configuration does not have, or has switched off."""
-        require_known("env.command_name", self.command_name, _present(self.commands))
+        self._require_term("env.command_name", self.command_name, "commands")
         for place, group in enumerate(self.terminal_groups):
-            require_known(f"env.terminal_groups.{place}", group, _present(self.observations))
+            self._require_term(f"env.terminal_groups.{place}", group, "observations")
+        if not _present(self.actions):
+            off = " and ".join(f"env.actions.{name}=null" for name in self.actions)
+            raise UserError(
+                f"{off or 'env.actions is empty'}: a policy acts through a term; leave one on"
+            )
         sensors = [sensor.name for sensor in self.scene.sensors]
         require_known("env.feet_contact_sensor", self.feet_contact_sensor, sensors)
         feet = self.scene.sensors[sensors.index(self.feet_contact_sensor)]
@@ -172,6 +177,14 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
                 if (sensor := term.params.get("sensor_name")) is not None:
                     require_known(f"env.{part}.{name}.params.sensor_name", sensor, sensors)
 
+    def _require_term(self, path: str, name: str, table: str) -> None:
+        """Refuse the name of a term that does not exist, or is switched off, in a field."""
+        terms = getattr(self, table)
+        if name in terms and terms[name] is None:
+            raise UserError(f"env.{table}.{name}=null: {path} names it; leave it on, or set that")
+        require_known(path, name, _present(terms))
+
 
 def _present(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The terms that no setting has switched off: those are None."""
     return {name: term for name, term in terms.items() if term is not None}

@@ -38,7 +38,8 @@ class DeviceEventManager(EventManager):
 
     def __init__(self, cfg: dict[str, EventTermCfg], env: AmpVaeEnv) -> None:
         for name, term in cfg.items():
-            if term.mode == "interval" and term.is_global_time:
+            # A setting has switched off what is None.
+            if term is not None and term.mode == "interval" and term.is_global_time:
                 raise UserError(
                     f"env.events.{name}: is_global_time is not supported; leave it off, and each "
                     "robot has its own timer"

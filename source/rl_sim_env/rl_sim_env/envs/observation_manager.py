@@ -65,10 +65,10 @@ class StackedObservationManager(ObservationManager):
         self._frames: dict[str, torch.Tensor] = {}
         self._just_reset: dict[str, torch.Tensor] = {}
         for name, stack in stacks.items():
-            if stack.source not in cfg:
+            if stack.source not in self._group_obs_term_dim:
                 raise UserError(
-                    f"observation group '{name}' stacks '{stack.source}', which does not exist; "
-                    f"there are {', '.join(cfg)}"
+                    f"observation group '{name}' stacks '{stack.source}', which does not exist or "
+                    f"is switched off; there are {', '.join(self._group_obs_term_dim)}"
                 )
             width = sum(dim[0] for dim in self._group_obs_term_dim[stack.source])
             self._frames[name] = torch.zeros(env.num_envs, stack.length, width, device=env.device)

@@ -64,8 +64,9 @@ def evaluation_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         for name, term in cfg.events.items()
         if term is not None and term.mode != "interval"
     }
-    cfg.events["base"].params |= {"lin_vel": 0.0}
-    cfg.events["legs"].params |= {"offset": 0.0}
+    for name, spread in (("base", "lin_vel"), ("legs", "offset")):
+        if name in cfg.events:
+            cfg.events[name].params |= {spread: 0.0}
     cfg.curriculum = {}
     terrain = cfg.scene.terrain
     if terrain is not None:

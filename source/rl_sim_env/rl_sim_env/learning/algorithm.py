@@ -22,7 +22,7 @@ from rl_sim_env.learning.growth import grown
 from rl_sim_env.learning.learner import ActingLearner, Learner, LearnerContext, Named, Transition
 from rl_sim_env.learning.metrics import LossMeter
 from rl_sim_env.learning.motion_pairs import PairSource
-from rl_sim_env.learning.policy import POLICY_STATE, VARIANCE_STATE, AmpVaePolicy
+from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
 from rl_sim_env.learning.rollout import Rollout
 from rl_sim_env.learning.strategies import find_strategy
 from rl_sim_env.learning.structure import require_like
@@ -285,26 +285,20 @@ class Algorithm:
             learner.load_process_state_dict(state["learners"][name])
         self._episodes.load_state_dict(state["episodes"])
 
-    def load_policy(self, state: Mapping[str, Any], *, grows: bool = False) -> None:
+    def load_policy(self, state: Mapping[str, Any]) -> None:
         """Begin with the policy that :meth:`save` returned; all else stays new, as it is.
 
-        Variances of its estimates are new where it has none, and left out where none are wanted.
+        This policy may observe more than that one did, or have more networks: ``what_is_new`` says
+        what. Variances of its estimates are left out where none are wanted.
 
         Args:
             state: What was saved.
-            grows: Whether this policy may observe more than that one did, or have more networks.
 
         Raises:
             MisfitError: The networks are of other sizes.
         """
-        own = self._policy.state_dict()
-        if grows:
-            require_like(state, {POLICY_STATE: {}}, "algorithm")
-            loaded, self.what_is_new = grown(state[POLICY_STATE], own)
-        else:
-            needed = {n: value for n, value in own.items() if not n.startswith(VARIANCE_STATE)}
-            require_like(state, {POLICY_STATE: needed}, "algorithm")
-            loaded = state[POLICY_STATE]
+        require_like(state, {POLICY_STATE: {}}, "algorithm")
+        loaded, self.what_is_new = grown(state[POLICY_STATE], self._policy.state_dict())
         for policy in (self._policy, self.get_inference_policy()):
             policy.load_state_dict(loaded, strict=False)
         # With a count of 0, the next update would overwrite the average that was just loaded.

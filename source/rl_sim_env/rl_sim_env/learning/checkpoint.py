@@ -125,9 +125,8 @@ class Checkpoint:
 
         Raises:
             UserError: The file cannot be read, is truncated or damaged, or is not a checkpoint of
-                this program; or what was learned is not finite, or of networks that are no more.
-                The message names the newest good
-                checkpoint of the run before it.
+                this program; or what was learned is not finite. The message names the newest good
+                checkpoint of the run before it. Or its networks are no more.
         """
         try:
             return cls._load(path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError
-from rl_sim_env.learning.config import ContextVaeCfg
+from rl_sim_env.learning.config import AmpVaeRunnerCfg, ContextVaeCfg
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.estimate_cfg import velocity_mass_com
 from rl_sim_env.learning.footholds_cfg import FootholdsCfg
@@ -146,7 +146,10 @@ def _algorithm_from_3(state: dict[str, Any]) -> dict[str, Any]:
 def _from_4(content: dict[str, Any]) -> dict[str, Any]:
     """What the learners of rank 0 alone had of their own; no running episodes."""
     algorithm = dict(content["algorithm"])
-    config = content["config"] | {"save_environment": True, "heartbeat_seconds": 60.0}
+    config = content["config"] | {
+        "save_environment": True,
+        "heartbeat_seconds": AmpVaeRunnerCfg.heartbeat_seconds,
+    }
     if "learners" not in algorithm:
         return {**content, "config": config}
     own = algorithm.pop("process")

@@ -245,23 +245,20 @@ class AmpVaeRunner:
         if rank < len(saved):
             restore_random_state(own.get("random", {}), self.device)
 
-    def load_policy(
-        self, path: Path, *, tasks: Collection[str] | None = None, grows: bool = False
-    ) -> None:
+    def load_policy(self, path: Path, *, tasks: Collection[str] | None = None) -> None:
         """Begin with the policy of a checkpoint, which needs to hold nothing else.
 
-        Critic, discriminator, optimisers, schedules and the count of iterations are new.
+        Critic, discriminator, optimisers, schedules and the count of iterations are new; so is what
+        the policy at hand has beyond that one, see ``alg.what_is_new``.
 
         Args:
             path: The checkpoint.
             tasks: Ids of the tasks that the policy may be of; by default the runner's own.
-            grows: Whether it may observe less than the policy at hand, or have fewer networks; see
-                ``alg.what_is_new``.
 
         Raises:
             UserError: It cannot be read or does not fit.
         """
-        begun = self._restore(path, tasks, partial(self.alg.load_policy, grows=grows), grows)
+        begun = self._restore(path, tasks, self.alg.load_policy, grows=True)
         self._ancestors = begun.lineage()
 
     def _restore(
@@ -269,6 +266,7 @@ class AmpVaeRunner:
         path: Path,
         tasks: Collection[str] | None,
         load: Callable[[Mapping[str, Any]], None],
+        *,
         grows: bool = False,
     ) -> Checkpoint:
         """Read a checkpoint and load its networks."""

@@ -51,7 +51,6 @@ PERCEPTIVE_SHARES = {
 def rough_terrain_cfg(
     height_scale: float = 1.0,
     *,
-    num_rows: int = 10,
     max_init_terrain_level: int | None = 1,
     seed: int | None = 0,
 ) -> TerrainEntityCfg:
@@ -67,7 +66,6 @@ def rough_terrain_cfg(
 
     Args:
         height_scale: Factor of all heights but those of slopes; 1 suits legs of 0.57 m.
-        num_rows: Levels of difficulty, from 0 to 1.
         max_init_terrain_level: Highest row where robots start; None for any.
         seed: Seed of the random tiles; None for a new one each time.
     """
@@ -78,7 +76,7 @@ def rough_terrain_cfg(
             curriculum=True,
             size=(TILE_SIZE, TILE_SIZE),
             border_width=BORDER_WIDTH,
-            num_rows=num_rows,
+            num_rows=10,
             sub_terrains=_sub_terrains(height_scale),
         ),
         max_init_terrain_level=max_init_terrain_level,
