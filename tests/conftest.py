@@ -21,6 +21,12 @@ MakeEnv = Callable[..., AmpVaeEnv]
 Place = Callable[..., None]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked ``gpu`` where there is none, before its fixtures are made."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+
 @pytest.fixture(scope="session")
 def make_env() -> MakeEnv:
     """Builds an environment of the task, quietly, and resets it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from rl_sim_env.cli.main import main
 
@@ -29,7 +28,6 @@ def test_what_cannot_be_compiled_for_is_told_in_one_line(capsys, tmp_path, argv,
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="compiles for a GPU")
 def test_a_second_time_nothing_is_left_to_compile(capsys, tmp_path):
     argv = ["compile", "--task", TASK, "--num_envs", "16", "--output", str(tmp_path)]
     main(argv)

@@ -45,7 +45,6 @@ def test_forked_tasks_give_their_results_in_order():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_forked_tasks_see_what_was_before_them_and_are_done_after_them():
     def body(x: torch.Tensor) -> torch.Tensor:
         # Long chains: a task that did not wait, or was not waited for, would show.
@@ -74,7 +73,6 @@ def test_capture_needs_fixed_shapes(make_env):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 @pytest.mark.parametrize("terrain", ("flat", "rough"))
 @pytest.mark.parametrize("overlap", (False, True))
 def test_recorded_steps_give_the_numbers_of_steps_that_run(terrain, overlap):

@@ -109,14 +109,16 @@ def test_open_components_of_a_command_are_drawn_every_period(arena):
 
 
 def test_the_same_seed_gives_the_same_walk_whatever_was_before(arena):
-    def velocities(seed: int) -> torch.Tensor:
-        return torch.stack(
-            [step.velocity for step in arena.rollout(Scenario(), seconds=0.2, seed=seed)]
-        )
+    def states(seed: int, seconds: float = 0.2) -> torch.Tensor:
+        steps = arena.rollout(Scenario(), seconds=seconds, seed=seed)
+        return torch.stack([arena.env.sim.state_dict()["states"].clone() for _ in steps])
 
-    first, other, again = velocities(5), velocities(6), velocities(5)
+    first, other, again = states(5), states(6), states(5)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    # Still in the air, legs are nearly where they began.
+    states(5, seconds=0.04)
+    assert torch.equal(first, states(5))
 
 
 def test_a_load_changed_in_mid_walk_is_true_and_lasts(arena):

@@ -73,6 +73,18 @@ def test_baselines_stand_beside_the_estimator(section):
             assert velocity is None and None not in load
 
 
+def test_why_nothing_tells_loads_without_learning_is_told(vec_env, monkeypatch):
+    robot = vec_env.cfg.robot
+    legs = tuple(
+        replace(leg, hip_joint=leg.calf_joint, calf_joint=leg.hip_joint) for leg in robot.legs
+    )
+    monkeypatch.setattr(vec_env.cfg, "robot", replace(robot, legs=legs))
+    without = evaluate(vec_env, replace(CFG, seconds=0.1, load_steps=0))
+    assert "Nothing tells loads without learning here: " in without.method
+    assert "leg kinematics" in without.method
+    assert "forces under the feet" not in rows(table(without, "RMSE of the estimates beside"))
+
+
 def test_calibration_finds_the_constant(section):
     found = rows(table(section, "Calibration"))
     assert found["extra mass [kg]"] == pytest.approx([1.0, -MASS_OFFSET], abs=1e-3)
@@ -114,15 +126,3 @@ def test_the_response_is_drawn_beside_the_truth(section):
 def test_the_same_seeds_give_the_same_figures(vec_env, section):
     # As text, for the spread of a single seed is no number.
     assert repr(evaluate(vec_env)) == repr(section)
-
-
-def test_why_nothing_tells_loads_without_learning_is_told(vec_env, monkeypatch):
-    robot = vec_env.cfg.robot
-    legs = tuple(
-        replace(leg, hip_joint=leg.calf_joint, calf_joint=leg.hip_joint) for leg in robot.legs
-    )
-    monkeypatch.setattr(vec_env.cfg, "robot", replace(robot, legs=legs))
-    without = evaluate(vec_env, replace(CFG, seconds=0.1, load_steps=0))
-    assert "Nothing tells loads without learning here: " in without.method
-    assert "leg kinematics" in without.method
-    assert "forces under the feet" not in rows(table(without, "RMSE of the estimates beside"))

@@ -147,7 +147,6 @@ def test_the_policy_reads_what_a_robot_has_and_acts_as_the_one_that_was_trained(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_a_gpu_captures_each(name: str) -> None:
     env = ToyEnv(num_envs=64, device="cuda")

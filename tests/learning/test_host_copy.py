@@ -56,7 +56,6 @@ def test_memory_of_one_form_is_taken_twice() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_copy_is_read_while_the_device_is_held_up() -> None:
     weight, copy = torch.ones(1000, device="cuda"), HostCopy()
     copy.refresh([weight])

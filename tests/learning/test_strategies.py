@@ -79,7 +79,6 @@ def trained(env: Callable[[], ToyEnv] = ToyEnv, **constraints: Any) -> list[torc
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 @pytest.mark.parametrize("strategy", WITH_LEARNERS)
 def test_a_gpu_captures_each(strategy):
     env = ToyEnv(num_envs=64, device="cuda")

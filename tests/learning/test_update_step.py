@@ -48,7 +48,6 @@ def test_what_the_update_reads_and_writes_stays_where_it_is() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_recorded_training_gives_the_numbers_of_training_that_runs() -> None:
     def train(capture: bool) -> dict[str, float]:
         torch.manual_seed(0)

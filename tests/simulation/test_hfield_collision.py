@@ -21,16 +21,7 @@ from rl_sim_env.terrains import rough_terrain_cfg
 
 pytestmark = pytest.mark.slow  # compiles Warp's kernels once, about half a minute
 
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=(
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-        ),
-    ),
-]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 FAMILIES = ("boxes", "random_rough", "hf_pyramid_slope", "hf_pyramid_slope_inv")
 SIZES = {"foot": (0.027, 0.0), "calf": (0.018, 0.1), "thigh": (0.03, 0.1025)}
 """Radius and half the length of the axis of the robot's geoms, m."""

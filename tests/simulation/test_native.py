@@ -235,6 +235,22 @@ def test_recomputing_without_changes_computes_nothing(simulation) -> None:
     assert (simulation.model.body_subtreemass == -1.0).all()
 
 
+def test_constants_are_those_of_the_masses_whatever_these_were_before() -> None:
+    # A mass that single precision rounds.
+    model = mujoco.MjModel.from_xml_string(
+        ROBOT.format(ground=PLANE).replace('mass="10"', 'mass="9.1"')
+    )
+    changed, unchanged = (NativeSimulation(2, SimulationCfg(), model, "cpu") for _ in range(2))
+    for simulation in (changed, unchanged):
+        simulation.expand_model_fields(("body_mass",))
+    changed.model.body_mass[:] *= 1.1
+    changed.recompute_constants(RecomputeLevel.set_const)
+    changed.model.body_mass[:] = unchanged.model.body_mass
+    for simulation in (changed, unchanged):
+        simulation.recompute_constants(RecomputeLevel.set_const)
+    assert_identical(constants(changed), constants(unchanged))
+
+
 def test_a_randomised_center_of_mass_changes_the_motion(simulation) -> None:
     simulation.expand_model_fields(("body_ipos", "body_mass"))
     simulation.model.body_ipos[1, 1, 0] += 0.1
@@ -305,6 +321,20 @@ def test_reset_worlds_start_as_new_ones(simulation) -> None:
         each.forward()
     assert_identical(derived(simulation), derived(fresh))
     assert torch.equal(simulation.data.time, fresh.data.time)
+
+
+def test_a_reset_leaves_nothing_behind_what_is_shown(simulation) -> None:
+    fresh = make_simulation()
+    simulation.data.qpos[:, 7] = 0.3
+    simulation.data.qvel[:, 6] = 1e-7
+    simulation.step()
+    # In double precision it has moved.
+    assert (simulation.data.qpos[:, 7] == torch.tensor(0.3)).all()
+    for each in (simulation, fresh):
+        each.reset()
+        each.data.qpos[:, 7] = 0.3
+        each.forward()
+    assert torch.equal(simulation.state_dict()["states"], fresh.state_dict()["states"])
 
 
 def test_reset_goes_to_a_worlds_own_default_position(simulation) -> None:

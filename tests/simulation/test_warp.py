@@ -141,3 +141,21 @@ def test_a_refresh_gives_the_poses_velocities_and_forces_of_a_forward() -> None:
     simulation.forward()
     for name in names:
         torch.testing.assert_close(refreshed[name], getattr(data, name).clone(), msg=name)
+
+
+def test_reset_worlds_go_on_alike_wherever_they_were() -> None:
+    model = mujoco.MjModel.from_xml_string(ARM)
+    simulation = WarpSimulation(2, SimulationCfg(), model=model, device="cpu")
+
+    def end(steps_before: int) -> dict[str, torch.Tensor]:
+        simulation.data.ctrl[:] = 1.5
+        for _ in range(steps_before):
+            simulation.step()
+        simulation.reset()
+        simulation.data.qpos[:, 2] = LAND
+        simulation.step()
+        return {name: getattr(simulation.data, name).clone() for name in ("qpos", "qvel", "qacc")}
+
+    first, second = end(1), end(200)
+    for name, value in first.items():
+        assert torch.equal(second[name], value), name

@@ -43,7 +43,7 @@ def test_viewer_plays_for_its_time_and_shows_the_load(policy_player, server):
     assert policy_player.env.common_step_counter - before >= 12
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_a_policy_is_watched_that_walks_on_a_gpu(make_env, server):
     vec_env = AmpVaeVecEnv(make_env(2, play=True, device="cuda"))
     viewer = PlayViewer(Evaluator(vec_env, small_policy(vec_env).to("cuda")), server)

@@ -195,7 +195,8 @@ class NativeSimulation(Simulation):
         view = shaped(torch.from_numpy(self._batch.expand(name, dtype)), name)
         self._expanded_views[name] = view
         if name in CONSTANT_INPUT_FIELDS:
-            self._constant_inputs_at_recompute[name] = view.clone()
+            # Rounded inputs have other constants than the compiler's: all worlds are to recompute.
+            self._constant_inputs_at_recompute[name] = torch.full_like(view, torch.nan)
 
     # ---------------------------------------------------------------- saved state
 
@@ -293,6 +294,8 @@ class NativeSimulation(Simulation):
             env_ids: Indices of the worlds; None for all.
         """
         worlds = slice(None) if env_ids is None else env_ids
+        # Behind a shown value, digits of the last episode would outlive the writing of that value.
+        self._states[worlds] = self._states[worlds].float().double()
         data, model = self.data, self.model
         data.qpos[worlds] = model.qpos0[worlds]
         for name in ZERO_AFTER_RESET:
