@@ -46,7 +46,7 @@ def why_damaged(path: Path) -> str | None:
                 return no_archive
             if not zipfile.is_zipfile(file):
                 return f"{path}: truncated, {path.stat().st_size} bytes are left of it"
-            if is_damaged(file):
+            if _is_damaged(file):
                 return (
                     f"{path}: damaged, it does not hold what was saved; copy it anew from where it "
                     "comes from"
@@ -58,11 +58,10 @@ def why_damaged(path: Path) -> str | None:
     return None
 
 
-def is_damaged(file: BinaryIO) -> bool:
-    """Whether the file of a checkpoint does not hold what was written.
+def _is_damaged(file: BinaryIO) -> bool:
+    """Whether an archive does not hold what was written.
 
-    A file of before, which has no seal, is tried by the check sums that a zip archive keeps of its
-    parts. Of a file that is no archive, or the beginning of one, nothing is known: False.
+    One of before, which has no seal, is tried by the check sums that it keeps of its parts.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _SEAL_LENGTH, 0))
@@ -71,8 +70,6 @@ def is_damaged(file: BinaryIO) -> bool:
     if found.startswith(_MARK):
         return _digest(file, size - _SEAL_LENGTH) != found[len(_MARK) :]
     try:
-        if not zipfile.is_zipfile(file):
-            return False
         with zipfile.ZipFile(file) as archive:
             # Of what looks like a folder torch reads zeros, and check sums do not cover that.
             is_odd = any(part.external_attr for part in archive.infolist())
