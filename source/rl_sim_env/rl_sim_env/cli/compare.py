@@ -26,7 +26,8 @@ class CompareOptions:
 
     def __post_init__(self) -> None:
         if len(self.reports) < 2:
-            raise UserError(f"{len(self.reports)} given; give the folders of two reports or more")
+            count = "one report" if self.reports else "no report"
+            raise UserError(f"{count} given; give the folders of two reports or more")
         for path in self.reports:
             if not path.exists():
                 raise UserError(f"{path}: no such file or folder; give the folder of a report")

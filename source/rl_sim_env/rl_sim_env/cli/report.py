@@ -35,7 +35,8 @@ class ReportOptions:
             raise UserError("no report given; give the folder of a report")
         for folder in self.reports:
             if not folder.is_dir():
-                raise UserError(f"{folder}: no such folder; give the folder of a report")
+                wrong = "is a file" if folder.exists() else "no such folder"
+                raise UserError(f"{folder}: {wrong}; give the folder of a report")
         if self.photo_of is not None and not self.photo_of.exists():
             raise UserError(f"--photo_of {self.photo_of}: no such file or folder")
 

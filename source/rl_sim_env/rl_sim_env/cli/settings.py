@@ -11,7 +11,7 @@ import tyro
 from rl_sim_env.cli.options import DEFAULT_TASK
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.configuration import AGENT, ENV, to_plain
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, known_names
 from rl_sim_env.tasks import find_task, make_env_cfg
 
 
@@ -45,15 +45,22 @@ def print_settings(options: SettingsOptions) -> None:
         UserError: There are none with the words.
     """
     cfgs = {ENV: make_env_cfg(options.task), AGENT: find_task(options.task).runner_cfg()}
-    lines = [
+    lines = [line for root, cfg in cfgs.items() for line in _lines(root, to_plain(cfg))]
+    paths = [line.partition("=")[0] for line in lines]
+    chosen = [
         line
-        for root, cfg in cfgs.items()
-        for line in _lines(root, to_plain(cfg))
-        if all(word in line.partition("=")[0] for word in options.words)
+        for path, line in zip(paths, lines, strict=True)
+        if all(word in path for word in options.words)
     ]
-    if not lines:
-        raise UserError(f"no setting has {' and '.join(options.words)} in its path")
-    print("\n".join(lines))
+    if not chosen:
+        told = f"no setting has {' and '.join(options.words)} in its path"
+        names = {name for path in paths for name in path.split(".")}
+        for word in options.words:
+            if not any(word in path for path in paths):
+                command = f"rl-sim-env settings --task {options.task}"
+                told += f"; {word}: {known_names(word, names, listed_by=command)}"
+        raise UserError(told)
+    print("\n".join(chosen))
 
 
 def _lines(path: str, value: Any) -> Iterator[str]:
