@@ -30,7 +30,7 @@ from rl_sim_env.envs.managers import (
     DeviceTerminationManager,
 )
 from rl_sim_env.envs.observation_manager import StackedObservationManager
-from rl_sim_env.envs.selection import padded_ids
+from rl_sim_env.envs.selection import EnvSelector
 from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
@@ -79,6 +79,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         buried_feet: Counts feet that are stuck in the ground.
         foot_contact_order: Columns of the feet's contact sensor in the order of the legs.
         num_robots: Number of environments that count: all but the padding of fixed shapes.
+        selector: Lists the environments that something is to happen to.
         transition_terms: What extras report, besides, of the state s_{t+1} before resets, by name;
             functions of the environment, shape (num_envs, width) each, 0 where the state is broken.
             To be filled before the first step.
@@ -97,10 +98,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         cfg.check()
         self.num_robots = cfg.scene.num_envs
         self.transition_terms: dict[str, Callable[[AmpVaeEnv], torch.Tensor]] = {}
-        self._reset_capacity: int | None = None
         scene = cfg.complete_scene()
         if cfg.fixed_shapes:
-            self._reset_capacity = math.ceil(cfg.reset_share * self.num_robots)
             scene = replace(scene, num_envs=self.num_robots + 1)
         padded_cfg = replace(cfg, scene=scene)
         with use_simulation(simulation_class(device)):
@@ -167,12 +166,15 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             [feet_sensor.primary_names.index(geom) for geom in self.cfg.robot.foot_geoms],
             device=self.device,
         )
+        capacity = math.ceil(self.cfg.reset_share * self.num_robots)
+        self.selector = EnvSelector(
+            self.num_robots, capacity if self.cfg.fixed_shapes else None, self.device
+        )
         self._load_managers()
         self.constraint_monitor = ConstraintMonitor(self)
         self.buried_feet = BuriedFeet(self)
         self._failures = FailureDump(self)
         self._episode_meter = EpisodeMeter()
-        self._waited = torch.zeros((), dtype=torch.long, device=self.device)
         style = self.cfg.style.terrain_scale
         self._style_scale_of_family = torch.tensor(
             [style.get(name, 1.0) for name in self.terrain_types.names], device=self.device
@@ -288,15 +290,18 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         """Terminations, rewards and the true terminal observation of s_{t+1}.
 
         Returns:
-            Whose episode ends now, as :meth:`select` lists it.
+            Whose episode ends now, as :attr:`selector` lists it.
         """
         due = self.termination_manager.compute()
         state_is_valid = self.state_is_valid()
         # A broken robot that had to wait would show its state to the networks.
-        reset_ids = self.select(due, urgent=~state_is_valid)
+        reset_ids = self.selector.select(due, urgent=~state_is_valid)
         self.reset_terminated = self.termination_manager.terminated
         self.reset_time_outs = self.termination_manager.time_outs
-        self.reset_buf = self._defer_the_rest(due, reset_ids)
+        self.reset_buf = self.selector.admitted(due, reset_ids)
+        # In place: terms ask the manager.
+        self.reset_terminated &= self.reset_buf
+        self.reset_time_outs &= self.reset_buf
         self.reward_buf, *_ = fork_join(
             lambda: self.reward_manager.compute_where(state_is_valid, self.step_dt),
             lambda: self._report_transition(state_is_valid),
@@ -353,39 +358,9 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             if isinstance(sensor, ContactSensor):
                 _ = sensor.data
 
-    def select(self, mask: torch.Tensor, urgent: torch.Tensor | None = None) -> torch.Tensor:
-        """Indices of the environments of a mask.
-
-        With fixed shapes there are always equally many: the padding environment fills the list, and
-        what finds no place is left out, without a read from the device.
-
-        Args:
-            mask: Shape (num_envs,).
-            urgent: Who comes first where there is not room for all. Shape (num_envs,).
-        """
-        if self._reset_capacity is None:
-            return mask.nonzero().squeeze(-1)
-        return padded_ids(mask, self._reset_capacity, fill=self.num_robots, urgent=urgent)[0]
-
     def _pad_action(self, action: torch.Tensor) -> torch.Tensor:
         """Actions of all environments: the padding environment's are zero."""
         return torch.nn.functional.pad(action, (0, 0, 0, self.num_envs - len(action)))
-
-    def _defer_the_rest(self, due: torch.Tensor, reset_ids: torch.Tensor) -> torch.Tensor:
-        """Let episodes that find no place among the resets of this step go on until the next.
-
-        Returns:
-            Whose episode ends now. Shape (num_envs,).
-        """
-        if self._reset_capacity is None:
-            return due
-        ends = torch.zeros_like(due)
-        ends[reset_ids] = True
-        ends &= due
-        self._waited += (due & ~ends).sum()
-        self.reset_terminated &= ends
-        self.reset_time_outs &= ends
-        return ends
 
     def _log_episodes(self) -> None:
         """Book the episodes that end in this step, before their sums are cleared."""
@@ -479,10 +454,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
             totals[f"Curriculum/{name}"] = (float(value), 1)
         totals |= self.reward_manager.read_faults() | self.observation_manager.read_faults()
         totals |= self.constraint_monitor.read_log() | self.buried_feet.read_log()
-        if self._reset_capacity is not None:
-            totals["Perf/waiting_resets"] = (int(self._waited), 1)
-            self._waited.zero_()
-        return totals
+        return totals | self.selector.read_log()
 
     def dump_state(self, path: Path) -> None:
         """Write what reproduces the present state; see :meth:`FailureDump.dump`."""

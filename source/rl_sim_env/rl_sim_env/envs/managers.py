@@ -63,7 +63,7 @@ class DeviceEventManager(EventManager):
         terms = map(self.get_term_cfg, self.active_terms[mode])
         for term, time_left in zip(terms, self._interval_term_time_left, strict=True):
             time_left -= dt
-            due = env.select(time_left < _TIME_TOLERANCE)
+            due = env.selector.select(time_left < _TIME_TOLERANCE)
             if len(due) == 0:
                 continue
             low, high = cast("tuple[float, float]", term.interval_range_s)
