@@ -140,7 +140,6 @@ def test_tasks_are_listed(answer):
         ("report docs --photo_of nowhere", "--photo_of nowhere: no such file or folder"),
         ("report nowhere", "nowhere: no such folder; give the folder of a report"),
         ("report pyproject.toml", "pyproject.toml: is a file; give the folder of a report"),
-        ("settings gama", "no setting has gama in its path; gama: did you mean gamma?"),
         ("motions inspect --robot grq20", "did you mean grq20_v2d3"),
         ("robot check robot.xml --max_load much", "--max_load much: expected a number"),
         ("settings --task typo", "unknown task 'typo'; rl-sim-env tasks lists all"),
