@@ -93,6 +93,7 @@ def test_record_of_an_actors_inputs_tells_how_far_actions_move_without_each(run)
     assert changes["latent and all estimates"] > changes["mass"]
 
 
+@only_in_a_soak
 def test_record_of_a_seeing_actors_inputs_has_its_map_replaced_in_four_ways(load, tmp_path):
     output = tmp_path / "seeing.json"
     policy = ("--task", "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0", "--checkpoint")
