@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_sim_env.cli.options import RobotOptions, TaskOptions, Unset
+from rl_sim_env.cli.options import RobotOptions, TaskOptions, Unset, require_output
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.errors import UserError
 from rl_sim_env.hardware import has_driver
@@ -39,8 +39,7 @@ class CompileOptions(TaskOptions, RobotOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(num_envs=self.num_envs)
-        if self.output is not None and self.output.exists() and not self.output.is_dir():
-            raise UserError(f"--output {self.output}: is a file; give a folder for the kernels")
+        require_output(self.output, "the kernels")
 
     def check_early(self) -> None:
         """See :meth:`.Options.check_early`."""

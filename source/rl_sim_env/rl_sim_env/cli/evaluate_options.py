@@ -14,6 +14,7 @@ from rl_sim_env.cli.options import (
     PolicyOptions,
     RobotOptions,
     Unset,
+    require_output,
     require_positive,
 )
 from rl_sim_env.cli.program import check_counts
@@ -84,8 +85,7 @@ class EvaluateOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output is not None and self.output.exists() and not self.output.is_dir():
-            raise UserError(f"--output {self.output}: is a file; give a folder for the report")
+        require_output(self.output, "the report")
         for name in self.protocols:
             if name not in PROTOCOL_NAMES:
                 raise UserError(f"unknown protocol '{name}'; {known_names(name, PROTOCOL_NAMES)}")

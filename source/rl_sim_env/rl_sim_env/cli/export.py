@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_sim_env.cli.options import POLICIES, Flag, PolicyOptions, Unset, find_checkpoint
+from rl_sim_env.cli.options import (
+    POLICIES,
+    Flag,
+    PolicyOptions,
+    Unset,
+    find_checkpoint,
+    require_output,
+)
 from rl_sim_env.cli.program import run_program
-from rl_sim_env.errors import UserError
 
 
 @dataclass(kw_only=True)
@@ -27,8 +33,7 @@ class ExportOptions(PolicyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output is not None and self.output.exists() and not self.output.is_dir():
-            raise UserError(f"--output {self.output}: is a file; give a folder for the ONNX files")
+        require_output(self.output, "the ONNX files")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

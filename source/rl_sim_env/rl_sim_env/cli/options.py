@@ -427,6 +427,20 @@ def tell_what_a_gpu_is_for(setup: EnvSetup, consequence: str) -> None:
         print(f"note: {robots:,} robots are for a GPU; here {consequence}", flush=True)
 
 
+def require_output(folder: Path | None, what: str) -> None:
+    """Refuse a file where --output names a folder.
+
+    Args:
+        folder: As given; None where it was not.
+        what: What is written into it, for the message.
+
+    Raises:
+        UserError: It is a file.
+    """
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: is a file; give a folder for {what}")
+
+
 def require_positive(**values: float | None) -> None:
     """Refuse options that are not above 0.
 

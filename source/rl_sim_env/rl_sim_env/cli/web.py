@@ -9,7 +9,14 @@ from pathlib import Path
 
 import tyro
 
-from rl_sim_env.cli.options import ONNX_SUFFIX, POLICIES, Options, Unset, require_whole
+from rl_sim_env.cli.options import (
+    ONNX_SUFFIX,
+    POLICIES,
+    Options,
+    Unset,
+    require_output,
+    require_whole,
+)
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 
@@ -33,8 +40,7 @@ class WebOptions(Options):
     def __post_init__(self) -> None:
         if not self.policy.exists():
             raise UserError(f"{self.policy}: no such file or folder; the shipped: {POLICIES}")
-        if self.output.exists() and not self.output.is_dir():
-            raise UserError(f"--output {self.output}: is a file; give a folder for the page")
+        require_output(self.output, "the page")
         if self.mjcf is not None and not self.mjcf.is_file():
             raise UserError(f"--mjcf {self.mjcf}: no such file")
 

@@ -58,13 +58,13 @@ class SensedLoad:
             method(legs, arena.num_robots, arena.step_dt, arena.device) for method in METHODS
         ]
         self._ended = torch.ones(arena.num_robots, dtype=torch.bool, device=arena.device)
-        self.places, self._told, start = [], [], 0
-        for name, each in targets.declared.items():
-            stop = start + targets.widths[name]
-            if each.term in _TOLD:
-                self.places += range(start, stop)
-                self._told.append(each.term)
-            start = stop
+        declared = targets.declared
+        self.places = [
+            place
+            for place, number in enumerate(targets.components)
+            if declared[number.target].term in _TOLD
+        ]
+        self._told = [each.term for each in declared.values() if each.term in _TOLD]
 
     @classmethod
     def of(cls, arena: Arena) -> SensedLoad | None:
