@@ -28,7 +28,7 @@ _READ = {
 }
 """Terms of what robots sense, and what is sensed."""
 
-_TOLD = ("random_mass", "random_com")
+_TOLD: tuple[str, ...] = ("random_mass", "random_com")
 """Terms of what is told: mass above nominal, and centre of mass."""
 
 
