@@ -69,8 +69,6 @@ class Distributed:
     """Torch device of this process."""
     rank: int = 0
     """Index of this process among all, 0 for the one that writes."""
-    local_rank: int = 0
-    """Index of this process on its host."""
     world_size: int = 1
     """Number of processes."""
     node: int | None = None
@@ -113,11 +111,9 @@ class Distributed:
                 f"--device {device} with --distributed: the local rank picks the GPU; "
                 "give --device cuda or --device cpu, or choose GPUs by CUDA_VISIBLE_DEVICES"
             )
-        local_rank = int(os.environ["LOCAL_RANK"])
         processes = cls(
-            device=resolve_device(device, local_rank),
+            device=resolve_device(device, int(os.environ["LOCAL_RANK"])),
             rank=int(os.environ["RANK"]),
-            local_rank=local_rank,
             world_size=int(os.environ["WORLD_SIZE"]),
             node=int(node) if (node := os.environ.get("GROUP_RANK")) else None,
         )
