@@ -186,13 +186,3 @@ class RunLog:
                     f"warning: curves are not written ({error}); training goes on, and each "
                     "iteration tries again"
                 )
-
-
-def mean_metrics(sums_by_process: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, float]:
-    """Return the mean of each metric over all samples of all processes."""
-    totals: dict[str, tuple[float, int]] = {}
-    for sums in sums_by_process:
-        for name, (part, number) in sums.items():
-            total, count = totals.get(name, (0.0, 0))
-            totals[name] = (total + part, count + number)
-    return {name: total / count for name, (total, count) in totals.items()}
