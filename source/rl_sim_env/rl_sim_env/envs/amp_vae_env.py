@@ -68,6 +68,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     Attributes:
         robot: The robot entity.
         index: Indices of the robot's named parts.
+        terrain: The ground.
         height_map: Ground height anywhere.
         terrain_types: Terrain family of each environment.
         nominal_mass: Mass of the robot without load [kg].
@@ -152,7 +153,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.leg_speed_limits = self.leg_drive.velocity_limit_motor[:, columns]
         self.leg_effort_limits = self.leg_drive.default_force_limit[:, columns]
         assert self.scene.terrain is not None, "the task needs ground"
-        self.terrain_types = TerrainTypes(self.scene.terrain)
+        self.terrain = self.scene.terrain
+        self.terrain_types = TerrainTypes(self.terrain)
         self.height_map = HeightMap.from_model(
             self.sim.mj_model, resolution=self.cfg.height_map_resolution, device=self.device
         )

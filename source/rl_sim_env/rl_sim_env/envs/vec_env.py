@@ -149,9 +149,9 @@ class AmpVaeVecEnv(VecEnv):
         # A run on a plane has no terrain levels, and families of ground come and go.
         looked_at = {name: own[name] for name in own if name in state or name in _ALWAYS_SAVED}
         require_like(state, {**looked_at, "command": {}}, "env", rows_may_differ=True)
-        levels, terrain = state.get("terrain_levels"), self.env.scene.terrain
-        if levels is not None and terrain is not None and terrain.terrain_origins is not None:
-            rows = len(terrain.terrain_origins)
+        levels, origins = state.get("terrain_levels"), self.env.terrain.terrain_origins
+        if levels is not None and origins is not None:
+            rows = len(origins)
             if not levels.numel() or levels.min() < 0 or levels.max() >= rows:
                 raise UserError(f"env.terrain_levels must be from 0 to {rows - 1}")
         if "episodes" in state:
