@@ -31,7 +31,6 @@ from rl_sim_env.envs.managers import (
 )
 from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import EnvSelector
-from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.actions import fill_bounds, leg_targets
@@ -461,11 +460,3 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def dump_state(self, path: Path) -> None:
         """Write what reproduces the present state; see :meth:`FailureDump.dump`."""
         self._failures.dump(path)
-
-    def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
-        """See :func:`rl_sim_env.envs.training_state.training_state`."""
-        return training_state(self, episodes=episodes)
-
-    def load_training_state(self, state: dict[str, Any]) -> str | None:
-        """See :func:`rl_sim_env.envs.training_state.load_training_state`."""
-        return load_training_state(self, state)

@@ -33,7 +33,7 @@ class EpisodeMeter:
         self._sums += counted.sum(dim=0, dtype=torch.double)
 
     def read(self) -> Totals:
-        """Sums since the last call, which are then forgotten; names without an episode miss."""
+        """Sums since the last call, which are then forgotten; empty where no episode has ended."""
         return read_tally(self._sums, self._names)
 
 

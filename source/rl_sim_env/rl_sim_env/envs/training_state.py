@@ -43,7 +43,7 @@ _CONTACT_CLOCKS = (
 """What a contact sensor adds up, as far as it was asked to."""
 
 
-def training_state(env: AmpVaeEnv, *, episodes: bool) -> dict[str, Any]:
+def training_state(env: AmpVaeEnv, *, episodes: bool = True) -> dict[str, Any]:
     """What a resumed run continues from.
 
     Args:
