@@ -14,7 +14,6 @@ from rsl_rl.modules import MLP
 from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
-from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import (
     DECODE_LOSS,
     Estimator,
@@ -62,10 +61,7 @@ class ContextVae(Estimator):
             "elu",
         )
         self.register_buffer("beta", torch.tensor(cfg.beta))
-        if cfg.variance_weight > 0.0:
-            self.variance = ErrorVariance(
-                self.heads.in_features, estimate_width, cfg.variance_log_range
-            )
+        self.add_variance(self.heads.in_features)
 
     def forward(
         self,
