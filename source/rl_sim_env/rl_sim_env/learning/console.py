@@ -76,11 +76,7 @@ class TrainingConsole:
     """
 
     def __init__(
-        self,
-        title: str,
-        *,
-        figures: Sequence[Figure] = FIGURES,
-        stream: TextIO | None = None,
+        self, title: str, *, figures: Sequence[Figure] = FIGURES, stream: TextIO | None = None
     ) -> None:
         self._title = title
         self._figures = tuple(figures)

@@ -166,10 +166,7 @@ class Estimator(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        deterministic: bool,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool
     ) -> EstimatorOutput:
         """Read one step.
 

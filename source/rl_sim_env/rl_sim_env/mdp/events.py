@@ -53,13 +53,7 @@ def _add_mass(env: AmpVaeEnv, env_ids: torch.Tensor, body: int, added: torch.Ten
 
 @requires_model_fields("body_mass", "body_inertia", "body_ipos", recompute=RecomputeLevel.set_const)
 def randomize_base_mass_and_com(
-    env: AmpVaeEnv,
-    env_ids: torch.Tensor,
-    *,
-    mass: Range,
-    com_x: Range,
-    com_y: Range,
-    com_z: Range,
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range, com_x: Range, com_y: Range, com_z: Range
 ) -> None:
     """Add to the trunk's mass [kg] and centre of mass [m], normal within the given ranges."""
     body = env.index.base_body_global
@@ -179,12 +173,7 @@ def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
 
 
 def reset_base(
-    env: AmpVaeEnv,
-    env_ids: torch.Tensor,
-    *,
-    position_xy: Size,
-    yaw: Size,
-    lin_vel: Size,
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, position_xy: Size, yaw: Size, lin_vel: Size
 ) -> None:
     """Put the robot near its origin.
 

@@ -185,7 +185,5 @@ class Proprioception(Sensor[ProprioceptionData]):
         blend = (age - newer)[:, self._signal_of_column]
         row = newer.long()[:, self._signal_of_column]
         return torch.lerp(
-            self._frames.gather(0, row[None])[0],
-            self._frames.gather(0, row[None] + 1)[0],
-            blend,
+            self._frames.gather(0, row[None])[0], self._frames.gather(0, row[None] + 1)[0], blend
         )
