@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from mjlab.managers.reward_manager import RewardTermCfg
 
+from rl_sim_env.envs.training_state import load_training_state, training_state
+
 
 class Forgetful:
     """Counts the steps of an episode, and tells nobody."""
@@ -37,15 +39,15 @@ def with_term(make_env: Any, kind: type) -> Any:
 
 def test_a_term_of_ones_own_goes_on_with_what_it_remembers(make_env: Any) -> None:
     env = with_term(make_env, Remembering)
-    state = {"episodes": env.training_state()["episodes"]}
+    state = training_state(env)
     count = state["episodes"]["parts"]["terms.rewards.counted.count"]
     state["episodes"]["parts"]["terms.rewards.counted.count"] = count + 5.0
-    assert env.load_training_state(env.training_state() | state) is None
+    assert load_training_state(env, state) is None
     assert env.reward_manager.get_term_cfg("counted").func.count.tolist() == [8.0, 8.0]
 
 
 def test_a_term_that_keeps_its_memory_to_itself_is_named(make_env: Any) -> None:
     env = with_term(make_env, Forgetful)
-    reason = env.load_training_state(env.training_state())
+    reason = load_training_state(env, training_state(env))
     assert reason == "env.rewards.counted has a state that is not saved"
     assert not env.episode_length_buf.any()

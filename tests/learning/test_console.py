@@ -119,7 +119,7 @@ def test_a_figure_the_run_does_not_measure_is_a_dash() -> None:
 
 def test_plain_output_has_no_control_codes_and_appears_at_intervals_and_at_the_end() -> None:
     stream = io.StringIO()
-    console = TrainingConsole("run", interval=10, stream=stream)
+    console = TrainingConsole("run", stream=stream)
     console.start()
     for iteration in range(1, 26):
         console.show(summary(iteration, 25))
@@ -133,7 +133,7 @@ def test_plain_output_has_no_control_codes_and_appears_at_intervals_and_at_the_e
 
 def test_a_resumed_run_shows_its_first_iteration() -> None:
     stream = io.StringIO()
-    console = TrainingConsole("run", interval=10, stream=stream)
+    console = TrainingConsole("run", stream=stream)
     for iteration in range(14, 23):
         console.show(summary(iteration, 25))
     assert re.findall(r"iteration (\d+)/25", stream.getvalue()) == ["14", "21"]

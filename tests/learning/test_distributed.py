@@ -251,11 +251,7 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
 
 def test_the_seed_is_offset_by_the_global_rank() -> None:
     draws = []
-    for processes in (
-        Distributed(rank=0, world_size=4),
-        Distributed(rank=2, local_rank=0, world_size=4),
-        Distributed(rank=3, local_rank=1, world_size=4),
-    ):
+    for processes in (Distributed(rank=rank, world_size=4) for rank in (0, 2, 3)):
         assert processes.seed_all(40) == 40 + processes.rank
         draws.append(torch.rand(1).item())
     assert len(set(draws)) == 3

@@ -69,7 +69,7 @@ def test_malformed_layout_is_refused() -> None:
 
 
 def test_diff_marks_what_differs_within_80_columns() -> None:
-    text = _layout("lin_vel", "mass").diff(_layout("lin_vel"), labels=("saved", "wanted"))
+    text = _layout("lin_vel", "mass").diff(_layout("lin_vel"))
     marked = [line for line in text.splitlines() if line.startswith("!")]
     assert len(marked) == 2  # the group's width, and the term that only one side has
     assert "obs: 4" in marked[0]

@@ -22,16 +22,6 @@ def test_batches_add_up_to_mean_and_variance_of_all_samples() -> None:
     assert normalizer.count == 1000
 
 
-def test_merging_two_halves_equals_the_whole() -> None:
-    whole, left, right = (RunningNormalizer(3, clip=10.0, memory=1e6) for _ in range(3))
-    samples = _samples(600)
-    whole.update(samples)
-    left.update(samples[:200])
-    right.update(samples[200:])
-    left.merge(right.count, right.mean, right.var)
-    torch.testing.assert_close(left.state_dict(), whole.state_dict())
-
-
 def test_normalised_values_are_standard_and_clipped() -> None:
     samples = _samples(5000)
     normalizer = RunningNormalizer(3, clip=2.0, memory=1e6)

@@ -22,7 +22,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 
 from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.checkpoint import Checkpoint
-from rl_sim_env.learning.log_writer import mean_metrics
+from rl_sim_env.learning.iteration_report import mean_metrics
 from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.learning.runner import AmpVaeRunner, StopSignals
 from rl_sim_env.learning.training_env import Breakdowns

@@ -12,6 +12,7 @@ import torch
 from grq20 import STANDING_HEIGHT
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeEnv
+from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.exteroception import Exteroception
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapErrorsCfg
@@ -303,10 +304,10 @@ def test_a_resumed_run_sees_what_the_first_one_saw(make_seeing):
     env = make_seeing(6, errors=MapErrorsCfg(failure_interval=0.2))
     for _ in range(7):
         env.step(torch.zeros(6, 12))
-    state = copy.deepcopy(env.training_state(episodes=True))
+    state = copy.deepcopy(training_state(env))
     seen = []
     for _ in range(2):
-        assert env.load_training_state(copy.deepcopy(state)) is None
+        assert load_training_state(env, copy.deepcopy(state)) is None
         torch.manual_seed(3)
         seen.append([env.step(torch.zeros(6, 12))[0]["exteroception"].clone() for _ in range(8)])
     assert all(torch.equal(*both) for both in zip(*seen, strict=True))

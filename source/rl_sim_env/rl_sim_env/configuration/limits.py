@@ -27,7 +27,6 @@ parameter."""
 _MAX_NAME = 200
 """Bytes of a folder's name: with a time stamp it stays below what file systems take, 255."""
 
-
 _GIVEN = {"self", "env", "env_ids"}
 """What every term is given by its manager."""
 
@@ -102,17 +101,6 @@ class Length:
 class _NoRepeats:
     def unmet(self, value: Any) -> str | None:
         return None if len({*value}) == len(value) else "name each only once"
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Which names a text may be."""
-
-    names: tuple[str, ...]
-
-    def unmet(self, value: Any) -> str | None:
-        """See :class:`Limit`."""
-        return None if value in self.names else f"be one of {', '.join(self.names)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 CLASS = "class"
 """Key under which :func:`to_plain` keeps the name of a dataclass; no field can have this name."""
 
-_PACKAGE = Path(__file__).parents[1]
+_INSTALLED_IN = Path(__file__).parents[2]
 
 
 class _Nothing:
@@ -59,14 +59,11 @@ def to_plain(value: Any, *, classes: bool = False) -> Any:
 
 def _portable(path: Path) -> str:
     """A file of an installed package from the package's folder on; any other as it is."""
-    for folder in (_PACKAGE.parent, *sorted(map(Path, sys.path), key=_depth, reverse=True)):
+    innermost_first = sorted(map(Path, sys.path), key=lambda of: len(of.parts), reverse=True)
+    for folder in (_INSTALLED_IN, *innermost_first):
         if path.is_absolute() and folder.is_absolute() and path.is_relative_to(folder):
             return str(path.relative_to(folder))
     return str(path)
-
-
-def _depth(path: Path) -> int:
-    return len(path.parts)
 
 
 def name_of(function: Any) -> str:

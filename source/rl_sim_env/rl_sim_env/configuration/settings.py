@@ -13,13 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from rl_sim_env.configuration.hints import field_type
-from rl_sim_env.configuration.plain import (
-    field_names,
-    is_data,
-    is_dataclass,
-    item_names,
-    to_plain,
-)
+from rl_sim_env.configuration.plain import field_names, is_data, is_dataclass, item_names, to_plain
 from rl_sim_env.errors import UserError, known_names
 
 ENV, AGENT = "env", "agent"

@@ -31,7 +31,6 @@ from rl_sim_env.envs.managers import (
 )
 from rl_sim_env.envs.observation_manager import StackedObservationManager
 from rl_sim_env.envs.selection import EnvSelector
-from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.training_env import Breakdowns
 from rl_sim_env.mdp.actions import fill_bounds, leg_targets
@@ -68,6 +67,7 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     Attributes:
         robot: The robot entity.
         index: Indices of the robot's named parts.
+        terrain: The ground.
         height_map: Ground height anywhere.
         terrain_types: Terrain family of each environment.
         nominal_mass: Mass of the robot without load [kg].
@@ -152,7 +152,8 @@ class AmpVaeEnv(ManagerBasedRlEnv):
         self.leg_speed_limits = self.leg_drive.velocity_limit_motor[:, columns]
         self.leg_effort_limits = self.leg_drive.default_force_limit[:, columns]
         assert self.scene.terrain is not None, "the task needs ground"
-        self.terrain_types = TerrainTypes(self.scene.terrain)
+        self.terrain = self.scene.terrain
+        self.terrain_types = TerrainTypes(self.terrain)
         self.height_map = HeightMap.from_model(
             self.sim.mj_model, resolution=self.cfg.height_map_resolution, device=self.device
         )
@@ -459,11 +460,3 @@ class AmpVaeEnv(ManagerBasedRlEnv):
     def dump_state(self, path: Path) -> None:
         """Write what reproduces the present state; see :meth:`FailureDump.dump`."""
         self._failures.dump(path)
-
-    def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
-        """See :func:`rl_sim_env.envs.training_state.training_state`."""
-        return training_state(self, episodes=episodes)
-
-    def load_training_state(self, state: dict[str, Any]) -> str | None:
-        """See :func:`rl_sim_env.envs.training_state.load_training_state`."""
-        return load_training_state(self, state)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.envs.episode_meter import Totals
+from rl_sim_env.envs.episode_meter import Totals, read_tally
 from rl_sim_env.learning.constraint_figures import VIOLATED
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.reward_faults import CONSTRAINT_FAULTS
@@ -109,12 +109,8 @@ class ConstraintMonitor:
 
         By the names that are logged. Reads the device; empty where there was no step.
         """
-        *counts, robot_steps = self._tally.tolist()
-        self._tally.zero_()
-        if not robot_steps:
-            return {}
-        names = [prefix + name for prefix in (VIOLATED, CONSTRAINT_FAULTS) for name in self.limits]
-        return {name: (count, robot_steps) for name, count in zip(names, counts, strict=True)}
+        names = (prefix + name for prefix in (VIOLATED, CONSTRAINT_FAULTS) for name in self.limits)
+        return read_tally(self._tally, names)
 
     def _measured(self, name: str) -> torch.Tensor:
         return self._constraints[name].measure(self._env)

@@ -1,8 +1,8 @@
-"""Means over the episodes that ended, added up on the device and read once a rollout."""
+"""Means over episodes and shares of robot-steps, added up on the device and read once a rollout."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -15,7 +15,7 @@ class EpisodeMeter:
 
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
-        self._sums = torch.zeros(())
+        self._sums = torch.zeros(1)
 
     def add(self, values: Mapping[str, torch.Tensor], ended: torch.Tensor) -> None:
         """Add one step.
@@ -33,11 +33,21 @@ class EpisodeMeter:
         self._sums += counted.sum(dim=0, dtype=torch.double)
 
     def read(self) -> Totals:
-        """Sums since the last call, which are then forgotten; names without an episode miss."""
-        if not self._names:
-            return {}
-        *sums, count = self._sums.tolist()
-        self._sums.zero_()
-        if not count:
-            return {}
-        return {name: (total, int(count)) for name, total in zip(self._names, sums, strict=True)}
+        """Sums since the last call, which are then forgotten; empty where no episode has ended."""
+        return read_tally(self._sums, self._names)
+
+
+def read_tally(tally: torch.Tensor, names: Iterable[str]) -> Totals:
+    """Sums since the last call, which are then forgotten; empty where nothing was looked at.
+
+    Reads the device.
+
+    Args:
+        tally: A sum for each name, and behind them how many samples were looked at.
+        names: What the sums are logged under.
+    """
+    *sums, count = tally.tolist()
+    tally.zero_()
+    if not count:
+        return {}
+    return {name: (total, int(count)) for name, total in zip(names, sums, strict=True)}

@@ -180,13 +180,7 @@ class AmpVaeSingleGymEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             obs = self._last_of_episode(infos["final_obs"])
         self._obs = obs
         told = {name: infos[name][0].item() for name in ("style_scale", "state_is_valid")}
-        return (
-            _of_the_robot(obs),
-            float(reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            told,
-        )
+        return (_of_the_robot(obs), float(reward[0]), bool(terminated[0]), bool(truncated[0]), told)
 
     def _last_of_episode(self, final: Observations) -> Observations:
         """The last observation with its stacks: the oldest frame goes, the last one comes."""

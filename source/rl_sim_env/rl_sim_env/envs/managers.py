@@ -13,7 +13,7 @@ from mjlab.managers.manager_base import ManagerTermBaseCfg
 from mjlab.managers.reward_manager import RewardManager, RewardTermCfg
 from mjlab.managers.termination_manager import TerminationManager
 
-from rl_sim_env.envs.episode_meter import Totals
+from rl_sim_env.envs.episode_meter import Totals, read_tally
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.reward_faults import REWARD_FAULTS
 from rl_sim_env.mdp import rewards
@@ -167,12 +167,7 @@ class DeviceRewardManager(RewardManager):
 
         By the names that are logged. Reads the device; empty where there was no step.
         """
-        *faults, robot_steps = self._tally.tolist()
-        self._tally.zero_()
-        if not robot_steps:
-            return {}
-        names = (f"{REWARD_FAULTS}{name}" for name in self._terms)
-        return {name: (count, robot_steps) for name, count in zip(names, faults, strict=True)}
+        return read_tally(self._tally, (f"{REWARD_FAULTS}{name}" for name in self._terms))
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> dict[str, torch.Tensor]:
         """Begin the sums of new episodes, and reset the terms that have a state."""

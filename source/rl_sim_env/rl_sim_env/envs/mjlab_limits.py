@@ -53,11 +53,7 @@ MJLAB_LIMITS: ForeignLimits = {
         "episode_length_s": (POSITIVE,),
     },
     SceneCfg: {"num_envs": (COUNT,), "env_spacing": (NOT_NEGATIVE,), "extent": (POSITIVE,)},
-    SimulationCfg: {
-        "nconmax": (COUNT,),
-        "njmax": (COUNT,),
-        "contact_sensor_maxmatch": (COUNT,),
-    },
+    SimulationCfg: {"nconmax": (COUNT,), "njmax": (COUNT,), "contact_sensor_maxmatch": (COUNT,)},
     MujocoCfg: {
         "timestep": (Number(above=0, at_most=0.1),),
         "impratio": (POSITIVE,),

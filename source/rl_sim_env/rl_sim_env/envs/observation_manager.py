@@ -121,10 +121,7 @@ class StackedObservationManager(ObservationManager):
         return self._obs_buffer
 
     def compute_group(
-        self,
-        group_name: str,
-        update_history: bool = False,
-        env_ids: torch.Tensor | None = None,
+        self, group_name: str, update_history: bool = False, env_ids: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Compute one group; see mjlab's manager for the arguments.
 

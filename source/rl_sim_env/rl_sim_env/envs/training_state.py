@@ -43,7 +43,7 @@ _CONTACT_CLOCKS = (
 """What a contact sensor adds up, as far as it was asked to."""
 
 
-def training_state(env: AmpVaeEnv, *, episodes: bool) -> dict[str, Any]:
+def training_state(env: AmpVaeEnv, *, episodes: bool = True) -> dict[str, Any]:
     """What a resumed run continues from.
 
     Args:
@@ -55,9 +55,8 @@ def training_state(env: AmpVaeEnv, *, episodes: bool) -> dict[str, Any]:
         "sim_step_counter": env._sim_step_counter,
         "command": env.velocity_command.training_state(),
     }
-    terrain = env.scene.terrain
-    if terrain is not None and terrain.terrain_origins is not None:
-        state["terrain_levels"] = terrain.terrain_levels[: env.num_robots]
+    if env.terrain.terrain_origins is not None:
+        state["terrain_levels"] = env.terrain.terrain_levels[: env.num_robots]
     if episodes:
         state["episodes"] = episode_state(env)
     return state
@@ -88,8 +87,8 @@ def load_training_state(env: AmpVaeEnv, state: Mapping[str, Any]) -> str | None:
 
 def _load_terrain_levels(env: AmpVaeEnv, levels: torch.Tensor | None) -> None:
     """Restore the robots' levels; of another number of robots, the distribution of levels."""
-    terrain = env.scene.terrain
-    if levels is None or terrain is None or terrain.terrain_origins is None:
+    terrain = env.terrain
+    if levels is None or terrain.terrain_origins is None:
         return
     robots = torch.arange(env.num_robots, device=env.device)
     picked = levels.to(env.device)[robots * len(levels) // env.num_robots]
@@ -163,9 +162,7 @@ def parts_without_state(env: AmpVaeEnv) -> list[str]:
 
 def _parts(env: AmpVaeEnv) -> dict[str, Any]:
     """Tensors in nested dictionaries."""
-    terrain, scene = env.scene.terrain, env.scene
-    assert terrain is not None
-    has_levels = terrain.terrain_origins is not None
+    terrain, scene = env.terrain, env.scene
     return {
         "episode_length": env.episode_length_buf,
         "terrain": {
@@ -173,7 +170,7 @@ def _parts(env: AmpVaeEnv) -> dict[str, Any]:
             "type": terrain.terrain_types,
             "origin": terrain.env_origins,
         }
-        if has_levels
+        if terrain.terrain_origins is not None
         else {},
         "entities": {name: _of_entity(entity) for name, entity in scene.entities.items()},
         "sensors": {name: _of_sensor(sensor) for name, sensor in scene.sensors.items()},

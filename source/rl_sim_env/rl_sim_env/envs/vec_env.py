@@ -13,6 +13,7 @@ from rl_sim_env.compat.torch import pytree
 from rl_sim_env.envs.amp_vae_env import AmpVaeEnv
 from rl_sim_env.envs.config import AmpVaeEnvCfg
 from rl_sim_env.envs.episode_meter import Totals
+from rl_sim_env.envs.training_state import load_training_state, training_state
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.constraint_layout import ConstraintLayout
 from rl_sim_env.learning.footing import FOOTING, FootSupport
@@ -136,29 +137,29 @@ class AmpVaeVecEnv(VecEnv):
         self.env.dump_state(path)
 
     def training_state(self, *, episodes: bool = True) -> dict[str, Any]:
-        """See :meth:`AmpVaeEnv.training_state`."""
-        return self.env.training_state(episodes=episodes)
+        """See :func:`rl_sim_env.envs.training_state.training_state`."""
+        return training_state(self.env, episodes=episodes)
 
     def load_training_state(self, state: dict[str, Any]) -> str | None:
-        """See :meth:`AmpVaeEnv.load_training_state`.
+        """See :func:`rl_sim_env.envs.training_state.load_training_state`.
 
         Raises:
             UserError: It is not a state of such an environment.
         """
-        own = self.env.training_state(episodes=False)
+        own = self.training_state(episodes=False)
         # A run on a plane has no terrain levels, and families of ground come and go.
         looked_at = {name: own[name] for name in own if name in state or name in _ALWAYS_SAVED}
         require_like(state, {**looked_at, "command": {}}, "env", rows_may_differ=True)
-        levels, terrain = state.get("terrain_levels"), self.env.scene.terrain
-        if levels is not None and terrain is not None and terrain.terrain_origins is not None:
-            rows = len(terrain.terrain_origins)
+        levels, origins = state.get("terrain_levels"), self.env.terrain.terrain_origins
+        if levels is not None and origins is not None:
+            rows = len(origins)
             if not levels.numel() or levels.min() < 0 or levels.max() >= rows:
                 raise UserError(f"env.terrain_levels must be from 0 to {rows - 1}")
         if "episodes" in state:
             like = {"physics": {}, "parts": {"episode_length": self.env.episode_length_buf}}
             require_like(state["episodes"], like, "env.episodes", rows_may_differ=True)
             require_tensors(state["episodes"], "env.episodes")
-        return self.env.load_training_state(state)
+        return load_training_state(self.env, state)
 
     def close(self) -> None:
         """Release the environment."""

@@ -45,14 +45,26 @@ def average_over_ranks(tensors: Sequence[torch.Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
+def moments_over_ranks(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Number of samples, their mean and their mean square, over all processes.
+
+    Args:
+        values: Shape (B, width).
+
+    Returns:
+        Shape (width,) each, in double precision.
+    """
+    wide = values.double()
+    sums = torch.stack((torch.full_like(wide[0], len(wide)), wide.sum(0), wide.square().sum(0)))
+    count, total, total_square = sum_over_ranks(sums)
+    return count, total / count, total_square / count
+
+
 def standardize_over_ranks(values: torch.Tensor) -> torch.Tensor:
     """Shift and scale to mean 0 and standard deviation 1 over all elements of all processes."""
-    wide = values.double()
-    sums = torch.stack((wide.new_tensor(wide.numel()), wide.sum(), wide.square().sum()))
-    count, total, total_square = sum_over_ranks(sums)
-    mean = total / count
-    std = (total_square / count - mean.square()).clamp(min=0.0).sqrt()
-    return ((wide - mean) / (std + _EPS)).to(values.dtype)
+    _, mean, mean_square = moments_over_ranks(values.reshape(-1, 1))
+    std = (mean_square - mean.square()).clamp(min=0.0).sqrt()
+    return ((values.double() - mean) / (std + _EPS)).to(values.dtype)
 
 
 def broadcast_state(state: dict[str, Any], device: str) -> dict[str, Any]:

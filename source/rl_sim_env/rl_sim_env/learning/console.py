@@ -29,10 +29,12 @@ _LONG_S = 24.0 * 3600.0
 _WARM_UP = 3
 """Iterations until one takes as long as those to come."""
 
+_INTERVAL = 10
+"""Iterations from one plain block to the next where the output is no terminal."""
+
 _COLUMNS = 2
 _LABEL_WIDTH = 24
 _VALUE_WIDTH = (WIDTH - 4) // _COLUMNS - _LABEL_WIDTH - 2
-
 
 FIGURES = (
     Figure(label="reward", metric="Train/mean_reward", digits=2),
@@ -70,21 +72,14 @@ class TrainingConsole:
     Args:
         title: Name of the run.
         figures: What is shown of each iteration, in reading order.
-        interval: Iterations from one plain block to the next where the output is no terminal.
         stream: Where to write; stdout by default.
     """
 
     def __init__(
-        self,
-        title: str,
-        *,
-        figures: Sequence[Figure] = FIGURES,
-        interval: int = 10,
-        stream: TextIO | None = None,
+        self, title: str, *, figures: Sequence[Figure] = FIGURES, stream: TextIO | None = None
     ) -> None:
         self._title = title
         self._figures = tuple(figures)
-        self._interval = interval
         self._stream = stream or sys.stdout
         console = Console(file=self._stream, markup=False)
         self._num_shown = 0
@@ -101,13 +96,11 @@ class TrainingConsole:
             self._live.stop()
 
     def show(self, summary: IterationSummary) -> None:
-        """Show an iteration; as plain text the first, every ``interval`` iterations, the last."""
+        """Show an iteration; as plain text the first, every tenth, the last."""
         last = summary.iteration >= summary.total_iterations
         if self._live is not None:
             self._live.update(render_panel(self._title, summary, self._figures), refresh=True)
-        elif (
-            last or not self._num_shown or summary.iteration % self._interval == 1 % self._interval
-        ):
+        elif last or not self._num_shown or summary.iteration % _INTERVAL == 1:
             self.say(format_block(self._title, summary, self._figures))
         self._num_shown += 1
         if self._num_shown == _WARM_UP and not last:

@@ -10,7 +10,7 @@ import torch
 
 from rl_sim_env.configuration.limits import check_limits
 from rl_sim_env.errors import UserError, known_names
-from rl_sim_env.learning.collectives import sum_over_ranks
+from rl_sim_env.learning.collectives import moments_over_ranks
 from rl_sim_env.learning.constraints_cfg import ConstraintsCfg
 from rl_sim_env.learning.learner import Learner, LearnerContext, LearnerLoss, Transition, Tree
 from rl_sim_env.learning.policy import build_critic
@@ -175,7 +175,8 @@ class CostCriticLearner(ConstraintLearner):
     ) -> dict[str, torch.Tensor]:
         """Returns of the costs, and statistics over all processes."""
         costs, values = rollout[COSTS], rollout[_VALUES]
-        self.rates.copy_(self._mean_over_ranks(costs)[0])
+        _, rates, _ = moments_over_ranks(costs.flatten(0, 1))
+        self.rates.copy_(rates)
         returns = returns_beyond(
             rollout["dones"],
             rollout,
@@ -188,7 +189,8 @@ class CostCriticLearner(ConstraintLearner):
             ppo=self._ppo,
         )
         advantages = returns - values
-        mean, mean_square = self._mean_over_ranks(advantages)
+        _, *moments = moments_over_ranks(advantages.flatten(0, 1))
+        mean, mean_square = (each.float() for each in moments)
         # What a critic expects of violations that there are none of is noise.
         is_violated = self.rates > 0.0
         self.means.copy_(mean * is_violated)
@@ -206,16 +208,3 @@ class CostCriticLearner(ConstraintLearner):
         batch = rollout.pick((*self._groups, _RETURNS), indices.samples)
         error = (self.critic(batch) - batch[_RETURNS]).square().mean(dim=0).sum()
         return LearnerLoss(error, {"Loss/cost_value": error})
-
-    @staticmethod
-    def _mean_over_ranks(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Means of values and of their squares over all steps of all processes.
-
-        Args:
-            values: Shape (T, N, constraints).
-        """
-        wide = values.flatten(0, 1).double()
-        count = wide.new_full((1, wide.shape[-1]), len(wide))
-        sums = torch.cat((count, wide.sum(0, keepdim=True), wide.square().sum(0, keepdim=True)))
-        count, total, squares = sum_over_ranks(sums)
-        return (total / count).float(), (squares / count).float()

@@ -14,14 +14,7 @@ from rsl_rl.modules import MLP
 from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
-from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import (
-    DECODE_LOSS,
-    Estimator,
-    EstimatorOutput,
-    Sequences,
-    joined,
-)
+from rl_sim_env.learning.estimator import DECODE_LOSS, Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.memory_cells import build_memory, remember
@@ -62,16 +55,10 @@ class ContextVae(Estimator):
             "elu",
         )
         self.register_buffer("beta", torch.tensor(cfg.beta))
-        if cfg.variance_weight > 0.0:
-            self.variance = ErrorVariance(
-                self.heads.in_features, estimate_width, cfg.variance_log_range
-            )
+        self.add_variance(self.heads.in_features)
 
     def forward(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        deterministic: bool,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool
     ) -> EstimatorOutput:
         """Read one step; see :class:`~rl_sim_env.learning.estimator.Estimator`."""
         features = self.encoder(joined(observations, self.cfg.obs_groups))
@@ -88,10 +75,7 @@ class ContextVae(Estimator):
         return EstimatorOutput(estimate, latent, memory, error_logvar)
 
     def encode(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        begins: torch.Tensor,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, begins: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Read sequences.
 
@@ -107,10 +91,7 @@ class ContextVae(Estimator):
         return self._read(self._context(observations, memory, begins))
 
     def _context(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        begins: torch.Tensor,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, begins: torch.Tensor
     ) -> torch.Tensor:
         """Features and memories of sequences, shape (T, B, feature and memory width)."""
         features = self.encoder(joined(observations, self.cfg.obs_groups))

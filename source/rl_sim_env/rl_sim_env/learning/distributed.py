@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import numpy as np
@@ -69,8 +68,6 @@ class Distributed:
     """Torch device of this process."""
     rank: int = 0
     """Index of this process among all, 0 for the one that writes."""
-    local_rank: int = 0
-    """Index of this process on its host."""
     world_size: int = 1
     """Number of processes."""
     node: int | None = None
@@ -113,11 +110,9 @@ class Distributed:
                 f"--device {device} with --distributed: the local rank picks the GPU; "
                 "give --device cuda or --device cpu, or choose GPUs by CUDA_VISIBLE_DEVICES"
             )
-        local_rank = int(os.environ["LOCAL_RANK"])
         processes = cls(
-            device=resolve_device(device, local_rank),
+            device=resolve_device(device, int(os.environ["LOCAL_RANK"])),
             rank=int(os.environ["RANK"]),
-            local_rank=local_rank,
             world_size=int(os.environ["WORLD_SIZE"]),
             node=int(node) if (node := os.environ.get("GROUP_RANK")) else None,
         )
@@ -218,12 +213,7 @@ class Distributed:
     def __enter__(self) -> Distributed:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self.world_size == 1:
             return
         if error is None:

@@ -89,7 +89,7 @@ class Estimator(nn.Module, ABC):
     """Base of all estimators; ``agent.vae.class_name`` names the one that is built.
 
     A derived class adds its networks, and sets the widths of what it remembers and encodes. One
-    that tells variances sets ``variance``, too, returns what it says, and adds
+    that tells variances calls :meth:`add_variance`, too, returns what ``variance`` says, and adds
     :meth:`variance_loss` to its loss.
 
     Args:
@@ -128,6 +128,12 @@ class Estimator(nn.Module, ABC):
         self._layout = layout
         self.variance = None
 
+    def add_variance(self, feature_width: int) -> None:
+        """Have ``variance`` read features of some width, unless its loss has no weight."""
+        cfg = self.cfg
+        if cfg.variance_weight > 0.0:
+            self.variance = ErrorVariance(feature_width, self.targets.width, cfg.variance_log_range)
+
     @property
     def provides(self) -> dict[str, int]:
         """Widths of the groups that an actor may read of it."""
@@ -160,10 +166,7 @@ class Estimator(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        deterministic: bool,
+        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool
     ) -> EstimatorOutput:
         """Read one step.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -64,9 +65,7 @@ class EstimatorLearner(Learner):
         self.max_grad_norm = cfg.max_grad_norm
         self._rate = torch.tensor(cfg.learning_rate, device=device)
         led = _parameters(self.estimator.trained_by_policy.values())
-        ids = {id(each) for each in led}
-        own = [each for each in self.estimator.parameters() if id(each) not in ids]
-        rates = [{"params": own, "lr": self._rate}]
+        rates = [{"params": _without(self.estimator.parameters(), led), "lr": self._rate}]
         if led:
             rates.append({"params": led, "lr": context.policy_rate})
         self.optimizer = torch.optim.Adam(rates, fused=True)
@@ -128,13 +127,7 @@ class EstimatorLearner(Learner):
         provided = {
             name: torch.where(uses_estimate, value, truth[name]) for name, value in believed.items()
         } | {LATENT: output.latent}
-        if self._mirrored is None:
-            return provided
-        halves = {name: of.split(self._num_envs) for name, of in provided.items()}
-        return {
-            **{name: here for name, (here, _) in halves.items()},
-            **{MIRRORED + name: in_the_mirror for name, (_, in_the_mirror) in halves.items()},
-        }
+        return provided if self._mirrored is None else _by_side(provided)
 
     def record(self, step: Transition) -> dict[str, torch.Tensor]:
         """Keep frames and targets; forget where an episode ended, and draw anew who is fed what."""
@@ -214,13 +207,7 @@ class EstimatorLearner(Learner):
         again = self.estimator.provide_again(batch, fed, is_truth)
         # The samples are one environment after the other.
         again = {name: of.transpose(0, 1).flatten(0, 1) for name, of in again.items()}
-        if self._mirrored is None:
-            return again
-        halves = {name: of.chunk(2) for name, of in again.items()}
-        return {
-            **{name: here for name, (here, _) in halves.items()},
-            **{MIRRORED + name: in_the_mirror for name, (_, in_the_mirror) in halves.items()},
-        }
+        return again if self._mirrored is None else _by_side(again)
 
     def clipped(self) -> dict[str, list[nn.Parameter]]:
         """Apart what other losses train: large gradients of theirs must not hold up the estimate.
@@ -233,9 +220,7 @@ class EstimatorLearner(Learner):
             "vae_variance": _parameters(variances),
             "vae_of_policy": _parameters(estimator.trained_by_policy.values()),
         }
-        theirs = {id(each) for parameters in apart.values() for each in parameters}
-        own = [each for each in estimator.parameters() if id(each) not in theirs]
-        clipped = {"vae": own, **apart}
+        clipped = {"vae": _without(estimator.parameters(), chain(*apart.values())), **apart}
         return {name: parameters for name, parameters in clipped.items() if parameters}
 
     def adapt(self, *steering: torch.Tensor) -> None:
@@ -285,6 +270,21 @@ class EstimatorLearner(Learner):
 
 def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _without(
+    parameters: Iterable[nn.Parameter], others: Iterable[nn.Parameter]
+) -> list[nn.Parameter]:
+    left_out = set(map(id, others))
+    return [each for each in parameters if id(each) not in left_out]
+
+
+def _by_side(groups: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Groups of robots and of their mirror images, which are the second halves, apart."""
+    sides = {}
+    for name, of in groups.items():
+        sides[name], sides[MIRRORED + name] = of.chunk(2)
+    return sides
 
 
 class _MirrorSamples:

@@ -67,7 +67,7 @@ class Footing(NamedTuple):
 
     @staticmethod
     def unknown(num_envs: int, num_feet: int, device: str) -> torch.Tensor:
-        """Nothing of so many robots, packed."""
+        """Nothing of so many robots, packed, shape (num_envs, 3 F + 5)."""
         return torch.zeros(num_envs, 3 * num_feet + _OF_THE_ROBOT, device=device)
 
     def to_world(self, xy: torch.Tensor) -> torch.Tensor:

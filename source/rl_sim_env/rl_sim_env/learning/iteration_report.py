@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rl_sim_env.learning.log_writer import mean_metrics
 from rl_sim_env.learning.reward_faults import observation_faults
 from rl_sim_env.learning.training_env import Breakdowns
 
@@ -62,3 +61,13 @@ def failures(reports: Sequence[IterationReport], num_robots: int) -> list[str]:
             "gains too large"
         )
     return reasons
+
+
+def mean_metrics(sums_by_process: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, float]:
+    """Return the mean of each metric over all samples of all processes."""
+    totals: dict[str, tuple[float, int]] = {}
+    for sums in sums_by_process:
+        for name, (part, number) in sums.items():
+            total, count = totals.get(name, (0.0, 0))
+            totals[name] = (total + part, count + number)
+    return {name: total / count for name, (total, count) in totals.items()}

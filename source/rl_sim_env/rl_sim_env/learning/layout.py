@@ -168,24 +168,13 @@ class ObservationLayout:
         found = self._group(group)
         return values.unflatten(-1, (found.history, found.frame_width))
 
-    def describe(self) -> str:
-        """A table of all groups and terms, one line each."""
-        return "\n".join(line for group in self.groups for line in self._lines(group))
-
-    def diff(
-        self, other: ObservationLayout, labels: tuple[str, str] = ("this layout", "the other")
-    ) -> str:
-        """Both layouts side by side; lines that differ are marked with ``!``.
-
-        Args:
-            other: Layout to compare with, shown on the right.
-            labels: Headings of the two sides.
-        """
+    def diff(self, other: ObservationLayout) -> str:
+        """Both layouts side by side, the other on the right; ``!`` marks lines that differ."""
 
         def row(mark: str, left: str, right: str) -> str:
             return f"{mark} {left:<{_DIFF_COLUMN}}  {right:<{_DIFF_COLUMN}}".rstrip()
 
-        rows = [row(" ", *labels)]
+        rows = [row(" ", "this layout", "the other")]
         for group in dict.fromkeys((*self.groups, *other.groups)):
             sides = (
                 layout._lines(group) if group in layout.groups else [f"{group}: none"]

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
@@ -152,12 +151,7 @@ class RunLog:
             self._console.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._console is not None:
             with contextlib.suppress(OSError):
                 self._console.stop()
@@ -192,13 +186,3 @@ class RunLog:
                     f"warning: curves are not written ({error}); training goes on, and each "
                     "iteration tries again"
                 )
-
-
-def mean_metrics(sums_by_process: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, float]:
-    """Return the mean of each metric over all samples of all processes."""
-    totals: dict[str, tuple[float, int]] = {}
-    for sums in sums_by_process:
-        for name, (part, number) in sums.items():
-            total, count = totals.get(name, (0.0, 0))
-            totals[name] = (total + part, count + number)
-    return {name: total / count for name, (total, count) in totals.items()}

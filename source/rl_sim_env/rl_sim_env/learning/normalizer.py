@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rl_sim_env.learning.collectives import sum_over_ranks
+from rl_sim_env.learning.collectives import moments_over_ranks
 
 _EPS = 1e-4
 """Added to the variance, so that constant features stay finite."""
@@ -47,23 +47,10 @@ class RunningNormalizer(nn.Module):
         Args:
             values: Shape (B, width).
         """
-        wide = values.double()
-        sums = torch.cat((wide.new_tensor([len(wide)]), wide.sum(0), wide.square().sum(0)))
-        sum_over_ranks(sums)
-        count = sums[0]
-        mean, mean_square = (sums[1:] / count).chunk(2)
-        self.merge(count, mean, mean_square - mean.square())
-
-    def merge(self, count: torch.Tensor, mean: torch.Tensor, var: torch.Tensor) -> None:
-        """Merge the statistics of other samples.
-
-        Args:
-            count: Number of samples, shape ().
-            mean: Their mean, shape (width,).
-            var: Their biased variance, shape (width,).
-        """
-        total = self.count + count
-        share = count / total
+        count, mean, mean_square = moments_over_ranks(values)
+        var = mean_square - mean.square()
+        total = self.count + count[0]
+        share = count[0] / total
         shift = mean - self.mean
         self.var.mul_(1.0 - share).add_(share * var + share * (1.0 - share) * shift.square())
         self.mean.add_(share * shift)

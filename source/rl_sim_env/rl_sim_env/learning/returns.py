@@ -84,10 +84,5 @@ def returns_beyond(
     terminal = {group: rollout[f"next_{group}"][ended] for group in groups}
     rewards[ended] += ppo.gamma * critic(terminal)
     return generalized_returns(
-        rewards,
-        values,
-        critic(last_observations),
-        continuations,
-        gamma=ppo.gamma,
-        lam=ppo.lam,
+        rewards, values, critic(last_observations), continuations, gamma=ppo.gamma, lam=ppo.lam
     )

@@ -17,11 +17,11 @@ CONSTRAINT_FAULTS = "Constraint_Faults/"
 _MAX_SHARE = 0.01
 """Share of an iteration's robot-steps in which a term may be at fault before training stops."""
 
-_TOLD = 3
-"""Observations that a message names."""
-
 _MAX_COUNT = 10
 """Robot-steps in which it may be, however few an iteration has."""
+
+_TOLD = 3
+"""Observations that a message names."""
 
 
 def reward_faults(scalars: Mapping[str, float]) -> dict[str, float]:
@@ -86,21 +86,22 @@ class RewardFaultWatch:
             scalars: What was logged of an iteration.
             robot_steps: Robot-steps of the iteration.
         """
+        most = max(_MAX_SHARE, _MAX_COUNT / robot_steps)
         for name, share in reward_faults(scalars).items():
-            if share > max(_MAX_SHARE, _MAX_COUNT / robot_steps):
+            if share > most:
                 return (
                     f"{_what_happened(name, share)}; look in its function for divisions by zero, "
                     f"roots and logarithms, leave it out (env.rewards.{name}.weight=0), or, where "
                     "such values are meant, raise env.largest_reward"
                 )
         for share in _faults(scalars, OBSERVATION_FAULTS).values():
-            if share > max(_MAX_SHARE, _MAX_COUNT / robot_steps):
+            if share > most:
                 return (
                     f"{'; '.join(observation_faults(scalars))}; look in the functions of "
                     "these terms, and at masses, gains and actions that they show"
                 )
         for name, share in _faults(scalars, CONSTRAINT_FAULTS).items():
-            if share > max(_MAX_SHARE, _MAX_COUNT / robot_steps):
+            if share > most:
                 return f"{_without_measure(name, share)}; look in its measure"
         return None
 

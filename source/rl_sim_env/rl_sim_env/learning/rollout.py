@@ -55,9 +55,6 @@ class Rollout:
             )
         return self._fields[name]
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._fields
-
     def record(self, values: Mapping[str, torch.Tensor]) -> None:
         """Complete a step.
 

@@ -27,8 +27,8 @@ from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.failure_report import write_dump
 from rl_sim_env.learning.heartbeat import Heartbeat
 from rl_sim_env.learning.host_copy import copied_to_host
-from rl_sim_env.learning.iteration_report import IterationReport, failures
-from rl_sim_env.learning.log_writer import RunLog, mean_metrics, open_writers
+from rl_sim_env.learning.iteration_report import IterationReport, failures, mean_metrics
+from rl_sim_env.learning.log_writer import RunLog, open_writers
 from rl_sim_env.learning.motion_pairs import PairSource
 from rl_sim_env.learning.plan import Plan
 from rl_sim_env.learning.random_state import random_state, restore_random_state

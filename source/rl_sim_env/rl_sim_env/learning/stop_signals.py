@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 
 _ANSWER = (
     b"\n%s: training saves a checkpoint and ends, after this step, or this iteration where several "
@@ -44,12 +44,7 @@ class StopSignals:
         self._terminals = [number for number in (1, 2) if os.isatty(number)]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 

@@ -37,9 +37,7 @@ def terrain_levels(
     Returns:
         Mean level, and mean level by terrain family.
     """
-    terrain = env.scene.terrain
-    assert terrain is not None
-    command = env.velocity_command
+    terrain, command = env.terrain, env.velocity_command
     commanded = command.commanded_distance[env_ids]
     ratio = command.progress[env_ids] / commanded.clamp(min=1e-6)
     fell = env.termination_manager.terminated[env_ids]

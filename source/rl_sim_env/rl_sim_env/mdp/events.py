@@ -42,31 +42,22 @@ def _normal_from_range(limits: Range, num: int, *, device: str) -> torch.Tensor:
     return (mean + std * torch.randn(num, device=device)).clamp(low, high)
 
 
-def _set_mass(env: AmpVaeEnv, env_ids: torch.Tensor, body: int, mass: torch.Tensor) -> None:
-    """Give a body a mass [kg]; its inertia changes in proportion."""
-    model = env.sim.model
-    ratio = mass / env.sim.get_default_field("body_mass")[body]
+def _add_mass(env: AmpVaeEnv, env_ids: torch.Tensor, body: int, added: torch.Tensor) -> None:
+    """Have a body weigh so much more than its model [kg]; its inertia changes in proportion."""
+    model, default = env.sim.model, env.sim.get_default_field
+    mass = default("body_mass")[body] + added
+    ratio = mass / default("body_mass")[body]
     model.body_mass[env_ids, body] = mass
-    model.body_inertia[env_ids, body] = (
-        env.sim.get_default_field("body_inertia")[body] * ratio[:, None]
-    )
+    model.body_inertia[env_ids, body] = default("body_inertia")[body] * ratio[:, None]
 
 
 @requires_model_fields("body_mass", "body_inertia", "body_ipos", recompute=RecomputeLevel.set_const)
 def randomize_base_mass_and_com(
-    env: AmpVaeEnv,
-    env_ids: torch.Tensor,
-    *,
-    mass: Range,
-    com_x: Range,
-    com_y: Range,
-    com_z: Range,
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, mass: Range, com_x: Range, com_y: Range, com_z: Range
 ) -> None:
     """Add to the trunk's mass [kg] and centre of mass [m], normal within the given ranges."""
     body = env.index.base_body_global
-    default_mass = env.sim.get_default_field("body_mass")[body]
-    added = _normal_from_range(mass, len(env_ids), device=env.device)
-    _set_mass(env, env_ids, body, default_mass + added)
+    _add_mass(env, env_ids, body, _normal_from_range(mass, len(env_ids), device=env.device))
     offset = [_normal_from_range(r, len(env_ids), device=env.device) for r in (com_x, com_y, com_z)]
     default_com = env.sim.get_default_field("body_ipos")[body]
     env.sim.model.body_ipos[env_ids, body] = default_com + torch.stack(offset, dim=-1)
@@ -90,9 +81,7 @@ def set_load(
         recompute: Whether what the simulation derives from masses follows at once; needed outside
             of events, after which mjlab's event manager sees to it.
     """
-    body = _payload_body(env)
-    empty = env.sim.get_default_field("body_mass")[body]
-    _set_mass(env, env_ids, body, empty + load)
+    _add_mass(env, env_ids, _payload_body(env), load)
     if recompute:
         env.sim.recompute_constants(RecomputeLevel.set_const)
 
@@ -184,12 +173,7 @@ def randomize_command_delay(env: AmpVaeEnv, env_ids: torch.Tensor) -> None:
 
 
 def reset_base(
-    env: AmpVaeEnv,
-    env_ids: torch.Tensor,
-    *,
-    position_xy: Size,
-    yaw: Size,
-    lin_vel: Size,
+    env: AmpVaeEnv, env_ids: torch.Tensor, *, position_xy: Size, yaw: Size, lin_vel: Size
 ) -> None:
     """Put the robot near its origin.
 

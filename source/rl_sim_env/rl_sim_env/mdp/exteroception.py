@@ -160,9 +160,8 @@ class Exteroception(Sensor[ExteroceptionData]):
     def true_heights(self) -> torch.Tensor:
         """What a perfect map would say now [m]. Shape (num_envs, cells)."""
         position = base_pos_w(self._env)
-        return self._heights_at(
-            grid_w(self._cells, position, self._env.robot_heading()), position[:, 2:]
-        )
+        places = grid_w(self._cells, position, self._env.robot_heading())
+        return self._env.height_map.heights(places) - position[:, 2:] + self.cfg.map.reference
 
     def _compute_data(self) -> ExteroceptionData:
         passed = self._is_due * self._env.step_dt
@@ -246,9 +245,6 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._elsewhere[robots] = torch.where(begins[:, None], elsewhere, self._elsewhere[robots])
         fails = fails | begins
         return fails, fails & self._is_wrong[robots]
-
-    def _heights_at(self, places: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
-        return self._env.height_map.heights(places) - base + self.cfg.map.reference
 
 
 # Observation terms.

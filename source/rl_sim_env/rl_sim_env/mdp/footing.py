@@ -36,9 +36,7 @@ def footing(env: AmpVaeEnv) -> torch.Tensor:
     """
     data = env.scene[env.cfg.feet_contact_sensor].data
     touches = data.found[:, env.foot_contact_order] > 0
-    base = base_pos_w(env)
-    terrain = env.scene.terrain
-    assert terrain is not None, "the task needs ground"
+    base, terrain = base_pos_w(env), env.terrain
     on_plane = terrain.terrain_origins is None
     return Footing.in_world(
         foot_xy=foot_pos_w(env)[..., :2],

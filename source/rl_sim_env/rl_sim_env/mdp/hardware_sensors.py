@@ -52,11 +52,8 @@ class HardwareSensors:
         def uniform(limit: float, width: int) -> torch.Tensor:
             return limit * self.active * (2.0 * like.new_empty(len(like), width).uniform_() - 1.0)
 
-        shared, own = (
-            1.0 + uniform(cfg.torque_constant, 1),
-            1.0 + uniform(cfg.joint_torque_constant, num_joints),
-        )
-        self._torque_gain[env_ids] = shared * own
+        shared = 1.0 + uniform(cfg.torque_constant, 1)
+        self._torque_gain[env_ids] = shared * (1.0 + uniform(cfg.joint_torque_constant, num_joints))
         self._torque_offset[env_ids] = cfg.torque_offset * self.active * torch.randn_like(like)
         angles = uniform(cfg.imu_mounting, 3)
         self._mounting[env_ids] = quat_from_euler_xyz(*angles.unbind(dim=-1))

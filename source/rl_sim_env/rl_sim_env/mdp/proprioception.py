@@ -70,11 +70,11 @@ class Proprioception(Sensor[ProprioceptionData]):
     """
 
     cfg: ProprioceptionCfg
+    _robot: Entity
 
     def __init__(self, cfg: ProprioceptionCfg) -> None:
         super().__init__()
         self.cfg = cfg
-        self._robot: Entity | None = None
         self.hardware: HardwareSensors | None = None
 
     def edit_spec(self, scene_spec: mujoco.MjSpec, entities: dict[str, Entity]) -> None:
@@ -87,7 +87,6 @@ class Proprioception(Sensor[ProprioceptionData]):
     ) -> None:
         """Allocate the ring: newest frame first."""
         del model
-        assert self._robot is not None
         self._base_quat, self._base_ang_vel = base_orientation(self._robot)
         joint_ids = self._robot.find_joints(self.cfg.joint_names, preserve_order=True)[0]
         self._joint_ids = torch.tensor(joint_ids, dtype=torch.long, device=device)
@@ -126,7 +125,6 @@ class Proprioception(Sensor[ProprioceptionData]):
         longest = self.cfg.max_delay_s + self.hardware.active * beyond
         self._delay[ids] = drawn * longest
         self.hardware.draw(ids)
-        assert self._robot is not None
         # The drive's control has the same zero: mjlab takes it off the targets.
         self._robot.data.encoder_bias[:, self._joint_ids] = self.hardware.encoder_offset
 
@@ -144,7 +142,6 @@ class Proprioception(Sensor[ProprioceptionData]):
     def _measure(self) -> torch.Tensor:
         # Straight from qpos and qvel, which are current at any time; derived body velocities are
         # one physics step behind inside the decimation loop.
-        assert self._robot is not None
         data = self._robot.data.data
         signals = (
             data.qvel[:, self._base_ang_vel],
@@ -156,7 +153,6 @@ class Proprioception(Sensor[ProprioceptionData]):
         return torch.cat(signals[: len(self._widths)], dim=-1)
 
     def _compute_data(self) -> ProprioceptionData:
-        assert self._robot is not None
         # An episode starts with what is measured after the reset, at every delay.
         just_reset = self._just_reset[:, None]
         torch.where(just_reset, self._measure(), self._frames, out=self._frames)
@@ -189,7 +185,5 @@ class Proprioception(Sensor[ProprioceptionData]):
         blend = (age - newer)[:, self._signal_of_column]
         row = newer.long()[:, self._signal_of_column]
         return torch.lerp(
-            self._frames.gather(0, row[None])[0],
-            self._frames.gather(0, row[None] + 1)[0],
-            blend,
+            self._frames.gather(0, row[None])[0], self._frames.gather(0, row[None] + 1)[0], blend
         )

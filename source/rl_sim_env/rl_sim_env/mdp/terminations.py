@@ -93,8 +93,8 @@ def _tiles(env: AmpVaeEnv) -> tuple[torch.Tensor, TerrainGeneratorCfg] | None:
 
     A configuration that was turned into a plane may still say what would be generated.
     """
-    terrain = env.scene.terrain
-    if terrain is None or terrain.terrain_origins is None:
+    terrain = env.terrain
+    if terrain.terrain_origins is None:
         return None
     assert terrain.cfg.terrain_generator is not None
     return terrain.terrain_origins, terrain.cfg.terrain_generator

@@ -196,9 +196,7 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
         "joint_power": RewardTerm(func=rewards.joint_power, weight=-2e-5),
         "joint_power_distribution": RewardTerm(func=rewards.joint_power_distribution, weight=-1e-5),
         "feet_air_time": RewardTerm(
-            func=rewards.feet_air_time,
-            weight=1.0,
-            params={"threshold": 0.35},
+            func=rewards.feet_air_time, weight=1.0, params={"threshold": 0.35}
         ),
         "undesired_contacts": RewardTerm(
             func=rewards.undesired_contacts,
@@ -206,9 +204,7 @@ def _rewards(walking: PayloadWalkingCfg, rough: bool) -> dict[str, RewardTerm]:
             params={"sensor_name": LEG_CONTACT, "force_threshold": walking.robot.limits.contact},
         ),
         "feet_slide": RewardTerm(
-            func=rewards.feet_slide,
-            weight=-0.1,
-            params={"force_threshold": 1.0},
+            func=rewards.feet_slide, weight=-0.1, params={"force_threshold": 1.0}
         ),
         "foot_clearance": RewardTerm(
             func=rewards.foot_clearance, weight=-2.0, params={"target": walking.swing_height}
@@ -324,10 +320,7 @@ def walking_env_cfg(
             env_spacing=2.0,
             terrain=rough_cfg(walking.terrain_scale) if rough else flat_terrain_cfg(),
             entities={"robot": entity_cfg(robot)},
-            sensors=(
-                *_contact_sensors(robot),
-                ProprioceptionCfg(joint_names=robot.leg_joints),
-            ),
+            sensors=(*_contact_sensors(robot), ProprioceptionCfg(joint_names=robot.leg_joints)),
             extent=2.0,
         ),
         robot=robot,
@@ -336,9 +329,7 @@ def walking_env_cfg(
         frame_stacks={"vae_obs": FrameStackCfg(source="actor_obs", length=5)},
         actions={
             "joint_pos": LegPositionActionCfg(
-                entity_name="robot",
-                actuator_names=robot.leg_joints,
-                scale=walking.action_scale,
+                entity_name="robot", actuator_names=robot.leg_joints, scale=walking.action_scale
             )
         },
         commands={"velocity": _commands(rough)},

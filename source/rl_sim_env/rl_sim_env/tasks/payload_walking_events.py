@@ -55,38 +55,31 @@ def walking_events(walking: PayloadWalkingCfg, *, rough: bool, play: bool) -> di
         rough: Whether the ground is: pushes are harder there, and more frequent.
         play: For watching: no pushes, no randomised robot, heavy loads.
     """
-    reset, payload = _reset, walking.robot.payload
+    payload = walking.robot.payload
     terms = {
         **_load_events(payload, play),
-        "base": reset(
-            events.reset_base,
-            position_xy=0.5,
-            yaw=math.pi,
-            lin_vel=0.0 if play else 0.5,
+        "base": _reset(
+            events.reset_base, position_xy=0.5, yaw=math.pi, lin_vel=0.0 if play else 0.5
         ),
-        "legs": reset(events.reset_leg_joints, offset=0.0 if play else 0.6),
+        "legs": _reset(events.reset_leg_joints, offset=0.0 if play else 0.6),
         **_place_events(payload, play),
-        "command_delay": reset(events.randomize_command_delay),
+        "command_delay": _reset(events.randomize_command_delay),
     }
     if play:
         return terms
     terms = {
-        "trunk": reset(
+        "trunk": _reset(
             events.randomize_base_mass_and_com,
             mass=walking.trunk_mass,
             com_x=walking.trunk_com[0],
             com_y=walking.trunk_com[1],
             com_z=walking.trunk_com[2],
         ),
-        "friction": reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
-        "gains": reset(events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)),
-        "drive_mechanics": reset(events.randomize_drive_mechanics),
+        "friction": _reset(events.randomize_foot_friction, friction=(0.25, 1.2)),
+        "gains": _reset(events.randomize_leg_gains, gain=(0.8, 1.2), torque_constant=(0.8, 1.2)),
+        "drive_mechanics": _reset(events.randomize_drive_mechanics),
         **terms,
-        "motion": reset(
-            events.ResetToMotion,
-            probability=REFERENCE_START,
-            motion_paths=None,
-        ),
+        "motion": _reset(events.ResetToMotion, probability=REFERENCE_START, motion_paths=None),
         "push": EventTerm(
             func=events.push,
             mode="interval",

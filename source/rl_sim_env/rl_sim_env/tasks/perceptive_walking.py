@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, replace
+from functools import partial
 
 from mjlab.managers.observation_manager import ObservationGroupCfg
 from mjlab.managers.observation_manager import ObservationTermCfg as ObsTerm
@@ -77,26 +78,15 @@ def add_sight(
     )
     cfg.scene.sensors = (*cfg.scene.sensors, scanner)
     sensor = {"sensor_name": scanner.name}
+    heights = partial(ObsTerm, params=sensor, clip=_SEEN_RANGE, scale=HEIGHT_SCALE)
     cfg.observations[VISION.map_group] = ObservationGroupCfg(
         terms={
-            "heights": ObsTerm(
-                func=exteroception.seen_heights,
-                params=sensor,
-                clip=_SEEN_RANGE,
-                scale=HEIGHT_SCALE,
-            ),
+            "heights": heights(func=exteroception.seen_heights),
             "seen": ObsTerm(func=exteroception.seen_cells, params=sensor),
         }
     )
     cfg.observations[VISION.truth_group] = ObservationGroupCfg(
-        terms={
-            "terrain": ObsTerm(
-                func=exteroception.terrain_heights,
-                params=sensor,
-                clip=_SEEN_RANGE,
-                scale=HEIGHT_SCALE,
-            )
-        }
+        terms={"terrain": heights(func=exteroception.terrain_heights)}
     )
 
 

@@ -110,21 +110,25 @@ def register_walking_tasks(family: str, walking: PayloadWalkingCfg) -> None:
     def register(
         variant: str, purpose: str, *, terrain: TerrainName, play: bool, shows_motions: bool = False
     ) -> None:
-        def env_cfg(walking: PayloadWalkingCfg) -> AmpVaeEnvCfg:
+        def env_cfg(robot: Robot) -> AmpVaeEnvCfg:
             from rl_sim_env.tasks.payload_walking import walking_env_cfg
 
-            return walking_env_cfg(walking, terrain=terrain, play=play)
+            return walking_env_cfg(replace(walking, robot=robot), terrain=terrain, play=play)
 
         def runner_cfg() -> AmpVaeRunnerCfg:
             from rl_sim_env.tasks.payload_walking_runner import walking_runner_cfg
 
             return walking_runner_cfg(walking, terrain=terrain)
 
-        _register_variant(
-            *(family, variant, walking, env_cfg, runner_cfg),
+        task = Task(
+            family=family,
+            robot=walking.robot,
+            env_cfg=env_cfg,
+            runner_cfg=runner_cfg,
             purpose=purpose,
             shows_motions=shows_motions,
         )
+        register_task(f"{family}{variant}-v0", task)
 
     payload = walking.robot.payload
     training = f" with 0 to {payload.max_load:g} kg" if payload else ""
@@ -158,42 +162,28 @@ def register_perceptive_tasks(
     """
 
     def register(variant: str, purpose: str, *, play: bool) -> None:
-        def env_cfg(walking: PayloadWalkingCfg) -> AmpVaeEnvCfg:
+        def env_cfg(robot: Robot) -> AmpVaeEnvCfg:
             from rl_sim_env.tasks.perceptive_walking import perceptive_env_cfg
 
-            return perceptive_env_cfg(walking, lidar_mount, play=play)
+            return perceptive_env_cfg(replace(walking, robot=robot), lidar_mount, play=play)
 
         def runner_cfg() -> AmpVaeRunnerCfg:
             from rl_sim_env.tasks.perceptive_walking import perceptive_runner_cfg
 
             return perceptive_runner_cfg(walking)
 
-        _register_variant(
-            *(family, variant, walking, env_cfg, runner_cfg), purpose=purpose, grows_from=grows_from
+        task = Task(
+            family=family,
+            robot=walking.robot,
+            env_cfg=env_cfg,
+            runner_cfg=runner_cfg,
+            purpose=purpose,
+            grows_from=grows_from,
         )
+        register_task(f"{family}{variant}-v0", task)
 
     register("", "training with sight, on nine kinds of terrain", play=False)
     register("-Play", "watching with sight, on all terrains", play=True)
-
-
-def _register_variant(
-    family: str,
-    variant: str,
-    walking: PayloadWalkingCfg,
-    env_cfg: Callable[[PayloadWalkingCfg], AmpVaeEnvCfg],
-    runner_cfg: Callable[[], AmpVaeRunnerCfg],
-    **of_task: Any,
-) -> None:
-    register_task(
-        f"{family}{variant}-v0",
-        Task(
-            family=family,
-            robot=walking.robot,
-            env_cfg=lambda robot: env_cfg(replace(walking, robot=robot)),
-            runner_cfg=runner_cfg,
-            **of_task,
-        ),
-    )
 
 
 def find_task(task_id: str) -> Task:

@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from rl_sim_env.configuration.limits import COUNT, POSITIVE, check_limits
 from rl_sim_env.learning.config import ContextVaeCfg
-from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
@@ -82,8 +81,7 @@ class HimEstimator(Estimator):
             "elu",
         )
         self.prototypes = nn.Parameter(torch.randn(contrast.prototypes, cfg.latent_dim))
-        if cfg.variance_weight > 0.0:
-            self.variance = ErrorVariance(feature_dim, self.targets.width, cfg.variance_log_range)
+        self.add_variance(feature_dim)
 
     def forward(
         self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool

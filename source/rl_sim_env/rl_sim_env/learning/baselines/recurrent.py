@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from rl_sim_env.learning.config import ContextVaeCfg
-from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import LATENT, Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
@@ -41,10 +40,7 @@ class RecurrentEstimator(Estimator):
         self.cell = build_memory(sum(layout.width(group) for group in self.groups), cfg)
         self.trained_by_policy = {LATENT: self.cell}
         self.probe = nn.Linear(cfg.memory_dim, self.targets.width)
-        if cfg.variance_weight > 0.0:
-            self.variance = ErrorVariance(
-                cfg.memory_dim, self.targets.width, cfg.variance_log_range
-            )
+        self.add_variance(cfg.memory_dim)
 
     def forward(
         self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, deterministic: bool

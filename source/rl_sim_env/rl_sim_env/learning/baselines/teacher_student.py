@@ -19,7 +19,6 @@ from torch import nn
 
 from rl_sim_env.configuration.limits import COUNT, NOT_EMPTY, POSITIVE, check_limits
 from rl_sim_env.learning.config import ContextVaeCfg
-from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
@@ -77,8 +76,7 @@ class TeacherStudent(Estimator):
         )
         self.trained_by_policy = {EXTRINSICS: self.teacher}
         self.probe = nn.Linear(context, self.targets.width)
-        if cfg.variance_weight > 0.0:
-            self.variance = ErrorVariance(context, self.targets.width, cfg.variance_log_range)
+        self.add_variance(context)
 
     @property
     def provides(self) -> dict[str, int]:

@@ -88,8 +88,7 @@ class Np3oLearner(CostCriticLearner):
         advantages = rollout.pick((ADVANTAGES,), indices.samples)[ADVANTAGES] / self.deviations
         clip = self._ppo.clip_param
         of_sample = torch.max(
-            ratio[:, None] * advantages,
-            ratio.clamp(1.0 - clip, 1.0 + clip)[:, None] * advantages,
+            ratio[:, None] * advantages, ratio.clamp(1.0 - clip, 1.0 + clip)[:, None] * advantages
         )
         surrogates = of_sample.mean(dim=0) + self._offsets
         reduced = surrogates.detach().clone()
