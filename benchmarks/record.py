@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.hardware import processor_name
+from rl_sim_env.hardware import available_cores, processor_name
 from rl_sim_env.learning.checkpoint import package_versions
 from rl_sim_env.learning.run_files import code_commit
 
@@ -72,9 +71,7 @@ def hardware(device: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "device": device,
         "cpu": processor_name(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": available_cores(),
         "torch_threads": torch.get_num_threads(),
     }
     if device != "cpu":

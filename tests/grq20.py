@@ -31,7 +31,6 @@ ARM_ANGLE_JOINT = "arm_base_joint"
 ARM_LENGTH_JOINT = "arm_length_joint"
 ARM_VISCOUS_DAMPING = 1_000.0
 LOAD_BODY_NAME = "arm_load_link"
-BASE_BODY_NAME = "base_link"
 STIFFNESS, DAMPING = 70.0, 2.0
 EFFORT_LIMIT, STALL_TORQUE, VELOCITY_LIMIT = 120.0, 240.0, 16.0
 """Of each leg drive [N m/rad, N m s/rad, N m, rad/s]."""

@@ -185,7 +185,11 @@ def test_a_slip_is_told_in_one_line(answer, arguments, told, tmp_path):
         (f"train --checkpoint {EXPORTED}", "the checkpoint is needed that it was made of"),
         ("web docs", "docs: no checkpoint (model_<iteration>.pt) here or one folder down"),
         (f"web {CUT}", f"{CUT}: truncated"),
-        (f"evaluate --checkpoint {EXPORTED}", f"give the {NETWORKS} of the same export"),
+        (
+            f"evaluate --checkpoint {EXPORTED}",
+            f"give the {NETWORKS} of the same export, or the checkpoint that it was made of: "
+            f"--checkpoint {GRQ20_POLICY}/model_",
+        ),
         ("play --host nohost.invalid", "the viewer cannot listen at nohost.invalid, port 8080"),
     ],
 )

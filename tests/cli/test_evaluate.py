@@ -266,13 +266,3 @@ def test_file_that_is_no_exported_policy_is_refused(refuse, tmp_path):
     (tmp_path / "policy.onnx").write_bytes(b"not a model")
     line = refuse(*SMALL, "--checkpoint", str(tmp_path / "policy.onnx"))
     assert "policy.onnx" in line
-
-
-def test_exported_policy_with_history_is_refused_before_anything_is_built(
-    refuse, run_folder, tmp_path, monkeypatch
-):
-    whole, _ = export_policy(run_folder / "model_3.pt", tmp_path / "exported")
-    monkeypatch.setattr(evaluate, "build_vec_env", None)
-    line = refuse(*SMALL, "--checkpoint", str(whole))
-    for words in (str(whole), "give the policy_no_history.onnx", "or the checkpoint", "model_3.pt"):
-        assert words in line

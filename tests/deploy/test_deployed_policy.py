@@ -19,9 +19,8 @@ from rl_sim_env.deploy import DeployedPolicy, PolicyMetadata, SensorReading, pro
 from rl_sim_env.deploy.deployed_policy import TARE_AFTER, TARE_WINDOW, PolicyStep
 from rl_sim_env.deploy.digest import DIGEST_KEY
 from rl_sim_env.deploy.metadata import METADATA_KEY
-from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE
 from rl_sim_env.errors import UserError
-from small_policy import save
 from soak import soak_seed, times
 
 ROBOT = {"joint_names": LEG_JOINT_NAMES, "stiffness": STIFFNESS, "damping": DAMPING}
@@ -185,11 +184,11 @@ def test_output_that_is_not_finite_is_never_returned_and_is_forgotten(exported, 
     assert np.array_equal(one, other)
 
 
-def test_limits_of_targets_hide_no_action_that_is_not_finite(checkpoint, tmp_path):
-    checkpoint.env_cfg["actions"]["joint_pos"]["clip"] = {".*": [-1.0, 1.0]}
-    path, _ = export_policy(save(checkpoint, tmp_path), tmp_path)
-    DeployedPolicy(path).step(a_reading())
-    edit_constants(path, path, network__policy__actor__mlp__2__bias=np.inf)
+def test_limits_of_targets_hide_no_action_that_is_not_finite(limited, tmp_path):
+    DeployedPolicy(limited).step(a_reading())
+    path = edit_constants(
+        limited, tmp_path / POLICY_FILE, network__policy__actor__mlp__2__bias=np.inf
+    )
     with pytest.raises(UserError, match="not finite"):
         DeployedPolicy(path).step(a_reading())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -159,17 +158,8 @@ def test_what_training_drew_stands_in_the_file(exported):
     assert drawn(without_drives) == replace(ideal.on_hardware(smooth), command_delay=0.0)
 
 
-def test_settings_of_the_run_count_not_those_of_the_task(checkpoint, tmp_path):
-    env_cfg = amp_vae_env_cfg(terrain="flat")
-    env_cfg.actions["joint_pos"].scale = {".*_hip_joint": 0.1, ".*": 0.2}
-    env_cfg.actions["joint_pos"].clip = {".*": (-0.3, 0.3)}
-    checkpoint.env_cfg = to_plain(env_cfg, classes=True)
-    # Biases far apart, so that some joints reach their limits.
-    policy = checkpoint.algorithm[POLICY_STATE]
-    biases = [policy[name] for name in policy if name.startswith("actor.mlp")]
-    biases[-1].copy_(torch.linspace(-9.0, 9.0, 12))
-    path, _ = export_policy(save(checkpoint, tmp_path), tmp_path / "out")
-    session, metadata = open_session(path)
+def test_settings_of_the_run_count_not_those_of_the_task(limited):
+    session, metadata = open_session(limited)
     assert metadata.action_scale == (0.1,) * 4 + (0.2,) * 8
     assert metadata.target_limits == ((-0.3, 0.3),) * 12
     zeros = {
@@ -188,23 +178,8 @@ def test_unknown_observation_is_named(checkpoint, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_place_that_cannot_be_written_is_told_in_one_line(checkpoint, tmp_path):
-    path = save(checkpoint, tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="could not be written") as caught:
-        export_policy(path, tmp_path / "file" / "out")
-    assert "\n" not in str(caught.value)
-    assert "--resume" not in str(caught.value)
-    assert sorted(os.listdir(tmp_path)) == ["file", path.name]
-
-
-def test_facts_say_between_which_masses_training_was(checkpoint, tmp_path):
-    state = checkpoint.algorithm[POLICY_STATE]
-    scale = 0.2
-    for name, value in (("least", -3.0), ("greatest", 11.0)):
-        state[f"{VARIANCE_STATE}{name}"].fill_(scale * value)
-    path, _ = export_policy(save(checkpoint, tmp_path), tmp_path)
-    ranges = {each.name: each.trained_range for each in open_session(path)[1].estimates}
+def test_facts_say_between_which_masses_training_was(limited):
+    ranges = {each.name: each.trained_range for each in open_session(limited)[1].estimates}
     assert ranges["mass"] == (pytest.approx((-3.0, 11.0)),)
     assert len(ranges["com"]) == 3
 

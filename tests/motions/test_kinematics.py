@@ -25,26 +25,10 @@ from rl_sim_env.robots.robot import JOINT_KINDS, Leg
 EXACT = 1e-9
 """Agreement asked for [m]."""
 
-LEG_NAMES = ("FL", "FR", "RL", "RR")
-
-
-def named_leg(name: str) -> Leg:
-    return Leg(
-        name=name,
-        side="left" if name[1] == "L" else "right",
-        end="front" if name[0] == "F" else "rear",
-        hip_joint=f"{name}_hip_joint",
-        thigh_joint=f"{name}_thigh_joint",
-        calf_joint=f"{name}_calf_joint",
-        thigh_body=f"{name}_thigh",
-        calf_body=f"{name}_calf",
-        foot_body=f"{name}_foot",
-        foot_site=f"{name}_foot",
-        foot_geom=f"{name}_foot",
-    )
-
-
-LEGS = tuple(named_leg(name) for name in LEG_NAMES)
+LEGS = tuple(
+    Leg.at_corner(name, foot_site=f"{name}_foot", foot_geom=f"{name}_foot")
+    for name in ("FL", "FR", "RL", "RR")
+)
 BY_KIND = tuple(leg.joints[kind] for kind in range(3) for leg in LEGS)
 BY_LEG = tuple(joint for leg in LEGS for joint in leg.joints)
 

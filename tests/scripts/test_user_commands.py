@@ -207,20 +207,11 @@ def test_torchrun_starts_a_run_anew_from_what_it_saved_last(tmp_path: Path) -> N
     assert (runs[1] / "model_5.pt").is_file()
 
 
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 --device cuda:7", "cuda:7"),
-        ("--task Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat-v0 agent.algorithm.gama=0.9", "gamma"),
-    ],
-)
-def test_a_mistake_gets_one_line_and_leaves_nothing_behind(
-    words: str, complaint: str, tmp_path: Path
-) -> None:
+def test_a_mistake_gets_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / CLONE_NAME).symlink_to(CHECKOUT)
-    process = start(f"python {CLONE_NAME}/scripts/rsl_rl/train.py {words}", tmp_path)
+    process = start(f"{FLAT} agent.algorithm.gama=0.9", tmp_path)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert complaint in line
+    assert "gamma" in line
     assert not (tmp_path / "logs").exists()

@@ -122,7 +122,7 @@ def with_parts(paths: Sequence[str]) -> tuple[str, ...]:
 
 def is_of_the_policy(path: str) -> bool:
     """Whether what a policy sees and does depends on a field."""
-    return ".noise" not in path and _matches(path, OF_THE_POLICY)
+    return ".noise" not in path and matches(path, OF_THE_POLICY)
 
 
 def is_same_environment(trained: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
@@ -133,7 +133,7 @@ def is_same_environment(trained: Mapping[str, Any], present: Mapping[str, Any]) 
         present: That of the other.
     """
     of_the_run = with_parts(OF_THE_RUN)
-    return all(_matches(path, of_the_run) for path, *_ in unequal(trained, present))
+    return all(matches(path, of_the_run) for path, *_ in unequal(trained, present))
 
 
 def require_same_meaning(
@@ -175,7 +175,7 @@ def _changed_meanings(
         (f"{AGENT}.vae.targets", unequal(*estimates), _UNITS),
     ):
         for path, before, now in differences:
-            if _matches(path, fields) and not (root == ENV and _matches(path, left_out)):
+            if matches(path, fields) and not (root == ENV and matches(path, left_out)):
                 yield f"{root}.{path} was {short(before)}, is {short(now)}"
 
 
@@ -185,5 +185,6 @@ def short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _matches(path: str, patterns: Collection[str]) -> bool:
+def matches(path: str, patterns: Collection[str]) -> bool:
+    """Whether one of some patterns is that of a path."""
     return any(fnmatch(path, pattern) for pattern in patterns)

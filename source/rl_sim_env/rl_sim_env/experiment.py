@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from rl_sim_env.continuity import (
     AGENT_OF_THE_RUN,
     OF_THE_RUN,
     is_of_the_policy,
+    matches,
     short,
     with_parts,
     without_effect,
@@ -182,7 +182,8 @@ def configure_env(options: EnvOptions) -> EnvSetup:
     ]
     restored = Restored()
     if training is not None:
-        default = make_env_cfg(training.task, **{**training.arguments, **_model_in(arguments)})
+        model = {name: value for name, value in arguments.items() if name == MODEL_ARGUMENT}
+        default = make_env_cfg(training.task, **{**training.arguments, **model})
         restored = restore(cfg, default, training.env_cfg, left_out=with_parts(OF_THE_RUN))
         with found_in(training.source):
             _require_what_the_policy_depends_on(restored)
@@ -331,11 +332,11 @@ def configure_trainer(
         cfg.amp.motion_paths = options.motion_paths
     applied = apply_settings(options.settings, AGENT, cfg)
     cfg.check()
-    if resumed is not None and options.finetune:
+    if resumed is None:
+        return cfg, ()
+    if options.finetune:
         _require_first_groups(resumed, cfg)
-    saved = {} if resumed is None else resumed.config
-    differences = () if resumed is None else _differences(AGENT, restored, applied, saved)
-    return cfg, tuple(differences)
+    return cfg, tuple(_differences(AGENT, restored, applied, resumed.config))
 
 
 def grows(task: str, checkpoint: Checkpoint) -> bool:
@@ -412,10 +413,6 @@ def _require_first_groups(checkpoint: Checkpoint, cfg: AmpVaeRunnerCfg) -> None:
             )
 
 
-def _model_in(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: arguments[name] for name in (MODEL_ARGUMENT,) if name in arguments}
-
-
 def _require_what_the_policy_depends_on(restored: Restored) -> None:
     """Refuse what nothing can make good: other functions, and parts that exist no more.
 
@@ -444,7 +441,7 @@ def _differences(
     lines = []
     of_the_run = with_parts(OF_THE_RUN if root == ENV else AGENT_OF_THE_RUN)
     for setting in applied:
-        if any(fnmatch(setting.path, pattern) for pattern in of_the_run):
+        if matches(setting.path, of_the_run):
             continue
         trained = plain_at(saved, setting.path)
         trained = setting.before if trained is NOTHING else trained

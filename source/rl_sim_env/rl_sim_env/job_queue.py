@@ -107,7 +107,7 @@ class JobQueue:
         self,
         jobs: Sequence[Job],
         places: Sequence[Place],
-        say: Callable[[str], object] = print,
+        say: Callable[[str], object],
         kept_open: Sequence[int] = (),
     ) -> None:
         self._waiting = deque(jobs)

@@ -258,7 +258,9 @@ def task_of(place: Path) -> str | None:
     return open_session(place)[1].task
 
 
-def require_whole(checkpoint: str | Path | None, *, root: Path, load_run: str | None) -> None:
+def require_whole(
+    checkpoint: str | Path | None, *, root: Path, load_run: str | None = None
+) -> None:
     """Refuse a checkpoint that is not there, or of which no byte can be trusted, without torch.
 
     Args:

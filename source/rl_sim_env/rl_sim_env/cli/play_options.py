@@ -105,7 +105,7 @@ class PlayOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
         if self.motions is not None:
             require_archives(self.motions)
         if self.compare is not None:
-            require_whole(self.compare, root=Path(self.compare), load_run=None)
+            require_whole(self.compare, root=Path(self.compare))
         if not self.headless and self.video is None:
             free_port(self.host, self.port)
 

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 
@@ -65,13 +66,9 @@ def sweep(options: SweepOptions) -> None:
             flush=True,
         )
         jobs = [_job(plan, run) for run in runs]
-        outcome = JobQueue(jobs, places, _say, kept_open=(lock,)).run()
+        outcome = JobQueue(jobs, places, partial(print, flush=True), kept_open=(lock,)).run()
     _compare(plan)
     _tell(outcome, len(runs))
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def check(plan: Sweep) -> None:

@@ -179,7 +179,7 @@ def _starting_point(options: TrainOptions, cfg: AmpVaeRunnerCfg) -> Path | None:
     root = LOG_ROOT / cfg.experiment_name
     if options.finetune:
         return resolve_checkpoint(options.finetune, root=root)
-    if options.resume or options.load_run or options.checkpoint:
+    if options.is_asked:
         return resolve_checkpoint(options.checkpoint, root=root, load_run=options.load_run)
     return None
 

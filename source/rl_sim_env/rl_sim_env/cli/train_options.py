@@ -149,7 +149,7 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
         if self.motions is not None:
             require_archives(self.motions)
         if self.finetune:
-            require_whole(self.finetune, root=Path(self.finetune), load_run=None)
+            require_whole(self.finetune, root=Path(self.finetune))
         if self.finetune or self.is_asked:
             return
         task = self.task or DEFAULT_TASK

@@ -47,7 +47,7 @@ class WebOptions(Options):
     def check_early(self) -> None:
         """See :meth:`.Options.check_early`."""
         if self.policy.suffix != ONNX_SUFFIX:
-            require_whole(self.policy, root=self.policy, load_run=None)
+            require_whole(self.policy, root=self.policy)
             return
         from rl_sim_env.deploy import open_session
 

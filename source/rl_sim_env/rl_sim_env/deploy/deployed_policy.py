@@ -52,21 +52,31 @@ JOINT_TARGETS = "joint_targets"
 ESTIMATES = "estimates"
 STD = "estimates_std"
 """Output of a policy that says how far its estimates may be off; others have none."""
-_MASS = "mass"
-_LISTED = 12
-OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
-"""Outputs of every exported policy; the last become the inputs of :data:`STATE` in the next step.
-"""
 
+OUTPUTS = (JOINT_TARGETS, ESTIMATES, *(f"next_{name}" for name in STATE))
+"""Outputs of every exported policy, the last of which the next step takes as :data:`STATE`."""
+
+GROUND, MAP = "ground", "map"
+"""What a reading and an output, and what an input calls maps of the ground."""
 
 LARGEST = {"joint_pos": 2.0 * np.pi, "base_ang_vel": 100.0, "velocity_commands": 10.0}
 """What a sensor cannot say [rad, rad/s, m/s]: degrees are mistaken for radians, or a remote's raw
 values for metres a second."""
 
-_GRAVITY = "projected_gravity"
 DIRECTION_LENGTH = (0.8, 1.2)
 """Lengths that a direction may have, noise and all: zeros come from a sensor that is not up yet,
 9.8 from an accelerometer."""
+
+TARE_AFTER = 3.0
+"""Time until the mass estimate of an episode has settled [s]; what came before is not averaged."""
+
+TARE_WINDOW = 2.0
+"""Time over which :meth:`DeployedPolicy.tare` averages [s]: several strides."""
+
+_MASS, _GRAVITY = "mass", "projected_gravity"
+
+_LISTED = 12
+"""Numbers that a message shows."""
 
 _ANEW = "export the policy anew"
 
@@ -92,16 +102,8 @@ class SensorReading:
     """Map of the ground, the latest there is; None: none. Policies that walk blind read none."""
 
 
-TARE_AFTER = 3.0
-"""Time until the mass estimate of an episode has settled [s]; what came before is not averaged."""
-
-TARE_WINDOW = 2.0
-"""Time over which :meth:`DeployedPolicy.tare` averages [s]: several strides."""
-
-GROUND, MAP = "ground", "map"
-"""What a reading and an output, and what an input calls maps of the ground."""
-
 SENSORS = tuple(field.name for field in fields(SensorReading) if field.name != GROUND)
+"""What a reading has of sensors and commands, in the order of its fields."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rl_sim_env.configuration import NOTHING, plain_at
 from rl_sim_env.deploy.metadata import LidarFacts, MapFacts
+from rl_sim_env.typed import typed
 
 _SENSOR = "scene.sensors.exteroception"
 _HEIGHTS = "observations.exteroception.terms.heights"
@@ -21,6 +22,7 @@ def map_facts(env: Mapping[str, Any]) -> MapFacts | None:
 
     Raises:
         LookupError: It lacks a fact.
+        UserError: A fact of a lidar is of another type.
     """
     sensor = plain_at(env, _SENSOR)
     if sensor is NOTHING:
@@ -38,11 +40,7 @@ def map_facts(env: Mapping[str, Any]) -> MapFacts | None:
         # One that was held until the next came, and that one was late; and one that was lost.
         age_limit=round(2.0 * period + sensor["errors"]["max_delay"], 6),
         lidars=tuple(
-            LidarFacts(**{each.name: _tuple(lidar[each.name]) for each in fields(LidarFacts)})
+            typed({each.name: lidar[each.name] for each in fields(LidarFacts)}, LidarFacts, "lidar")
             for lidar in sensor["lidars"]
         ),
     )
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -59,7 +59,8 @@ class MujocoLidar:
         """The latest map where it is known from here, by nearest cells."""
         base, yaw, _ = self._pose()
         x, y = _turned_by(yaw, self._x, self._y)
-        x, y = _turned_by(-self._yaw, *(x + (base - self._base)[0], y + (base - self._base)[1]))
+        shift = base - self._base
+        x, y = _turned_by(-self._yaw, x + shift[0], y + shift[1])
         column = np.rint((x - self._x[0, 0]) / self._facts.resolution).astype(int)
         row = np.rint((y - self._y[0, 0]) / self._facts.resolution).astype(int)
         rows, columns = self._facts.shape

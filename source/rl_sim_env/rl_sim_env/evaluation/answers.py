@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from rl_sim_env.evaluation.printed import number_text
 from rl_sim_env.evaluation.report import Column, Figure, Row, Section, Table
-from rl_sim_env.evaluation.wording import TOTAL, by_sensors, is_total, plain, split_label
+from rl_sim_env.evaluation.wording import TOTAL, by_sensors, is_total, split_label
 
 
 def headline(section: Section) -> tuple[str, str]:
@@ -143,7 +144,7 @@ _Cell = tuple[Figure, Column]
 
 
 def _text(figure: Figure, column: Column) -> str:
-    return f"{plain(f'{figure.mean:.{column.decimals}f}')} {column.unit}".rstrip()
+    return f"{number_text(figure.mean, column)} {column.unit}".rstrip()
 
 
 def _all(*cells: tuple[Figure | None, Column] | None) -> str:

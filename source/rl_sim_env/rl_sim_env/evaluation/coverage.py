@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rl_sim_env.conventions import DEVIATIONS_95, leaves_range
-from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, grid_axes, grid_loads, report_terrains
+from rl_sim_env.evaluation.grid import LEVEL, grid_axes, grid_places
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
 from rl_sim_env.evaluation.report import Column, Figure, Row, Table
 
@@ -32,13 +32,7 @@ class CoverageMeter:
         axes = grid_axes(arena, cfg)
         del axes[LEVEL]
         self._sums = GroupedSums(axes, arena.num_robots, arena.device)
-        self._places = {
-            "terrain": {
-                label: {TERRAIN: families}
-                for label, families in report_terrains(arena.env.terrain_types.names).items()
-            },
-            "load": {f"{load:.3g} kg": {LOAD: at} for at, load in enumerate(grid_loads(arena))},
-        }
+        self._places = grid_places(arena)
         self._targets = arena.policy.targets
         self._mass_range = _mass_range(arena)
 

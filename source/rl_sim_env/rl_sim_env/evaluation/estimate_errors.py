@@ -14,13 +14,11 @@ from rl_sim_env.evaluation.calibration import CalibrationCurves
 from rl_sim_env.evaluation.coverage import CoverageMeter, describe_coverage
 from rl_sim_env.evaluation.grid import (
     LEVEL,
-    LOAD,
-    TERRAIN,
     GridStep,
+    Places,
     describe_grid,
     grid_axes,
-    grid_loads,
-    report_terrains,
+    grid_places,
     rollout_grid,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
@@ -171,13 +169,18 @@ class _ErrorMeter:
         axes = grid_axes(arena, cfg) | {SPEED: len(SPEED_NAMES), AGE: len(AGE_NAMES)}
         del axes[LEVEL]
         self._sums = GroupedSums(axes, arena.num_robots, arena.device)
-        self._loads = grid_loads(arena)
+        self._places: Places = {
+            **grid_places(arena),
+            "actual speed": {label: {SPEED: index} for index, label in enumerate(SPEED_NAMES)},
+            "time since the episode began": {
+                label: {AGE: index} for index, label in enumerate(AGE_NAMES)
+            },
+        }
         self._columns = _ErrorColumns(arena.policy.targets)
         self._step_dt = arena.step_dt
         self._age = torch.zeros(arena.num_robots, device=arena.device)
         self._speeds = torch.tensor(SPEED_LIMITS, device=arena.device)
         self._ages = torch.tensor(AGE_LIMITS, device=arena.device)
-        self._terrains = report_terrains(arena.env.terrain_types.names)
 
     def add(self, at: GridStep) -> None:
         """Take in a control step."""
@@ -195,10 +198,6 @@ class _ErrorMeter:
 
     def tables(self) -> tuple[Table, ...]:
         """Errors by terrain, by load, by speed and by age."""
-        loads = {f"{load:.3g} kg": {LOAD: index} for index, load in enumerate(self._loads)}
-        terrains = {label: {TERRAIN: families} for label, families in self._terrains.items()}
-        speeds = {label: {SPEED: index} for index, label in enumerate(SPEED_NAMES)}
-        ages = {label: {AGE: index} for index, label in enumerate(AGE_NAMES)}
         return tuple(
             Table(
                 title=f"RMSE of the estimates by {axis}",
@@ -208,20 +207,13 @@ class _ErrorMeter:
                     Row(label=label, cells=self._cells(**where)) for label, where in places.items()
                 ),
             )
-            for axis, places in (
-                ("terrain", terrains),
-                ("load", loads),
-                ("actual speed", speeds),
-                ("time since the episode began", ages),
-            )
+            for axis, places in self._places.items()
         )
 
     def _cells(self, **where: Index) -> tuple[Figure | None, ...]:
-        mean = self._sums.total("squared_error", **where) / self._count(**where)
+        steps = self._sums.total("steps", **where)[:, None]
+        mean = self._sums.total("squared_error", **where) / steps
         return self._columns.cells(mean, self._sums.robots(**where))
-
-    def _count(self, **where: Index) -> torch.Tensor:
-        return self._sums.total("steps", **where)[:, None]
 
 
 class _BaselineMeter:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Scenario
-from rl_sim_env.evaluation.grouped_sums import SEED
+from rl_sim_env.evaluation.grouped_sums import SEED, Index
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Row, Table
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
@@ -24,6 +24,9 @@ LEVEL = "level"
 """Axes of the grid, beside the seeds."""
 
 RowMaker = Callable[[str, int], Row]
+
+Places = dict[str, dict[str, dict[str, Index]]]
+"""By what rows of a table are told apart: labels of the rows, and where they are on the axes."""
 
 LOAD_STEPS = 4
 """Loads of the grid: from none to the heaviest of training in equal steps."""
@@ -95,6 +98,15 @@ def grid_axes(arena: Arena, cfg: EvaluationCfg) -> dict[str, int]:
         COMMAND_MODE: len(_MODE_COMPONENTS),
         LOAD: len(grid_loads(arena)),
         LEVEL: len(cfg.levels),
+    }
+
+
+def grid_places(arena: Arena) -> Places:
+    """Rows by terrain and by load."""
+    terrains = report_terrains(arena.env.terrain_types.names)
+    return {
+        "terrain": {label: {TERRAIN: families} for label, families in terrains.items()},
+        "load": {f"{load:.3g} kg": {LOAD: at} for at, load in enumerate(grid_loads(arena))},
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import torch
 
+from rl_sim_env.deploy.deployed_policy import ESTIMATES, MEMORY, STD
 from rl_sim_env.deploy.metadata import PolicyMetadata
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.estimate_cfg import EstimateCfg, velocity_mass_com
@@ -17,9 +18,7 @@ from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.policy import PolicyOutput
 from rl_sim_env.typed import typed
 
-_MEMORY = "memory"
-_OUTPUTS = ("actions", "estimates", "next_memory")
-_STD = "estimates_std"
+_OUTPUTS = ("actions", ESTIMATES, f"next_{MEMORY}")
 
 
 class InferencePolicy(Protocol):
@@ -70,12 +69,12 @@ class OnnxInferencePolicy:
         self._session = session
         widths = {port.name: port.shape[-1] for port in session.get_inputs()}
         given = tuple(port.name for port in session.get_outputs())
-        self._groups = tuple(name for name in widths if name != _MEMORY)
-        is_network = _MEMORY in widths and all(name in layout.groups for name in self._groups)
+        self._groups = tuple(name for name in widths if name != MEMORY)
+        is_network = MEMORY in widths and all(name in layout.groups for name in self._groups)
         if not is_network or not set(_OUTPUTS) <= set(given):
             raise UserError(
                 f"ONNX file with {', '.join(widths)} -> {', '.join(given)}; evaluation needs "
-                f"observation groups and {_MEMORY} -> {', '.join(_OUTPUTS)}: give the file "
+                f"observation groups and {MEMORY} -> {', '.join(_OUTPUTS)}: give the file "
                 "without history"
             )
         for name in self._groups:
@@ -86,8 +85,8 @@ class OnnxInferencePolicy:
                 )
         self.targets = EstimationTargets(layout, targets)
         self._trained_range = trained_range
-        memory = widths[_MEMORY]
-        self._outputs = (*_OUTPUTS, _STD) if _STD in given else _OUTPUTS
+        memory = widths[MEMORY]
+        self._outputs = (*_OUTPUTS, STD) if STD in given else _OUTPUTS
         estimates = (1, self.targets.width)
         shapes = [estimates, (1, memory), estimates][: len(self._outputs) - 1]
         try:
@@ -138,7 +137,7 @@ class OnnxInferencePolicy:
         feed = {group: _to_numpy(observations[group]) for group in self._groups}
         actions, estimates, next_memory, *std = (
             torch.from_numpy(np.asarray(output)).to(memory.device)
-            for output in self._session.run(self._outputs, {**feed, _MEMORY: _to_numpy(memory)})
+            for output in self._session.run(self._outputs, {**feed, MEMORY: _to_numpy(memory)})
         )
         split = self.targets.split
         return PolicyOutput(actions, split(estimates), next_memory, *map(split, std))

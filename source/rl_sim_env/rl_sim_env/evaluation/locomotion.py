@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -117,24 +118,16 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
         f"{100 * MARGIN:g} cm more than the foot's radius; supported: more than "
         f"{100 * ENOUGH_SUPPORT:g} % (SFR, MSR of arXiv:2605.30770)."
     )
+    section = Section(name="footholds", title="Footholds", method=method)
     if not edgy:
-        return Section(
-            name="footholds",
-            title="Footholds",
-            method=f"{method} This task has no such ground.",
-        )
+        return replace(section, method=f"{method} This task has no such ground.")
     meter = FootholdMeter(arena.env)
     sums = _rollout(arena, cfg, lambda step: meter.sample(), sorted(set(chain(*edgy.values()))))
     rows = [
         _row(sums, FOOTHOLD_FIGURES, label, **{TERRAIN: families})
         for label, families in edgy.items()
     ]
-    return Section(
-        name="footholds",
-        title="Footholds",
-        method=method,
-        tables=(_table("Footholds", "terrain", FOOTHOLD_FIGURES, rows),),
-    )
+    return replace(section, tables=(_table("Footholds", "terrain", FOOTHOLD_FIGURES, rows),))
 
 
 def gait(arena: Arena, cfg: EvaluationCfg) -> Section:

@@ -49,18 +49,17 @@ _TEMPLATES = Environment(
 """What is not the template's own text is escaped; a name that it misspells is an error."""
 
 
-def check_writable(folder: Path, ours: Sequence[str] = OURS) -> None:
-    """Check that :func:`write_files` can write there; leaves nothing behind.
+def check_writable(folder: Path) -> None:
+    """Check that :func:`write_report` can write there; leaves nothing behind.
 
     Args:
         folder: The folder.
-        ours: What an earlier report may have left there, as patterns of file names.
 
     Raises:
         UserError: It cannot, or the folder holds something that is no part of a report.
     """
     with _told(folder):
-        target = _replaceable(folder, ours)
+        target = _replaceable(folder, OURS)
         existing = next(parent for parent in target.parents if parent.exists())
         tempfile.TemporaryDirectory(dir=existing).cleanup()
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rl_sim_env.evaluation.printed import number_text
 from rl_sim_env.evaluation.report import Column, Figure, Report, Section
 from rl_sim_env.evaluation.wording import (
     TOTAL,
     is_total,
     levels_of,
-    plain,
     sensors_of,
     with_sensors,
 )
@@ -174,7 +174,7 @@ class Standing:
 
     def text(self, value: float) -> str:
         """A value with the decimals of the figure, without its unit."""
-        return plain(f"{value:.{self.column.decimals}f}")
+        return number_text(value, self.column)
 
 
 @dataclass(frozen=True, kw_only=True)

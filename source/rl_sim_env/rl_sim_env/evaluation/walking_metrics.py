@@ -203,25 +203,20 @@ class WalkingMeter:
 
 
 def evaluate_walking(
-    vec_env: AmpVaeVecEnv,
-    policy: InferencePolicy,
-    *,
-    seconds: float,
-    p_boot: float = 1.0,
+    vec_env: AmpVaeVecEnv, policy: InferencePolicy, *, seconds: float
 ) -> dict[str, WalkingMetrics]:
-    """Let the policy walk and measure.
+    """Let the policy walk on its own estimates, and measure.
 
     Args:
         vec_env: Environment, best configured by :func:`evaluation_env_cfg`; it is reset.
         policy: The policy; it acts without exploration noise.
         seconds: Simulated time per robot [s].
-        p_boot: 1 feeds the policy its own estimates, 0 the truth.
 
     Returns:
         Reports by terrain family, where there are robots, and of all robots under ``all``.
     """
     meter = WalkingMeter(vec_env)
-    evaluator = Evaluator(vec_env, policy, p_boot, on_step=meter.add)
+    evaluator = Evaluator(vec_env, policy, on_step=meter.add)
     for _ in range(evaluator.num_steps(seconds)):
         evaluator.advance()
     return meter.metrics()

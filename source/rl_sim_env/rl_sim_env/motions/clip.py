@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions.kinematics import LegKinematics
 from rl_sim_env.motions.rotations import (
     quat_conjugate,
@@ -255,7 +255,7 @@ class MotionClip:
                 f"motion file {path}: missing fields {', '.join(missing)}; another format must "
                 "first be imported"
             )
-        try:
+        with found_in(f"motion file {path}"):
             return cls(
                 name=_single(arrays, "name", str),
                 fps=_single(arrays, "fps", float),
@@ -274,8 +274,6 @@ class MotionClip:
                 foot_pos=arrays["foot_pos"],
                 foot_contact=arrays["foot_contact"],
             )
-        except UserError as error:
-            raise UserError(f"motion file {path}: {error}") from error
 
 
 def read_npz(path: Path | str) -> dict[str, np.ndarray]:

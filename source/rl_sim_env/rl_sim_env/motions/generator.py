@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions.clip import MotionClip, PoseSequence
 from rl_sim_env.motions.gait import Gait
 from rl_sim_env.motions.kinematics import LegKinematics
@@ -57,7 +57,7 @@ def generate_clip(cfg: ClipCfg, robot: Robot, kinematics: LegKinematics) -> Moti
     foot_pos[..., 2] += kinematics.foot_radius
     root_pos, root_quat = _trunk_motion(gait, timeline, standing_height)
     to_base = quat_conjugate(root_quat)[:, None]
-    try:
+    with found_in(f"motion clip {cfg.name}"):
         poses = PoseSequence(
             fps=FPS,
             root_pos=root_pos,
@@ -75,8 +75,6 @@ def generate_clip(cfg: ClipCfg, robot: Robot, kinematics: LegKinematics) -> Moti
             cyclic=timeline.cyclic,
         )
         check_joint_limits(clip, robot, kinematics)
-    except UserError as error:
-        raise UserError(f"motion clip {cfg.name}: {error}") from error
     return clip
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import mujoco
 import numpy as np
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions.planar_legs import PlanarLegs
 from rl_sim_env.robots import Leg, Robot, load_model
 from rl_sim_env.robots.robot import JOINT_KINDS, joint_columns
@@ -93,7 +93,7 @@ class LegKinematics:
             UserError: The model cannot be read, or its legs are of another kind.
         """
         model = load_model(robot).compile()
-        try:
+        with found_in(f"robot {robot.name}, model {robot.mjcf_path}"):
             legs = cls.from_model(
                 model,
                 base_body=robot.base_body,
@@ -101,8 +101,6 @@ class LegKinematics:
                 joint_names=robot.leg_joints,
                 default_joint_pos=robot.default_joint_pos,
             )
-        except UserError as error:
-            raise UserError(f"robot {robot.name}, model {robot.mjcf_path}: {error}") from error
         return replace(
             legs, foot_radius=max(float(model.geom(name).size[0]) for name in robot.foot_geoms)
         )
@@ -170,20 +168,8 @@ class LegKinematics:
             calf: Calf joint to foot [m].
         """
         legs = tuple(
-            Leg(
-                name=name,
-                side="left" if name[1] == "L" else "right",
-                end="front" if name[0] == "F" else "rear",
-                hip_joint=f"{name}_hip_joint",
-                thigh_joint=f"{name}_thigh_joint",
-                calf_joint=f"{name}_calf_joint",
-                thigh_body=f"{name}_thigh",
-                calf_body=f"{name}_calf",
-                foot_body=f"{name}_foot",
-                foot_site=f"{name}_foot",
-                foot_geom=f"{name}_foot",
-            )
-            for name in ("FL", "FR", "RL", "RR")
+            Leg.at_corner(corner, foot_site=f"{corner}_foot", foot_geom=f"{corner}_foot")
+            for corner in ("FL", "FR", "RL", "RR")
         )
         joint_names = tuple(f"{leg.name}_{kind}_joint" for kind in JOINT_KINDS for leg in legs)
         forward = np.array([1.0 if leg.end == "front" else -1.0 for leg in legs])

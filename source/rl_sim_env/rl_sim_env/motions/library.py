@@ -10,16 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_sim_env.errors import UserError, found_in
-from rl_sim_env.motions import (
-    clip,
-    clip_set,
-    gait,
-    generator,
-    kinematics,
-    planar_legs,
-    rotations,
-    velocity_profile,
-)
 from rl_sim_env.motions.clip import MotionClip
 from rl_sim_env.motions.clip_set import CLIP_SET
 from rl_sim_env.motions.files import matching_files
@@ -32,15 +22,10 @@ CACHE_VARIABLE = "RL_SIM_ENV_CACHE"
 """Environment variable that moves the cache away from ``~/.cache/rl_sim_env``."""
 
 _GENERATOR_MODULES = (
-    clip,
-    clip_set,
-    gait,
-    generator,
-    kinematics,
-    planar_legs,
-    rotations,
-    velocity_profile,
+    *("clip", "clip_set", "gait", "generator"),
+    *("kinematics", "planar_legs", "rotations", "velocity_profile"),
 )
+"""Modules beside this one whose code generated clips follow from."""
 
 
 def load_clips(paths: Sequence[Path | str] | None, robot: Robot) -> list[MotionClip]:
@@ -121,5 +106,5 @@ def _digest(robot: Robot) -> str:
     digest = hashlib.sha256(load_model(robot).to_xml().encode())
     digest.update(repr((robot.legs, robot.leg_joints, robot.default_pose, robot.drives)).encode())
     for module in _GENERATOR_MODULES:
-        digest.update(Path(str(module.__file__)).read_bytes())
+        digest.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     return digest.hexdigest()[:16]

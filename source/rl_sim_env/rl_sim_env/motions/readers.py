@@ -18,6 +18,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,13 +70,14 @@ def read_amp_for_hardware(
         UserError: The file is malformed, another order of legs or another robot fits it, or its
             velocities are not those of its positions.
     """
-    document, blocks = _read_frames(path, AMP_FOR_HARDWARE_COLUMNS)
-    by_leg = blocks["foot_pos"].reshape(-1, NUM_LEGS, 3)
     declared = _checked_leg_order(leg_order, robot)
     of_feet = declared if foot_order is None else _checked_leg_order(foot_order, robot)
-    _require_feet(path, robot, blocks["joint_pos"], by_leg, declared, of_feet)
-    fps = 1.0 / _number(path, document, "FrameDuration", positive=True)
+    document = _read_json(path)
     with found_in(f"motion file {path}"):
+        blocks = _blocks(document, AMP_FOR_HARDWARE_COLUMNS)
+        by_leg = blocks["foot_pos"].reshape(-1, NUM_LEGS, 3)
+        _require_feet(robot, blocks["joint_pos"], by_leg, declared, of_feet)
+        fps = 1.0 / _number(document, "FrameDuration", positive=True)
         require_speeds(
             fps,
             joint_pos=blocks["joint_pos"],
@@ -83,16 +85,16 @@ def read_amp_for_hardware(
             root_pos=blocks["root_pos"],
             root_lin_vel=blocks["root_lin_vel"],
         )
-    return Recording(
-        name=Path(path).stem,
-        fps=fps,
-        weight=_number(path, document, "MotionWeight", default=1.0),
-        source=f"AMP_for_hardware text, {Path(path).name}, {robot.name}",
-        root_pos=blocks["root_pos"],
-        root_quat=_level_attitude(path, xyzw_to_wxyz(blocks["root_quat"]), robot),
-        foot_pos=_arranged(by_leg, robot, of_feet),
-        legs=robot.legs,
-    )
+        return Recording(
+            name=Path(path).stem,
+            fps=fps,
+            weight=_number(document, "MotionWeight", default=1.0),
+            source=f"AMP_for_hardware text, {Path(path).name}, {robot.name}",
+            root_pos=blocks["root_pos"],
+            root_quat=_level_attitude(xyzw_to_wxyz(blocks["root_quat"]), robot),
+            foot_pos=_arranged(by_leg, robot, of_feet),
+            legs=robot.legs,
+        )
 
 
 def read_motion_imitation(
@@ -103,19 +105,20 @@ def read_motion_imitation(
     Raises:
         UserError: The file is malformed.
     """
-    document, blocks = _read_frames(path, MOTION_IMITATION_COLUMNS)
     order = _checked_leg_order(leg_order, robot)
-    joint_pos = _joints(blocks["joint_pos"], robot, order)
-    return Recording(
-        name=Path(path).stem,
-        fps=1.0 / _number(path, document, "FrameDuration", positive=True),
-        weight=_number(path, document, "MotionWeight", default=1.0),
-        source=f"motion_imitation text, {Path(path).name}, {robot.name}",
-        root_pos=blocks["root_pos"],
-        root_quat=_level_attitude(path, xyzw_to_wxyz(blocks["root_quat"]), robot),
-        foot_pos=robot.legs.forward(joint_pos),
-        legs=robot.legs,
-    )
+    document = _read_json(path)
+    with found_in(f"motion file {path}"):
+        blocks = _blocks(document, MOTION_IMITATION_COLUMNS)
+        return Recording(
+            name=Path(path).stem,
+            fps=1.0 / _number(document, "FrameDuration", positive=True),
+            weight=_number(document, "MotionWeight", default=1.0),
+            source=f"motion_imitation text, {Path(path).name}, {robot.name}",
+            root_pos=blocks["root_pos"],
+            root_quat=_level_attitude(xyzw_to_wxyz(blocks["root_quat"]), robot),
+            foot_pos=robot.legs.forward(_joints(blocks["joint_pos"], robot, order)),
+            legs=robot.legs,
+        )
 
 
 def read_grq20_npz(path: Path | str, legs: LegKinematics) -> Recording:
@@ -129,104 +132,96 @@ def read_grq20_npz(path: Path | str, legs: LegKinematics) -> Recording:
         UserError: The file is malformed, or its feet are not where ``legs`` put them.
     """
     arrays = read_npz(path)
-    root_pos = _array(path, arrays, "root_position_world", (None, 3))
-    length = len(root_pos)
-    joints = [_array(path, arrays, f"{name}_q", (length,)) for name in legs.joint_names]
-    feet = [_array(path, arrays, f"{n}_position_base", (length, 3)) for n in legs.foot_names]
-    foot_pos = np.stack(feet, axis=1)
     robot = SourceRobot(name="the robot", legs=legs)
-    error = _kinematic_error(robot, np.stack(joints, axis=-1), foot_pos)
-    if error > FORWARD_KINEMATICS_TOLERANCE:
-        raise UserError(
-            f"motion file {path}: foot positions are {error:.3f} m away from where the joint "
-            "angles put the feet of the source robot; name the robot it was recorded on"
+    with found_in(f"motion file {path}"):
+        root_pos = _array(arrays, "root_position_world", (None, 3))
+        length = len(root_pos)
+        joints = [_array(arrays, f"{name}_q", (length,)) for name in legs.joint_names]
+        feet = [_array(arrays, f"{name}_position_base", (length, 3)) for name in legs.foot_names]
+        foot_pos = np.stack(feet, axis=1)
+        error = _kinematic_error(robot, np.stack(joints, axis=-1), foot_pos)
+        if error > FORWARD_KINEMATICS_TOLERANCE:
+            raise UserError(
+                f"foot positions are {error:.3f} m away from where the joint angles put the feet "
+                "of the source robot; name the robot it was recorded on"
+            )
+        quat = _array(arrays, "root_quaternion_wxyz", (length, 4))
+        return Recording(
+            name=Path(path).stem,
+            fps=1.0 / _number(arrays, "dt", positive=True),
+            weight=_number(arrays, "weight", default=1.0),
+            source=f"GRQ20 npz, {Path(path).name}",
+            root_pos=root_pos,
+            root_quat=_level_attitude(quat, robot),
+            foot_pos=foot_pos,
+            legs=legs,
         )
-    quat = _array(path, arrays, "root_quaternion_wxyz", (length, 4))
-    return Recording(
-        name=Path(path).stem,
-        fps=1.0 / _number(path, arrays, "dt", positive=True),
-        weight=_number(path, arrays, "weight", default=1.0),
-        source=f"GRQ20 npz, {Path(path).name}",
-        root_pos=root_pos,
-        root_quat=_level_attitude(path, quat, robot),
-        foot_pos=foot_pos,
-        legs=legs,
-    )
 
 
-def _read_frames(
-    path: Path | str, columns: Mapping[str, int]
-) -> tuple[dict, dict[str, np.ndarray]]:
-    """The JSON document of a text clip, and its frames cut into named blocks of columns."""
+def _read_json(path: Path | str) -> Any:
+    """The document of a text clip."""
     try:
         # Some editors put a mark in front of UTF-8.
-        document = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read motion file {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"motion file {path}: not JSON text in UTF-8 ({error})") from error
+
+
+def _blocks(document: Any, columns: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The frames of a text clip, cut into named blocks of columns: shape (N, width) each."""
     if not isinstance(document, dict) or not document.get("Frames"):
-        raise UserError(f"motion file {path}: field Frames: missing or empty")
+        raise UserError("field Frames: missing or empty")
     if not isinstance(document["Frames"], list):
-        raise UserError(f"motion file {path}: field Frames: must be a list of rows")
+        raise UserError("field Frames: must be a list of rows")
     width = sum(columns.values())
     for row, frame in enumerate(document["Frames"]):
         found = len(frame) if isinstance(frame, list) else 0
         if found != width:
-            raise UserError(
-                f"motion file {path}: field Frames: row {row} has {found} columns, this format has "
-                f"{width}"
-            )
-    frames = _finite(path, "Frames", document["Frames"])
+            raise UserError(f"field Frames: row {row} has {found} columns, this format has {width}")
+    frames = _finite("Frames", document["Frames"])
     ends = np.cumsum(list(columns.values()))
-    return document, dict(zip(columns, np.split(frames, ends[:-1], axis=1), strict=True))
+    return dict(zip(columns, np.split(frames, ends[:-1], axis=1), strict=True))
 
 
 def _array(
-    path: Path | str,
-    arrays: Mapping[str, np.ndarray],
-    field: str,
-    shape: tuple[int | None, ...],
+    arrays: Mapping[str, np.ndarray], field: str, shape: tuple[int | None, ...]
 ) -> np.ndarray:
     """One array of finite numbers; None in ``shape`` stands for any length."""
     if field not in arrays:
-        raise UserError(f"motion file {path}: field {field}: missing; has {', '.join(arrays)}")
+        raise UserError(f"field {field}: missing; has {', '.join(arrays)}")
     found = arrays[field].shape
     fits = len(found) == len(shape) and all(
         wanted in (None, n) for n, wanted in zip(found, shape, strict=True)
     )
     if not fits:
-        raise UserError(f"motion file {path}: field {field}: has shape {found}, expected {shape}")
-    return _finite(path, field, arrays[field])
+        raise UserError(f"field {field}: has shape {found}, expected {shape}")
+    return _finite(field, arrays[field])
 
 
 def _number(
-    path: Path | str,
-    fields: Mapping,
-    field: str,
-    *,
-    default: float | None = None,
-    positive: bool = False,
+    fields: Mapping, field: str, *, default: float | None = None, positive: bool = False
 ) -> float:
     """A single finite number that is not negative."""
     if field not in fields and default is None:
-        raise UserError(f"motion file {path}: field {field}: missing")
-    value = _finite(path, field, fields.get(field, default))
+        raise UserError(f"field {field}: missing")
+    value = _finite(field, fields.get(field, default))
     if value.size != 1 or value.item() < 0.0 or (positive and value.item() == 0.0):
         kind = "positive number" if positive else "number that is not negative"
-        raise UserError(f"motion file {path}: field {field}: expected a {kind}, is {fields[field]}")
+        raise UserError(f"field {field}: expected a {kind}, is {fields[field]}")
     return float(value.item())
 
 
-def _finite(path: Path | str, field: str, values: object) -> np.ndarray:
+def _finite(field: str, values: object) -> np.ndarray:
     """``values`` as an array of finite numbers."""
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
-        raise UserError(f"motion file {path}: field {field}: not numbers ({error})") from error
+        raise UserError(f"field {field}: not numbers ({error})") from error
     if not np.isfinite(array).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise UserError(f"motion file {path}: field {field}: value at {where} is not finite")
+        raise UserError(f"field {field}: value at {where} is not finite")
     return array
 
 
@@ -240,7 +235,6 @@ def _checked_leg_order(leg_order: Sequence[str], robot: SourceRobot) -> tuple[st
 
 
 def _require_feet(
-    path: Path | str,
     robot: SourceRobot,
     joint_pos: np.ndarray,
     foot_pos: np.ndarray,
@@ -269,8 +263,8 @@ def _require_feet(
             break
     orders_told = " and ".join(dict.fromkeys((",".join(leg_order), ",".join(foot_order))))
     raise UserError(
-        f"motion file {path}: foot columns are {declared:.3f} m away from where the joint columns "
-        f"put the feet of {robot.name} in leg order {orders_told}; {hint}"
+        f"foot columns are {declared:.3f} m away from where the joint columns put the feet of "
+        f"{robot.name} in leg order {orders_told}; {hint}"
     )
 
 
@@ -288,14 +282,14 @@ def _joints(recorded: np.ndarray, robot: SourceRobot, leg_order: Sequence[str]) 
     return joint_pos
 
 
-def _level_attitude(path: Path | str, quat: np.ndarray, robot: SourceRobot) -> np.ndarray:
+def _level_attitude(quat: np.ndarray, robot: SourceRobot) -> np.ndarray:
     """Recorded orientations (N, 4) relative to the robot's level one, of unit length."""
     length = np.linalg.norm(quat, axis=-1, keepdims=True)
     worst = int(np.abs(length - 1.0).argmax())
     if abs(length[worst, 0] - 1.0) > QUATERNION_LENGTH_TOLERANCE:
         raise UserError(
-            f"motion file {path}: the root quaternion of frame {worst} has length "
-            f"{length[worst, 0]:.3f}, a rotation has 1"
+            f"the root quaternion of frame {worst} has length {length[worst, 0]:.3f}, a rotation "
+            "has 1"
         )
     return quat_multiply(quat / length, quat_conjugate(robot.level_quat))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.mjcf import read_spec, require_file
 from rl_sim_env.robots.robot import JOINT_KINDS, NUM_LEGS, Leg
 
@@ -79,10 +79,11 @@ def discover(path: Path | str) -> Discovery:
         data.qpos[:] = model.key_qpos[pose_of]
     mujoco.mj_kinematics(model, data)
 
-    base = _find_trunk(model, path)
-    chains = _find_chains(model, base, path)
-    feet = [_find_foot(model, data, chain[-1], path) for chain in chains]
-    legs = _name_legs(model, data, base, chains, feet, path)
+    with found_in(f"robot model {path}"):
+        base = _find_trunk(model)
+        chains = _find_chains(model, base)
+        feet = [_find_foot(model, data, chain[-1]) for chain in chains]
+        legs = _name_legs(model, data, base, chains, feet)
     joints = [joint for chain in chains for joint in chain]
     names = [model.joint(joint).name for joint in joints]
     lengths = [_chain_length(data, chain, foot) for chain, foot in zip(chains, feet, strict=True)]
@@ -131,14 +132,14 @@ def _children(model: mujoco.MjModel, body: int) -> list[int]:
     return [int(b) for b in np.flatnonzero(model.body_parentid == body) if b != body]
 
 
-def _find_trunk(model: mujoco.MjModel, path: Path) -> int:
+def _find_trunk(model: mujoco.MjModel) -> int:
     """The body that four legs hang on: the nearest to the world with four branches of hinges."""
     for body in range(1, model.nbody):
         if sum(bool(_chain(model, child)) for child in _children(model, body)) >= NUM_LEGS:
             return body
     hinges = int((model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE).sum())
     raise UserError(
-        f"robot model {path}: no body has {NUM_LEGS} legs of {JOINTS_PER_LEG} hinges each "
+        f"no body has {NUM_LEGS} legs of {JOINTS_PER_LEG} hinges each "
         f"({hinges} hinges in {model.nbody - 1} bodies were found); it is no quadruped of the kind "
         "that this trainer knows"
     )
@@ -167,12 +168,12 @@ def _has_hinges(model: mujoco.MjModel, body: int) -> bool:
     )
 
 
-def _find_chains(model: mujoco.MjModel, base: int, path: Path) -> list[list[int]]:
+def _find_chains(model: mujoco.MjModel, base: int) -> list[list[int]]:
     chains = [chain for child in _children(model, base) if (chain := _chain(model, child))]
     # Arms of three joints hang on some robots, too: legs reach further down.
     if len(chains) != NUM_LEGS:
         raise UserError(
-            f"robot model {path}: body '{model.body(base).name}' has {len(chains)} chains of "
+            f"body '{model.body(base).name}' has {len(chains)} chains of "
             f"{JOINTS_PER_LEG} hinges where four legs are expected: "
             + "; ".join(", ".join(model.joint(j).name for j in chain) for chain in chains)
         )
@@ -183,13 +184,11 @@ def _find_chains(model: mujoco.MjModel, base: int, path: Path) -> list[list[int]
         if not model.joint(joint).name
     ]
     if unnamed:
-        raise UserError(
-            f"robot model {path}: the joints of {', '.join(unnamed)} have no names; give them some"
-        )
+        raise UserError(f"the joints of {', '.join(unnamed)} have no names; give them some")
     return chains
 
 
-def _find_foot(model: mujoco.MjModel, data: mujoco.MjData, calf_joint: int, path: Path) -> int:
+def _find_foot(model: mujoco.MjModel, data: mujoco.MjData, calf_joint: int) -> int:
     """Geom of the foot: the sphere that touches, on or below the calf, furthest from its joint."""
     calf = int(model.jnt_bodyid[calf_joint])
     bodies = [body for body in range(calf, model.nbody) if _is_below(model, body, calf)]
@@ -203,17 +202,14 @@ def _find_foot(model: mujoco.MjModel, data: mujoco.MjData, calf_joint: int, path
     if not spheres:
         kinds = {mujoco.mjtGeom(model.geom_type[g]).name.removeprefix("mjGEOM_") for g in geoms}
         raise UserError(
-            f"robot model {path}: {model.body(calf).name} ends in no sphere that touches the "
+            f"{model.body(calf).name} ends in no sphere that touches the "
             f"ground (it has {', '.join(sorted(kinds)).lower() or 'no geom that touches'}); give "
             "each foot a sphere geom, with a name"
         )
     distance = [np.linalg.norm(data.geom_xpos[g] - data.xanchor[calf_joint]) for g in spheres]
     foot = spheres[int(np.argmax(distance))]
     if not model.geom(foot).name:
-        raise UserError(
-            f"robot model {path}: the foot's sphere on {model.body(calf).name} has no name; give "
-            "it one"
-        )
+        raise UserError(f"the foot's sphere on {model.body(calf).name} has no name; give it one")
     return foot
 
 
@@ -229,7 +225,6 @@ def _name_legs(
     base: int,
     chains: list[list[int]],
     feet: list[int],
-    path: Path,
 ) -> tuple[Leg, ...]:
     """Legs by where their hip joints are on the trunk: x ahead, y to the left."""
     rotation = data.xmat[base].reshape(3, 3)
@@ -239,7 +234,7 @@ def _name_legs(
     if len(corners) != NUM_LEGS:
         places = ", ".join(f"({x:.2f}, {y:.2f})" for x, y, _ in hips)
         raise UserError(
-            f"robot model {path}: its hip joints are at {places} in the frame of "
+            f"its hip joints are at {places} in the frame of "
             f"'{model.body(base).name}', which are not the corners of a trunk with x ahead and y "
             "to the left; turn the model's frames"
         )

@@ -72,6 +72,29 @@ class Leg:
     foot_geom: str
     """Sphere that touches the ground."""
 
+    @classmethod
+    def at_corner(cls, corner: str, *, foot_site: str, foot_geom: str) -> Leg:
+        """A leg whose other parts are named after its corner, as in the models of Unitree.
+
+        Args:
+            corner: FL, FR, RL or RR, which is the leg's name, too.
+            foot_site: See above.
+            foot_geom: See above.
+        """
+        return cls(
+            name=corner,
+            side="left" if corner[1] == "L" else "right",
+            end="front" if corner[0] == "F" else "rear",
+            hip_joint=f"{corner}_hip_joint",
+            thigh_joint=f"{corner}_thigh_joint",
+            calf_joint=f"{corner}_calf_joint",
+            thigh_body=f"{corner}_thigh",
+            calf_body=f"{corner}_calf",
+            foot_body=f"{corner}_foot",
+            foot_site=foot_site,
+            foot_geom=foot_geom,
+        )
+
     @property
     def corner(self) -> str:
         """Where it is, as motion files have it: FL, FR, RL or RR."""
@@ -339,18 +362,12 @@ class Robot:
     @property
     def mirror_legs(self) -> tuple[int, ...]:
         """Of each leg the one on the other side of the same end, by index."""
-        return tuple(
-            self._find(lambda o, leg=leg: o.side != leg.side and o.end == leg.end)
-            for leg in self.legs
-        )
+        return self._across(same_end=True)
 
     @property
     def diagonal_legs(self) -> tuple[int, ...]:
         """Of each leg the one on the other side of the other end, by index."""
-        return tuple(
-            self._find(lambda o, leg=leg: o.side != leg.side and o.end != leg.end)
-            for leg in self.legs
-        )
+        return self._across(same_end=False)
 
     @property
     def mirror_joints(self) -> tuple[int, ...]:
@@ -361,6 +378,16 @@ class Robot:
             for joint, other in zip(leg.joints, self.legs[mirror].joints, strict=True)
         }
         return tuple(self.leg_joints.index(counterpart[joint]) for joint in self.leg_joints)
+
+    def _across(self, *, same_end: bool) -> tuple[int, ...]:
+        return tuple(
+            next(
+                index
+                for index, other in enumerate(self.legs)
+                if other.side != leg.side and (other.end == leg.end) is same_end
+            )
+            for leg in self.legs
+        )
 
     # Values by joint, in the order of ``leg_joints``.
 
@@ -393,6 +420,3 @@ class Robot:
         if not isinstance(self.payload, Boom):
             raise UserError(f"arm '{mode}': robot {self.name} has no boom")
         return replace(self, payload=replace(self.payload, mode=mode))
-
-    def _find(self, fits) -> int:
-        return next(index for index, leg in enumerate(self.legs) if fits(leg))

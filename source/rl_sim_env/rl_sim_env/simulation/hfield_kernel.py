@@ -27,7 +27,7 @@ from rl_sim_env.simulation.hfield_contacts import (
     capsule_contacts,
     sphere_contacts,
 )
-from rl_sim_env.simulation.hfield_surface import height_field, nodes_between
+from rl_sim_env.simulation.hfield_surface import cells_around, height_field
 
 wp.set_module_options({"enable_backward": False})
 
@@ -161,12 +161,7 @@ def contact_kernel(geom_type: mujoco_warp.GeomType) -> Any:
             field = height_field(
                 hfield_data, hfield_adr[data], hfield_nrow[data], hfield_ncol[data], field_size
             )
-            low = local_center - extent
-            high = local_center + extent
-            columns = nodes_between(
-                low[0], high[0], field_size[0], field.spacing[0], field.num_columns
-            )
-            rows = nodes_between(low[1], high[1], field_size[1], field.spacing[1], field.num_rows)
+            rows, columns = cells_around(field, local_center, wp.vec2(extent[0], extent[1]))
             contacts = contacts_of(
                 part, field, rows, columns, local_center, local_rotation, size, slack
             )

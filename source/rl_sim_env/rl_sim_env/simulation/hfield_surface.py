@@ -36,10 +36,9 @@ MIN_BEND = 1.0e-3
 """Bend of the surface over an edge below which what crosses it lies on level ground, rad: half a
 millimetre per metre."""
 
-NODE, EAST_EDGE, NORTH_EDGE, NORTH_EAST_EDGE, LOWER_TRIANGLE, UPPER_TRIANGLE = range(6)
-"""The features that belong to a node: itself, three edges and the triangles of its cell."""
-
 NUM_FEATURES = 6
+NODE, EAST_EDGE, NORTH_EDGE, NORTH_EAST_EDGE, LOWER_TRIANGLE, UPPER_TRIANGLE = range(NUM_FEATURES)
+"""The features that belong to a node: itself, three edges and the triangles of its cell."""
 
 
 @wp.struct

@@ -35,7 +35,7 @@ from rl_sim_env.robots import Robot, entity_cfg
 from rl_sim_env.simulation import SimulationCfg
 from rl_sim_env.tasks.payload_walking_cfg import PayloadWalkingCfg, TerrainName
 from rl_sim_env.tasks.payload_walking_events import walking_events
-from rl_sim_env.terrains import flat_terrain_cfg, play_terrain_cfg, rough_terrain_cfg
+from rl_sim_env.terrains import flat_terrain_cfg, rough_terrain_cfg
 
 GPU_ENVS = 4096
 CPU_ENVS = 512
@@ -313,12 +313,12 @@ def walking_env_cfg(
     robot = walking.robot
     rough = terrain == "rough"
     num_envs = PLAY_ENVS if play else (GPU_ENVS if rough else CPU_ENVS)
-    rough_cfg = play_terrain_cfg if play else rough_terrain_cfg
+    ground = rough_terrain_cfg(walking.terrain_scale, play=play) if rough else flat_terrain_cfg()
     return AmpVaeEnvCfg(
         scene=SceneCfg(
             num_envs=num_envs,
             env_spacing=2.0,
-            terrain=rough_cfg(walking.terrain_scale) if rough else flat_terrain_cfg(),
+            terrain=ground,
             entities={"robot": entity_cfg(robot)},
             sensors=(*_contact_sensors(robot), ProprioceptionCfg(joint_names=robot.leg_joints)),
             extent=2.0,

@@ -4,7 +4,6 @@ from rl_sim_env.terrains.height_map import HeightMap as HeightMap
 from rl_sim_env.terrains.presets import PIT_FAMILIES as PIT_FAMILIES
 from rl_sim_env.terrains.presets import flat_terrain_cfg as flat_terrain_cfg
 from rl_sim_env.terrains.presets import perceptive_terrain_cfg as perceptive_terrain_cfg
-from rl_sim_env.terrains.presets import play_terrain_cfg as play_terrain_cfg
 from rl_sim_env.terrains.presets import rough_terrain_cfg as rough_terrain_cfg
 from rl_sim_env.terrains.presets import with_columns as with_columns
 from rl_sim_env.terrains.support import support_deficiency_map as support_deficiency_map

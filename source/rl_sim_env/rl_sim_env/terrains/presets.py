@@ -1,4 +1,4 @@
-"""Terrains of the tasks: the rough grid of seven families, and the flat plane."""
+"""Terrains of the tasks: the rough grid, pits in it for robots that see, and the flat plane."""
 
 from __future__ import annotations
 
@@ -48,12 +48,7 @@ PERCEPTIVE_SHARES = {
 """Shares of the robots that see."""
 
 
-def rough_terrain_cfg(
-    height_scale: float = 1.0,
-    *,
-    max_init_terrain_level: int | None = 1,
-    seed: int | None = 0,
-) -> TerrainEntityCfg:
+def rough_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> TerrainEntityCfg:
     """The training grid: difficulty grows with the row, each family has one column.
 
     A family's ``proportion`` is its share of the robots. A second column of a family would repeat
@@ -66,20 +61,19 @@ def rough_terrain_cfg(
 
     Args:
         height_scale: Factor of all heights but those of slopes; 1 suits legs of 0.57 m.
-        max_init_terrain_level: Highest row where robots start; None for any.
-        seed: Seed of the random tiles; None for a new one each time.
+        play: For looking on: robots start on any row, in training on the two lowest.
     """
     return TerrainEntityCfg(
         terrain_type="generator",
         terrain_generator=TerrainGeneratorCfg(
-            seed=seed,
+            seed=0,
             curriculum=True,
             size=(TILE_SIZE, TILE_SIZE),
             border_width=BORDER_WIDTH,
             num_rows=10,
             sub_terrains=_sub_terrains(height_scale),
         ),
-        max_init_terrain_level=max_init_terrain_level,
+        max_init_terrain_level=None if play else 1,
     )
 
 
@@ -92,7 +86,7 @@ def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> 
         height_scale: Factor of all heights but those of slopes, and of widths of gaps.
         play: For looking on: robots start on any row.
     """
-    cfg = (play_terrain_cfg if play else rough_terrain_cfg)(height_scale)
+    cfg = rough_terrain_cfg(height_scale, play=play)
     generator = cfg.terrain_generator
     assert generator is not None
 
@@ -112,11 +106,6 @@ def perceptive_terrain_cfg(height_scale: float = 1.0, *, play: bool = False) -> 
     for name, share in PERCEPTIVE_SHARES.items():
         families[name] = replace(families[name], proportion=share)
     return cfg
-
-
-def play_terrain_cfg(height_scale: float = 1.0) -> TerrainEntityCfg:
-    """The training grid for looking on, with the levels of reports: robots start on any row."""
-    return rough_terrain_cfg(height_scale, max_init_terrain_level=None)
 
 
 def flat_terrain_cfg() -> TerrainEntityCfg:

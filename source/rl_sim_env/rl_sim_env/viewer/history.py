@@ -63,11 +63,10 @@ class History:
         feet = env.scene[env.cfg.feet_contact_sensor].data.found
         power = observations.joint_torques(env)[robot] * observations.joint_vel(env)[robot]
         mass = env.nominal_mass + observations.system_mass_delta(env)[robot, 0]
-        reach = [row.reach or 0.0 for row in compared]
         values = {
             "true": [row.true for row in compared],
             "estimated": [row.estimated for row in compared],
-            "reach": reach,
+            "reach": [row.reach or 0.0 for row in compared],
             "command": step.command[robot],
             "velocity": torch.cat((step.velocity[robot], step.yaw_rate[robot, None])),
             "contact": feet[robot, env.foot_contact_order] > 0,

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -170,7 +170,7 @@ class PlayerViewer(Generic[PlayerType]):
             catch_sigint: Whether Ctrl-C ends it in good order.
         """
         self.setup()
-        with self._ending_on_sigint() if catch_sigint else _nothing():
+        with self._ending_on_sigint() if catch_sigint else nullcontext():
             try:
                 while not self._ends and (num_steps is None or self.steps < num_steps):
                     self.tick()
@@ -287,8 +287,3 @@ class PlayerViewer(Generic[PlayerType]):
             yield
         finally:
             signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

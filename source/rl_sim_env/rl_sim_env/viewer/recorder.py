@@ -69,7 +69,6 @@ class FilmRecorder:
         camera = replace(
             env.cfg.viewer, env_idx=robot, width=width, height=height, max_extra_envs=0
         )
-        self._open = ExitStack()
         with ExitStack() as opening:
             self._renderer = opening.enter_context(open_renderer(env, camera))
             fps = 1.0 / (self._period * player.step_dt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from rl_sim_env.robots.robot import Drive, End, Leg, Robot, Side, TrunkBox
+from rl_sim_env.robots.robot import Drive, Leg, Robot, TrunkBox
 
 ROTOR_INERTIA = 0.000111842
 """Of the motors [kg m2], as in mjlab's description."""
@@ -22,27 +22,9 @@ STALL_TO_EFFORT = 2.0
 """Stall torque over the largest torque: full torque up to half the no-load speed."""
 
 # In the order of the model.
-_CORNERS: tuple[tuple[str, Side, End], ...] = (
-    ("FR", "right", "front"),
-    ("FL", "left", "front"),
-    ("RR", "right", "rear"),
-    ("RL", "left", "rear"),
-)
 _LEGS = tuple(
-    Leg(
-        name=name,
-        side=side,
-        end=end,
-        hip_joint=f"{name}_hip_joint",
-        thigh_joint=f"{name}_thigh_joint",
-        calf_joint=f"{name}_calf_joint",
-        thigh_body=f"{name}_thigh",
-        calf_body=f"{name}_calf",
-        foot_body=f"{name}_foot",
-        foot_site=name,
-        foot_geom=f"{name}_foot_collision",
-    )
-    for name, side, end in _CORNERS
+    Leg.at_corner(corner, foot_site=corner, foot_geom=f"{corner}_foot_collision")
+    for corner in ("FR", "FL", "RR", "RL")
 )
 
 

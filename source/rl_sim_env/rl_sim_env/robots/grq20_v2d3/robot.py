@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rl_sim_env.robots.robot import Boom, Drive, End, Leg, Robot, Side
+from rl_sim_env.robots.robot import Boom, Drive, Leg, Robot
 
-_CORNERS: tuple[tuple[str, Side, End], ...] = (
-    ("FL", "left", "front"),
-    ("FR", "right", "front"),
-    ("RL", "left", "rear"),
-    ("RR", "right", "rear"),
-)
 _LEGS = tuple(
-    Leg(
-        name=name,
-        side=side,
-        end=end,
-        hip_joint=f"{name}_hip_joint",
-        thigh_joint=f"{name}_thigh_joint",
-        calf_joint=f"{name}_calf_joint",
-        thigh_body=f"{name}_thigh",
-        calf_body=f"{name}_calf",
-        foot_body=f"{name}_foot",
-        foot_site=f"{name}_foot",
-        foot_geom=f"{name}_foot_collision",
-    )
-    for name, side, end in _CORNERS
+    Leg.at_corner(corner, foot_site=f"{corner}_foot", foot_geom=f"{corner}_foot_collision")
+    for corner in ("FL", "FR", "RL", "RR")
 )
 # By type, then by leg.
 _LEG_JOINTS = tuple(leg.joints[kind] for kind in range(3) for leg in _LEGS)
