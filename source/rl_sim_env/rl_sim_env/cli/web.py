@@ -87,7 +87,8 @@ def write(options: WebOptions) -> None:
         write_site(options.output, policy, robot, packages)
     megabytes = size_on_the_line(options.output) / 1e6
     print(f"page: {options.output}, {megabytes:.1f} MB for a visitor")
-    print(f"look at it: python -m http.server --directory {options.output}", flush=True)
+    print(f"serve it: python -m http.server --directory {options.output}")
+    print("look at it: http://localhost:8000", flush=True)
 
 
 def _blind(policy: Path) -> Path:
