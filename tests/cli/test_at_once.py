@@ -119,7 +119,7 @@ def test_tasks_are_listed(answer):
         ("train --device gpu0", "--device gpu0: no such device; use cpu, cuda or cuda:N"),
         ("train --resume", "logs/rsl_rl: no such folder; train first or give --checkpoint"),
         ("evaluate --load_run walk", "logs/rsl_rl: no such folder; train first"),
-        ("play --checkpoint model_7.pt", "logs/rsl_rl: no such folder; train first"),
+        ("play --checkpoint model_7.pt", "--checkpoint model_7.pt: no such file or folder, and no"),
         ("export --checkpoint gone/model_7.pt", "gone/model_7.pt: no such file or folder"),
         ("play --mjcf nowhere.xml", "--mjcf nowhere.xml: no such file"),
         ("train --motions gone/*.npz", "no motion file matches gone/*.npz"),

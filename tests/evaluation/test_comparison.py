@@ -127,6 +127,13 @@ def test_the_program_writes_one_page_and_says_what_it_comes_to(saved, tmp_path, 
     program.main([*map(str, folders), "--output", str(output)])
 
 
+def test_under_which_conditions_an_aim_was_judged_stands_beside_the_figure(saved, tmp_path):
+    folders = saved(*(report(survival(60, {"all": (share,)})) for share in (96.0, 97.0)))
+    write_comparison(compare(folders), tmp_path / "c")
+    for page in ("comparison.html", "comparison.md"):
+        assert "walks of 60 s" in (tmp_path / "c" / page).read_text()
+
+
 def test_the_folder_around_a_report_will_do(saved, tmp_path):
     first, other = saved(report(tracking(GROUNDS)), report(tracking(OTHER_GROUNDS)))
     around = tmp_path / "policy"

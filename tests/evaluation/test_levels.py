@@ -64,7 +64,7 @@ def test_the_highest_level_is_that_which_all_seeds_pass_with_all_below(rough):
         for feature, size in (
             ("steps up", 5.0 + 20.0 * of),
             ("steps down", 5.0 + 20.0 * of),
-            ("blocks, up and down by", 5.0 + 15.0 * of),
+            ("blocks up and down", 5.0 + 15.0 * of),
             ("slope up", math.degrees(math.atan(0.6 * of))),
             ("slope down", math.degrees(math.atan(0.6 * of))),
         ):

@@ -83,6 +83,20 @@ def test_pictures_have_the_lines_and_text_of_others_is_no_markup():
     assert {(0xE6, 0x9F, 0x00), (0x00, 0x9E, 0x73)} <= seen
 
 
+def test_a_legend_of_long_labels_takes_more_lines_and_stays_on_the_picture():
+    short, long = (
+        [line(f"{label} {number}", 100.0, 90.0 - number) for number in range(5)]
+        for label in ("line", "a label as long as few are")
+    )
+    heights = []
+    for lines in (short, long):
+        picture = Image.open(io.BytesIO(draw(plot("pushes", *lines)).png)).convert("L")
+        pixels = np.asarray(picture)
+        assert (pixels[:, -4:] == 255).all(), "nothing reaches the right edge"
+        heights.append(len(pixels))
+    assert heights[0] < heights[1]
+
+
 def test_lines_of_nothing_can_be_drawn():
     empty = Series(label="nothing", x=(), y=())
     gap = line("gap", float("nan"), float("nan"))

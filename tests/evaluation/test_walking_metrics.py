@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from offset_believer import OffsetBeliever
+from rich.console import Console
 
 from grq20 import amp_vae_env_cfg
 from rl_sim_env.envs import AmpVaeVecEnv
@@ -156,6 +157,14 @@ def test_nothing_walked_means_nothing_printed(vec_env, capsys):
     assert metrics == {}
     print_metrics(metrics, velocity_mass_com())
     assert capsys.readouterr().out == ""
+
+
+def test_headings_are_whole_in_80_columns(vec_env, capsys):
+    metrics = evaluate_walking(vec_env, small_policy(vec_env), seconds=vec_env.step_dt)
+    long = {"hf_pyramid_slope_inv": metrics["all"]} | metrics
+    print_metrics(long, velocity_mass_com(), Console(width=80, markup=False))
+    printed = capsys.readouterr().out
+    assert printed.count("velocity") >= 2 and "…" not in printed
 
 
 def test_what_the_player_remembers_ends_with_the_episode(vec_env):

@@ -59,7 +59,7 @@ def box_of(page, text: str) -> dict[str, float]:
 
 def test_score_driving_and_load_are_seen_at_once_and_do_not_hide_the_robot(page):
     page.get_by_text("velocity error").wait_for()
-    for text in ("survivors", "forward [m/s]", "extra mass [kg]"):
+    for text in ("not fallen", "forward [m/s]", "extra mass [kg]"):
         box = box_of(page, text)
         assert box["y"] + box["height"] < 700, f"{text} is below the fold"
     assert page.get_by_text("Rewards").count() == 0

@@ -65,6 +65,18 @@ def test_a_slip_is_told_in_one_line(arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ("policy.onnx", "model_1668.pt"))
+def test_a_policy_that_sees_is_refused_before_anything_is_installed(
+    name, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("RL_SIM_ENV_CACHE", str(tmp_path))
+    policy = ROOT / "policies" / "grq20_v2d3_vit" / name
+    with pytest.raises(SystemExit):
+        main(["web", str(policy), "--output", str(tmp_path / "site")])
+    assert f"{name}: this policy sees" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_damaged_policy_is_refused(packages, tmp_path, capsys):
     broken = tmp_path / "policy.onnx"
     content = bytearray(POLICY.read_bytes())

@@ -239,7 +239,7 @@ class PolicyOptions(Options):
         Raises:
             UserError: There is no folder of runs, or not the one that is named.
         """
-        require_folder(LOG_ROOT / (self.experiment_name or ""))
+        require_folder(LOG_ROOT / (self.experiment_name or ""), self.checkpoint)
 
 
 def task_of(place: Path) -> str | None:

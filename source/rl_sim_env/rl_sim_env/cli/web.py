@@ -50,8 +50,11 @@ class WebOptions(Options):
             require_whole(self.policy, root=self.policy)
             return
         from rl_sim_env.deploy import open_session
+        from rl_sim_env.deploy.deployed_policy import MAP
 
-        open_session(self.policy)
+        session, _ = open_session(self.policy)
+        if MAP in {port.name for port in session.get_inputs()}:
+            raise _sees(self.policy)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,9 +76,10 @@ def write(options: WebOptions) -> None:
     from rl_sim_env.web.packages import install_packages
     from rl_sim_env.web.site import size_on_the_line, write_site
 
+    checkpoint = None if options.policy.suffix == ONNX_SUFFIX else _blind(options.policy)
     packages = install_packages()
     with tempfile.TemporaryDirectory() as folder:
-        policy = _exported(options.policy, Path(folder))
+        policy = options.policy if checkpoint is None else _exported(checkpoint, Path(folder))
         robot = find_task(open_session(policy)[1].task).robot
         if options.mjcf is not None:
             robot = robot.with_model(options.mjcf)
@@ -83,16 +87,32 @@ def write(options: WebOptions) -> None:
         write_site(options.output, policy, robot, packages)
     megabytes = size_on_the_line(options.output) / 1e6
     print(f"page: {options.output}, {megabytes:.1f} MB for a visitor")
-    print(f"look at it: python -m http.server --directory {options.output}", flush=True)
+    print(f"serve it: python -m http.server --directory {options.output}")
+    print("look at it: http://localhost:8000", flush=True)
 
 
-def _exported(policy: Path, folder: Path) -> Path:
-    """The policy as ONNX; a checkpoint is exported into ``folder``."""
-    if policy.suffix == ONNX_SUFFIX:
-        return policy
-    from rl_sim_env.deploy.onnx_export import export_policy
+def _blind(policy: Path) -> Path:
+    """The checkpoint that is meant, before anything is installed or exported for one that sees."""
+    from rl_sim_env.deploy.onnx_export import load_module
     from rl_sim_env.learning.checkpoint import resolve_checkpoint
 
     checkpoint = resolve_checkpoint(policy, root=policy)
+    module, _ = load_module(checkpoint)
+    if module.map is not None:
+        raise _sees(checkpoint)
+    return checkpoint
+
+
+def _sees(policy: Path) -> UserError:
+    return UserError(
+        f"{policy}: this policy sees, and the page makes no maps of the ground; give one that "
+        "walks blind"
+    )
+
+
+def _exported(checkpoint: Path, folder: Path) -> Path:
+    """The policy of a checkpoint as ONNX."""
+    from rl_sim_env.deploy.onnx_export import export_policy
+
     print(f"exporting {checkpoint}: that takes half a minute", flush=True)
     return export_policy(checkpoint, folder)[0]

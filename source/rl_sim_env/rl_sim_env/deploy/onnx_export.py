@@ -46,21 +46,13 @@ def export_folder(checkpoint_path: Path) -> Path:
     return checkpoint_path.parent / "exported" / checkpoint_path.stem
 
 
-def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
-    """Write the policy of a checkpoint as :data:`POLICY_FILE` and :data:`NETWORK_FILE`.
+def load_module(checkpoint_path: Path) -> tuple[PolicyModule, PolicyMetadata]:
+    """What an export is made of: the policy of a checkpoint on raw sensor values, and its facts.
 
     Facts of the robot come from the environment's configuration that the checkpoint holds.
 
-    Args:
-        checkpoint_path: The checkpoint.
-        folder: Where the files go; it is made where it is missing.
-
-    Returns:
-        Paths of both files.
-
     Raises:
-        UserError: The checkpoint does not fit or does not say in which environment it was trained,
-            or a file could not be written.
+        UserError: The checkpoint does not fit or does not say in which environment it was trained.
     """
     checkpoint = Checkpoint.load(checkpoint_path)
     commit = RunFiles.read(checkpoint_path.parent).commit
@@ -82,7 +74,24 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
             checkpoint_path,
         )
     metadata = _with_trained_range(metadata, policy)
-    module = PolicyModule(policy, metadata)
+    return PolicyModule(policy, metadata), metadata
+
+
+def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
+    """Write the policy of a checkpoint as :data:`POLICY_FILE` and :data:`NETWORK_FILE`.
+
+    Args:
+        checkpoint_path: The checkpoint.
+        folder: Where the files go; it is made where it is missing.
+
+    Returns:
+        Paths of both files.
+
+    Raises:
+        UserError: See :func:`load_module`, or a file could not be written.
+    """
+    module, metadata = load_module(checkpoint_path)
+    policy, layout = module.network.policy, ObservationLayout.from_dict(metadata.layout)
     stack = layout.groups[STACK]
     robots = _EXAMPLE_ROBOTS
     history = torch.zeros(robots, stack.history, stack.frame_width)

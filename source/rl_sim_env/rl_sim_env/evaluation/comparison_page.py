@@ -53,6 +53,7 @@ def to_html(comparison: Comparison) -> str:
         legend=LEGEND,
         comparison=comparison,
         standings=_standings(comparison),
+        remark=_remark,
     )
 
 
@@ -107,5 +108,10 @@ def _by_name(of: Compared) -> dict[str, Standing]:
 def _standing_text(of: Standing | None) -> str:
     if of is None:
         return "-"
-    where = f" ({of.where})" if of.where else ""
-    return f"{SIGNS[of.status]} {md(f'{value_text(of)} {of.column.unit}{where}')}"
+    beside = f" ({remark})" if (remark := _remark(of)) else ""
+    return f"{SIGNS[of.status]} {md(f'{value_text(of)} {of.column.unit}{beside}')}"
+
+
+def _remark(of: Standing) -> str:
+    """Where the figure stands and under which conditions: those of two reports may differ."""
+    return "; ".join(filter(None, (of.where, of.note)))

@@ -69,7 +69,7 @@ FEATURES = (
             # Out of a pit, and down from a pyramid.
             ("steps up", "pyramid_stairs_inv", "step_height_range"),
             ("steps down", "pyramid_stairs", "step_height_range"),
-            ("blocks, up and down by", "boxes", "height_range"),
+            ("blocks up and down", "boxes", "height_range"),
         )
     ),
     *(
@@ -151,8 +151,8 @@ def levels(arena: Arena, cfg: EvaluationCfg) -> Section:
             Plot(
                 name="levels",
                 title=f"Robots that arrive, {loads[-1]:.3g} kg, friction {FRICTIONS[-1]:g}",
-                x_label="level",
-                y_label="share [%]",
+                x_label="level of the ground",
+                y_label="robots that arrive [%]",
                 series=tuple(
                     _curve(each.label, _shares(sums, {FEATURE: at, **hardest}))
                     for at, each in enumerate(features)

@@ -39,8 +39,10 @@ TRUTH, ESTIMATED, EVERYBODY = "truth", "estimate", "all robots"
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 6.4, 0.8, 0.15, 0.12, 0.5
 _HEIGHT, _PANEL, _LEGEND_LINE = 2.6, 1.35, 0.24
-_LEGEND_COLUMNS = 4
 """Sizes [in]; all plots have the same edges."""
+
+_LEGEND_COLUMNS = 4
+"""At the most; fewer where labels are long."""
 
 _PNG_DPI = 170
 
@@ -152,11 +154,11 @@ def _style(plot: Plot) -> Style:
     return _CALIBRATION if is_calibration(plot) else STYLES.get(plot.name, Style())
 
 
-def _draw_lines(plot: Plot) -> Canvas:
+def _draw_lines(plot: Plot, legend_columns: int = _LEGEND_COLUMNS) -> Canvas:
     """All lines over one axis."""
     limit = _style(plot).limit
     shown = [series for series in plot.series if series.x]
-    legend_lines = math.ceil(len(shown) / _LEGEND_COLUMNS) if len(shown) > 1 else 0
+    legend_lines = math.ceil(len(shown) / legend_columns) if len(shown) > 1 else 0
     canvas, (axes,) = _panels(1, _HEIGHT, legend_lines)
     colours = iter(_COLOURS * len(shown))
     for place, series in enumerate(shown):
@@ -183,23 +185,29 @@ def _draw_lines(plot: Plot) -> Canvas:
         axes.axhline(limit, color=FAINT, linestyle=":", linewidth=1.2)
         axes.annotate(
             f"{limit:g} %",
-            (1.0, limit),
+            (0.0, limit),
+            (3.0, -3.0),
             xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
+            textcoords="offset points",
+            # Where lines are not: they begin above the limit and fall.
+            ha="left",
+            va="top",
             color=FAINT,
             fontsize=9,
         )
     axes.set(xlabel=_literal(plot.x_label), ylabel=_literal(plot.y_label))
     if legend_lines:
-        canvas.legend(
+        legend = canvas.legend(
             loc="lower left",
             bbox_to_anchor=(_LEFT / _WIDTH, 0.0),
-            ncols=_LEGEND_COLUMNS,
+            ncols=legend_columns,
             frameon=False,
             borderaxespad=0.1,
             fontsize=9,
         )
+        canvas.draw_without_rendering()
+        if legend.get_window_extent().x1 > canvas.bbox.x1 and legend_columns > 1:
+            return _draw_lines(plot, legend_columns - 1)
     return canvas
 
 
@@ -262,7 +270,9 @@ def _is_share(plot: Plot) -> bool:
 def _vertical_ticks(plot: Plot) -> list[float]:
     """What is written on the vertical axis, which begins with the first of it."""
     edges = [edge for series in plot.series for edge in _band(series, plot)]
-    values = np.concatenate([*edges, [_style(plot).limit or np.nan]])
+    limit = _style(plot).limit
+    # A percent below it, so that its line is not that of the axis.
+    values = np.concatenate([*edges, [np.nan if limit is None else limit - 1.0]])
     values = values[np.isfinite(values)]
     if not len(values):
         return [0.0, 1.0]

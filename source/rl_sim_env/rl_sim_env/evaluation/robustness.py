@@ -158,7 +158,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
                 name="survival",
                 title="Robots that have not fallen yet",
                 x_label="time [s]",
-                y_label="share [%]",
+                y_label="not fallen [%]",
                 series=(
                     Series(
                         label="all robots",
@@ -275,7 +275,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
                 name="pushes",
                 title="Survivors of a push",
                 x_label="velocity change [m/s]",
-                y_label="share [%]",
+                y_label="survivors [%]",
                 series=tuple(sweep.series(label) for label, sweep in sweeps.items()),
             ),
         ),
@@ -349,12 +349,12 @@ def load_limits(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
 
 
-_SUPERLATIVES = {"load": "heaviest load", "boom": "longest boom"}
+_WORDS = {"load": ("load", "heaviest load"), "boom": ("length of the boom", "longest boom")}
 
 
 def _limit(what: str, unit: str, decimals: int, sweep: Sweep, *, under: str) -> tuple[Table, Plot]:
     """Table and curve of what robots survive, as ``what`` grows, under a fixed condition."""
-    most = _SUPERLATIVES[what]
+    swept, most = _WORDS[what]
     table = Table(
         title=f"{most.capitalize()} that {100 * LOAD_SURVIVAL:g} % survive",
         rows_title="condition",
@@ -364,8 +364,8 @@ def _limit(what: str, unit: str, decimals: int, sweep: Sweep, *, under: str) -> 
     plot = Plot(
         name=f"{what}_limit",
         title=f"Survivors of a walk, {under}",
-        x_label=f"{what} [{unit}]",
-        y_label="share [%]",
+        x_label=f"{swept} [{unit}]",
+        y_label="survivors [%]",
         series=(sweep.series(under),),
     )
     return table, plot

@@ -231,8 +231,8 @@ def _estimate_error(mean: dict[str, torch.Tensor], name: str) -> EstimateError:
 
 
 _COLUMNS: tuple[tuple[str, str, float, int], ...] = (
-    ("velocity_error", "velocity\nm/s", 1.0, 3),
-    ("yaw_rate_error", "yaw rate\nrad/s", 1.0, 3),
+    ("velocity_error", "velocity\nerror\nm/s", 1.0, 3),
+    ("yaw_rate_error", "yaw\nerror\nrad/s", 1.0, 3),
     ("falls_per_1000_s", "falls\n/1000 s", 1.0, 1),
     ("duty_factor", "duty", 1.0, 2),
     ("steps_per_s", "steps\n/s", 1.0, 2),
@@ -259,7 +259,7 @@ def print_metrics(
     for _, heading, _, _ in _COLUMNS:
         table.add_column(heading, justify="right")
     for name, cfg in declared.items():
-        table.add_column(f"{name}\n{cfg.shown_unit} off", justify="right")
+        table.add_column(f"{name}\noff\n{cfg.shown_unit}", justify="right")
     shown = {"all": metrics["all"]} if len(metrics) == 2 else metrics
     for terrain, of in shown.items():
         values = asdict(of)

@@ -78,14 +78,21 @@ def named_place(checkpoint: str | Path | None) -> Path | None:
     return None
 
 
-def require_folder(root: Path) -> None:
+def require_folder(root: Path, name: str | Path | None = None) -> None:
     """Refuse to look for runs in a folder that is not there.
 
+    Args:
+        root: The folder.
+        name: The checkpoint that is looked for; None: any.
+
     Raises:
-        UserError: It is not.
+        UserError: It is not there.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; train first or give --checkpoint FILE")
+        wanted = f"--checkpoint {name}: no such file or folder, and no runs that may have it; "
+        raise UserError(
+            f"{wanted if name else ''}{root}: no such folder; train first or give --checkpoint FILE"
+        )
 
 
 def names_of_run(folder: Path) -> tuple[str, str]:
@@ -183,7 +190,7 @@ def meant_checkpoints(
         return [place], []
     if place is not None:
         root, name = place, None
-    require_folder(root)
+    require_folder(root, name)
     runs = run_folders(root, load_run)
     if name is not None:
         if named := next((run / name for run in runs if (run / name).is_file()), None):

@@ -33,7 +33,7 @@ class ScoreLine:
 
 
 class Score:
-    """Tracking, falls and survivors over robots.
+    """Tracking and falls over robots.
 
     Args:
         vec_env: The environment that is watched.
@@ -88,17 +88,11 @@ class Score:
         falls, fallen = int(self._falls.sum()), int((self._falls > 0).sum())
         robots = len(self._falls)
         rate = 1000.0 * falls / (robots * self.seconds)
-        share = 100.0 * (robots - fallen) / robots
         return (
             *(self._error(name, unit) for name, unit in _ERRORS.items()),
             ScoreLine(name="falls", value=f"{falls}, {rate:.1f} {FALLS_UNIT}"),
-            ScoreLine(
-                name="survivors",
-                value=f"{robots - fallen} of {robots}, {share:.0f} %",
-                aim=f"{_SURVIVORS:g} %",
-                # Of fewer robots a single fall would decide.
-                is_reached=share >= _SURVIVORS if robots >= _ENOUGH_ROBOTS else None,
-            ),
+            # No aim: that of reports is for hundreds of robots, ten minutes and pushes.
+            ScoreLine(name="not fallen", value=f"{robots - fallen} of {robots}"),
         )
 
     def _error(self, name: str, unit: str) -> ScoreLine:
@@ -121,12 +115,3 @@ def _aims(name: str, families: tuple[str, ...]) -> list[float]:
         for family in TERRAINS[part.row]
     }
     return [aims.get(family, float("nan")) for family in families]
-
-
-_SURVIVORS = next(
-    part.aim for each in CRITERIA if each.is_share_of_survivors for part in each.parts if part.aim
-)
-"""Share that the report aims at, over ten minutes with pushes [%]."""
-
-_ENOUGH_ROBOTS = round(100.0 / (100.0 - _SURVIVORS))
-"""Robots of which one may fall within that share."""
