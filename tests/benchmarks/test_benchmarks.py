@@ -109,6 +109,28 @@ def test_record_of_a_seeing_actors_inputs_has_its_map_replaced_in_four_ways(load
     assert "action_change" not in figures["truth for all estimates"]
 
 
+@only_in_a_soak
+def test_record_of_map_reading_judges_every_reader_by_both_maps(load, tmp_path):
+    output = tmp_path / "reading.json"
+    policy = ("--task", "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0", "--checkpoint")
+    walk = ("--num_envs", "20", "--seconds", "4", "--fit_seconds", "1", "--device", "cpu")
+    shipped = str(POLICIES / "grq20_v2d3_vit")
+    load("map_reading").main((*policy, shipped, *walk, "--output", str(output)))
+    figures = json.loads(output.read_text())["subjects"]
+    readers = ("steps around", "side by side", "convolutions", "around the place")
+    sources = ("reconstruction", "truth")
+    assert list(figures) == [f"{source}: {reader}" for source in sources for reader in readers]
+    assert all(0.0 < each["at an edge"] < 0.5 for each in figures.values())
+    assert figures["truth: steps around"]["all"] > 0.8
+
+
+def test_area_under_the_curve_is_the_share_of_pairs_in_order(load):
+    area_under = load("map_reading").area_under
+    labels = torch.tensor([False, True, False, True])
+    assert area_under(torch.tensor([0.1, 0.2, 0.3, 0.4]), labels) == 0.75
+    assert area_under(torch.tensor([4.0, 1.0, 3.0, 2.0]), labels) == 0.0
+
+
 def test_record_of_the_step_has_every_part_and_they_add_up(run):
     record = run("env_step", "--steps", "2", "--repeats", "2")
     assert_tells_where_it_was_measured(record)

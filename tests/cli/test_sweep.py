@@ -50,6 +50,21 @@ def test_the_file_that_the_page_shows_is_one(tmp_path):
     sweep.check(plan)
 
 
+def test_arms_share_a_list_of_settings_and_add_to_it(tmp_path):
+    (tmp_path / "shared.yaml").write_text(
+        """
+        seeds: [0]
+        arms:
+          - {name: one, settings: &all [agent.seed=1, &both [agent.save_interval=2, agent.seed=3]]}
+          - {name: two, settings: [*all, agent.seed=4]}
+          - {name: three, settings: *both}
+        """
+    )
+    one, two, three = (arm.settings for arm in Sweep.read(tmp_path / "shared.yaml").file.arms)
+    assert one == ("agent.seed=1", "agent.save_interval=2", "agent.seed=3")
+    assert two == (*one, "agent.seed=4") and three == one[1:]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -61,6 +76,8 @@ def test_the_file_that_the_page_shows_is_one(tmp_path):
         ({"seeds": []}, "seeds: []; give whole numbers from 0"),
         ({"seeds": [-1]}, "seeds: [-1]; give whole numbers from 0"),
         ({"seeds": [1, 1]}, "seeds: 1 stands there more than once"),
+        ({"settings": "agent.seed=3"}, "sweep.settings is 'agent.seed=3'; it must be of type"),
+        ({"arms": arms(settings=[[3]])}, "sweep.arms.0.settings.0 is 3; it must be of type str"),
         ({"seeds": ["first"]}, "sweep.seeds.0 is 'first'; it must be of type int"),
         ({"cores": 0}, "--cores 0: must be at least 1"),
         ({"task": "Rl-Sim-Env-AmpVae-Grq20-V2d3-Flat"}, "did you mean Rl-Sim-Env-AmpVae-Grq20"),

@@ -34,7 +34,9 @@ from small_policy import save, small_checkpoint
 
 CFG = AmpVaeRunnerCfg(
     actor=ActorCfg(
-        hidden_dims=(8,), obs_groups=("estimate", "latent", "actor_obs", TERRAIN_ESTIMATE)
+        class_name="rl_sim_env.learning.map_model:MapModel",
+        hidden_dims=(8,),
+        obs_groups=("estimate", "latent", "actor_obs", TERRAIN_ESTIMATE),
     ),
     vae=ContextVaeCfg(
         class_name="rl_sim_env.learning.perceptive_vae:PerceptiveVae",
@@ -68,7 +70,7 @@ def _policy(seeing: AmpVaeVecEnv) -> AmpVaePolicy:
     policy = AmpVaePolicy.build(seeing.observation_layout, 12, CFG).eval()
     with torch.no_grad():
         # What begins at zero would hide what it reads.
-        for layer in (policy.vae.fusion, policy.vae.correction):
+        for layer in (policy.vae.fusion, policy.vae.correction, policy.actor.mlp[0]):
             layer.weight.normal_(std=0.1)
     return policy
 

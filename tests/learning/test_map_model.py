@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 
+from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.growth import grown
 from rl_sim_env.learning.map_model import MapModel
@@ -44,11 +46,48 @@ def test_both_it_and_what_convolutions_make_of_the_map_learn() -> None:
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
+def test_cells_side_by_side_on_the_ground_are_so_in_the_picture() -> None:
+    model, read = _model(MapModel, **SETTINGS), _read(1)
+    fine: list[torch.Tensor] = []
+    model.map_head[0].register_forward_hook(lambda _, __, out: fine.append(out[0, 0]))
+    model(read)
+    at_left, at_forward = 5, 7
+    read["ground"][0, at_left * FORWARD + at_forward] += 1.0
+    model(read)
+    changed = (fine[1] - fine[0]).nonzero()
+    assert changed.amin(dim=0).tolist() == [at_left - 1, at_forward - 1]
+    assert changed.amax(dim=0).tolist() == [at_left + 1, at_forward + 1] and len(changed) == 9
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (4, 3)], ids=str)
+def test_any_number_of_robots_is_read(axes: tuple[int, ...]) -> None:
+    model, read = _model(MapModel, **SETTINGS), _read(math.prod(axes))
+    shaped = {name: of.unflatten(0, axes) for name, of in read.items()}
+    torch.testing.assert_close(model(shaped), model(read).unflatten(0, axes))
+
+
+def test_a_gpu_can_record_it() -> None:
+    model, read = _model(MapModel, **SETTINGS), _read(5)
+    with HostReads() as reads:
+        model(read).square().sum().backward()
+    assert not reads.places
+
+
+def test_sides_need_not_be_even() -> None:
+    seeing = _model(MapModel, **{**SETTINGS, "grid": (32, 3)})
+    assert seeing(_read(2)).shape == (2, 2)
+
+
 @pytest.mark.parametrize(
-    ("groups", "settings"),
-    [(["frame"], {}), (GROUPS, {"grid": (FORWARD, LEFT + 4)}), (GROUPS, {"map_group": "frame"})],
-    ids=["not read", "another grid", "no map"],
+    ("groups", "settings", "told"),
+    [
+        (["frame"], {}, r"agent\.actor\.settings\.map_group is 'ground', .*obs_groups: frame;"),
+        (GROUPS, {"grid": (FORWARD, 9)}, r"agent\.actor\.settings\.grid is 12 x 9, .* 96 cells"),
+        (GROUPS, {"map_group": "frame"}, r"settings\.grid is 12 x 8, but 'frame' has 3 cells"),
+        (GROUPS, {"grid": 24}, r"agent\.actor\.settings\.grid is 24; it must be of type tuple"),
+    ],
+    ids=["not read", "another grid", "no map", "no grid"],
 )
-def test_what_is_no_map_is_refused(groups: list[str], settings: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"settings\.map_group .* settings\.grid"):
+def test_what_is_no_map_is_refused(groups: list[str], settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
         _model(MapModel, groups, **{**SETTINGS, **settings})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ def test_a_network_that_does_not_fit_is_told_with_its_setting() -> None:
     assert "not a class derived from" in refused(actor=ActorCfg(class_name="os:system"))
     assert "not a class derived from" in refused(vae=ContextVaeCfg(class_name="builtins:exec"))
     assert "cannot remember" in refused(actor=ActorCfg(class_name="own_networks:Recurrent"))
+    gated = refused(actor=replace(OWN_ACTOR, settings={"gate_init": 2.0, "gates": 3}))
+    assert "agent.actor.settings={'gate_init': 2.0, 'gates': 3}: own_networks:GatedActor" in gated
+    assert "unexpected keyword argument 'gates'" in gated
     blind = refused(actor=ActorCfg(obs_groups=("actor_obs", "camera")))
     assert "no group 'camera'; there are actor_obs" in blind and "latent" in blind
 

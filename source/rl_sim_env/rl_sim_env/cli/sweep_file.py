@@ -140,7 +140,8 @@ class Sweep:
         if content is None:
             raise UserError(f"{path}: nothing stands in it; give arms and seeds at least")
         with found_in(path):
-            sweep = Sweep(name=path.stem, file=typed(content, SweepFile, "sweep"))
+            file = typed(_with_flat_settings(content), SweepFile, "sweep")
+            sweep = Sweep(name=path.stem, file=file)
             # By the readers of the programs that will be given them.
             for run in sweep.run_of_each_arm():
                 with found_in(f"arm '{run.arm.name}'"):
@@ -234,6 +235,29 @@ class Sweep:
             file = dataclasses.replace(file, arms=(*file.arms, *left_out))
         plain = json.loads(json.dumps(dataclasses.asdict(file), default=str))
         return yaml.safe_dump(plain, sort_keys=False)
+
+
+def _with_flat_settings(content: Any) -> Any:
+    """What a file says, with the lists that stand among settings as parts of those.
+
+    An anchor of YAML names one setting or a list of them: so arms share a list, and add to it.
+    """
+    if not isinstance(content, dict):
+        return content
+    flat = dict(content)
+    if isinstance(flat.get("settings"), list):
+        flat["settings"] = list(_flattened(flat["settings"]))
+    if isinstance(flat.get("arms"), list):
+        flat["arms"] = [_with_flat_settings(arm) for arm in flat["arms"]]
+    return flat
+
+
+def _flattened(items: list[Any]) -> Iterator[Any]:
+    for item in items:
+        if isinstance(item, list):
+            yield from _flattened(item)
+        else:
+            yield item
 
 
 def _of_training(file: SweepFile) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from rsl_rl.utils import resolve_nn_activation
 from torch import nn
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.perceptive_vae import SETTINGS, TERRAIN_ESTIMATE, PerceptionCfg
+from rl_sim_env.typed import typed
 
 _CHANNELS = (8, 16, 16)
-"""Of the convolutions; all but the first halve the sides of the map."""
+"""Of the convolutions; all but the first halve the sides of the map, an odd one upwards."""
 
 
 class MapModel(MLPModel):
@@ -22,7 +24,8 @@ class MapModel(MLPModel):
     To a layer of full width heights are so many numbers, and what an edge is it has to learn anew
     for each place (docs/perception.md has what that costs). What convolutions make of the map is
     read through columns of zeros behind all others, so that a model which begins as one without
-    them does at first what that does.
+    them does at first what that does. They read heights as they are observed, also where what the
+    MLP reads is normalised.
 
     Args:
         *args: See rsl_rl's model.
@@ -32,25 +35,31 @@ class MapModel(MLPModel):
         **kwargs: See rsl_rl's model.
 
     Raises:
-        UserError: The model does not read the group, or it is no such map.
+        UserError: The model does not read the group, or it has another number of cells.
     """
 
     def __init__(
         self,
         *args: Any,
-        map_group: str = "terrain_estimate",
-        grid: tuple[int, int] = (24, 16),
+        map_group: str = TERRAIN_ESTIMATE,
+        grid: tuple[int, int] = PerceptionCfg.grid,
         map_width: int = 64,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        observations, forward, left = args[0], *grid
-        cells = observations[map_group].shape[-1] if map_group in self.obs_groups else 0
-        if cells != forward * left or forward % 4 or left % 4:
+        observations, _, role, *_ = args
+        where = f"agent.{role}.settings"
+        if map_group not in self.obs_groups:
             raise UserError(
-                f"settings.map_group '{map_group}' has {cells} cells of what the model reads "
-                f"({', '.join(self.obs_groups)}), and settings.grid is {forward} x {left}; name "
-                "the map, and its sides, multiples of 4"
+                f"{where}.map_group is '{map_group}', which is not among agent.{role}.obs_groups: "
+                f"{', '.join(self.obs_groups)}; add it there, or name one of these that is a map"
+            )
+        forward, left = typed(grid, tuple[int, int], f"{where}.grid")
+        cells = observations[map_group].shape[-1]
+        if cells != forward * left:
+            raise UserError(
+                f"{where}.grid is {forward} x {left}, but '{map_group}' has {cells} cells; set it "
+                f"as {SETTINGS}.grid, and map_group to a group that is heights alone"
             )
         self.map_group = map_group
         self._sides = (left, forward)
@@ -64,7 +73,7 @@ class MapModel(MLPModel):
             nn.Conv2d(middle, coarse, 3, stride=2, padding=1),
             activation,
             nn.Flatten(),
-            nn.Linear(coarse * (left // 4) * (forward // 4), map_width),
+            nn.Linear(coarse * _quarter(left) * _quarter(forward), map_width),
         )
         first = self.mlp[0]
         assert isinstance(first, nn.Linear)
@@ -82,6 +91,10 @@ class MapModel(MLPModel):
         plain = super().get_latent(obs, masks, hidden_state)  # pyright: ignore[reportArgumentType] (reads it by name)
         heights = obs[self.map_group]
         # Not more than one leading axis fits a convolution.
-        picture = heights.reshape(-1, 1, *self._sides)
-        seen = self.map_head(picture).view(*heights.shape[:-1], -1)
-        return torch.cat((plain, seen), dim=-1)
+        seen = self.map_head(heights.reshape(-1, 1, *self._sides))
+        return torch.cat((plain, seen.unflatten(0, heights.shape[:-1])), dim=-1)
+
+
+def _quarter(cells: int) -> int:
+    """What halving twice leaves of a side."""
+    return -(-cells // 4)

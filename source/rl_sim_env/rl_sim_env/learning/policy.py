@@ -94,17 +94,19 @@ def _build_model(
                 f"{', '.join(groups)}. Add it to the environment, or put the learner that provides "
                 "it before the policy's in agent.learners"
             )
-    model = resolve_class(cfg.class_name, MLPModel, f"agent.{role}.class_name")(
-        # rsl_rl's models read the widths off an example observation.
-        TensorDict({name: torch.zeros(1, of) for name, of in groups.items()}, batch_size=[1]),
-        {role: list(cfg.obs_groups)},
-        role,
-        width,
-        hidden_dims=cfg.hidden_dims,
-        activation=cfg.activation,
-        **further,
-        **cfg.settings,
-    )
+    kind = resolve_class(cfg.class_name, MLPModel, f"agent.{role}.class_name")
+    # rsl_rl's models read the widths off an example observation.
+    example = TensorDict({name: torch.zeros(1, of) for name, of in groups.items()}, batch_size=[1])
+    arguments = {"hidden_dims": cfg.hidden_dims, "activation": cfg.activation, **further}
+    groups_read = {role: list(cfg.obs_groups)}
+    try:
+        model = kind(example, groups_read, role, width, **arguments, **cfg.settings)
+    except TypeError as error:
+        if not cfg.settings:
+            raise
+        raise UserError(
+            f"agent.{role}.settings={cfg.settings}: {cfg.class_name} does not take that ({error})"
+        ) from error
     if model.is_recurrent:
         raise UserError(
             f"agent.{role}.class_name={cfg.class_name!r}: mini-batches are single steps, so a "
