@@ -28,9 +28,17 @@ def make_runner(log_dir: Path | None, variance_weight: float = 0.0) -> AmpVaeRun
     return AmpVaeRunner(ToyEnv(), cfg, ToyExpert(), log_dir, task_id="Toy-v0")
 
 
+def as_format_7(path: Path) -> dict[str, Any]:
+    """What the trainer wrote before updates were counted."""
+    content = torch.load(path, weights_only=True)
+    for learner in content["algorithm"]["learners"].values():
+        del learner["updates"]
+    return content | {"format_version": 7}
+
+
 def as_format_6(path: Path) -> dict[str, Any]:
     """What the trainer wrote before footholds were learned."""
-    content = torch.load(path, weights_only=True)
+    content = as_format_7(path)
     del content["config"]["footholds"]
     return content | {"format_version": 6}
 
@@ -81,7 +89,7 @@ def as_format_3(path: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("as_written_before", [as_format_3, as_format_5, as_format_6])
+@pytest.mark.parametrize("as_written_before", [as_format_3, as_format_5, as_format_6, as_format_7])
 def test_training_goes_on_from_one_as_from_one_of_today(
     tmp_path: Path, as_written_before: Callable[[Path], dict[str, Any]]
 ) -> None:
@@ -95,6 +103,22 @@ def test_training_goes_on_from_one_as_from_one_of_today(
         runner.learn(1, init_at_random_ep_len=False)
         states.append((runner.alg.save(), runner.alg.process_state()))
     assert unlike(*states) == []
+
+
+def test_of_before_the_first_iteration_there_are_no_moments_and_afterwards_there_are(
+    tmp_path: Path,
+) -> None:
+    make_runner(None).save(tmp_path / "model_-1.pt")
+    make_runner(tmp_path).learn(1)
+    new, learned = tmp_path / "new.pt", tmp_path / "learned.pt"
+    torch.save(as_format_7(tmp_path / "model_-1.pt"), new)
+    make_runner(None).load(new)
+    for moments in ({}, {0: {"step": torch.tensor(4.0)}}):
+        content = as_format_7(tmp_path / "model_0.pt")
+        content["algorithm"]["learners"]["estimator"]["optimizer"]["state"] = moments
+        torch.save(content, learned)
+        with pytest.raises(UserError, match=r"learned\.pt: .*estimator: .* the two is wrong"):
+            make_runner(None).load(learned)
 
 
 def test_its_configuration_says_what_the_program_of_its_time_did(

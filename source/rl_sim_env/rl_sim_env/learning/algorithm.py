@@ -10,7 +10,7 @@ import torch
 from tensordict import TensorDict
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from rl_sim_env.errors import UserError
+from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.learning.class_names import resolve_class
 from rl_sim_env.learning.collectives import broadcast_state, sum_over_ranks
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
@@ -251,7 +251,8 @@ class Algorithm:
         """Continue from what :meth:`save` returned.
 
         Raises:
-            UserError: It is a policy without its trainer, or was saved by other learners.
+            UserError: It is a policy without its trainer, was saved by other learners, or its
+                optimisers' moments are not of the updates that it counts.
             MisfitError: It is of another form: the networks are of other sizes.
         """
         if "learners" not in state:
@@ -268,7 +269,8 @@ class Algorithm:
             )
         require_like(state, _without_moments(self.save()), "algorithm")
         for name, learner in self.learners.items():
-            learner.load_state_dict(state["learners"][name])
+            with found_in(f"algorithm.learners.{name}"):
+                learner.load_state_dict(state["learners"][name])
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
         # With a count of 0, the next update would overwrite the average that was just loaded.
         self._average.n_averaged.fill_(1)

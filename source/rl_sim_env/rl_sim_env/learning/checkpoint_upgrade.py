@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 from rl_sim_env.configuration import to_plain
 from rl_sim_env.errors import Notice, UserError
 from rl_sim_env.learning.config import AmpVaeRunnerCfg, ContextVaeCfg
@@ -38,7 +40,7 @@ def upgrade(content: dict[str, Any], version: object) -> dict[str, Any] | None:
             return None
         try:
             content = _STEPS[version](content)
-        except (LookupError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
                 f"does not hold what a file of format {version} does ({error!r})"
             ) from error
@@ -207,11 +209,33 @@ def _constraints_of_6(constraints: dict[str, Any]) -> dict[str, Any]:
     return constraints | {"settings": settings}
 
 
+def _from_7(content: dict[str, Any]) -> dict[str, Any]:
+    """Nobody counted updates: once an iteration is done, every parameter has had some."""
+    algorithm = content["algorithm"]
+    if "learners" not in algorithm:
+        return content
+    fewest = 1.0 if content["iteration"] >= 0 else 0.0
+    learners = {
+        name: state | {"updates": _updates_of_7(state["optimizer"], fewest)}
+        for name, state in algorithm["learners"].items()
+        if state["optimizer"]
+    }
+    return {**content, "algorithm": algorithm | {"learners": algorithm["learners"] | learners}}
+
+
+def _updates_of_7(optimizer: Mapping[str, Any], fewest: float) -> torch.Tensor:
+    """Updates of each parameter by its moments, shape (parameters,), but no fewer than these."""
+    moments = optimizer["state"]
+    indices = [index for group in optimizer["param_groups"] for index in group["params"]]
+    return torch.tensor([float(moments.get(each, {}).get("step", fewest)) for each in indices])
+
+
 _STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     3: _from_3,
     4: _from_4,
     5: _from_5,
     6: _from_6,
+    7: _from_7,
 }
 """What brings a format up to the next, by its version."""
 

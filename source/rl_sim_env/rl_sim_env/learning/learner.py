@@ -301,15 +301,25 @@ class Learner(ABC):
     def state_dict(self) -> dict[str, Any]:
         """What is the same in all processes, as tensors, numbers and containers of them."""
         modules = {name: module.state_dict() for name, module in self.modules.items()}
-        optimizer = {} if self.optimizer is None else self.optimizer.state_dict()
-        return {"modules": modules, "optimizer": optimizer}
+        if self.optimizer is None:
+            return {"modules": modules, "optimizer": {}}
+        return {
+            "modules": modules,
+            "optimizer": self.optimizer.state_dict(),
+            # Said twice: of moments that are missing nobody could tell whether there were any.
+            "updates": _updates(self.optimizer),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`; rates stay those of the configuration."""
+        """Continue from :meth:`state_dict`; rates stay those of the configuration.
+
+        Raises:
+            UserError: The optimiser's moments are not of the updates that were counted.
+        """
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
         if self.optimizer is not None:
-            _load_moments(self.optimizer, state["optimizer"])
+            _load_moments(self.optimizer, state["optimizer"], state["updates"])
 
     def process_state_dict(self) -> dict[str, Any]:
         """What each process has of its own: running episodes, replay, draws."""
@@ -371,17 +381,44 @@ class ActingLearner(Learner):
         """
 
 
-def _load_moments(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+def _updates(optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    """How many updates each parameter has had, shape (parameters,), on their device.
+
+    It is none as long as there are no moments: of what is frozen, or of all before the first
+    update. An optimiser that does not count them has 1 for some.
+    """
+    counts = []
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            moments = optimizer.state.get(parameter)
+            count = 0 if moments is None else moments.get("step", 1)
+            counts.append(torch.as_tensor(count, dtype=torch.float32, device=parameter.device))
+    return torch.stack(counts)
+
+
+def _load_moments(
+    optimizer: torch.optim.Optimizer, state: Mapping[str, Any], updates: torch.Tensor
+) -> None:
     """Load an optimiser's moments; its rates stay those of the configuration."""
     require_like(state, {"state": {}}, "optimizer")
-    if state["state"]:
-        require_like(state["state"], _moments_after_a_step(optimizer), "optimizer.state")
+    updated = set(updates.nonzero().flatten().tolist())
+    if state["state"].keys() != updated:
+        raise UserError(
+            f"optimizer.state holds moments of {len(state['state'])} parameters, updates counts "
+            f"{len(updated)} that have some: one of the two is wrong"
+        )
+    moments = _moments_after_a_step(optimizer)
+    require_like(state["state"], {index: moments[index] for index in updated}, "optimizer.state")
     own_groups = optimizer.state_dict()["param_groups"]
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({**state, "param_groups": own_groups})
     # load_state_dict() made copies, but schedules write to the original tensors.
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
+    if not torch.equal(_updates(optimizer).cpu(), updates.cpu()):
+        raise UserError(
+            "optimizer.state is not of as many updates as updates counts: one of the two is wrong"
+        )
 
 
 def _moments_after_a_step(optimizer: torch.optim.Optimizer) -> dict[int, Any]:
