@@ -27,8 +27,8 @@ from rl_sim_env.conventions import COMMAND_PERIOD
 from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.evaluator import EvaluationStep, Evaluator
 from rl_sim_env.evaluation.inference_policy import InferencePolicy
+from rl_sim_env.evaluation.starts import BeginOnFeature
 from rl_sim_env.evaluation.walking_metrics import evaluation_env_cfg
-from rl_sim_env.geometry import upright_quat
 from rl_sim_env.mdp import events
 from rl_sim_env.mdp.commands import (
     TerrainCommandRanges,
@@ -56,7 +56,7 @@ STEERING_GAIN = 1.0
 UNSEEN_GROUND = 1000
 """Added to the seed of an evaluation, it seeds the ground; training has the small numbers."""
 
-_SCENARIO = "scenario"
+_SCENARIO, _START = "scenario", "start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +145,10 @@ class Scenario:
     """Sliding friction between feet and ground. Shape (num_robots,). NaN, or None for all: drawn as
     in training."""
 
+    from_middle: bool = False
+    """Whether robots begin in the middle of a tile, as in training; else they do so on its feature:
+    see :class:`~rl_sim_env.evaluation.starts.BeginOnFeature`."""
+
 
 class Arena(Evaluator):
     """A policy in an environment that protocols set up as they need.
@@ -179,16 +183,18 @@ class Arena(Evaluator):
         if not isinstance(command, _ScenarioCommand):
             raise UserError("the arena needs an environment that arena_env_cfg has configured")
         self._command = command
+        conditions, start = map(self.env.event_manager.get_term_cfg, (_SCENARIO, _START))
         # Of all environments, with the padding one that fixed shapes bring along.
         self._load, self._boom_length, self._friction = torch.full(
             (3, self.env.num_envs), torch.nan, device=self.device
         )
-        self.env.event_manager.get_term_cfg(_SCENARIO).params |= {
+        conditions.params |= {
             "load": self._load,
             "boom_length": self._boom_length,
-            "heading": self._command.heading,
             "friction": self._friction,
         }
+        self._from_middle = torch.zeros_like(self._load, dtype=torch.bool)
+        start.params |= {"heading": self._command.heading, "from_middle": self._from_middle}
 
     def rollout(
         self, scenario: Scenario, *, seconds: float, seed: int, p_boot: float | None = None
@@ -246,6 +252,7 @@ class Arena(Evaluator):
             terrain.terrain_types[: self.num_robots] = column
             terrain.terrain_levels[: self.num_robots] = row
             terrain.env_origins[: self.num_robots] = terrain.terrain_origins[row, column]
+        self._from_middle.fill_(scenario.from_middle)
         self._set_sensors()
         for wanted, fixed in (
             (scenario.load, self._load),
@@ -270,9 +277,9 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
     """Turn a training configuration into the arena's.
 
     Robots, sensor noise and delays vary as in training. Episodes begin from standing, on the
-    terrain that the scenario says, and end by a fall or where a robot leaves its tile of the
-    terrain, which counts as a time-out; there are no pushes, no changes of load, no curricula and
-    no limit of time.
+    feature of the terrain that the scenario says, and end by a fall or where a robot leaves its
+    tile of the terrain, which counts as a time-out; there are no pushes, no changes of load, no
+    curricula and no limit of time.
 
     Args:
         cfg: A task's configuration; it is changed.
@@ -286,12 +293,12 @@ def arena_env_cfg(cfg: AmpVaeEnvCfg) -> AmpVaeEnvCfg:
         cfg.terminations["left_tile"] = TerminationTermCfg(
             func=left_tile, time_out=True, params={"threshold_fraction": 1.0}
         )
-    # Last, so that it overrules what the task has drawn.
-    cfg.events[_SCENARIO] = EventTermCfg(
-        func=_apply_conditions,
-        mode="reset",
-        params=dict.fromkeys(("load", "boom_length", "heading", "friction")),
-    )
+    # Last, so that they overrule what the task has drawn.
+    for name, func, params in (
+        (_START, BeginOnFeature, ("heading", "from_middle")),
+        (_SCENARIO, _apply_conditions, ("load", "boom_length", "friction")),
+    ):
+        cfg.events[name] = EventTermCfg(func=func, mode="reset", params=dict.fromkeys(params))
     command = cfg.commands[cfg.command_name]
     assert isinstance(command, TerrainVelocityCommandCfg)
     span = TerrainCommandRanges.constant(*((-limit, limit) for limit in MAX_COMMAND))
@@ -329,22 +336,19 @@ def _apply_conditions(
     *,
     load: torch.Tensor | None,
     boom_length: torch.Tensor | None,
-    heading: torch.Tensor | None,
     friction: torch.Tensor | None,
 ) -> None:
-    """Put the scenario's load [kg], boom [m], heading [rad] and friction in place of those drawn.
+    """Put the scenario's load [kg], boom [m] and friction in place of those drawn.
 
     Args:
         env: The environment.
         env_ids: Environments that begin anew.
         load: Shape (num_envs,); NaN: as drawn. None before there is an arena, as are the others.
         boom_length: The same for the boom.
-        heading: The same for the direction that robots look in.
         friction: The same for the feet.
     """
-    if load is None or boom_length is None or heading is None or friction is None:
+    if load is None or boom_length is None or friction is None:
         return
-    _face(env, env_ids, heading[env_ids])
     feet = env.index.foot_geoms_global
     drawn, wanted = env.sim.model.geom_friction[env_ids[:, None], feet, 0], friction[env_ids, None]
     env.sim.model.geom_friction[env_ids[:, None], feet, 0] = torch.where(
@@ -362,14 +366,6 @@ def _apply_conditions(
     wanted = boom_length[env_ids]
     position = torch.stack((angle, torch.where(wanted.isnan(), drawn, wanted)), dim=-1)
     events.hold_joints(env, env_ids, joints, position)
-
-
-def _face(env: AmpVaeEnv, env_ids: torch.Tensor, heading: torch.Tensor) -> None:
-    """Turn robots that stand upright to a heading [rad], shape (len(env_ids),); NaN: as drawn."""
-    address = env.robot.indexing.free_joint_q_adr
-    pose = env.robot.data.data.qpos[env_ids[:, None], address]
-    pose[:, 3:7] = torch.where(heading[:, None].isnan(), pose[:, 3:7], upright_quat(heading))
-    env.robot.write_root_link_pose_to_sim(pose, env_ids=env_ids)
 
 
 @dataclass(kw_only=True)

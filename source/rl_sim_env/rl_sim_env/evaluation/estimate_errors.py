@@ -19,6 +19,7 @@ from rl_sim_env.evaluation.grid import (
     describe_grid,
     grid_axes,
     grid_places,
+    on_levels,
     rollout_grid,
 )
 from rl_sim_env.evaluation.grouped_sums import GroupedSums, Index, figure
@@ -97,6 +98,7 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
         )
         for before, after in steps
     }
+    tables = (*errors.tables(), *coverage.tables(), *maps.tables(), baselines.table())
     return Section(
         name="estimation",
         title=f"Estimates of {', '.join(each.label for each in declared.values())}",
@@ -114,12 +116,9 @@ def estimation(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{describe_coverage(arena)}{maps.description}"
         ),
         tables=(
-            *errors.tables(),
-            *coverage.tables(),
-            *maps.tables(),
-            baselines.table(),
+            *on_levels(arena, cfg, tables),
             *([step_table(responses)] if responses else []),
-            baselines.calibration_table(),
+            *on_levels(arena, cfg, [baselines.calibration_table()]),
         ),
         plots=(
             *curves.plots(),

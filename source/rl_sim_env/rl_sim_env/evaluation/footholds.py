@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,6 +32,7 @@ _DISC_STEPS = 3
 """Sampled points from the middle of a disc to its rim."""
 
 
+@cache
 def _disc(radius: float, device: torch.device) -> torch.Tensor:
     """Points of a grid within a disc around the origin, rim included. Shape (num_points, 2)."""
     line = torch.arange(-_DISC_STEPS, _DISC_STEPS + 1, device=device) / _DISC_STEPS

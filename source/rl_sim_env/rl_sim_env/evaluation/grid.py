@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from math import nan, prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,8 @@ import torch
 from rl_sim_env.evaluation.arena import COMMAND_PERIOD, MAX_COMMAND, Scenario
 from rl_sim_env.evaluation.grouped_sums import SEED, Index
 from rl_sim_env.evaluation.groups import spread_evenly
-from rl_sim_env.evaluation.report import Column, Row, Table
+from rl_sim_env.evaluation.report import Column, Figure, Row, Table
+from rl_sim_env.evaluation.starts import WHERE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -110,6 +112,12 @@ def grid_places(arena: Arena) -> Places:
     }
 
 
+def on_levels(arena: Arena, cfg: EvaluationCfg, tables: Iterable[Table]) -> tuple[Table, ...]:
+    """Tables that tell the levels they stand on; a plane has none."""
+    levels = cfg.levels if len(arena.env.terrain_types.names) > 1 else ()
+    return tuple(replace(table, levels=levels) for table in tables)
+
+
 def by_level(
     arena: Arena, cfg: EvaluationCfg, title: str, columns: tuple[Column, ...], row: RowMaker
 ) -> list[Table]:
@@ -127,6 +135,43 @@ def by_level(
     rows = tuple(row(f"level {level}", place) for place, level in enumerate(cfg.levels))
     title = f"{title} by level of the terrain"
     return [Table(title=title, rows_title="terrain", columns=columns, rows=rows)]
+
+
+def by_terrain_and_level(
+    arena: Arena,
+    cfg: EvaluationCfg,
+    title: str,
+    column: Column,
+    cell: Callable[[list[int], int], Figure | None],
+) -> list[Table]:
+    """A table of one figure by terrain and level, with how many walks each place stands on.
+
+    Args:
+        arena: Where robots walked.
+        cfg: Its ``levels`` count.
+        title: What the table is about.
+        column: The figure; its own title is left out.
+        cell: Makes a figure of places on the axes :data:`TERRAIN` and :data:`LEVEL`.
+
+    Returns:
+        None on a plane, which has no levels.
+    """
+    names = arena.env.terrain_types.names
+    if len(names) == 1:
+        return []
+    rows = (
+        Row(label=label, cells=tuple(cell(families, at) for at in range(len(cfg.levels))))
+        for label, families in report_terrains(names).items()
+    )
+    return [
+        Table(
+            title=f"{title} by terrain and level",
+            rows_title="terrain",
+            columns=tuple(replace(column, title=f"level {level}") for level in cfg.levels),
+            rows=tuple(rows),
+            counts_walks=True,
+        )
+    ]
 
 
 def rollout_grid(
@@ -173,9 +218,7 @@ def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
     families = arena.env.terrain_types.names
     ground = (
         f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares, "
-        f"{arena.env.cfg.terrain_columns} tiles of each that is drawn at random; robots begin in "
-        "the middle of a tile, on most terrains a level platform, and are put back there when "
-        "they leave the tile"
+        f"{arena.env.cfg.terrain_columns} tiles of each that is drawn at random; {WHERE}"
         if len(families) > 1
         else " on a plane"
     )

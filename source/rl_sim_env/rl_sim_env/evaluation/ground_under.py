@@ -10,6 +10,7 @@ from rl_sim_env.evaluation.footholds import ground_around
 
 if TYPE_CHECKING:
     from rl_sim_env.envs import AmpVaeEnv
+    from rl_sim_env.terrains import HeightMap
 
 GROUND = "ground"
 """Axis of what is under a robot, in the order of :data:`GROUND_NAMES`."""
@@ -26,5 +27,18 @@ LEVEL_WITHIN = 0.005
 def ground_under(env: AmpVaeEnv) -> torch.Tensor:
     """Place of each robot on the axis :data:`GROUND`. Shape (num_robots,), long."""
     xy = env.robot.data.root_link_pos_w[: env.num_robots, :2]
-    heights = ground_around(env.height_map, xy, REACH)
-    return (heights.amax(dim=-1) - heights.amin(dim=-1) > LEVEL_WITHIN).long()
+    return is_feature(env.height_map, xy).long()
+
+
+def is_feature(height_map: HeightMap, xy: torch.Tensor) -> torch.Tensor:
+    """Whether a robot is on the feature of its tile where the middle of its trunk is.
+
+    Args:
+        height_map: The ground.
+        xy: Places in the world [m], shape (..., 2).
+
+    Returns:
+        Shape (...), bool.
+    """
+    heights = ground_around(height_map, xy, REACH)
+    return heights.amax(dim=-1) - heights.amin(dim=-1) > LEVEL_WITHIN

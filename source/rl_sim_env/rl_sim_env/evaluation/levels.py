@@ -191,6 +191,7 @@ def _walk(
                 command=command,
                 heading=heading,
                 friction=friction * one,
+                from_middle=True,
             )
             walks = one.bool()
             arrived = ~walks

@@ -19,7 +19,7 @@ from rl_sim_env.evaluation.footholds import (
     FootholdMeter,
 )
 from rl_sim_env.evaluation.gait_metrics import GaitMeter, left_right_asymmetry
-from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, report_terrains
+from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, on_levels, report_terrains
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
@@ -127,7 +127,8 @@ def footholds(arena: Arena, cfg: EvaluationCfg) -> Section:
         _row(sums, FOOTHOLD_FIGURES, label, **{TERRAIN: families})
         for label, families in edgy.items()
     ]
-    return replace(section, tables=(_table("Footholds", "terrain", FOOTHOLD_FIGURES, rows),))
+    tables = on_levels(arena, cfg, [_table("Footholds", "terrain", FOOTHOLD_FIGURES, rows)])
+    return replace(section, tables=tables)
 
 
 def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
@@ -156,7 +157,8 @@ def gait(arena: Arena, cfg: EvaluationCfg) -> Section:
             _row(sums, GAIT_FIGURES, label, **{TERRAIN: families})
             for label, families in report_terrains(names).items()
         ]
-        tables.append(_table("Gait by terrain", "terrain", GAIT_FIGURES, by_terrain))
+        table = _table("Gait by terrain", "terrain", GAIT_FIGURES, by_terrain)
+        tables += on_levels(arena, cfg, [table])
     return Section(
         name="gait",
         title="Gait and energy",

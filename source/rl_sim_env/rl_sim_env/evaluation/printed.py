@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rl_sim_env.evaluation.report import Column, Figure, Row, Table
-from rl_sim_env.evaluation.wording import is_total, plain, sensors_of, split_label
+from rl_sim_env.evaluation.wording import is_total, level_list, plain, sensors_of, split_label
 
 NOTHING = "-"
 """Printed where nothing was measured."""
@@ -108,7 +108,13 @@ def printed(table: Table) -> Printed:
         return Line(
             label=label,
             cells=tuple(
-                _cell(figure, column, sign=sign, worst="" if is_total(row, table) else bad)
+                _cell(
+                    figure,
+                    column,
+                    sign=sign,
+                    worst="" if is_total(row, table) else bad,
+                    counts_walks=table.counts_walks,
+                )
                 for figure, column, bad in zip(
                     row.cells, table.columns, worst[sensors_of(row.label)], strict=True
                 )
@@ -122,7 +128,9 @@ def printed(table: Table) -> Printed:
     )
     return Printed(
         title=table.title,
-        note=stands_on(figure for row in table.rows for figure in row.cells),
+        note=", ".join(
+            filter(None, (stands_on(f for row in table.rows for f in row.cells), _levels(table)))
+        ),
         head=((table.rows_title, ""), *((of.title, of.unit) for of in table.columns)),
         bodies=tuple(body for body in bodies if body),
     )
@@ -137,13 +145,27 @@ def stands_on(figures: Iterable[Figure | None]) -> str:
     return f"{seeds} of {_span([figure.robots for figure in measured], 'robot')}"
 
 
-def _cell(figure: Figure | None, column: Column, *, sign: str = "", worst: str = "") -> Cell:
+def _levels(table: Table) -> str:
+    """Levels of the terrain that a table stands on: ``levels 1, 2, 3, 4``."""
+    noun = "level" if len(table.levels) == 1 else "levels"
+    return f"{noun} {level_list(table.levels)}" if table.levels else ""
+
+
+def _cell(
+    figure: Figure | None,
+    column: Column,
+    *,
+    sign: str = "",
+    worst: str = "",
+    counts_walks: bool = False,
+) -> Cell:
     if figure is None:
         return Cell(text=NOTHING)
     text = number_text(figure.mean, column)
     minor = "" if figure.spread is None else f"± {number_text(figure.spread, column)}"
     mark = ZERO if float(text) == 0.0 else WORST if text == worst else ""
-    return Cell(text=sign + text, minor=minor, mark=mark)
+    below = _span([figure.seeds * figure.robots], "walk") if counts_walks else ""
+    return Cell(text=sign + text, minor=minor, below=below, mark=mark)
 
 
 def _worst(column: Column, cells: Sequence[Figure | None], table: Table, sensors: str) -> str:

@@ -88,6 +88,13 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
+    levels: tuple[int, ...] = ()
+    """Levels of the terrain that its robots were on; empty where there are none, and in reports
+    that were measured before tables told."""
+
+    counts_walks: bool = False
+    """Whether each figure is printed with the number of walks that it stands on."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
@@ -232,7 +239,8 @@ def _table(data: Mapping[str, Any]) -> Table:
 
     columns = tuple(Column(**column) for column in data["columns"])
     rows = tuple(row(line) for line in data["rows"])
-    return Table(**{**data, "columns": columns, "rows": rows})
+    levels = tuple(data.get("levels", ()))
+    return Table(**{**data, "columns": columns, "rows": rows, "levels": levels})
 
 
 def _plot(data: Mapping[str, Any]) -> Plot:

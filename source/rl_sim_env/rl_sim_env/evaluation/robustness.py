@@ -9,11 +9,19 @@ import torch
 
 from rl_sim_env.evaluation.arena import DRAWN_COMMANDS, Scenario
 from rl_sim_env.evaluation.falls import FallMeter
-from rl_sim_env.evaluation.grid import LEVEL, TERRAIN, by_level, report_terrains
+from rl_sim_env.evaluation.grid import (
+    LEVEL,
+    TERRAIN,
+    by_level,
+    by_terrain_and_level,
+    on_levels,
+    report_terrains,
+)
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.severity import SEVERITY, Sweep, count_trials
+from rl_sim_env.evaluation.starts import WHERE
 from rl_sim_env.evaluation.wording import FALLS_UNIT
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
@@ -67,7 +75,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     After DreamWaQ (Nahrendra et al., ICRA 2023, table III): 10 minutes of commands within +-1 and
     pushes. What that paper does not tell is chosen here: each robot is pushed every 10 to 15 s with
     a velocity change of up to 1 m/s in x and in y, as in training, and one that walks off its tile
-    is put back into its middle. A survivor has not fallen once.
+    begins anew on it. A survivor has not fallen once.
 
     Args:
         arena: Where to walk.
@@ -130,6 +138,18 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
     )
     duration = f"{cfg.survival_seconds:g} s"
     title = f"Survivors of {duration}"
+    tables = (
+        Table(title=title, rows_title="terrain", columns=columns, rows=tuple(rows)),
+        *by_level(arena, cfg, title, columns, lambda label, level: row(label, **{LEVEL: level})),
+        *by_terrain_and_level(
+            arena,
+            cfg,
+            title,
+            columns[0],
+            lambda at, level: row("", **{TERRAIN: at, LEVEL: level}).cells[0],
+        ),
+        meter.table(),
+    )
     shares = 100.0 * torch.stack(curves).cpu()
     return Section(
         name="survival",
@@ -138,21 +158,14 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"After DreamWaQ (Nahrendra et al., ICRA 2023, table III, 10 minutes): {duration} "
             f"of {DRAWN_COMMANDS}, each robot pushed every {PUSH_PERIOD[0]:g} to "
             f"{PUSH_PERIOD[1]:g} s by a sudden velocity change of up to {PUSH_SPEED:g} m/s in x "
-            "and in y (world frame, uniform), loads as in training. A survivor has not fallen "
-            "once; robots that leave their tile are put back into its middle, those that fall "
-            "begin anew and can add to the rate of falls. A walk ends by either; the next one "
-            "begins in the middle of the tile, with robot and load drawn anew. Figures of walks "
+            f"and in y (world frame, uniform), loads as in training; {WHERE}. A survivor has not "
+            "fallen once; robots that fall begin anew and can add to the rate of falls. A walk "
+            "ends where a robot falls or leaves its tile; for the next one robot and load are "
+            "drawn anew. Figures of walks "
             f"stand where robots ended {WHOLE_WALKS:g} or more on average: in less time, those "
             "that fall end first. What that paper does not tell of ground and pushes is ours."
         ),
-        tables=(
-            Table(title=title, rows_title="terrain", columns=columns, rows=tuple(rows)),
-            *by_level(
-                arena, cfg, title, columns, lambda label, level: row(label, **{LEVEL: level})
-            ),
-            *_by_terrain_and_level(arena, cfg, title, sums),
-            meter.table(),
-        ),
+        tables=on_levels(arena, cfg, tables),
         plots=(
             Plot(
                 name="survival",
@@ -170,37 +183,6 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             ),
         ),
     )
-
-
-def _by_terrain_and_level(
-    arena: Arena, cfg: EvaluationCfg, title: str, sums: GroupedSums
-) -> list[Table]:
-    """Share of survivors of each terrain by its level; none on a plane, which has no levels."""
-    names = arena.env.terrain_types.names
-    if len(names) == 1:
-        return []
-
-    def row(label: str, families: list[int]) -> Row:
-        at = [{TERRAIN: families, LEVEL: place} for place in range(len(cfg.levels))]
-        cells = (
-            figure(
-                100.0 * sums.total("survivors", **of) / sums.total("robots", **of),
-                robots=sums.robots(**of),
-            )
-            for of in at
-        )
-        return Row(label=label, cells=tuple(cells))
-
-    return [
-        Table(
-            title=f"{title} by terrain and level",
-            rows_title="terrain",
-            columns=tuple(
-                Column(title=f"level {level}", unit="%", decimals=1) for level in cfg.levels
-            ),
-            rows=tuple(row(*terrain) for terrain in report_terrains(names).items()),
-        )
-    ]
 
 
 def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
@@ -251,6 +233,12 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         label: Sweep(sums, PUSH_SWEEP, **{TERRAIN: families})
         for label, families in report_terrains(names).items()
     }
+    table = Table(
+        title=f"Velocity change survived by {100 * PUSH_SURVIVAL:g} %",
+        rows_title="terrain",
+        columns=(Column(title="largest push", unit="m/s"),),
+        rows=tuple(sweep.row(label, PUSH_SURVIVAL) for label, sweep in sweeps.items()),
+    )
     return Section(
         name="pushes",
         title="Largest push",
@@ -262,14 +250,7 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{rounds} pushes of each robot in each seed; the largest push is where the curve, "
             f"made to fall by pooling, crosses {100 * PUSH_SURVIVAL:g} %, interpolated."
         ),
-        tables=(
-            Table(
-                title=f"Velocity change survived by {100 * PUSH_SURVIVAL:g} %",
-                rows_title="terrain",
-                columns=(Column(title="largest push", unit="m/s"),),
-                rows=tuple(sweep.row(label, PUSH_SURVIVAL) for label, sweep in sweeps.items()),
-            ),
-        ),
+        tables=on_levels(arena, cfg, [table]),
         plots=(
             Plot(
                 name="pushes",

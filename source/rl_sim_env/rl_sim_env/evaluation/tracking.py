@@ -14,9 +14,11 @@ from rl_sim_env.evaluation.grid import (
     VELOCITY_MODE,
     YAW_RATE_MODE,
     by_level,
+    by_terrain_and_level,
     describe_grid,
     grid_axes,
     grid_loads,
+    on_levels,
     report_terrains,
     rollout_grid,
 )
@@ -68,9 +70,9 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
     over steps of |v_xy - command| and |yaw rate - command|, commands uniform within +-1 m/s forward
     and sideways and +-1 rad/s; the error of the velocity with a yaw rate command of zero, that of
     the yaw rate with a velocity command of zero, and both without zeros; terrain levels 1 to 4 of 0
-    to 9 in equal shares. That paper has no load, and does not tell how long a trial lasts, how
-    often commands change, and whether the steps after a change count. Its rough slopes are sloped;
-    the rough ground here is not. Robots that turn on the spot stay on the level middle of a tile.
+    to 9 in equal shares. That paper has no load, and does not tell how long a trial lasts, where
+    on a tile it begins, how often commands change, and whether the steps after a change count. Its
+    rough slopes are sloped; the rough ground here is not.
 
     Args:
         arena: Where to walk.
@@ -153,6 +155,17 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
                 label=label, cells=tuple(_cell(of, sums, level=level) for of in measures)
             ),
         ),
+        *(
+            table
+            for of in (velocity, falls)
+            for table in by_terrain_and_level(
+                arena,
+                cfg,
+                of.column.title.capitalize(),
+                of.column,
+                lambda at, level, of=of: _cell(of, sums, terrain=at, level=level),
+            )
+        ),
         *on_the_feature(sums),
         *_beside_him((velocity, yaw_rate, *both), sums, terrains),
         *(by_load(of, sums) for of in (velocity, yaw_rate, falls)),
@@ -171,13 +184,13 @@ def tracking(arena: Arena, cfg: EvaluationCfg) -> Section:
             "of |yaw rate - command|. The error of the velocity is that of robots told not to "
             "turn, the error of the yaw rate that of robots told to turn on the spot; the errors "
             "while turning and while walking are those of robots told both. There robots carry "
-            "nothing, rough ground slopes, and how often commands change is not told; here rough "
-            "ground is level. The column marked "
+            "nothing, rough ground slopes, and where they begin and how often commands change is "
+            "not told; here rough ground is level. The column marked "
             f"'held' leaves out the first {SETTLING_TIME:g} s after each change of the command. "
             f"On the feature: the ground within {REACH:g} m of the trunk's middle differs by more "
             f"than {100 * LEVEL_WITHIN:g} cm. {describe_grid(arena, cfg)}"
         ),
-        tables=tuple(tables),
+        tables=on_levels(arena, cfg, tables),
     )
 
 

@@ -147,6 +147,9 @@ CRITERIA = (
 )
 """The project's aims for a robot that walks blind under an unknown load."""
 
+AIM_LEVELS = "1, 2, 3, 4"
+"""Levels of the terrain that the aims are for, HIM's."""
+
 MAP_AIMS = {"seen": 0.02, "unseen": 0.04}
 """Error that a cell of the map of the ground is to stay within, where it is seen and where it is
 remembered or guessed [m]. No policy is judged by it: the report tells which share of cells does."""
@@ -305,13 +308,20 @@ def _what_falls_short(standings: Sequence[Standing]) -> str:
 
 
 def _beyond_the_aims(report: Report) -> list[str]:
-    """What the aims, which are for walking blind, do not speak of: sight, and further grounds."""
+    """What the aims, which are for walking blind, do not speak of: sight, and other ground."""
     sentences = []
     if sight := report.facts.get(SEES):
         sentences.append(f"It sees {sight}; the aims are those of a robot that walks blind.")
+    if _levels(report) not in (None, AIM_LEVELS):
+        sentences.append(f"The aims are for terrain levels {AIM_LEVELS}.")
     if grounds := "; ".join(_further_grounds(report)):
         sentences.append(f"Velocity error and falls on ground without an aim: {grounds}.")
     return sentences
+
+
+def _levels(report: Report) -> str | None:
+    """Levels of the terrain that it was measured on, as they are printed."""
+    return next(filter(None, map(levels_of, report.sections)), None)
 
 
 def _further_grounds(report: Report) -> Iterator[str]:
@@ -343,8 +353,7 @@ def _basis(report: Report) -> str:
     parts = ["one trained policy", f"{seeds} evaluation {'seed' if seeds == 1 else 'seeds'}"]
     if ROBOTS in report.facts:
         parts.append(f"{report.facts[ROBOTS].split()[0]} robots in each walk")
-    levels = next(filter(None, map(levels_of, report.sections)), None)
-    if levels is not None:
+    if levels := _levels(report):
         parts.append(f"terrain levels {levels}")
     parts.append(f"sensors: {report.facts[SENSORS]}" if SENSORS in report.facts else "")
     return f"It stands on {', '.join(filter(None, parts))}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rl_sim_env.evaluation.grid import LOAD, TERRAIN, report_terrains
+from rl_sim_env.evaluation.grid import LOAD, TERRAIN, on_levels, report_terrains
 from rl_sim_env.evaluation.grouped_sums import figure
 from rl_sim_env.evaluation.locomotion import describe_rollout, end_loads, spread_walks
 from rl_sim_env.evaluation.report import Column, Row, Section, Table
@@ -73,7 +73,7 @@ def violations(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"{cfg.seconds:g} s, falls and new beginnings included. Distance: walked along the "
             "command over commanded; who does not walk violates nothing."
         ),
-        tables=violation_tables(_walk(arena, cfg, scenario), groups, titles),
+        tables=on_levels(arena, cfg, violation_tables(_walk(arena, cfg, scenario), groups, titles)),
     )
 
 

@@ -7,6 +7,7 @@ these.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 from rl_sim_env.evaluation.report import Column, Figure, Report, Row, Section, Table
@@ -105,8 +106,16 @@ def is_total(row: Row, table: Table) -> bool:
     return name == TOTAL or (part is not None and any(each.startswith(part) for each in names))
 
 
+def level_list(levels: Iterable[int]) -> str:
+    """Levels of the terrain as they are printed: ``1, 2, 3, 4``."""
+    return ", ".join(map(str, levels))
+
+
 def levels_of(section: Section) -> str | None:
-    """Levels of the terrain that a protocol was run on, as its method tells them."""
+    """Levels of the terrain that a protocol was run on, as its tables or its method tell them."""
+    for table in section.tables:
+        if table.levels:
+            return level_list(table.levels)
     found = re.search(r"terrain levels ([\d, ]*\d)", section.method)
     return found[1] if found else None
 
