@@ -102,7 +102,7 @@ def test_a_short_evaluation_measures_it(
     assert 0.0 < error.spread < 0.5 and 0.1 < error.rmse < 1.5
     print_metrics(metrics, policy.targets.declared)
     shown = capsys.readouterr().out
-    assert "% off" in shown and f"{100.0 * error.rmse:.2f}" in shown
+    assert "% (friction)" in shown and f"{100.0 * error.rmse:.2f}" in shown
 
 
 def test_it_is_exported(run: AmpVaeRunner, vec_env: AmpVaeVecEnv, tmp_path: Path) -> None:
