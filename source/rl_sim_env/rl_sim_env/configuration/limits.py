@@ -104,17 +104,6 @@ class _NoRepeats:
         return None if len({*value}) == len(value) else "name each only once"
 
 
-@dataclass(frozen=True)
-class OneOf:
-    """Which names a text may be."""
-
-    names: tuple[str, ...]
-
-    def unmet(self, value: Any) -> str | None:
-        """See :class:`Limit`."""
-        return None if value in self.names else f"be one of {', '.join(self.names)}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class FolderName:
     """A text that can name one folder, in its parent and nowhere else."""
