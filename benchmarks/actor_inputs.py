@@ -7,14 +7,14 @@ what the input is worth to one that is trained without.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.options import (
     EnvironmentOptions,
     PolicyOptions,
@@ -158,9 +158,7 @@ def benchmark(options: ActorInputsOptions) -> None:
         figures[name] = _walk(arena, cfg, actor, variant)
     figures[TRUTH] = _walk(arena, cfg, actor, p_boot=0.0)
     vec_env.close()
-    record = make_record(asdict(options), device, figures)
-    print_record(f"What the actor of {path.name} lives on", record)
-    write_record(record, options.output)
+    leave_record(f"What the actor of {path.name} lives on", options, device, figures)
 
 
 def _as_it_is(_: Inputs) -> Inputs:

@@ -24,7 +24,7 @@ from cases import (
     stock_task,
 )
 from profilers import MemoryMeter, PartTimer, host_syncs, synchronize
-from record import Figures, make_record, prepare_output, print_record, write_record
+from record import Figures, leave_record, prepare_output
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.experiment import build_env
 from rl_sim_env.learning.distributed import resolve_device
@@ -243,9 +243,7 @@ def benchmark(options: EnvStepOptions) -> None:
         for case in cases.values():
             case.repeat()
     figures = {name: case.figures() for name, case in cases.items()}
-    record = make_record(asdict(options), device, figures)
-    print_record("Environment step", record)
-    write_record(record, options.output)
+    leave_record("Environment step", options, device, figures)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from cases import CaseOptions, our_setup
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import AGENT, ENV
 from rl_sim_env.errors import UserError
@@ -98,9 +98,7 @@ def benchmark(options: MemoryOptions) -> None:
         with contextlib.redirect_stdout(nowhere):
             runner.learn(options.iterations)
     figures = {options.task: _figures(measured, options.warm_up, setup.cfg.scene.num_envs)}
-    record = make_record(asdict(options), device, figures)
-    print_record("Memory", record)
-    write_record(record, options.output)
+    leave_record("Memory", options, device, figures)
 
 
 def _figures(measured: list[tuple[int, float]], warm_up: int, num_envs: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from cases import build
 from env_step import MILLISECONDS, time_physics
 from profilers import MemoryMeter
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.options import (
     EnvironmentOptions,
     PolicyOptions,
@@ -115,9 +115,7 @@ def benchmark(options: PhysicsCostOptions) -> None:
         if is_rough or not any(setting.startswith(TERRAIN) for setting in settings)
     )
     figures = {name: _measure(name, options, checkpoint, path, task, device) for name in names}
-    record = make_record(asdict(options), device, figures)
-    print_record(f"Physics of {task}", record)
-    write_record(record, options.output)
+    leave_record(f"Physics of {task}", options, device, figures)
 
 
 def _measure(

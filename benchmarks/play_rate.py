@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +28,7 @@ import viser
 import websockets
 import zstandard
 
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.errors import UserError
@@ -117,9 +117,7 @@ def benchmark(options: PlayRateOptions) -> None:
     cases = {f"play, {robots} robots": _play(options, robots) for robots in options.robots}
     if options.site is not None:
         cases["without installation"] = _static_page(options, options.site)
-    record = make_record(asdict(options), "cpu", cases)
-    print_record("Pages", record)
-    write_record(record, options.output)
+    leave_record("Pages", options, "cpu", cases)
 
 
 def _play(options: PlayRateOptions, robots: int) -> dict[str, Any]:

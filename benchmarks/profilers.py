@@ -95,8 +95,8 @@ class PartTimer:
 
     def __exit__(self, *exception: object) -> None:
         self._switch(REST)
-        for _, owner, method in self._parts:
-            delattr(owner, method)
+        for part in self._parts:
+            delattr(part.owner, part.method)
 
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,16 @@ def prepare_output(path: Path) -> None:
         ) from error
 
 
-def make_record(options: Mapping[str, Any], device: str, cases: Mapping[str, Figures]) -> Figures:
-    """Put together what was measured, with what, where and when.
+def leave_record(title: str, options: Any, device: str, cases: Mapping[str, Figures]) -> None:
+    """Print what was measured, and write it with what, where and when.
 
     Args:
-        options: What was asked for.
+        title: Title of the table.
+        options: The benchmark's, a dataclass; its ``output`` is where the record goes, as JSON.
         device: Torch device.
         cases: Figures by the name of what was measured.
     """
-    return {
+    record = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": code_commit() or NOT_RECORDED,
         "hardware": hardware(device),
@@ -60,10 +62,13 @@ def make_record(options: Mapping[str, Any], device: str, cases: Mapping[str, Fig
         "options": {
             # Where files lie on the machine that measured is nobody's business.
             name: value.name if isinstance(value, Path) else value
-            for name, value in options.items()
+            for name, value in asdict(options).items()
         },
         "subjects": cases,
     }
+    _print(title, record)
+    options.output.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"record: {options.output}")
 
 
 def hardware(device: str) -> dict[str, Any]:
@@ -85,13 +90,7 @@ def hardware(device: str) -> dict[str, Any]:
     return facts
 
 
-def write_record(record: Figures, path: Path) -> None:
-    """Write a record as JSON."""
-    path.write_text(json.dumps(record, indent=2) + "\n")
-    print(f"record: {path}")
-
-
-def print_record(title: str, record: Figures) -> None:
+def _print(title: str, record: Figures) -> None:
     """Print the figures of a record, one column for each case; repeats stay in the file."""
     cases = {name: _flatten(figures) for name, figures in record["subjects"].items()}
     table = Table(title=title, title_justify="left")

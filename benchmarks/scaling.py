@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.options import LOG_ROOT, TaskOptions
 from rl_sim_env.cli.program import check_counts, run_program
 from rl_sim_env.configuration import AGENT, ENV
@@ -180,9 +180,7 @@ def benchmark(options: ScalingOptions) -> None:
     for figures in subjects.values():
         figures["speedup"] = figures["transitions_per_s"] / base["transitions_per_s"]
         figures["efficiency"] = figures["speedup"] * base["processes"] / figures["processes"]
-    record = make_record(asdict(options), device, subjects)
-    print_record(f"Scaling of {options.task}", record)
-    write_record(record, options.output)
+    leave_record(f"Scaling of {options.task}", options, device, subjects)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from cases import (
     stock_task,
 )
 from profilers import MemoryMeter
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.program import check_counts, quiet, run_program
 from rl_sim_env.configuration import AGENT, ENV
 from rl_sim_env.experiment import EnvSetup, build_trainer, build_vec_env
@@ -203,9 +203,7 @@ def benchmark(options: TrainIterationOptions) -> None:
     figures = {name: case.figures(options.warm_up) for name, case in cases.items()}
     startup_s = cases[options.task].startup_s
     figures[options.task] = {"startup_s": startup_s, **figures[options.task]}
-    record = make_record(asdict(options), device, figures)
-    print_record("Training iteration", record)
-    write_record(record, options.output)
+    leave_record("Training iteration", options, device, figures)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from rl_sim_env.deploy import PolicyMetadata, mujoco_robot, open_session
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
 from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
-from rl_sim_env.learning.run_files import write_run_files
+from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import observations
 from rl_sim_env.robots import Robot, load_model
 from rl_sim_env.robots.go1 import GO1
 from rl_sim_env.tasks.go1 import GO1_WALKING
-from small_policy import CFG, save, small_checkpoint
+from small_policy import save, small_checkpoint
 
 LOAD = 3.0
 WORLD = World(ground="flat", load=LOAD, boom_length=0.0, boom_angle=0.0, friction=1.0, yaw=0.0)
@@ -33,7 +33,6 @@ def env(make_env):
 
 
 def exported_metadata(env, folder) -> PolicyMetadata:
-    write_run_files(folder, env_cfg=env.cfg, agent_cfg=CFG)
     path, _ = export_policy(save(small_checkpoint(AmpVaeVecEnv(env)), folder), folder)
     return open_session(path)[1]
 
@@ -98,3 +97,5 @@ def test_a_robot_without_payload_is_known_by_its_trunk_alone(make_env, tmp_path)
     assert metadata.robot.load_body is None
     robot = in_mujoco(unladen, metadata, load=0.0)
     assert robot.mass == pytest.approx(0.0, abs=1e-9) and not robot.has_fallen
+    with pytest.raises(UserError, match="load 1 kg: this robot carries nothing"):
+        in_mujoco(unladen, metadata, load=1.0)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from rl_sim_env.conventions import GRAVITY
 from rl_sim_env.evaluation.leg_model import LegModel, Sensed
 from rl_sim_env.evaluation.leg_statics import StaticLoad
-from rl_sim_env.mdp.constraints import GRAVITY
 from rl_sim_env.robots import load_model
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 

@@ -360,7 +360,7 @@ def test_pairs_and_the_settings_of_mjlab_leave_all_to_mujoco_warp() -> None:
 
 
 def test_settings_that_would_not_do_what_they_say_are_refused() -> None:
-    with pytest.raises(UserError, match=r"sim.static_broadphase is 'tree'; .*grid or pairs"):
+    with pytest.raises(UserError, match=r"sim.static_broadphase is 'tree'; .*grid, pairs"):
         _simulation(static_broadphase="tree")
     with pytest.raises(UserError, match=r"'sleep'.*sim.static_broadphase=pairs"):
         _simulation(mujoco=MujocoCfg(enableflags=("sleep",)))

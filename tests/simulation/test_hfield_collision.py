@@ -464,7 +464,7 @@ def test_heights_that_are_no_numbers_are_refused_on_both_backends() -> None:
 
 
 def test_settings_that_would_not_do_what_they_say_are_refused() -> None:
-    with pytest.raises(UserError, match=r"sim.hfield_contacts is 'prisms'; .*surface or convex"):
+    with pytest.raises(UserError, match=r"sim.hfield_contacts is 'prisms'; .*surface, convex"):
         _simulation(FLAT, _ball(), hfield_contacts="prisms")
     with pytest.raises(UserError, match=r"'sleep'.*sim.hfield_contacts=convex"):
         _simulation(FLAT, _ball(), mujoco=MujocoCfg(enableflags=("sleep",)))

@@ -6,6 +6,9 @@ from typing import Any
 PHYSICS_DT = 0.02 / 3.0
 """Physics time step of the tasks, and of the replay of motion clips [s]."""
 
+GRAVITY = 9.81
+"""Gravitational acceleration [m/s^2]."""
+
 FALL_ANGLE = math.radians(75.0)
 """A base that is tilted further has fallen [rad]."""
 

@@ -23,20 +23,12 @@ if TYPE_CHECKING:
     from rl_sim_env.robots.discovery import Discovery
 
 DRIVE_OPTIONS = {
-    "stiffness": "N m/rad",
-    "damping": "N m s/rad",
-    "effort": "N m",
-    "speed": "rad/s",
+    "stiffness": ("stiffness", "N m/rad"),
+    "damping": ("damping", "N m s/rad"),
+    "effort": ("effort_limit", "N m"),
+    "speed": ("velocity_limit", "rad/s"),
 }
-"""Options that drives are made of, and their units."""
-
-FIELDS_OF_OPTIONS = {
-    "stiffness": "stiffness",
-    "damping": "damping",
-    "effort": "effort_limit",
-    "speed": "velocity_limit",
-}
-"""What these options are called in a :class:`Drive`."""
+"""Options that drives are made of: what they are called in a :class:`Drive`, and their units."""
 
 STALL_TO_EFFORT = 2.0
 """Stall torque over largest torque where nothing else is said: full torque up to half the speed."""
@@ -117,10 +109,10 @@ class Check:
             name: by_joint(f"--{name}", getattr(self, name), joints)
             for name in ("pose", *DRIVE_OPTIONS)
         }
-        for name, unit in DRIVE_OPTIONS.items():
+        for name, (field, unit) in DRIVE_OPTIONS.items():
             for joint, value in given[name].items():
-                if not is_drive_value(FIELDS_OF_OPTIONS[name], value):
-                    least = "at least" if FIELDS_OF_OPTIONS[name] in MAY_BE_ZERO else "more than"
+                if not is_drive_value(field, value):
+                    least = "at least" if field in MAY_BE_ZERO else "more than"
                     raise UserError(f"--{name}: {value:g} {unit} for {joint}; give {least} 0")
         pose = {**(found.pose or {}), **given["pose"]}
         for joint, angle in pose.items():
@@ -139,7 +131,7 @@ class Check:
             print(f"not taken from the file: {'; '.join(found.left_out)}")
         missing = [
             f"--{name} ({unit}) of {_some_of(unknown, joints)}"
-            for name, unit in {"pose": "rad", **DRIVE_OPTIONS}.items()
+            for name, (_, unit) in {"pose": ("", "rad"), **DRIVE_OPTIONS}.items()
             if (unknown := [joint for joint in joints if joint not in values[name]])
         ]
         if self.max_load is None:
@@ -168,7 +160,7 @@ class Check:
         assert self.write is not None and self.max_load is not None
         drives = {
             joint: Drive(
-                **{field: values[name][joint] for name, field in FIELDS_OF_OPTIONS.items()},
+                **{field: values[name][joint] for name, (field, _) in DRIVE_OPTIONS.items()},
                 stall_torque=STALL_TO_EFFORT * values["effort"][joint],
             )
             for joint in joints
@@ -244,7 +236,7 @@ def _table(found: Discovery, values: dict[str, dict[str, float]]) -> Table:
         pad_edge=False,
     )
     table.add_column("joint", no_wrap=True)
-    for heading in ("range rad", "pose rad", "N m/rad", "N m s/rad", "N m", "rad/s"):
+    for heading in ("range rad", "pose rad", *(unit for _, unit in DRIVE_OPTIONS.values())):
         table.add_column(heading, justify="right", no_wrap=True)
     for leg in found.legs:
         table.add_row(f"{leg.end} {leg.side}")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from rl_sim_env.configuration.limits import DELAY, check_limits
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg
+from rl_sim_env.robots.robot import DRIVE_FIELDS
 from rl_sim_env.typed import typed
 
 POLICY_FILE = "policy.onnx"
@@ -25,10 +26,7 @@ METADATA_KEY = "rl_sim_env"
 
 FORMAT_VERSION = 1
 
-_BY_JOINT = (
-    *("default_joint_pos", "stiffness", "damping", "effort_limit", "stall_torque"),
-    *("velocity_limit", "action_scale"),
-)
+_BY_JOINT = ("default_joint_pos", *DRIVE_FIELDS, "action_scale")
 """Facts that are a number for each joint."""
 
 _REMEDY = "export the policy with scripts/rsl_rl/export_policy.py"

@@ -23,6 +23,7 @@ from rl_sim_env.deploy.deployed_policy import projected_gravity
 from rl_sim_env.deploy.metadata import NOTHING_DRAWN, PolicyMetadata
 from rl_sim_env.errors import Notice, UserError, known_names
 from rl_sim_env.mjcf import Needed, missing_parts, read_spec
+from rl_sim_env.robots.robot import DRIVE_FIELDS
 
 Vector = NDArray[np.float64]
 
@@ -171,10 +172,7 @@ class MujocoRobot:
             body.inertia *= 1.0 + world.load / body.mass
             body.mass += world.load
             mujoco.mj_setConst(self.model, self.data)
-        self._drive = {
-            name: np.array(getattr(metadata, name))
-            for name in ("stiffness", "damping", "effort_limit", "stall_torque", "velocity_limit")
-        }
+        self._drive = {name: np.array(getattr(metadata, name)) for name in DRIVE_FIELDS}
         joints = [self.model.joint(name).id for name in metadata.joint_names]
         self._q_adr = self.model.jnt_qposadr[joints]
         self._v_adr = self.model.jnt_dofadr[joints]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from rl_sim_env.conventions import GRAVITY
 from rl_sim_env.evaluation.leg_model import LegModel, PlacedLegs, Sensed
-from rl_sim_env.mdp.constraints import GRAVITY
 
 FORGETTING = 2.0
 """Time that forces are averaged over [s]: the weight of a walking robot swings with its stride."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.linalg import cross
 
+from rl_sim_env.conventions import GRAVITY
 from rl_sim_env.evaluation.leg_model import LegModel, PlacedLegs, Sensed, outboard
-from rl_sim_env.mdp.constraints import GRAVITY
 
 BASE_GAIN = 10.0
 """Gain of the observer of the base [1/s]: how fast it follows a force. That of the joints follows

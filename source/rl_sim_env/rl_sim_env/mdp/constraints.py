@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from rl_sim_env.conventions import GRAVITY
 from rl_sim_env.mdp import observations as obs
 from rl_sim_env.mdp.actions import leg_targets
 
@@ -30,8 +31,6 @@ TORQUE = "torque"
 
 CARRYING_SHARE = 0.05
 """Share of the robot's weight, without load, from which on a foot carries."""
-
-GRAVITY = 9.81
 
 Measure = Callable[["AmpVaeEnv"], torch.Tensor]
 

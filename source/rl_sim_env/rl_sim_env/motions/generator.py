@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from rl_sim_env.conventions import GRAVITY
 from rl_sim_env.errors import UserError, found_in
 from rl_sim_env.motions.clip import MotionClip, PoseSequence
 from rl_sim_env.motions.gait import Gait
@@ -24,9 +25,6 @@ from rl_sim_env.robots import Robot
 
 SOURCE = "gait generator"
 LICENCE = "BSD-3-Clause"
-
-GRAVITY = 9.81
-"""Gravitational acceleration [m/s^2]."""
 
 PHASE_TOLERANCE = 1e-9
 """Rounding allowed where a step begins or ends with the stepping itself [strides]."""

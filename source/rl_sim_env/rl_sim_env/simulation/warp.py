@@ -20,13 +20,12 @@ from mjlab.sim.sim_data import TorchArray
 
 from rl_sim_env.compat.mjlab import suspend_gc
 from rl_sim_env.compat.mujoco_warp import OverflowType
+from rl_sim_env.configuration.limits import check_limits
 from rl_sim_env.errors import UserError
 from rl_sim_env.simulation.fields import INPUT_FIELDS, restored_model, saved_model
 from rl_sim_env.simulation.grid_broadphase import use_grid_broadphase
 from rl_sim_env.simulation.hfield_collision import check_height_fields, use_surface_contacts
 from rl_sim_env.simulation.kernels import load_side_by_side
-
-_CHOICES = {"hfield_contacts": ("surface", "convex"), "static_broadphase": ("grid", "pairs")}
 
 HEADROOM = 1.25
 """Factor by which suggested buffer sizes exceed what was needed."""
@@ -70,9 +69,7 @@ class WarpSimulation(Simulation):
     def _finish_init(self) -> None:
         check_height_fields(self.mj_model)
         if isinstance(self.cfg, SimulationCfg):
-            for name, choices in _CHOICES.items():
-                if (choice := getattr(self.cfg, name)) not in choices:
-                    raise UserError(f"sim.{name} is {choice!r}; it must be {' or '.join(choices)}")
+            check_limits(self.cfg, "sim")
             if self.cfg.hfield_contacts == "surface":
                 use_surface_contacts(self.wp_model, self.mj_model)
             if self.cfg.static_broadphase == "grid":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from rl_sim_env.conventions import GRAVITY
 from rl_sim_env.evaluation import Evaluator
 from rl_sim_env.evaluation.evaluator import EvaluationStep
 from rl_sim_env.learning.amp import STYLE_STATE
 from rl_sim_env.learning.discriminator import Discriminator
 from rl_sim_env.mdp import observations
-from rl_sim_env.mdp.constraints import GRAVITY
 from rl_sim_env.viewer.comparison import Comparison, compare
 
 SECONDS = 10.0
