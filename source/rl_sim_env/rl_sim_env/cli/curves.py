@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rl_sim_env.cli.options import Folders, Unset
 from rl_sim_env.cli.program import run_program
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.figure import Figure
+
+if TYPE_CHECKING:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 COLUMNS = 3
 PICTURE = "curves.png"
@@ -31,6 +35,8 @@ class CurvesOptions:
         for run in self.runs:
             if not list(run.glob("events.out.tfevents.*")):
                 raise UserError(f"{run}: no TensorBoard curves here; give the folder of a run")
+        if self.output is not None and (self.output.is_dir() or not self.output.suffix):
+            raise UserError(f"--output {self.output}: give a file for the picture, as curves.png")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw(options: CurvesOptions) -> None:
-    """Draw the curves and say where they are.
+    """Draw the curves that there are and say where they are.
 
     Raises:
-        UserError: The picture cannot be written.
+        UserError: There are none of those that are drawn, or the picture cannot be written.
     """
     # Only here: these imports take seconds, and a slip in the options should be told at once.
     import matplotlib
@@ -54,23 +60,23 @@ def draw(options: CurvesOptions) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    panels = panels_of(options.runs[0])
-    rows = -(-len(panels) // COLUMNS)
+    curves = [(panel, _curve(panel, parts)) for panel in panels_of(options.runs[0])]
+    # Flat ground alone has no level, and so on.
+    shown = [(panel, curve) for panel, curve in curves if curve[0]]
+    if not shown:
+        raise UserError(
+            f"{options.runs[-1]}: its TensorBoard files hold nothing that is drawn, such as "
+            f"{curves[0][0].metric}; give a run that has finished an iteration"
+        )
+    rows = -(-len(shown) // COLUMNS)
     figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(4 * COLUMNS, 2.6 * rows), sharex=True)
-    for axis in axes.flat[len(panels) :]:
+    for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
-    for number, (axis, panel) in enumerate(zip(axes.flat, panels, strict=False)):
+    for number, (axis, (panel, curve)) in enumerate(zip(axes.flat, shown, strict=False)):
         axis.set_title(panel.title, fontsize=10)
         axis.grid(alpha=0.3)
-        minutes, values = [0.0], []
-        for part in parts:
-            tags = [tag for tag in part.Tags()["scalars"] if panel.matches(tag)]
-            curve = part.Scalars(tags[0]) if tags else []
-            begin = minutes[-1]
-            minutes += [begin + (point.wall_time - curve[0].wall_time) / 60.0 for point in curve]
-            values += [point.value * panel.factor for point in curve]
-        axis.plot(minutes[1:], values)
-        if number + COLUMNS >= len(panels):
+        axis.plot(*curve)
+        if number + COLUMNS >= len(shown):
             axis.tick_params(labelbottom=True)
             axis.set_xlabel("training time [min]")
     figure.tight_layout()
@@ -80,6 +86,18 @@ def draw(options: CurvesOptions) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"--output {output}: cannot be written ({error})") from error
     print(f"curves: {output}")
+
+
+def _curve(panel: Figure, parts: Sequence[EventAccumulator]) -> tuple[list[float], list[float]]:
+    """Training time [min] and values of a panel, one run after the other."""
+    minutes, values = [0.0], []
+    for part in parts:
+        tags = [tag for tag in part.Tags()["scalars"] if panel.matches(tag)]
+        points = part.Scalars(tags[0]) if tags else []
+        begin = minutes[-1]
+        minutes += [begin + (point.wall_time - points[0].wall_time) / 60.0 for point in points]
+        values += [point.value * panel.factor for point in points]
+    return minutes[1:], values
 
 
 def panels_of(run: Path) -> tuple[Figure, ...]:

@@ -115,7 +115,7 @@ class Comparison:
                 f"better and {worse} worse than {first}; {len(judged) - better - worse} do not "
                 "differ beyond chance."
                 if judged
-                else f"{letter} and {first} have one seed alone: nothing tells chance from change."
+                else f"{first} or {letter} has one seed alone: nothing tells chance from change."
             )
         return sentences
 
