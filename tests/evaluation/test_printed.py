@@ -133,3 +133,4 @@ def test_a_table_tells_its_levels_and_how_many_walks_each_figure_stands_on():
     # Two seeds of eight robots.
     assert [cell.below for cell in shown.bodies[0][0].cells] == ["16 walks"] * 2
     assert printed(replace(plain, levels=(0,))).note.endswith(", level 0")
+    assert printed(replace(plain, levels=(1, 2, 3))).note.endswith(", levels 1 to 3")

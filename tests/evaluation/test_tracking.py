@@ -99,7 +99,7 @@ def test_levels_of_the_terrain_are_told_apart(make_env):
 
 
 class MissByTheirPlace(Arena):
-    """Robots that miss their commands by 0.1 m/s times the level, on stairs down alone, and fall."""
+    """Robots that fall on stairs down alone, and miss commands by 0.1 m/s times the level there."""
 
     def rollout(self, scenario: Scenario, **of) -> Iterator[EvaluationStep]:
         is_there = scenario.family == self.env.terrain_types.names.index("pyramid_stairs")
