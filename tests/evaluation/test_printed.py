@@ -123,3 +123,14 @@ def test_code_that_ran_from_its_source_is_not_told_to_be_missing():
     of_before = report(Packages="python 3.12.3, rl_sim_env not installed, torch 2.11.0")
     packages = in_house_style(of_before).facts["Packages"]
     assert packages == "python 3.12.3, rl_sim_env from its source, torch 2.11.0"
+
+
+def test_a_table_tells_its_levels_and_how_many_walks_each_figure_stands_on():
+    plain = table("Errors", ("level 1", "level 4"), {"stairs": (0.1, 0.2)})
+    assert printed(plain).note == "2 seeds of 8 robots"
+    shown = printed(replace(plain, levels=(1, 4), counts_walks=True))
+    assert shown.note == "2 seeds of 8 robots, levels 1, 4"
+    # Two seeds of eight robots.
+    assert [cell.below for cell in shown.bodies[0][0].cells] == ["16 walks"] * 2
+    assert printed(replace(plain, levels=(0,))).note.endswith(", level 0")
+    assert printed(replace(plain, levels=(1, 2, 3))).note.endswith(", levels 1 to 3")

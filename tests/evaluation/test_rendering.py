@@ -117,7 +117,8 @@ def test_all_files_are_written_and_nothing_else(folder):
 
 def test_json_rebuilds_the_report(folder):
     by_seed = Figure.over_seeds((0.1, 0.3), robots=4)
-    finite = report_of(table(Row(label="flat", cells=(by_seed, None))), plots=(PLOT,))
+    on_levels = replace(table(Row(label="flat", cells=(by_seed, None))), levels=(1, 4))
+    finite = report_of(replace(on_levels, counts_walks=True), plots=(PLOT,))
     write_report(finite, folder)
     assert Report.from_json((folder / "report.json").read_text()) == finite
 
@@ -135,9 +136,10 @@ def test_json_has_no_nan(folder):
     assert first == 1.0 and second != second
 
 
-def test_json_of_before_values_were_kept_by_seed_stays_as_it_is(folder):
+def test_json_of_before_seeds_levels_and_walks_were_kept_stays_as_it_is(folder):
     write_report(REPORT, folder)
-    assert "by_seed" not in (folder / "report.json").read_text()
+    text = (folder / "report.json").read_text()
+    assert not any(name in text for name in ("by_seed", "levels", "counts_walks"))
     assert Report.read(folder) == REPORT
 
 

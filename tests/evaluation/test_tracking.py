@@ -95,6 +95,36 @@ def test_levels_of_the_terrain_are_told_apart(make_env):
     assert [row.label for row in rows] == [f"level {level}" for level in levels]
     errors = [row.cells[4].mean for row in rows]
     assert errors == pytest.approx([0.1 * level for level in levels], abs=1e-5)
+    assert all(of.levels == levels for of in section.tables)
+
+
+class MissByTheirPlace(Arena):
+    """Robots that fall on stairs down alone, and miss commands by 0.1 m/s times the level there."""
+
+    def rollout(self, scenario: Scenario, **of) -> Iterator[EvaluationStep]:
+        is_there = scenario.family == self.env.terrain_types.names.index("pyramid_stairs")
+        for step in super().rollout(scenario, **of):
+            miss = 0.1 * scenario.row * is_there
+            velocity = step.command[:, :2] + torch.stack((miss, torch.zeros_like(miss)), dim=-1)
+            yield replace(step, velocity=velocity, dones=is_there, time_outs=~is_there)
+
+
+def test_errors_and_falls_are_told_by_terrain_and_level(make_env):
+    vec_env = AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
+    cfg = replace(CFG, levels=(2, 5), seeds=(0,), seconds=0.04)
+    section = tracking(MissByTheirPlace(vec_env, small_policy(vec_env)), cfg)
+    error, falls = (
+        {row.label: row.cells for row in table(section, f"{title} by terrain and level").rows}
+        for title in ("Velocity error", "Falls")
+    )
+    assert [cell.mean for cell in error["stairs down"]] == pytest.approx([0.2, 0.5], abs=1e-5)
+    assert [cell.mean for cell in error["stairs up"]] == pytest.approx([0.0, 0.0], abs=1e-5)
+    for label, expected in (("stairs down", 1000.0 / vec_env.step_dt), ("slopes", 0.0)):
+        assert [cell.mean for cell in falls[label]] == pytest.approx([expected] * 2)
+    # A third of the robots is told velocities alone.
+    assert sum(cell.robots for cell in falls["all"]) == 3 * sum(
+        cell.robots for cell in error["all"]
+    )
 
 
 class MissByTheirSensors(Arena):

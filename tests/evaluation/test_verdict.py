@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ GOOD_GROUNDS = {
     "all": (0.10, 0.08, 0.0),
 }
 GOOD = (
-    tracking(GOOD_GROUNDS, "On terrain levels 1, 2, 3 in equal shares."),
+    tracking(GOOD_GROUNDS, "On terrain levels 1, 2, 3, 4 in equal shares."),
     survival(600, {"discrete obstacles": (85.0,), "all": (96.0,)}),
     estimation({"after 3 s": (0.15, 0.1, 0.1, 0.4)}),
 )
@@ -35,9 +37,17 @@ def test_a_policy_that_reaches_everything_is_told_so():
         "It reaches 6 of 6 aims.",
         "Nothing that was measured falls short of its aim.",
         "It stands on one trained policy, 2 evaluation seeds, 8 robots in each walk, "
-        "terrain levels 1, 2, 3.",
+        "terrain levels 1, 2, 3, 4.",
     )
     assert not verdict.warnings
+
+
+def test_who_was_on_other_levels_than_the_aims_are_for_is_told_so():
+    stand = survival(600, {"all": (96.0,)})
+    on_all = replace(stand.tables[0], levels=tuple(range(10)))
+    words = judge(report(replace(stand, tables=(on_all,)))).sentences
+    assert "The aims are for terrain levels 1, 2, 3, 4." in words
+    assert "terrain levels 0, 1, 2, 3, 4, 5, 6, 7, 8, 9" in words[-1]
 
 
 def test_one_ground_that_misses_its_aim_is_the_one_that_is_shown():

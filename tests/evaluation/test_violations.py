@@ -67,9 +67,11 @@ def test_robots_that_stand_violate_nothing_and_walk_nowhere(arena):
         labels = [f"{terrain}, {load} kg" for terrain in terrains for load in (0, 6)]
         assert [row.label for row in table.rows] == labels
     steps = means(section.tables[0])
+    # On a slope or on steps they tumble.
+    empty, loaded = (labels.index(f"flat, {load} kg") for load in (0, 6))
     for title in ("joint speed", "target rate"):
-        assert steps[title] == [0.0] * len(labels), title
-    assert abs(steps["distance walked"][labels.index("flat, 0 kg")]) < 30.0
+        assert steps[title][empty] == steps[title][loaded] == 0.0, title
+    assert abs(steps["distance walked"][empty]) < 30.0
     cell = section.tables[0].rows[0].cells[0]
     assert cell is not None
     groups = max(len(labels) - 2, 2)  # the last two are of all terrains together

@@ -146,9 +146,12 @@ def stands_on(figures: Iterable[Figure | None]) -> str:
 
 
 def _levels(table: Table) -> str:
-    """Levels of the terrain that a table stands on: ``levels 1, 2, 3, 4``."""
-    noun = "level" if len(table.levels) == 1 else "levels"
-    return f"{noun} {level_list(table.levels)}" if table.levels else ""
+    """Levels of the terrain that a table stands on: ``levels 1 to 4``."""
+    if len(levels := table.levels) < 2:
+        return f"level {levels[0]}" if levels else ""
+    low, high = min(levels), max(levels)
+    in_a_row = sorted(levels) == list(range(low, high + 1))
+    return f"levels {low} to {high}" if in_a_row else f"levels {level_list(levels)}"
 
 
 def _cell(

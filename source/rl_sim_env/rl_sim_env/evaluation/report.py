@@ -17,6 +17,9 @@ FOLDER_NAME = "report"
 JSON_NAME = "report.json"
 """File that a report is read from."""
 
+_SINCE = ("by_seed", "levels", "counts_walks")
+"""Fields that are left out where they are empty, as in reports of before there were any."""
+
 CONFIDENCE = 0.95
 """Of the intervals of differences and of means over trainings."""
 
@@ -210,9 +213,9 @@ def file_of(path: Path) -> Path:
 
 
 def _for_json(value: Any) -> Any:
-    """Null in place of NaN, which JSON does not know, and no values by seed where none are kept."""
+    """Null in place of NaN, which JSON does not know, without what older reports do not have."""
     if isinstance(value, Mapping):
-        kept = {key: item for key, item in value.items() if key != "by_seed" or item}
+        kept = {key: item for key, item in value.items() if key not in _SINCE or item}
         return {key: _for_json(item) for key, item in kept.items()}
     if isinstance(value, list | tuple):
         return [_for_json(item) for item in value]

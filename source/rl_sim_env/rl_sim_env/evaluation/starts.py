@@ -62,7 +62,7 @@ class BeginOnFeature:
         self._has_pits = torch.tensor(has_pits, device=env.device)
         terrain = env.scene.terrain
         assert terrain is not None
-        self._reach = None
+        self._reach: torch.Tensor | None = None
         if terrain.terrain_origins is not None:
             assert terrain.cfg.terrain_generator is not None
             size = torch.tensor(terrain.cfg.terrain_generator.size, device=env.device)
@@ -94,17 +94,24 @@ class BeginOnFeature:
             heading.isnan(), pose[:, 3:7], upright_quat(heading.squeeze(dim=-1))
         )
         if self._reach is not None:
-            found, is_found = self._find(env, env_ids, heading)
+            found, is_found = self._find(env, env_ids, heading, self._reach)
             stays = from_middle | is_feature(env.height_map, pose[:, :2]) | ~is_found
             pose = torch.where(stays[:, None], pose, found)
         env.robot.write_root_link_pose_to_sim(pose, env_ids=env_ids)
 
     def _find(
-        self, env: AmpVaeEnv, env_ids: torch.Tensor, heading: torch.Tensor
+        self, env: AmpVaeEnv, env_ids: torch.Tensor, heading: torch.Tensor, reach: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Poses on the feature, shape (len(env_ids), 7), and whether that is so."""
+        """Poses on the feature, shape (len(env_ids), 7), and whether there is one.
+
+        Args:
+            env: The environment.
+            env_ids: Environments that begin anew.
+            heading: Their headings [rad], shape (len(env_ids), 1); NaN: drawn.
+            reach: Greatest distance from the middle of the tile in x and y [m]. Shape (2,).
+        """
         num, heights = len(env_ids), env.height_map.heights
-        offset = self._reach * (2.0 * torch.rand(num, TRIES, 2, device=env.device) - 1.0)
+        offset = reach * (2.0 * torch.rand(num, TRIES, 2, device=env.device) - 1.0)
         xy = env.scene.env_origins[env_ids, None, :2] + offset
         yaw = math.pi * (2.0 * torch.rand(num, TRIES, device=env.device) - 1.0)
         yaw = torch.where(heading.isnan(), yaw, heading)
