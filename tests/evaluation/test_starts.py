@@ -11,8 +11,9 @@ from offset_believer import OffsetBeliever
 
 from rl_sim_env.cuda_graphs import HostReads
 from rl_sim_env.envs import AmpVaeEnvCfg, AmpVaeVecEnv
-from rl_sim_env.evaluation.arena import Arena, Scenario, arena_env_cfg
+from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario, arena_env_cfg
 from rl_sim_env.evaluation.ground_under import ground_under
+from rl_sim_env.evaluation.robustness import survival
 from rl_sim_env.evaluation.starts import ROOM
 from rl_sim_env.terrains.presets import PIT_FAMILIES, TILE_SIZE, perceptive_terrain_cfg
 
@@ -115,6 +116,14 @@ def test_a_scenario_can_begin_in_the_middle_and_fix_headings(arena):
     start = begin(arena, on(HALFWAY, heading=heading))
     assert (start[families(arena, "boxes"), :2].abs().amax(dim=1) > 0.5).all()
     assert torch.allclose(start[:, 3], heading, atol=1e-5)
+
+
+def test_minutes_of_survival_begin_in_the_middle(arena):
+    cfg = EvaluationCfg(seeds=(0,), levels=(HALFWAY,), survival_seconds=arena.step_dt)
+    survival(arena, cfg)
+    arena.reset()
+    offset = arena.env.robot.data.root_link_pos_w - arena.env.scene.env_origins
+    assert (offset[:, :2].abs() <= 0.5).all()
 
 
 def test_a_gpu_can_record_it(arena):
