@@ -11,7 +11,9 @@ from rl_sim_env.cli import train
 from rl_sim_env.cli.main import COMMANDS
 from rl_sim_env.cli.options import POLICIES
 from rl_sim_env.cli.program import parse_options
+from rl_sim_env.cli.train_options import TrainOptions
 from rl_sim_env.cli.training_words import tell_plan
+from rl_sim_env.errors import UserError
 from rl_sim_env.experiment import EnvOptions, configure_env
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.tasks import find_task
@@ -107,6 +109,25 @@ def test_a_run_is_either_continued_or_begun(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         train.main((*RUN, "--resume", "--finetune", "policies/grq20_v2d3"))
     assert "--finetune begins a new run" in capsys.readouterr().err
+
+
+def test_among_many_processes_rank_0_alone_looks_for_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["--resume"], ["--checkpoint", "gone/model_1.pt"], ["--finetune", "gone"]):
+        with pytest.raises(UserError, match="no such"):
+            parse_options(TrainOptions, words)
+        options = parse_options(TrainOptions, [*words, "--distributed"])
+        options.check_early()
+        with pytest.raises(UserError, match="no such"):
+            options.require_policy()
+
+
+def test_a_value_that_the_environment_cannot_have_is_told_before_training_is_imported() -> None:
+    options = parse_options(TrainOptions, ["--device", "cpu", "env.decimation=0"])
+    with pytest.raises(UserError, match=r"env\.decimation is 0; it must be at least 1"):
+        options.check_early()
 
 
 @pytest.mark.parametrize(

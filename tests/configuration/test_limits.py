@@ -17,6 +17,7 @@ from rl_sim_env.configuration.limits import (
     ASCENDING,
     COUNT,
     MAY_BE_INFINITE,
+    MAY_BE_OFF,
     NOT_EMPTY,
     SHARE,
     FolderName,
@@ -35,7 +36,8 @@ from rl_sim_env.tasks import find_task, make_env_cfg
 from soak import SOAK, soak_seed
 
 FAMILY = "Rl-Sim-Env-AmpVae-Grq20-V2d3"
-FLAT = f"{FAMILY}-Flat-v0"
+FLAT, ROUGH = f"{FAMILY}-Flat-v0", f"{FAMILY}-v0"
+DRIVES = "env.scene.entities.robot.articulation.actuators.0.drives"
 
 
 def slide(env: object, *, limit: Annotated[float, SHARE], speed: float = 1.0) -> None:
@@ -98,7 +100,13 @@ def test_a_range_begins_with_its_lower_end() -> None:
 
 def test_none_is_refused_where_nothing_allows_it() -> None:
     assert refusal(share=None) == "agent.share is None; it must have a value"
+    assert refusal(table={"left": None}) == "agent.table.left is None; it must have a value"
     check_limits(Settings(limit=None, terms={"off": None}), "agent")
+
+
+def test_a_part_may_be_off_where_the_limits_of_its_table_say_so() -> None:
+    switched_off = Settings(table={"left": None, "right": Checked()})  # type: ignore[dict-item]
+    check_limits(switched_off, "agent", {Settings: {"table": (MAY_BE_OFF,)}})
 
 
 def test_a_choice_is_one_of_those_declared() -> None:
@@ -174,6 +182,8 @@ def configure(*settings: str, task: str = FLAT) -> Any:
         ("env.actions.joint_pos.actuator_names=()", "at least 1 of them"),
         ("env.events.load.params.mass=(0, 6000)", "between 0 and 500"),
         ("env.scene.terrain=None", "a robot needs ground"),
+        ("env.frame_stacks.vae_obs=None", "must have a value"),
+        (f"{DRIVES}.FL_hip_joint=None", "must have a value"),
     ],
 )
 def test_values_that_made_no_sense_are_refused(setting: str, reason: str) -> None:
@@ -181,6 +191,19 @@ def test_values_that_made_no_sense_are_refused(setting: str, reason: str) -> Non
         configure(setting)
     assert setting.partition("=")[0] in str(caught.value)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ("=None", "set terrain_generator"),
+        (".curriculum=False", "each family has its own column"),
+        (".sub_terrains.boxes=None", "boxes is None; it must have a value"),
+    ],
+)
+def test_ground_that_nobody_can_make_is_refused(part: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        configure(f"env.scene.terrain.terrain_generator{part}", task=ROUGH)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,14 @@ def test_ranks_with_different_numbers_of_robots_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_what_rank_0_cannot_find_is_told_by_all(tmp_path: Path) -> None:
+    refused = train(tmp_path, "--distributed", "--resume", tmp_path / "gone.pt")
+    assert refused.returncode != 0
+    assert refused.stderr.count("gone.pt: no such file or folder") == 2
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
 def test_another_number_of_processes_continues(tmp_path: Path) -> None:
     trained = train(tmp_path, "--distributed", "--iterations", 1, ranks=3)
     assert trained.returncode == 0, trained.stderr

@@ -75,9 +75,7 @@ def test_moments_of_other_updates_than_were_counted_are_refused(
 ):
     content = copy.deepcopy(saved)
     wrong(content["learners"][name])
-    with pytest.raises(
-        UserError, match=rf"algorithm\.learners\.{name}: .* one of the two is wrong"
-    ):
+    with pytest.raises(UserError, match=rf"learners\.{name}: .* one of the two is wrong"):
         with_all_learners().load(content)
 
 

@@ -15,6 +15,7 @@ from toy_env import ToyExpert, toy_cfg
 from walking_toy_env import WalkingToyEnv
 
 from rl_sim_env.errors import UserError
+from rl_sim_env.learning.checkpoint import resolve_checkpoint
 from rl_sim_env.learning.distributed import Distributed
 from rl_sim_env.learning.runner import AmpVaeRunner
 
@@ -93,7 +94,11 @@ def main(arguments: Sequence[str]) -> None:
             processes=processes,
         )
         if args.resume:
-            runner.load(args.resume)
+            found = processes.decided_by_main(
+                lambda: resolve_checkpoint(args.resume, root=args.log_dir)
+            )
+            processes.require_seen(found)
+            runner.load(found)
         runner.learn(args.iterations, init_at_random_ep_len=False)
         state = (runner.alg.save(), runner.alg.process_state())
         torch.save(state, args.log_dir / f"rank_{processes.rank}.pt")

@@ -174,6 +174,13 @@ def test_two_nodes_train_one_run(tmp_path: Path) -> None:
     assert "model_0.pt: after iteration 1" in outputs[0]
     assert "iteration 3/3" in outputs[0]
 
+    shutil.rmtree(second / "logs")
+    nodes = start_nodes(dict.fromkeys((first, second), "--max_iterations 4 --resume"))
+    outputs = [node.communicate(timeout=280)[0] for node in nodes]
+    assert all(node.returncode for node in nodes)
+    for output in outputs:
+        assert re.search(r"error: logs/.*model_2\.pt: rank 0, on", output), output
+
 
 @only_in_a_soak
 def test_nodes_with_different_options_are_refused_and_leave_nothing_behind(tmp_path: Path) -> None:

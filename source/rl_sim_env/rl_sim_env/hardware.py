@@ -42,9 +42,9 @@ def require_device(device: str) -> None:
     index = int(device.partition(":")[2] or 0)
     # Not everywhere, WSL say.
     if _GPUS.is_dir() and index >= (found := len([*_GPUS.iterdir()])):
+        there = "is 1 GPU" if found == 1 else f"are {found} GPUs"
         raise UserError(
-            f"--device {device}: there are {found} GPUs here, counted from 0; use another or "
-            "--device cpu"
+            f"--device {device}: there {there} here, counted from 0; use another or --device cpu"
         )
 
 

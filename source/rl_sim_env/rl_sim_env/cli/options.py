@@ -186,11 +186,37 @@ class PolicyOptions(Options):
         for text in getattr(self, "settings", ()):
             if "=" not in text and Path(text).exists():
                 raise UserError(f"{text}: a policy is named as --checkpoint {text}")
+        if self.looks_alone:
+            self.require_policy()
+
+    @property
+    def looks_alone(self) -> bool:
+        """Whether this process looks for the policy by itself, not rank 0 for all."""
+        return True
+
+    def require_policy(self) -> None:
+        """Refuse a policy that is not there or of another task, as far as names and places tell.
+
+        Raises:
+            UserError: It is one.
+        """
         place = named_place(self.checkpoint)
         if place is None and (self.checkpoint or self.load_run):
             self.require_runs()
         if place is not None and self.task is not None:
             self.require_task(place, find_task(self.task))
+
+    def require_whole_policy(self) -> None:
+        """Refuse a policy of which no byte can be trusted, without torch.
+
+        Raises:
+            UserError: It is one, or there is none.
+        """
+        place = named_place(self.checkpoint)
+        if place is not None and place.suffix == ONNX_SUFFIX and self.takes_exported:
+            require_networks(place)
+        elif self.is_asked and not self.is_exported_folder(place):
+            require_whole(self.checkpoint, root=self.runs(), load_run=self.load_run)
 
     @property
     def is_asked(self) -> bool:
@@ -205,11 +231,8 @@ class PolicyOptions(Options):
     def check_early(self) -> None:
         """See :meth:`Options.check_early`: the policy that is asked for."""
         super().check_early()
-        place = named_place(self.checkpoint)
-        if place is not None and place.suffix == ONNX_SUFFIX and self.takes_exported:
-            require_networks(place)
-        elif self.is_asked and not self.is_exported_folder(place):
-            require_whole(self.checkpoint, root=self.runs(), load_run=self.load_run)
+        if self.looks_alone:
+            self.require_whole_policy()
 
     def is_exported_folder(self, place: Path | None) -> bool:
         """Whether a place holds an exported policy that will do, and no checkpoint."""

@@ -81,9 +81,11 @@ def train(options: TrainOptions) -> None:
             options = replace(options, finetune=None)
         trainer = trainer_options(options, agent_settings)
         cfg, differences = configure_trainer(trainer)
-        path = resolve_checkpoint(root=noted) if noted else _starting_point(options, cfg)
         # A file server may show one host what it does not show another yet.
-        path = processes.broadcast(path)
+        path = processes.decided_by_main(
+            lambda: resolve_checkpoint(root=noted) if noted else _starting_point(options, cfg)
+        )
+        processes.require_seen(path)
         start, training, is_same = None, None, True
         if path is not None:
             start = Checkpoint.load(path)
@@ -176,6 +178,9 @@ def _tell_beginning(options: TrainOptions, task: str, start: Checkpoint, path: P
 
 def _starting_point(options: TrainOptions, cfg: AmpVaeRunnerCfg) -> Path | None:
     """Checkpoint that training goes on from, or whose policy it begins with."""
+    if not options.looks_alone:
+        options.require_policy()
+        options.require_whole_policy()
     root = LOG_ROOT / cfg.experiment_name
     if options.finetune:
         return resolve_checkpoint(options.finetune, root=root)

@@ -115,10 +115,25 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
                 raise UserError(f"--{name} {value}: must {unmet}")
         if self.motions is not None:
             matching_files(self.motions)
+
+    @property
+    def looks_alone(self) -> bool:
+        """See :attr:`.PolicyOptions.looks_alone`: of many hosts some may not see a folder yet."""
+        return not self.distributed
+
+    def require_policy(self) -> None:
+        """See :meth:`.PolicyOptions.require_policy`: also the one that a new run begins with."""
+        super().require_policy()
         if self.finetune:
             self._require_beginning(Path(self.finetune))
         if self.resume and self.checkpoint is None:
             self.require_runs()
+
+    def require_whole_policy(self) -> None:
+        """See :meth:`.PolicyOptions.require_whole_policy`."""
+        super().require_whole_policy()
+        if self.finetune:
+            require_whole(self.finetune, root=Path(self.finetune))
 
     def _require_beginning(self, place: Path) -> None:
         """Refuse a policy that is not there, or that the task's training cannot begin with."""
@@ -148,8 +163,6 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
         super().check_early()
         if self.motions is not None:
             require_archives(self.motions)
-        if self.finetune:
-            require_whole(self.finetune, root=Path(self.finetune))
         if self.finetune or self.is_asked:
             return
         task = self.task or DEFAULT_TASK
@@ -159,4 +172,10 @@ class TrainOptions(EnvironmentOptions, RobotOptions, PolicyOptions):
             apply_settings(agent, AGENT, cfg)
             cfg.check()
         if env := settings_for(ENV, self.settings, self.settable):
-            apply_settings(env, ENV, make_env_cfg(task, **self.task_arguments()), refused=REFUSED)
+            cfg = make_env_cfg(task, **self.task_arguments())
+            # Only here: torch takes seconds, and is there once the configuration is.
+            from rl_sim_env.learning.distributed import resolve_device
+
+            cfg.configure_for_device(resolve_device(self.device))
+            apply_settings(env, ENV, cfg, refused=REFUSED)
+            cfg.check()

@@ -87,6 +87,13 @@ class _MayBeInfinite:
 
 
 @dataclass(frozen=True)
+class _MayBeOff:
+    def unmet(self, value: Any) -> str | None:
+        del value
+        return None
+
+
+@dataclass(frozen=True)
 class Length:
     """How many items a sequence or table must have."""
 
@@ -137,6 +144,8 @@ NOT_EMPTY = Length(1)
 NO_REPEATS = _NoRepeats()
 MAY_BE_INFINITE = _MayBeInfinite()
 """Any other number is finite."""
+MAY_BE_OFF = _MayBeOff()
+"""A table of parts that a setting may switch off: they are None, whatever is declared."""
 
 
 def check_limits(cfg: Any, root: str, foreign: ForeignLimits | None = None) -> None:
@@ -185,7 +194,7 @@ def _check(
         raise _refusal(path, value, f"be one of {', '.join(map(str, get_args(hint)))}")
     if isinstance(value, float) and not math.isfinite(value) and MAY_BE_INFINITE not in limits:
         raise _refusal(path, value, "be a finite number")
-    if not is_of(_switched_on(value, hint), hint):
+    if not is_of(_switched_on(value, hint, limits, path), hint):
         # A table of arguments that is set as a whole is not converted to what they are declared as.
         raise _refusal(path, value, f"be of type {getattr(hint, '__name__', hint)}")
     for limit in limits:
@@ -201,15 +210,15 @@ def _check(
             _check(item, Any, (), f"{path}.{name}", foreign)
 
 
-def _switched_on(value: Any, hint: Any) -> Any:
-    """A table of terms without those that a setting has switched off; anything else as it is.
-
-    They are None, whatever mjlab declares.
-    """
+def _switched_on(value: Any, hint: Any, limits: tuple[Limit, ...], path: str) -> Any:
+    """A table of parts without those that a setting has switched off; anything else as it is."""
     items = get_args(hint)
-    if isinstance(value, Mapping) and items and dataclasses.is_dataclass(items[-1]):
-        return {name: item for name, item in value.items() if item is not None}
-    return value
+    if not (isinstance(value, Mapping) and items and dataclasses.is_dataclass(items[-1])):
+        return value
+    for name, item in value.items():
+        if item is None and MAY_BE_OFF not in limits:
+            raise _refusal(f"{path}.{name}", item, "have a value")
+    return {name: item for name, item in value.items() if item is not None}
 
 
 def _check_fields(cfg: Any, path: str, foreign: ForeignLimits) -> None:

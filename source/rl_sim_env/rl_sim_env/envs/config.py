@@ -24,7 +24,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.mdp.hardware_sensors_cfg import HardwareSensorsCfg, SensorModel
 from rl_sim_env.mdp.proprioception import ProprioceptionCfg
 from rl_sim_env.robots import Robot
-from rl_sim_env.terrains import with_columns
+from rl_sim_env.terrains import terrain_type_names, with_columns
 
 
 @dataclass(kw_only=True)
@@ -156,6 +156,8 @@ class AmpVaeEnvCfg(ManagerBasedRlEnvCfg):
 
     def _require_names(self) -> None:
         """Refuse names of what the configuration does not have, or has switched off."""
+        if self.scene.terrain is not None:
+            terrain_type_names(self.scene.terrain)
         self._require_term("env.command_name", self.command_name, "commands")
         for place, group in enumerate(self.terminal_groups):
             self._require_term(f"env.terminal_groups.{place}", group, "observations")

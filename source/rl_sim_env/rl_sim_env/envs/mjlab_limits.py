@@ -29,6 +29,7 @@ from mjlab.viewer import ViewerConfig
 from rl_sim_env.configuration.limits import (
     ASCENDING,
     COUNT,
+    MAY_BE_OFF,
     NOT_EMPTY,
     NOT_NEGATIVE,
     POSITIVE,
@@ -46,11 +47,18 @@ _LAG = {
     "delay_update_period": (NOT_NEGATIVE,),
 }
 
+_TERMS = (
+    *("observations", "actions", "events", "rewards", "terminations", "commands"),
+    *("curriculum", "metrics", "recorders"),
+)
+"""Tables whose terms mjlab leaves out where they are None."""
+
 MJLAB_LIMITS: ForeignLimits = {
     ManagerBasedRlEnvCfg: {
         "decimation": (COUNT,),
         "seed": (SEED,),
         "episode_length_s": (POSITIVE,),
+        **dict.fromkeys(_TERMS, (MAY_BE_OFF,)),
     },
     SceneCfg: {"num_envs": (COUNT,), "env_spacing": (NOT_NEGATIVE,), "extent": (POSITIVE,)},
     SimulationCfg: {"nconmax": (COUNT,), "njmax": (COUNT,), "contact_sensor_maxmatch": (COUNT,)},
@@ -73,7 +81,7 @@ MJLAB_LIMITS: ForeignLimits = {
         "distance": (POSITIVE,),
         "fovy": (Number(above=0, below=180),),
     },
-    ObservationGroupCfg: {"history_length": (NOT_NEGATIVE,)},
+    ObservationGroupCfg: {"history_length": (NOT_NEGATIVE,), "terms": (MAY_BE_OFF,)},
     ObservationTermCfg: {"clip": (ASCENDING,), "history_length": (NOT_NEGATIVE,), **_LAG},
     EventTermCfg: {
         "interval_range_s": (POSITIVE, ASCENDING),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -177,6 +179,39 @@ class Distributed:
     def broadcast(self, value: T) -> T:
         """Return the value that rank 0 passed, for instance the run's folder."""
         return self.all_gather(value)[0]
+
+    def decided_by_main(self, decide: Callable[[], T]) -> T:
+        """Return what rank 0 decides. All processes call it; those of other hosts see other files.
+
+        Raises:
+            UserError: Rank 0 was refused; all processes are then, for the same reason.
+        """
+        decided: T | UserError | None = None
+        if self.is_main:
+            try:
+                decided = decide()
+            except UserError as error:
+                decided = error
+        decided = self.broadcast(decided)
+        if isinstance(decided, UserError):
+            raise decided
+        return decided  # type: ignore[return-value]
+
+    def require_seen(self, file: Path | None) -> None:
+        """Refuse a file that rank 0 has found and others do not see. All processes call it.
+
+        Raises:
+            UserError: Some do not see it; the message names their hosts.
+        """
+        if file is None:
+            return
+        seen = self.all_gather((file.is_file(), socket.gethostname()))
+        if blind := sorted({host for sees, host in seen if not sees}):
+            raise UserError(
+                f"{file}: rank 0, on {seen[0][1]}, has found it, but {', '.join(blind)} sees no "
+                "such file; start every torchrun in a folder that all hosts share, or copy the "
+                "file to the same place on each"
+            )
 
     def open_store(self, timeout_s: float = _STORE_TIMEOUT_S) -> Store:
         """Connect to the store of torchrun, by a connection that no collective holds up.
