@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rsl_rl.models import MLPModel
@@ -42,7 +42,7 @@ from rl_sim_env.geometry import turned
 from rl_sim_env.learning.checkpoint import Checkpoint
 from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.map_model import MapModel
-from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE
+from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptiveVae
 from rl_sim_env.mdp.exteroception_cfg import MapCfg
 from rl_sim_env.mdp.observations import base_pos_w, foot_pos_w
 from rl_sim_env.terrains import HeightMap
@@ -103,6 +103,9 @@ class Steps(NamedTuple):
     maps: Mapping[str, torch.Tensor]
     """Heights as they are observed, by what they are of, (S, cells) each."""
 
+    seen: torch.Tensor
+    """1 where the latest map has a cell, else it is remembered or guessed, (S, cells)."""
+
     feet: torch.Tensor
     """Base-yaw frame [m], (S, feet, 2)."""
 
@@ -130,6 +133,14 @@ class Steps(NamedTuple):
     def at_edge(self, ground: HeightMap, places: torch.Tensor) -> torch.Tensor:
         """Whether a foot at a place would stand at an edge, (S, feet), bool."""
         return is_at_edge(ground, turned(places, self.yaw[:, None]) + self.base[:, None])
+
+    def is_seen(self, grid: MapCfg, places: torch.Tensor) -> torch.Tensor:
+        """Whether the latest map has the cell that a place is in, (S, feet), bool."""
+        forward, left = (
+            ((xy - first[0]) / grid.resolution).round().long().clamp(0, len(first) - 1)
+            for xy, first in zip(places.unbind(dim=-1), grid.centers(), strict=True)
+        )
+        return self.seen.gather(1, left * grid.grid[0] + forward) > 0.5
 
 
 class Crop(nn.Module):
@@ -183,7 +194,7 @@ class Flat(nn.Module):
         cells: int,
         feet: int,
         hidden_dims: tuple[int, ...],
-        **settings: object,
+        **settings: Any,
     ) -> None:
         super().__init__()
         widths = {"places": 2 * feet, "map": cells}
@@ -232,11 +243,12 @@ def benchmark(options: MapReadingOptions) -> None:
     tell_differences(setup.differences)
     vec_env = build_vec_env(setup)
     policy = build_policy(checkpoint, path, task, vec_env)
-    if TERRAIN_ESTIMATE not in policy.vae.reconstructs:
+    vae = policy.vae
+    if not (isinstance(vae, PerceptiveVae) and TERRAIN_ESTIMATE in vae.reconstructs):
         raise UserError(f"{path}: reconstructs no map; name a policy of a task with sight")
     arena = Arena(vec_env, policy)
     families = arena.env.terrain_types.names
-    steps = _walk(arena, options)
+    steps = _walk(arena, vae, options)
     ground, grid = arena.env.height_map, arena.env.scene["exteroception"].cfg.map
     vec_env.close()
     is_held = steps.robot % HELD_OUT == 0
@@ -251,12 +263,12 @@ def benchmark(options: MapReadingOptions) -> None:
     figures = {}
     for source in steps.maps:
         found = Crop(grid).steps_around
-        figures[f"{source}: steps around"] = _judge(found, held, source, ground, families)
+        figures[f"{source}: steps around"] = _judge(found, held, source, ground, grid, families)
         for name, make in readers.items():
             torch.manual_seed(options.seed)
             reader, updates = _fit(make(), seen, source, ground, options.fit_seconds)
             figures[f"{source}: {name}"] = {
-                **_judge(reader, held, source, ground, families),
+                **_judge(reader, held, source, ground, grid, families),
                 "updates": updates,
                 "parameters": sum(each.numel() for each in reader.parameters()),
             }
@@ -266,7 +278,7 @@ def benchmark(options: MapReadingOptions) -> None:
     write_record(record, options.output)
 
 
-def _walk(arena: Arena, options: MapReadingOptions) -> Steps:
+def _walk(arena: Arena, vae: PerceptiveVae, options: MapReadingOptions) -> Steps:
     """Steps of a walk over ground with edges, straight ahead from the middle of a tile."""
     env, count = arena.env, arena.num_robots
     names = [name for families in GROUNDS.values() for name in families]
@@ -284,9 +296,10 @@ def _walk(arena: Arena, options: MapReadingOptions) -> Steps:
         if pose is not None:
             maps = {
                 "reconstruction": step.output.reconstructions[TERRAIN_ESTIMATE],
-                "truth": step.obs[arena.policy.vae.reconstructs[TERRAIN_ESTIMATE]],
+                "truth": step.obs[vae.reconstructs[TERRAIN_ESTIMATE]],
             }
-            kept.append(Steps({name: of.clone() for name, of in maps.items()}, *pose))
+            seen = vae.is_seen(step.obs)
+            kept.append(Steps({name: of.clone() for name, of in maps.items()}, seen.clone(), *pose))
         # What the next step reads is of the state that this one has led to.
         pose = None
         if number % KEPT == 0:
@@ -335,6 +348,7 @@ def _judge(
     steps: Steps,
     source: str,
     ground: HeightMap,
+    grid: MapCfg,
     families: tuple[str, ...],
 ) -> dict[str, float]:
     """Area under the curve of a reader's answers, over all ground and on each."""
@@ -345,6 +359,10 @@ def _judge(
     for name, of in GROUNDS.items():
         ids = torch.tensor([families.index(family) for family in of])
         on = torch.isin(steps.family, ids)
+        figures[name] = area_under(answers[on], labels[on])
+    is_seen = steps.is_seen(grid, places)
+    figures["seen places"] = is_seen.float().mean().item()
+    for name, on in (("seen", is_seen), ("unseen", ~is_seen)):
         figures[name] = area_under(answers[on], labels[on])
     return figures
 

@@ -86,3 +86,12 @@ def test_a_policy_of_a_task_that_nobody_knows_is_refused(vec_env, tmp_path):
     path = save(small_checkpoint(vec_env, task="Other-Robot-v0"), tmp_path)
     with pytest.raises(UserError, match=r"model_3\.pt: unknown task 'Other-Robot-v0'"):
         find_policy(EvaluateOptions(checkpoint=str(path)))
+
+
+def test_of_many_differences_the_first_are_told_and_the_next_are_named(capsys):
+    options.tell_differences(tuple(f"env.part{n}: trained with 1, now {n}" for n in range(14)))
+    *told, last = capsys.readouterr().out.splitlines()
+    assert len(told) == 12 and told[-1] == "note: env.part11: trained with 1, now 11"
+    assert last == "note: and 2 differences more, of env.part12, env.part13"
+    options.tell_differences(tuple(f"env.part{n}: trained with 1, now {n}" for n in range(99)))
+    assert capsys.readouterr().out.splitlines()[-1].endswith("env.part23 and others")

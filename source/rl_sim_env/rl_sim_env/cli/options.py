@@ -436,7 +436,9 @@ def tell_differences(differences: tuple[str, ...]) -> None:
     for line in differences[:SHOWN_DIFFERENCES]:
         print(f"note: {line}")
     if more := differences[SHOWN_DIFFERENCES:]:
-        print(f"note: and {len(more)} differences more")
+        names = ", ".join(line.partition(":")[0] for line in more[:SHOWN_DIFFERENCES])
+        others = " and others" if len(more) > SHOWN_DIFFERENCES else ""
+        print(f"note: and {len(more)} differences more, of {names}{others}")
     sys.stdout.flush()
 
 
