@@ -33,10 +33,17 @@ def test_the_worst_constraint_has_a_curve():
 def test_limits_that_are_always_or_never_violated_are_told_once():
     watch = ConstraintWatch()
     seen = {"Constraint/tilt": 0.0, "Constraint/slip": 0.97, "Constraint/torque": 0.2}
-    (warning,) = watch.news(seen)
-    assert "'slip' was violated in 97% of the robot-steps" in warning
-    later = [line for _ in range(40) for line in watch.news(seen)]
-    assert len(later) == 1 and "0 violations of tilt in the first 20 iterations" in later[0]
+    assert [line for _ in range(19) for line in watch.news(seen)] == []
+    warning, note = watch.news(seen)
+    assert "'slip' was violated in 97% of the robot-steps after 20 iterations" in warning
+    assert "0 violations of tilt in the first 20 iterations" in note
+    assert [line for _ in range(40) for line in watch.news(seen)] == []
+
+
+def test_what_an_untrained_policy_violates_for_a_while_is_not_told():
+    watch = ConstraintWatch()
+    assert watch.news({"Constraint/target_rate": 0.97}) == []
+    assert [line for _ in range(40) for line in watch.news({"Constraint/target_rate": 0.4})] == []
 
 
 def test_a_constraint_without_a_measure_is_named_and_ends_training_where_it_is_frequent():

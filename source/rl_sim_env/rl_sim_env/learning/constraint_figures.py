@@ -15,7 +15,7 @@ _ALWAYS = 0.9
 """Share of the robot-steps from which on a constraint is always violated: it tells nothing."""
 
 _LOOKED_AT = 20
-"""Iterations after which a constraint that was never violated is told."""
+"""Iterations after which a constraint that was always or never violated is told."""
 
 
 def violated_shares(scalars: Mapping[str, float]) -> dict[str, float]:
@@ -39,12 +39,16 @@ def worst_violation(scalars: Mapping[str, float]) -> dict[str, float]:
 
 
 class ConstraintWatch:
-    """Tells, once, of limits that are always or never violated as training begins."""
+    """Tells, once, of limits that are always or never violated as training begins.
+
+    An untrained policy shakes: what it violates in its first iterations alone says nothing of a
+    limit.
+    """
 
     def __init__(self) -> None:
         self._iterations = 0
-        self._told: set[str] = set()
-        self._never: set[str] | None = None
+        self._always: set[str] = set()
+        self._never: set[str] = set()
 
     def news(self, scalars: Mapping[str, float]) -> list[str]:
         """What nobody was told yet.
@@ -53,17 +57,20 @@ class ConstraintWatch:
             scalars: What was logged of an iteration.
         """
         shares = violated_shares(scalars)
+        if self._iterations == 0:
+            self._always, self._never = set(shares), set(shares)
         self._iterations += 1
-        unharmed = {name for name, share in shares.items() if share == 0.0}
-        self._never = unharmed if self._never is None else self._never & unharmed
+        self._always &= {name for name, share in shares.items() if share > _ALWAYS}
+        self._never &= {name for name, share in shares.items() if share == 0.0}
+        if self._iterations != _LOOKED_AT:
+            return []
         news = [
-            f"warning: constraint '{name}' was violated in {share:.0%} of the robot-steps of this "
-            "iteration: a limit that nobody can keep teaches nothing; look at the robot's limits"
-            for name, share in shares.items()
-            if share > _ALWAYS and name not in self._told
+            f"warning: constraint '{name}' was violated in {shares[name]:.0%} of the robot-steps "
+            f"after {_LOOKED_AT} iterations: a limit that nobody can keep teaches nothing; look at "
+            "the robot's limits"
+            for name in sorted(self._always)
         ]
-        self._told |= {name for name, share in shares.items() if share > _ALWAYS}
-        if self._iterations == _LOOKED_AT and self._never:
+        if self._never:
             names = ", ".join(sorted(self._never))
             news.append(
                 f"note: 0 violations of {names} in the first {_LOOKED_AT} iterations: kept by all, "
