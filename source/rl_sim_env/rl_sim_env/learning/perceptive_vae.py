@@ -26,6 +26,7 @@ from rl_sim_env.learning.estimator import EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.map_encoder import AttentionEncoder, EncodedMap, MlpEncoder
+from rl_sim_env.learning.memory_cells import remember
 from rl_sim_env.typed import typed
 
 TERRAIN_ESTIMATE = "terrain_estimate"
@@ -180,7 +181,7 @@ class PerceptiveVae(ContextVae):
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch, with those of the map; the memory alone waits for the step before."""
         sight = self._see(batch.observations)
-        memories = self._remember(sight.remembered, batch.memory, batch.begins)
+        memories = remember(self.memory, sight.remembered, batch.memory, batch.begins)
         of_context = self._loss(torch.cat((sight.features, memories), dim=-1), batch)
         if not self.perception.reconstruct:
             return of_context
@@ -203,16 +204,6 @@ class PerceptiveVae(ContextVae):
         return of_context._replace(
             total=of_context.total + weighted, scalars={**of_context.scalars, **scalars}
         )
-
-    def _context(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        begins: torch.Tensor,
-    ) -> torch.Tensor:
-        sight = self._see(observations)
-        memories = self._remember(sight.remembered, memory, begins)
-        return torch.cat((sight.features, memories), dim=-1)
 
     def _see(self, observations: Mapping[str, torch.Tensor]) -> _Sight:
         blind = self.encoder(joined(observations, self.cfg.obs_groups))
