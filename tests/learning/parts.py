@@ -10,6 +10,7 @@ from toy_env import ToyEnv, ToyExpert, toy_cfg
 from rl_sim_env.learning.algorithm import Algorithm
 from rl_sim_env.learning.amp import DiscriminatorLearner
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
+from rl_sim_env.learning.estimator import Estimator, Sequences
 from rl_sim_env.learning.estimator_learner import EstimatorLearner
 from rl_sim_env.learning.ppo import PpoLearner
 
@@ -43,3 +44,9 @@ def estimator_of(algorithm: Algorithm) -> EstimatorLearner:
 
 def style_of(algorithm: Algorithm) -> DiscriminatorLearner:
     return cast(DiscriminatorLearner, algorithm.learners["discriminator"])
+
+
+def estimate_rmse(estimator: Estimator, batch: Sequences, estimates: torch.Tensor) -> float:
+    """How far estimates are from those of the sequences, SI units, the worst quantity."""
+    scalars = estimator.loss(batch._replace(estimate_targets=estimates)).scalars
+    return max(scalars[name].item() for name in estimator.rmse(estimates.flatten(0, -2)[0]))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections import deque
+from math import exp
 from statistics import fmean
 
 import pytest
 import torch
+from parts import estimate_rmse
 from toy_env import toy_layout
 
 from rl_sim_env.learning.config import ContextVaeCfg
@@ -100,13 +102,13 @@ def test_sequences_read_like_steps_and_episodes_begin_with_a_fresh_memory(cell: 
     vae = _vae(memory_cell=cell)
     batch = _batch(vae)
     batch.begins[2, :3] = True
-    estimates = vae.encode(batch.observations, batch.memory, batch.begins)[0]
-    memory = batch.memory
-    for step, (begins, estimate) in enumerate(zip(batch.begins, estimates, strict=True)):
+    estimates, memory = [], batch.memory
+    for step, begins in enumerate(batch.begins):
         memory = torch.where(begins[:, None], vae.initial_memory(BATCH), memory)
         output = vae(_step(batch, step), memory, deterministic=True)
-        torch.testing.assert_close(output.estimate, estimate)
+        estimates.append(output.estimate)
         memory = output.memory
+    assert estimate_rmse(vae, batch, torch.stack(estimates)) < 1e-5
 
 
 @each_cell
@@ -161,10 +163,10 @@ def test_without_memory_the_frames_tell_all() -> None:
 def test_extreme_log_variance_stays_bounded_and_keeps_its_gradient() -> None:
     vae = _vae(logvar_bound=5.0)
     with torch.no_grad():
-        vae.heads.bias.fill_(15.0)
-    logvar = vae.encode(*_batch(vae)[:3])[2]
-    assert logvar.max() < 5.0
-    logvar.sum().backward()
+        vae.heads.bias[-vae.latent_width :] = 15.0
+    kl = vae.loss(_batch(vae)).scalars["Loss/vae_kl_loss"]
+    assert kl < 0.5 * vae.latent_width * exp(5.0)
+    kl.backward()
     assert vae.heads.bias.grad is not None
     assert vae.heads.bias.grad[-1] > 0.0
 

@@ -241,8 +241,7 @@ class Arena(Evaluator):
         return torch.arange(self.num_robots, device=self.device)
 
     def _apply(self, scenario: Scenario) -> None:
-        terrain = self.env.scene.terrain
-        assert terrain is not None
+        terrain = self.env.terrain
         if terrain.terrain_origins is not None:
             num_rows = terrain.terrain_origins.shape[0]
             drawn = torch.randint(num_rows, (self.num_robots,), device=self.device)

@@ -272,9 +272,7 @@ class Algorithm:
             with found_in(f"algorithm.learners.{name}"):
                 learner.load_state_dict(state["learners"][name])
         self.get_inference_policy().load_state_dict(state[POLICY_STATE])
-        # With a count of 0, the next update would overwrite the average that was just loaded.
-        self._average.n_averaged.fill_(1)
-        self.update_step.recapture()
+        self._go_on_from_loaded()
 
     def load_process_state(self, state: Mapping[str, Any]) -> None:
         """Continue from what :meth:`process_state` returned, in this process or another.
@@ -303,9 +301,7 @@ class Algorithm:
         loaded, self.what_is_new = grown(state[POLICY_STATE], self._policy.state_dict())
         for policy in (self._policy, self.get_inference_policy()):
             policy.load_state_dict(loaded, strict=False)
-        # With a count of 0, the next update would overwrite the average that was just loaded.
-        self._average.n_averaged.fill_(1)
-        self.update_step.recapture()
+        self._go_on_from_loaded()
 
     def begin_episodes(self) -> None:
         """Forget the running episodes, which the environment has ended."""
@@ -316,6 +312,11 @@ class Algorithm:
     def broadcast_parameters(self) -> None:
         """Give all ranks the parameters, buffers, optimiser states and schedules of rank 0."""
         self.load(broadcast_state(self.save(), self.device))
+
+    def _go_on_from_loaded(self) -> None:
+        # With a count of 0, the next update would overwrite the average that was just loaded.
+        self._average.n_averaged.fill_(1)
+        self.update_step.recapture()
 
     def _read_metrics(self) -> dict[str, float]:
         """Read the figures of the iteration, and let what lives on the host follow them."""

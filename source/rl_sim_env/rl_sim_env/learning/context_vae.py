@@ -74,35 +74,6 @@ class ContextVae(Estimator):
         error_logvar = None if self.variance is None else self.variance(context)
         return EstimatorOutput(estimate, latent, memory, error_logvar)
 
-    def encode(
-        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, begins: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Read sequences.
-
-        Args:
-            observations: Groups that it reads, shape (T, B, width of the group) each.
-            memory: Memory before the first step, shape (B, memory width).
-            begins: Where to begin with a fresh memory, shape (T, B), bool.
-
-        Returns:
-            Estimate (normalised, shape (T, B, estimate width)), and mean and log-variance of the
-            latent (shape (T, B, latent width) each).
-        """
-        return self._read(self._context(observations, memory, begins))
-
-    def _context(
-        self, observations: Mapping[str, torch.Tensor], memory: torch.Tensor, begins: torch.Tensor
-    ) -> torch.Tensor:
-        """Features and memories of sequences, shape (T, B, feature and memory width)."""
-        features = self.encoder(joined(observations, self.cfg.obs_groups))
-        return torch.cat((features, self._remember(features, memory, begins)), dim=-1)
-
-    def _remember(
-        self, features: torch.Tensor, memory: torch.Tensor, begins: torch.Tensor
-    ) -> torch.Tensor:
-        """The memory after each step of sequences, shape (T, B, memory width)."""
-        return remember(self.memory, features, memory, begins)
-
     def _read(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         estimate, mean, logvar = self.heads(context).split(self._head_widths, dim=-1)
         bound = self.cfg.logvar_bound
@@ -110,7 +81,9 @@ class ContextVae(Estimator):
 
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch; the gradient reaches back to the first step of the sequences."""
-        return self._loss(self._context(batch.observations, batch.memory, batch.begins), batch)
+        features = self.encoder(joined(batch.observations, self.cfg.obs_groups))
+        memories = remember(self.memory, features, batch.memory, batch.begins)
+        return self._loss(torch.cat((features, memories), dim=-1), batch)
 
     def _loss(self, context: torch.Tensor, batch: Sequences) -> LearnerLoss:
         """Losses of a batch whose features and memories are known."""

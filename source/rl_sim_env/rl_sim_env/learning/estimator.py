@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
+from rl_sim_env.configuration.limits import check_limits
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.error_variance import ErrorVariance
 from rl_sim_env.learning.estimation import EstimationTargets
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
+from rl_sim_env.typed import typed
 
 ESTIMATE = "estimate"
 """Observation group of the normalised estimate, or of the truth in its place."""
@@ -22,6 +24,10 @@ LATENT = "latent"
 """Observation group of the latent code."""
 DECODE_LOSS = "Loss/vae_decode_loss"
 """Name that a reconstruction error is logged under; it is watched for spikes."""
+SETTINGS = "agent.vae.settings"
+"""Where settings of a derived class stand, for messages."""
+
+Settings = TypeVar("Settings")
 
 
 class EstimatorOutput(NamedTuple):
@@ -127,6 +133,19 @@ class Estimator(nn.Module, ABC):
         self.reconstructs: dict[str, str] = {}
         self._layout = layout
         self.variance = None
+
+    def own_settings(self, kind: type[Settings]) -> Settings:
+        """``cfg.settings`` as what a derived class declares.
+
+        Args:
+            kind: A dataclass of them.
+
+        Raises:
+            UserError: There is no such setting, or a value is none that it may have.
+        """
+        found = typed(dict(self.cfg.settings), kind, SETTINGS)
+        check_limits(found, SETTINGS)
+        return found
 
     def add_variance(self, feature_width: int) -> None:
         """Have ``variance`` read features of some width, unless its loss has no weight."""

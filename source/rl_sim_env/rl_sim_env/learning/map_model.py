@@ -11,7 +11,8 @@ from rsl_rl.utils import resolve_nn_activation
 from torch import nn
 
 from rl_sim_env.errors import UserError
-from rl_sim_env.learning.perceptive_vae import SETTINGS, TERRAIN_ESTIMATE, PerceptionCfg
+from rl_sim_env.learning.estimator import SETTINGS
+from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptionCfg
 from rl_sim_env.typed import typed
 
 _CHANNELS = (8, 16, 16)

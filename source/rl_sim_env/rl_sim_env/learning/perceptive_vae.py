@@ -17,21 +17,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rl_sim_env.configuration.limits import COUNT, NOT_NEGATIVE, Length, check_limits
+from rl_sim_env.configuration.limits import COUNT, NOT_NEGATIVE, Length
 from rl_sim_env.errors import UserError
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.context_vae import ContextVae
 from rl_sim_env.learning.error_variance import ErrorVariance
-from rl_sim_env.learning.estimator import EstimatorOutput, Sequences, joined
+from rl_sim_env.learning.estimator import SETTINGS, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.map_encoder import AttentionEncoder, EncodedMap, MlpEncoder
-from rl_sim_env.typed import typed
+from rl_sim_env.learning.memory_cells import remember
 
 TERRAIN_ESTIMATE = "terrain_estimate"
 """Observation group of the reconstructed map, or of the truth in its place."""
 
-SETTINGS = "agent.vae.settings"
 _HUBER = 0.5
 """Error [observed height] from which it counts linearly: the edge of a pit is a metre off, and must
 not outweigh mass and centre of mass."""
@@ -119,8 +118,7 @@ class PerceptiveVae(ContextVae):
 
     def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
         super().__init__(layout, cfg)
-        self.perception = perception = typed(dict(cfg.settings), PerceptionCfg, SETTINGS)
-        check_limits(perception, SETTINGS)
+        self.perception = perception = self.own_settings(PerceptionCfg)
         self._require_grid(layout)
         self.groups = (*cfg.obs_groups, perception.map_group)
         self._columns = tuple(
@@ -180,7 +178,7 @@ class PerceptiveVae(ContextVae):
     def loss(self, batch: Sequences) -> LearnerLoss:
         """Losses of a batch, with those of the map; the memory alone waits for the step before."""
         sight = self._see(batch.observations)
-        memories = self._remember(sight.remembered, batch.memory, batch.begins)
+        memories = remember(self.memory, sight.remembered, batch.memory, batch.begins)
         of_context = self._loss(torch.cat((sight.features, memories), dim=-1), batch)
         if not self.perception.reconstruct:
             return of_context
@@ -203,16 +201,6 @@ class PerceptiveVae(ContextVae):
         return of_context._replace(
             total=of_context.total + weighted, scalars={**of_context.scalars, **scalars}
         )
-
-    def _context(
-        self,
-        observations: Mapping[str, torch.Tensor],
-        memory: torch.Tensor,
-        begins: torch.Tensor,
-    ) -> torch.Tensor:
-        sight = self._see(observations)
-        memories = self._remember(sight.remembered, memory, begins)
-        return torch.cat((sight.features, memories), dim=-1)
 
     def _see(self, observations: Mapping[str, torch.Tensor]) -> _Sight:
         blind = self.encoder(joined(observations, self.cfg.obs_groups))

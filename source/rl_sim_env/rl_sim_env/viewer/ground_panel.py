@@ -28,9 +28,7 @@ class GroundPanel:
     def __init__(self, view: View, env: AmpVaeEnv) -> None:
         self._view, self._env = view, env
         gui = view.server.gui
-        terrain = env.scene.terrain
-        assert terrain is not None, "the environment has ground"
-        self._origins = terrain.terrain_origins
+        self._origins = env.terrain.terrain_origins
         self.here = gui.add_html("")
         if self._origins is None:
             return
@@ -80,8 +78,8 @@ def send_to(env: AmpVaeEnv, robots: torch.Tensor, family: str, level: int) -> No
         family: Family of the ground.
         level: Row of the grid.
     """
-    terrain = env.scene.terrain
-    assert terrain is not None and terrain.terrain_origins is not None
+    terrain = env.terrain
+    assert terrain.terrain_origins is not None, "the environment has a grid of tiles"
     robots = robots.to(env.device)
     families = torch.full_like(robots, env.terrain_types.names.index(family))
     columns = env.terrain_types.draw_columns(families)
@@ -108,7 +106,6 @@ def family_title(family: str) -> str:
 def describe_place(env: AmpVaeEnv, robot: int) -> str:
     """Ground under a robot, in words."""
     title = family_title(env.terrain_types.names[int(env.terrain_types.ids[robot])])
-    terrain = env.scene.terrain
-    if terrain is None or terrain.terrain_origins is None:
+    if env.terrain.terrain_origins is None:
         return title
-    return f"{title}, level {int(terrain.terrain_levels[robot])}"
+    return f"{title}, level {int(env.terrain.terrain_levels[robot])}"

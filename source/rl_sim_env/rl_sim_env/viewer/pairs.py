@@ -88,8 +88,8 @@ class Pairs:
             scene.add_sphere(above, MARK_RADIUS, rgb(COLORS[robot // self.half]))
 
     def _share_ground(self) -> None:
-        terrain, half = self._env.scene.terrain, self.half
-        if terrain is None or terrain.terrain_origins is None:
+        terrain, half = self._env.terrain, self.half
+        if terrain.terrain_origins is None:
             return
         for field in (terrain.terrain_types, terrain.terrain_levels, terrain.env_origins):
             field[half : 2 * half] = field[:half]

@@ -17,14 +17,11 @@ from rsl_rl.modules import MLP
 from torch import nn
 from torch.nn import functional
 
-from rl_sim_env.configuration.limits import COUNT, POSITIVE, check_limits
+from rl_sim_env.configuration.limits import COUNT, POSITIVE
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
-from rl_sim_env.typed import typed
-
-_SETTINGS = "agent.vae.settings"
 
 
 @dataclass(kw_only=True)
@@ -67,8 +64,7 @@ class HimEstimator(Estimator):
 
     def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
         super().__init__(layout, cfg)
-        self.contrast = contrast = typed(dict(cfg.settings), HimCfg, _SETTINGS)
-        check_limits(contrast, _SETTINGS)
+        self.contrast = self.own_settings(HimCfg)
         self.latent_width = cfg.latent_dim
         *hidden_dims, feature_dim = cfg.encoder_dims
         width = sum(layout.width(group) for group in self.groups)
@@ -80,7 +76,7 @@ class HimEstimator(Estimator):
             cfg.decoder_dims,
             "elu",
         )
-        self.prototypes = nn.Parameter(torch.randn(contrast.prototypes, cfg.latent_dim))
+        self.prototypes = nn.Parameter(torch.randn(self.contrast.prototypes, cfg.latent_dim))
         self.add_variance(feature_dim)
 
     def forward(

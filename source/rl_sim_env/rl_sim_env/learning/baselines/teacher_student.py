@@ -17,18 +17,15 @@ import torch
 from rsl_rl.modules import MLP
 from torch import nn
 
-from rl_sim_env.configuration.limits import COUNT, NOT_EMPTY, POSITIVE, check_limits
+from rl_sim_env.configuration.limits import COUNT, NOT_EMPTY, POSITIVE
 from rl_sim_env.learning.config import ContextVaeCfg
 from rl_sim_env.learning.estimator import Estimator, EstimatorOutput, Sequences, joined
 from rl_sim_env.learning.layout import ObservationLayout
 from rl_sim_env.learning.learner import LearnerLoss
 from rl_sim_env.learning.memory_cells import build_memory, remember
-from rl_sim_env.typed import typed
 
 EXTRINSICS = "extrinsics"
 """Observation group of the code, the teacher's or the student's."""
-
-_SETTINGS = "agent.vae.settings"
 
 
 @dataclass(kw_only=True)
@@ -62,8 +59,7 @@ class TeacherStudent(Estimator):
 
     def __init__(self, layout: ObservationLayout, cfg: ContextVaeCfg) -> None:
         super().__init__(layout, cfg)
-        self.settings = typed(dict(cfg.settings), TeacherStudentCfg, _SETTINGS)
-        check_limits(self.settings, _SETTINGS)
+        self.settings = self.own_settings(TeacherStudentCfg)
         self.memory_width = cfg.memory_dim
         *hidden_dims, feature_dim = cfg.encoder_dims
         seen, known = (sum(map(layout.width, each)) for each in (self.groups, self.privileged))
