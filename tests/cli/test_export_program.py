@@ -53,7 +53,7 @@ def test_what_comes_with_the_checkout_stays_and_its_checkpoint_comes_along_witho
     [
         (["--task", "Walk-v0"], "unknown task 'Walk-v0'"),
         (["--task", TASK, "--checkpoint", "none.pt"], "none.pt: no such file"),
-        (["--task", TASK, "--output", "/proc/nowhere"], "/proc/nowhere"),
+        (["--task", TASK, "--output", "/dev/null"], "/dev/null: is a file"),
     ],
 )
 def test_mistake_is_told_in_one_line(capsys, argv, words):
