@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from mjlab.utils.lab_api.math import quat_from_euler_xyz
 
 from grq20 import DEFAULT_ARM_LENGTH, STANDING_HEIGHT, amp_vae_env_cfg
-from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg
+from rl_sim_env.envs import AmpVaeEnv, AmpVaeEnvCfg, AmpVaeVecEnv
 
 torch.set_num_threads(1)
 
@@ -58,6 +59,18 @@ def make_env() -> MakeEnv:
         return env
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exported(make_env: MakeEnv, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the exported files of an untrained policy, and nothing else."""
+    # Only here: the exporter's libraries take seconds.
+    from rl_sim_env.deploy.onnx_export import export_policy
+    from small_policy import save, small_checkpoint
+
+    trained, exported = (tmp_path_factory.mktemp(name) for name in ("trained", "exported"))
+    export_policy(save(small_checkpoint(AmpVaeVecEnv(make_env(1))), trained), exported)
+    return exported
 
 
 @pytest.fixture(scope="session")

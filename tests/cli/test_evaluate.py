@@ -10,7 +10,7 @@ import torch
 
 from rl_sim_env.cli import evaluate, evaluate_options
 from rl_sim_env.cli.program import parse_options
-from rl_sim_env.deploy.onnx_export import export_policy
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, Scenario
 from rl_sim_env.evaluation.protocols import OUTSIDE, PROTOCOLS, Protocol
 from rl_sim_env.evaluation.report import Column, Figure, Plot, Report, Row, Section, Series, Table
@@ -173,10 +173,9 @@ def test_report_takes_the_place_of_an_empty_working_directory(run_folder, tmp_pa
 
 
 @pytest.mark.usefixtures("only_height")
-def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, tmp_path):
-    _, network = export_policy(run_folder / "model_3.pt", tmp_path / "exported")
+def test_exported_policy_is_evaluated_as_its_checkpoint_is(run_folder, exported, tmp_path):
     sections = []
-    for policy in (run_folder / "model_3.pt", network):
+    for policy in (run_folder / "model_3.pt", exported / NETWORK_FILE):
         output = tmp_path / policy.suffix
         named = ("--checkpoint", str(policy), "--output", str(output))
         evaluate.main([*SMALL, *named, "--protocols", "height"])

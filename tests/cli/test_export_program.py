@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,21 +27,15 @@ def test_newest_run_is_exported_beside_its_checkpoint(run_folder, capsys):
     assert open_session(folder / POLICY_FILE)[1].iteration == 3
 
 
-def test_what_comes_with_the_checkout_stays_as_it_is(run_folder, tmp_path, monkeypatch):
+def test_what_comes_with_the_checkout_stays_and_its_checkpoint_comes_along_without_its_trainer(
+    vec_env, run_folder, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(export, "POLICIES", run_folder.parent.resolve())
-    export.main(["--checkpoint", os.path.relpath(run_folder)])
-    assert (tmp_path / "exported" / "model_3" / POLICY_FILE).is_file()
-    assert not (run_folder / "exported").exists()
-
-
-def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_path, capsys):
-    export.main(
-        ["--checkpoint", str(run_folder), "--output", str(tmp_path / "out"), "--with_checkpoint"]
-    )
-    assert (tmp_path / "out" / POLICY_FILE).is_file()
-    assert not (run_folder / "exported").exists()
-    path = tmp_path / "out" / "model_3.pt"
+    export.main(["--checkpoint", os.path.relpath(run_folder), "--with_checkpoint"])
+    path = Path("exported", "model_3", "model_3.pt")
     assert capsys.readouterr().out.split()[-1] == str(path)
+    assert path.with_name(POLICY_FILE).is_file()
+    assert not (run_folder / "exported").exists()
     slim, whole = Checkpoint.load(path), Checkpoint.load(run_folder / "model_3.pt")
     assert set(slim.algorithm) == {POLICY_STATE}
     obs = vec_env.get_observations()
@@ -58,7 +53,7 @@ def test_checkpoint_comes_along_without_its_trainer(vec_env, run_folder, tmp_pat
     [
         (["--task", "Walk-v0"], "unknown task 'Walk-v0'"),
         (["--task", TASK, "--checkpoint", "none.pt"], "none.pt: no such file"),
-        (["--task", TASK, "--output", "/proc/nowhere"], "/proc/nowhere"),
+        (["--task", TASK, "--output", "/dev/null"], "/dev/null: is a file"),
     ],
 )
 def test_mistake_is_told_in_one_line(capsys, argv, words):

@@ -8,7 +8,7 @@ from rl_sim_env.cli import evaluate, options
 from rl_sim_env.cli.evaluate_options import EvaluateOptions
 from rl_sim_env.cli.options import LOG_ROOT, find_policy
 from rl_sim_env.cli.play_options import PlayOptions
-from rl_sim_env.deploy.onnx_export import NETWORK_FILE, export_policy
+from rl_sim_env.deploy.onnx_export import NETWORK_FILE
 from rl_sim_env.errors import UserError
 from small_policy import TASK as FLAT
 from small_policy import save, small_checkpoint
@@ -74,12 +74,11 @@ def test_the_shipped_policies_know_their_tasks(robot):
     assert options.find_task(task).robot.name == robot
 
 
-def test_a_folder_of_exported_files_alone_serves_an_evaluation(run_folder, tmp_path):
-    export_policy(run_folder / "model_3.pt", tmp_path / "out")
-    found = find_policy(EvaluateOptions(checkpoint=str(tmp_path / "out")))
-    assert found == (tmp_path / "out" / NETWORK_FILE, FLAT)
+def test_a_folder_of_exported_files_alone_serves_an_evaluation(exported):
+    found = find_policy(EvaluateOptions(checkpoint=str(exported)))
+    assert found == (exported / NETWORK_FILE, FLAT)
     with pytest.raises(UserError, match=r"no checkpoint .* policy\.onnx"):
-        find_policy(PlayOptions(checkpoint=str(tmp_path / "out")))
+        find_policy(PlayOptions(checkpoint=str(exported)))
 
 
 def test_a_policy_of_a_task_that_nobody_knows_is_refused(vec_env, tmp_path):

@@ -1,4 +1,4 @@
-"""Exported policies: an untrained one, and one that never moves a joint from its default."""
+"""Exported policies: one of wide actions, and one that never moves a joint from its default."""
 
 from __future__ import annotations
 
@@ -25,14 +25,6 @@ def vec_env(make_env) -> AmpVaeVecEnv:
 @pytest.fixture
 def checkpoint(vec_env) -> Checkpoint:
     return small_checkpoint(vec_env)
-
-
-@pytest.fixture(scope="session")
-def exported(vec_env, tmp_path_factory) -> Path:
-    """Folder with the exported files of an untrained policy."""
-    folder = tmp_path_factory.mktemp("exported")
-    export_policy(save(small_checkpoint(vec_env), folder), folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

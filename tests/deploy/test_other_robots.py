@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from rl_sim_env.deploy import PolicyMetadata, mujoco_robot, open_session
+from rl_sim_env.deploy import PolicyMetadata, mujoco_robot
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
-from rl_sim_env.deploy.onnx_export import export_policy
+from rl_sim_env.deploy.onnx_export import load_module
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.errors import UserError
 from rl_sim_env.mdp import observations
@@ -32,14 +32,13 @@ def env(make_env):
     return make_env(1, walking=GO1_WALKING, edit=loaded)
 
 
-def exported_metadata(env, folder) -> PolicyMetadata:
-    path, _ = export_policy(save(small_checkpoint(AmpVaeVecEnv(env)), folder), folder)
-    return open_session(path)[1]
+def metadata_of(env, folder) -> PolicyMetadata:
+    return load_module(save(small_checkpoint(AmpVaeVecEnv(env)), folder))[1]
 
 
 @pytest.fixture(scope="module")
 def metadata(env, tmp_path_factory) -> PolicyMetadata:
-    return exported_metadata(env, tmp_path_factory.mktemp("go1"))
+    return metadata_of(env, tmp_path_factory.mktemp("go1"))
 
 
 def in_mujoco(robot: Robot, metadata: PolicyMetadata, **world) -> MujocoRobot:
@@ -93,7 +92,7 @@ def test_go1_told_to_stand_gives_way_like_the_trainers(env, place, metadata, mon
 def test_a_robot_without_payload_is_known_by_its_trunk_alone(make_env, tmp_path):
     unladen = replace(GO1, payload=None)
     env = make_env(1, walking=replace(GO1_WALKING, robot=unladen))
-    metadata = exported_metadata(env, tmp_path)
+    metadata = metadata_of(env, tmp_path)
     assert metadata.robot.load_body is None
     robot = in_mujoco(unladen, metadata, load=0.0)
     assert robot.mass == pytest.approx(0.0, abs=1e-9) and not robot.has_fallen

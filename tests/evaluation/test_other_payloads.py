@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation import robustness, step_response
 from rl_sim_env.evaluation.arena import Arena, EvaluationCfg, arena_env_cfg
@@ -21,7 +20,8 @@ from rl_sim_env.evaluation.tracking import tracking
 from rl_sim_env.evaluation.violations import violations
 from rl_sim_env.mdp import events
 from rl_sim_env.tasks.go1 import GO1_WALKING
-from small_policy import save, small_checkpoint, small_policy
+from shipped import shipped
+from small_policy import small_policy
 
 ROBOTS = 12
 CFG = EvaluationCfg(seeds=(0,), robots=ROBOTS, seconds=0.2, survival_seconds=1.0, outside_walks=1)
@@ -103,8 +103,7 @@ def test_who_carries_nothing_has_no_load_limits(unladen):
     assert "carries nothing" in section.method
 
 
-def test_who_carries_a_box_walks_in_plain_mujoco(boxed, tmp_path):
-    path, _ = export_policy(save(small_checkpoint(boxed.vec_env), tmp_path), tmp_path)
-    section = outside_protocol(path).run(boxed, CFG)
+def test_who_carries_a_box_walks_in_plain_mujoco(boxed):
+    section = outside_protocol(shipped("go1")[0]).run(boxed, CFG)
     assert len(labels(section)) == 4 * len(grid_loads(boxed))
     assert "boom" not in section.method

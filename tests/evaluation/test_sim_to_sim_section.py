@@ -5,20 +5,12 @@ from __future__ import annotations
 import pytest
 
 from grq20 import MJCF_PATH
-from rl_sim_env.deploy.onnx_export import export_policy
 from rl_sim_env.deploy.sim_to_sim import rollout
 from rl_sim_env.envs import AmpVaeVecEnv
 from rl_sim_env.evaluation.arena import Arena, arena_env_cfg
 from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, drawn_in, sim_to_sim
-from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
-from small_policy import save, small_checkpoint, small_policy
-
-
-@pytest.fixture(scope="module")
-def policy_path(make_env, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exported")
-    path = save(small_checkpoint(AmpVaeVecEnv(make_env(1))), folder)
-    return export_policy(path, folder)[0]
+from shipped import shipped
+from small_policy import small_policy
 
 
 @pytest.mark.parametrize("rubs", [True, False])
@@ -41,10 +33,11 @@ def test_drives_are_drawn_as_the_environment_draws_them(make_env, rubs):
     assert drawn_in(arena) is None
 
 
-def test_cells_are_means_over_walks_with_their_spread_over_seeds(policy_path):
+def test_cells_are_means_over_walks_with_their_spread_over_seeds():
+    policy_path, robot = shipped("grq20_v2d3")
     section = sim_to_sim(
         policy_path,
-        GRQ20_V2D3,
+        robot,
         seeds=(0, 1),
         robots=2,
         seconds=0.2,
