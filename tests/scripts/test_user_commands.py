@@ -16,6 +16,7 @@ import pytest
 
 from pages import ROOT, shell_line
 from ports import free_port
+from rl_sim_env.cli.program import INTERRUPTED
 from rl_sim_env.learning.checkpoint import Checkpoint
 from soak import SOAK, only_in_a_soak
 from to_the_bit import unlike
@@ -107,6 +108,18 @@ def test_train_with_torchrun(parent: Path) -> None:
     runs = list((parent / "logs/rsl_rl/grq20_v2d3_amp_vae").glob("*_v2d3_arm_load_test_dist"))
     assert len(runs) == 1, "rank 0 alone writes"
     assert (runs[0] / "model_1.pt").is_file()
+
+
+def test_who_ends_the_evaluation_after_a_training_is_told_where_the_policy_is(parent: Path) -> None:
+    with start(f"{FLAT} --max_iterations 1 --run_name impatient --evaluate", parent) as process:
+        assert process.stdout is not None
+        printed = next((line for line in process.stdout if line.startswith("evaluating")), None)
+        assert printed, "no evaluation began"
+        process.send_signal(signal.SIGINT)
+        told = process.stdout.read()
+    assert process.returncode == INTERRUPTED
+    assert re.search(r"policy: \S+_impatient/model_0.pt", told)
+    assert "Traceback" not in told
 
 
 @only_in_a_soak

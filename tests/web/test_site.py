@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 from pathlib import Path
 
 import pytest
 
 from pages import ROOT
 from rl_sim_env.cli import main
+from rl_sim_env.errors import UserError
 from rl_sim_env.evaluation.grid import TERRAINS
 from rl_sim_env.web.packages import PAGE, install_packages, packages_folder
 from rl_sim_env.web.site import size_on_the_line, write_site
@@ -85,6 +87,17 @@ def test_a_damaged_policy_is_refused(packages, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["web", str(broken), "--output", str(tmp_path / "site")])
     assert "damaged" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_is_told_with_the_file_that_did_not_fit(packages, tmp_path):
+    folder = tmp_path / "site"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(UserError, match=f"{folder}/.* make room"):
+            write_site(folder, *shipped("grq20_v2d3"), packages)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_without_npm_it_says_what_to_install(tmp_path, monkeypatch, capsys):

@@ -159,10 +159,13 @@ def train(options: TrainOptions) -> None:
                     tell_what_next(runner.last_saved)
                 raise
         env.close()
-        if options.evaluate and processes.is_main:
-            evaluate(runner, setup)
         if processes.is_main:
-            tell_what_next(runner.last_saved)
+            try:
+                if options.evaluate:
+                    evaluate(runner, setup)
+            finally:
+                # Who is tired of the evaluation has a policy all the same.
+                tell_what_next(runner.last_saved)
 
 
 def _tell_beginning(options: TrainOptions, task: str, start: Checkpoint, path: Path) -> None:

@@ -59,9 +59,10 @@ def write_site(folder: Path, policy_path: Path, robot: Robot, packages: Path) ->
         facts = json.dumps({**scene.facts, "sizes": sizes})
         (folder / "scene.json").write_text(facts, encoding="utf-8")
     except OSError as error:
+        # Of a copy that does not fit the second name is the one that was written to.
+        place = error.filename2 or error.filename or folder
         raise UserError(
-            f"{error.filename or folder}: cannot be written ({error.strerror}); give another "
-            "--output"
+            f"{place}: cannot be written ({error.strerror}); give another --output, or make room"
         ) from error
 
 
