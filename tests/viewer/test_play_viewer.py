@@ -51,12 +51,13 @@ def test_a_policy_is_watched_that_walks_on_a_gpu(make_env, server):
     assert len(viewer.history) == 3
 
 
-def test_the_score_is_shown_live_with_its_aims(viewer):
+def test_the_score_is_shown_live(viewer, policy_player):
     for _ in range(3):
         viewer.advance()
     viewer.update_panels()
     shown = viewer.status.score.content
-    assert "velocity error" in shown and "falls" in shown and "aim 95 %" in shown
+    robots = policy_player.env.num_envs
+    assert "velocity error" in shown and f"{robots} of {robots}" in shown
 
 
 def test_what_the_page_asks_for_is_done_between_two_steps(viewer, policy_player):
