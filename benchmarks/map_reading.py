@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from tensordict import TensorDict
 from torch import nn
 from torch.nn import functional
 
-from record import make_record, prepare_output, print_record, write_record
+from record import leave_record, prepare_output
 from rl_sim_env.cli.options import (
     EnvironmentOptions,
     PolicyOptions,
@@ -274,9 +274,8 @@ def benchmark(options: MapReadingOptions) -> None:
                 "parameters": sum(each.numel() for each in reader.parameters()),
             }
             print(f"{source}: {name}: {figures[f'{source}: {name}']}", flush=True)
-    record = make_record(asdict(options), device, figures)
-    print_record(f"How well edges can be read from the maps of {path.name}", record)
-    write_record(record, options.output)
+    title = f"How well edges can be read from the maps of {path.name}"
+    leave_record(title, options, device, figures)
 
 
 def _walk(arena: Arena, vae: PerceptiveVae, options: MapReadingOptions) -> Steps:
