@@ -31,9 +31,9 @@ from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, sim_to_sim
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
 from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptionCfg
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
-from rl_sim_env.robots import load_model
 from rl_sim_env.mdp.exteroception_cfg import MapCfg
 from rl_sim_env.mdp.ground_memory import GroundMemory as TrainedMemory
+from rl_sim_env.robots import load_model
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
 from rl_sim_env.tasks.perceptive_walking import add_sight
@@ -321,7 +321,9 @@ def test_rays_of_plain_mujoco_are_remembered(deployed, keeping):
     found = np.asarray(grid.heights)[8] + robot.base_pos[2]
     # Under the trunk, on both sides of the edge; to a cell, of which each rounding may take half.
     beside = keeping.resolution * np.array((-1.0, 0.0, 1.0))
-    truth = [[robot.ground_height(at, robot.base_pos[1], 5.0) for at in each + beside] for each in x]
+    truth = [
+        [robot.ground_height(at, robot.base_pos[1], 5.0) for at in each + beside] for each in x
+    ]
     assert {round(height, 6) for height in found[5:13]} >= {0.0, 0.15}
     for height, possible in zip(found[5:13], truth[5:13], strict=True):
         assert np.isclose(possible, height, atol=1e-6).any()
