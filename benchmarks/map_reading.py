@@ -287,7 +287,10 @@ def _walk(arena: Arena, vae: PerceptiveVae, options: MapReadingOptions) -> Steps
     family = families[robots % len(families)]
     row = torch.tensor(options.levels)[robots // len(families) % len(options.levels)]
     scenario = Scenario(
-        family=family, row=row, command=torch.tensor((SPEED, 0.0, 0.0)).expand(count, 3)
+        family=family,
+        row=row,
+        command=torch.tensor((SPEED, 0.0, 0.0)).expand(count, 3),
+        from_middle=True,
     )
     kept: list[Steps] = []
     pose = None
