@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
@@ -13,15 +13,16 @@ from rl_sim_env.mdp.exteroception_cfg import MapCfg
 from rl_sim_env.mdp.ground_memory import GroundMemory
 
 CFG = MapCfg()
-BASE_HEIGHT = 0.4
 STEP_AT, STEP = 0.75, 0.1
 """Where the ground rises along x, and by how much [m]."""
 Pose = tuple[float, float, float]
 """Along x and y [m], and the heading [rad]."""
+Ground = Callable[[torch.Tensor], torch.Tensor]
+"""Heights of places, shape (..., 2), in the world [m]."""
 
 
 class Walker:
-    """A robot that sees what is from 0.4 m on before it, and scans wherever it stops."""
+    """A robot that sees what is from 0.4 m on before it, and whose base goes up and down."""
 
     def __init__(self, keep: float = 100.0, pose: Pose = (0.0, 0.0, 0.0)) -> None:
         self.memory = GroundMemory(CFG, keep, 1, "cpu")
@@ -29,27 +30,35 @@ class Walker:
         y, x = torch.meshgrid(left, forward, indexing="ij")
         self.cells = torch.stack((x.flatten(), y.flatten()), dim=-1)
         self.now = 0.0
-        self._pose = pose
+        self.pose = pose
 
     @property
     def places(self) -> torch.Tensor:
         """Of its map's cells in the world, shape (cells, 2)."""
-        x, y, yaw = self._pose
+        x, y, yaw = self.pose
         return turned(self.cells, torch.tensor(yaw)) + torch.tensor((x, y))
 
-    def scan(self, ground=lambda xy: STEP * (xy[:, 0] > STEP_AT)) -> None:
-        heights = ground(self.places) - BASE_HEIGHT
-        seen = self.cells[:, 0] > 0.4
-        x, y, yaw = self._pose
-        pose = torch.tensor([[x, y, BASE_HEIGHT, yaw]])
-        shown = torch.stack((heights * seen, seen.float()))[None]
+    def scan(self, ground: Ground = lambda xy: STEP * (xy[:, 0] > STEP_AT)) -> None:
+        """Take in a map of where it is; a tenth of a second passes."""
+        self._store(ground, self.cells[:, 0] > 0.4)
+
+    def fail(self) -> None:
+        """Take in an empty map."""
+        self._store(lambda xy: torch.zeros(len(xy)), torch.zeros(CFG.num_cells, dtype=torch.bool))
+
+    def _store(self, ground: Ground, seen: torch.Tensor) -> None:
+        x, y, yaw = self.pose
+        base = 0.4 + 0.03 * math.sin(20.0 * self.now)
+        pose = torch.tensor([[x, y, base, yaw]])
+        shown = torch.stack(((ground(self.places) - base) * seen, seen.float()))[None]
         sighted = torch.tensor([self.now])
         self.memory.store(torch.tensor([0]), shown, pose, sighted, pose[:, :3])
         self.now += 0.1
 
-    def walk(self, way: Iterable[Pose], *, blind: bool = False) -> None:
-        for self._pose in way:
-            self.scan(*((lambda xy: torch.full((len(xy),), math.nan),) if blind else ()))
+    def walk(self, way: Iterable[Pose]) -> None:
+        """Scan wherever it gets to."""
+        for self.pose in way:
+            self.scan()
 
     def known(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Places and heights of the cells that it knows, shape (cells, 2) and (cells,)."""
@@ -61,7 +70,7 @@ def _require_the_step(walker: Walker) -> None:
     """It is known about the robot, where it is and as high as it is."""
     places, heights = walker.known()
     assert len(places) > 0.6 * CFG.num_cells
-    near = (places - torch.tensor(walker._pose[:2])).norm(dim=-1) < 0.35
+    near = (places - torch.tensor(walker.pose[:2])).norm(dim=-1) < 0.35
     assert near.sum() > 60
     beyond = places[:, 0] - STEP_AT
     is_up = heights > STEP / 2
@@ -89,7 +98,7 @@ def test_it_is_known_after_a_turn_on_the_spot():
     walker = Walker()
     walker.walk(AHEAD)
     for quarter in (math.pi / 8, math.pi / 4, 3 * math.pi / 8, math.pi / 2):
-        walker._pose = (0.75, 0.0, quarter)
+        walker.pose = (0.75, 0.0, quarter)
         _require_the_step(walker)
         walker.scan()
     _require_the_step(walker)
@@ -97,20 +106,10 @@ def test_it_is_known_after_a_turn_on_the_spot():
 
 def test_slow_steps_are_not_rounded_away():
     walker = Walker()
-    x, y, heading = AHEAD[-1][0] - 0.4, 0.0, 0.3
-    walker.walk((0.05 * step, 0.0, heading) for step in range(8))
+    walker.walk((0.05 * step, 0.0, 0.3) for step in range(8))
     # A third of a cell each, which by nearest cells is none.
-    walker.walk((x + 0.02 * step, y, heading) for step in range(1, 21))
+    walker.walk((0.35 + 0.02 * step, 0.0, 0.3) for step in range(1, 21))
     _require_the_step(walker)
-
-
-def test_what_is_above_the_ground_does_not_move_with_the_base():
-    walker = Walker()
-    walker.scan()
-    _, before = walker.known()
-    heights, known = walker.memory.recall(walker.places[None], torch.tensor([walker.now]))
-    assert known.any() and torch.equal(heights[0][known[0]], before)
-    assert {round(height, 5) for height in before.tolist()} == {0.0, STEP}
 
 
 def test_what_was_seen_is_forgotten_after_its_time_and_not_before():
@@ -136,38 +135,21 @@ def test_a_later_map_replaces_what_it_shows_and_nothing_else():
 
 @pytest.mark.parametrize("way", [(1.0, 0.0), (0.0, -1.0), (-0.8, 0.6)])
 def test_cells_of_another_place_are_not_shown(way):
-    walker = Walker(pose=(0.0, 0.0, 0.4))
-    walker.scan()
-    known = len(walker.known()[0])
-    for step in range(1, 61):
-        x, y = (0.05 * step * part for part in way)
-        walker._pose = (x, y, 0.4)
-        # Nothing new, so that whatever is shown is old.
-        seen_from_start = turned(walker.places, torch.tensor(-0.4))
-        places, _ = walker.known()
-        from_start = turned(places, torch.tensor(-0.4))
-        in_map = (from_start[:, 0] > 0.4 - 0.09) & (from_start[:, 1].abs() < 0.48 + 0.09)
-        assert in_map.all() and (from_start[:, 0] < 0.9 + 0.09).all()
-        assert len(places) <= known and len(seen_from_start) == CFG.num_cells
-        _store_nothing(walker)
-    assert len(walker.known()[0]) == 0
-
-
-def test_the_way_back_shows_no_more_than_was_left_in_the_window():
     walker = Walker()
     walker.scan()
-    for x in (*(0.1 * step for step in range(31)), *(3.0 - 0.1 * step for step in range(31))):
-        walker._pose = (x, 0.0, 0.0)
-        _store_nothing(walker)
+    x, y = way
+    there = [0.05 * step for step in range(61)]
+    for gone in (*there, *reversed(there)):
+        walker.pose = (gone * x, gone * y, 0.4)
+        walker.fail()
+        forward, left = walker.known()[0].unbind(dim=-1)
+        # Nothing but what was seen from the start, to a cell.
+        assert ((forward > 0.4 - 0.09) & (forward < 0.9 + 0.09)).all()
+        assert (left.abs() < 0.48 + 0.09).all()
+        if gone == there[-1]:
+            assert len(forward) == 0
+    # Nor does what has left the window come back.
     assert len(walker.known()[0]) == 0
-
-
-def _store_nothing(walker: Walker) -> None:
-    x, y, yaw = walker._pose
-    pose = torch.tensor([[x, y, BASE_HEIGHT, yaw]])
-    nothing = torch.zeros(1, 2, CFG.num_cells)
-    walker.memory.store(torch.tensor([0]), nothing, pose, torch.tensor([walker.now]), pose[:, :3])
-    walker.now += 0.1
 
 
 def test_robots_that_there_are_not_leave_others_alone():
