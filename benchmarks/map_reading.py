@@ -2,7 +2,8 @@
 
 A trained policy that sees walks over ground with edges. Networks then learn, without reinforcement,
 to say of places around its feet whether a foot there would stand at an edge: from the policy's
-reconstruction, and from the truth. Places are told, so that nothing but the map has to be read.
+reconstruction, from what the map shows with the reconstruction in its holes, and from the truth.
+Places are told, so that nothing but the map has to be read.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Steps(NamedTuple):
     """Heights as they are observed, by what they are of, (S, cells) each."""
 
     seen: torch.Tensor
-    """1 where the latest map has a cell, else it is remembered or guessed, (S, cells)."""
+    """1 where the map knows a cell, else it is remembered or guessed, (S, cells)."""
 
     feet: torch.Tensor
     """Base-yaw frame [m], (S, feet, 2)."""
@@ -135,7 +136,7 @@ class Steps(NamedTuple):
         return is_at_edge(ground, turned(places, self.yaw[:, None]) + self.base[:, None])
 
     def is_seen(self, grid: MapCfg, places: torch.Tensor) -> torch.Tensor:
-        """Whether the latest map has the cell that a place is in, (S, feet), bool."""
+        """Whether the map knows the cell that a place is in, (S, feet), bool."""
         forward, left = (
             ((xy - first[0]) / grid.resolution).round().long().clamp(0, len(first) - 1)
             for xy, first in zip(places.unbind(dim=-1), grid.centers(), strict=True)
@@ -286,18 +287,23 @@ def _walk(arena: Arena, vae: PerceptiveVae, options: MapReadingOptions) -> Steps
     family = families[robots % len(families)]
     row = torch.tensor(options.levels)[robots // len(families) % len(options.levels)]
     scenario = Scenario(
-        family=family, row=row, command=torch.tensor((SPEED, 0.0, 0.0)).expand(count, 3)
+        family=family,
+        row=row,
+        command=torch.tensor((SPEED, 0.0, 0.0)).expand(count, 3),
+        from_middle=True,
     )
     kept: list[Steps] = []
     pose = None
     rollout = arena.rollout(scenario, seconds=options.seconds, seed=options.seed)
     for number, step in enumerate(rollout):
         if pose is not None:
+            seen = vae.is_seen(step.obs)
+            believed = step.output.reconstructions[TERRAIN_ESTIMATE]
             maps = {
-                "reconstruction": step.output.reconstructions[TERRAIN_ESTIMATE],
+                "reconstruction": believed,
+                "map": torch.where(seen > 0.5, vae.seen_map(step.obs), believed),
                 "truth": step.obs[vae.reconstructs[TERRAIN_ESTIMATE]],
             }
-            seen = vae.is_seen(step.obs)
             kept.append(Steps({name: of.clone() for name, of in maps.items()}, seen.clone(), *pose))
         # What the next step reads is of the state that this one has led to.
         pose = None

@@ -110,7 +110,7 @@ def test_record_of_a_seeing_actors_inputs_has_its_map_replaced_in_four_ways(load
 
 
 @only_in_a_soak
-def test_record_of_map_reading_judges_every_reader_by_both_maps(load, tmp_path):
+def test_record_of_map_reading_judges_every_reader_by_every_map(load, tmp_path):
     output = tmp_path / "reading.json"
     policy = ("--task", "Rl-Sim-Env-AmpVaeVit-Grq20-V2d3-v0", "--checkpoint")
     walk = ("--num_envs", "20", "--seconds", "4", "--fit_seconds", "1", "--device", "cpu")
@@ -118,7 +118,7 @@ def test_record_of_map_reading_judges_every_reader_by_both_maps(load, tmp_path):
     load("map_reading").main((*policy, shipped, *walk, "--output", str(output)))
     figures = json.loads(output.read_text())["subjects"]
     readers = ("steps around", "side by side", "convolutions", "around the place")
-    sources = ("reconstruction", "truth")
+    sources = ("reconstruction", "map", "truth")
     assert list(figures) == [f"{source}: {reader}" for source in sources for reader in readers]
     assert all(0.0 < each["at an edge"] < 0.5 for each in figures.values())
     assert figures["truth: steps around"]["all"] > 0.8

@@ -43,3 +43,11 @@ def test_policies_of_before_had_ideal_sensors_and_saw_what_drives_now_report():
     assert upgraded["sensors"] == "ideal"
     assert upgraded["observations"]["actor_obs"]["terms"]["joint_torques"]["func"] == reported
     assert in_todays_form(cfg, None)["sensors"] == "hardware"
+
+
+def test_maps_of_before_were_not_kept():
+    saved = {"scene": {"sensors": {"exteroception": {"rate": 10.0}}}}
+    assert in_todays_form(saved, None)["scene"]["sensors"]["exteroception"]["keep"] == 0.0
+    saved["scene"]["sensors"]["exteroception"]["keep"] = 5.0
+    assert in_todays_form(saved, None)["scene"]["sensors"]["exteroception"]["keep"] == 5.0
+    assert "sensors" not in in_todays_form({"scene": {}}, None)["scene"]

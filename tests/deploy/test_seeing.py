@@ -8,14 +8,19 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 import torch
 
 from grq20 import STANDING_HEIGHT
-from rl_sim_env.configuration import to_plain
+from rl_sim_env.configuration import plain_at, to_plain
 from rl_sim_env.deploy import DeployedPolicy, HeightGrid, SensorReading, open_session
 from rl_sim_env.deploy.deployed_policy import HISTORY, LAST_ACTION, MAP, MEMORY
+from rl_sim_env.deploy.ground import GroundInput
+from rl_sim_env.deploy.ground_memory import GroundMemory, ShownMap, turned
+from rl_sim_env.deploy.map_facts import map_facts
+from rl_sim_env.deploy.metadata import MapFacts
 from rl_sim_env.deploy.mujoco_lidar import MujocoLidar
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, World
 from rl_sim_env.deploy.onnx_export import NETWORK_FILE, POLICY_FILE, export_policy
@@ -26,6 +31,8 @@ from rl_sim_env.evaluation.sim_to_sim_section import CLIMB, sim_to_sim
 from rl_sim_env.learning.config import ActorCfg, AmpVaeRunnerCfg, ContextVaeCfg
 from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptionCfg
 from rl_sim_env.learning.policy import POLICY_STATE, AmpVaePolicy
+from rl_sim_env.mdp.exteroception_cfg import MapCfg
+from rl_sim_env.mdp.ground_memory import GroundMemory as TrainedMemory
 from rl_sim_env.robots import load_model
 from rl_sim_env.robots.grq20_v2d3 import GRQ20_V2D3
 from rl_sim_env.tasks.grq20_v2d3 import GRQ20_V2D3_WALKING
@@ -184,6 +191,7 @@ def test_a_map_that_tells_nothing_is_unseen_and_that_is_said_once(deployed, grou
         ({"heights": np.zeros((24, 16))}, r"shape is \(24, 16\), .* trained with \(16, 24\)"),
         ({"resolution": 0.05}, "resolution is 0.05 m, .* with 0.06 m"),
         ({"offset": 0.0}, "offset is 0 m"),
+        ({"keep": 10.0}, "keep is 10 s, .* with 0 s"),
         ({"frame": "odom"}, "frame is odom, .* with base_yaw"),
         ({"heights": np.full((16, 24), -43.0)}, "a height of 43 m; give metres"),
         ({"heights": np.full((16, 24), np.inf)}, "a height of inf m"),
@@ -224,6 +232,104 @@ def test_rays_of_plain_mujoco_see_stairs_and_what_hides_them(deployed):
     assert np.isnan(heights[8, 22:]).all()
     robot.advance(np.array(deployed.metadata.default_joint_pos), seconds=0.04)
     assert lidar.look().age == 0.0
+
+
+KEEP = 2.95
+
+
+@pytest.fixture
+def keeping(deployed) -> MapFacts:
+    """Maps of a training that kept them."""
+    assert deployed.metadata.map is not None
+    return replace(deployed.metadata.map, keep=KEEP)
+
+
+def test_a_policy_that_was_trained_with_kept_maps_refuses_forgetful_ones(keeping):
+    ground = GroundInput(keeping)
+    with pytest.raises(UserError, match=r"keep is 0 s, .* with 2\.95 s"):
+        ground.read(LEVEL)
+    assert np.isfinite(ground.read(replace(LEVEL, keep=KEEP))).all()
+
+
+def test_a_file_says_how_long_maps_were_kept_and_how_old_one_may_be(seeing):
+    env = to_plain(seeing.unwrapped.cfg)
+    scanner = plain_at(env, "scene.sensors.exteroception")
+    for keep, age_limit in ((0.0, 0.3), (10.0, 10.0)):
+        scanner["keep"] = keep
+        facts = map_facts(env)
+        assert facts is not None and (facts.keep, facts.age_limit) == (keep, age_limit)
+
+
+def test_a_robot_keeps_what_training_keeps(keeping):
+    """Both kinds of memory along one walk, of maps full of holes, for longer than they keep."""
+    rng = np.random.default_rng(0)
+    shape, cells = keeping.shape, MapCfg()
+    trained, here = TrainedMemory(cells, KEEP, 1, "cpu"), GroundMemory(keeping)
+    forward, left = (np.array(side) for side in cells.centers())
+    x, y = np.meshgrid(forward, left)
+    # Not where cells of the map and of the world lie beside each other by exactly half.
+    base, yaw, unlike, known = np.array((0.013, 0.021, 0.0)), 0.1, 0, 0
+    for step in range(60):
+        ground = np.where(rng.random(shape) < 0.4, rng.normal(size=shape), np.nan)
+        if step > 50:  # Blind at last.
+            ground[:] = np.nan
+        now = 0.1 * step
+        shown = ShownMap(keeping, ground, base, yaw, now)
+        pose = torch.tensor([[*base, yaw]], dtype=torch.float)
+        base = base + rng.uniform((-0.02, -0.05, -0.01), (0.12, 0.05, 0.01))
+        yaw += rng.uniform(-0.1, 0.2)
+        relative = torch.tensor(ground - pose[0, 2].item(), dtype=torch.float).flatten()
+        seen = relative.isfinite()
+        scan = torch.stack((relative.nan_to_num(), seen.float()))[None]
+        here.store(shown, base)
+        trained.store(
+            torch.tensor([0]),
+            scan,
+            pose,
+            torch.tensor([now]),
+            torch.tensor(base[None], dtype=torch.float),
+        )
+        turned_x, turned_y = turned(yaw, x, y)
+        at_x, at_y = base[0] + turned_x, base[1] + turned_y
+        places = torch.tensor(np.stack((at_x, at_y), axis=-1), dtype=torch.float).reshape(1, -1, 2)
+        heights, is_known = (
+            part.reshape(shape).numpy() for part in trained.recall(places, torch.tensor([now]))
+        )
+        own = here.at(at_x, at_y, now)
+        known += is_known.sum()
+        unlike += (~np.isclose(np.where(is_known, heights, np.nan), own, 0, 1e-4, True)).sum()
+    assert known > 0.4 * 60 * own.size
+    # Single and double precision may take different cells of two that are as near.
+    assert unlike < 1e-3 * known
+
+
+def test_rays_of_plain_mujoco_are_remembered(deployed, keeping):
+    world = World(
+        ground="stairs 15 cm", load=0.0, boom_length=0.6, boom_angle=3.1, friction=1.0, yaw=0.0
+    )
+    robot = MujocoRobot(lambda: load_model(GRQ20_V2D3), deployed.metadata, world)
+    lidar = MujocoLidar(robot, keeping, 0.0, np.random.default_rng(0))
+    start, begin = robot.base_pos[0], robot.data.time
+    # On to where the edge of the first step, 0.8 m from the start, is below the base.
+    for scan in range(11):
+        robot.data.qpos[0] = start + 0.08 * scan
+        robot.data.time = begin + 0.1 * scan
+        mujoco.mj_forward(robot.model, robot.data)
+        grid = lidar.look()
+    assert grid.keep == KEEP and grid.age == 0.0
+    x = robot.base_pos[0] + keeping.offset + keeping.resolution * (np.arange(24) - 11.5)
+    found = np.asarray(grid.heights)[8] + robot.base_pos[2]
+    # Under the trunk, on both sides of the edge; to a cell, of which each rounding may take half.
+    beside = keeping.resolution * np.array((-1.0, 0.0, 1.0))
+    truth = [
+        [robot.ground_height(at, robot.base_pos[1], 5.0) for at in each + beside] for each in x
+    ]
+    assert {round(height, 6) for height in found[5:13]} >= {0.0, 0.15}
+    for height, possible in zip(found[5:13], truth[5:13], strict=True):
+        assert np.isclose(possible, height, atol=1e-6).any()
+    # The same place, long after: what the lidars do not see is forgotten.
+    robot.data.time += KEEP + 0.1
+    assert np.isnan(np.asarray(lidar.look().heights)[8, 8:12]).all()
 
 
 def test_it_walks_in_plain_mujoco_and_on_when_maps_end(exported):

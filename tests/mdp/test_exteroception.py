@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -60,12 +61,13 @@ def make_seeing(make_env, place):
         errors: MapErrorsCfg = PERFECT,
         lidars: tuple[LidarCfg, ...] | None = None,
         rate: float = 10.0,
+        keep: float = 0.0,
         **pose,
     ) -> AmpVaeEnv:
         def edit(cfg) -> None:
             add_sight(cfg, GRQ20_V2D3_WALKING, MOUNT)
             *_, scanner = cfg.scene.sensors
-            scanner.errors, scanner.rate = errors, rate
+            scanner.errors, scanner.rate, scanner.keep = errors, rate, keep
             if lidars is not None:
                 scanner.lidars = lidars
 
@@ -288,8 +290,9 @@ def test_who_begins_an_episode_has_seen_nothing(make_seeing):
     assert seen[0].any() and not seen[1].any()
 
 
-def test_asking_twice_changes_nothing(make_seeing):
-    env = make_seeing(3, errors=MapErrorsCfg())
+@pytest.mark.parametrize("keep", (0.0, 10.0))
+def test_asking_twice_changes_nothing(make_seeing, keep):
+    env = make_seeing(3, errors=MapErrorsCfg(), keep=keep)
     look(env, steps=3)
     scanner = scanner_of(env)
     before = {name: part.clone() for name, part in scanner.state_dict().items()}
@@ -300,8 +303,9 @@ def test_asking_twice_changes_nothing(make_seeing):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_resumed_run_sees_what_the_first_one_saw(make_seeing):
-    env = make_seeing(6, errors=MapErrorsCfg(failure_interval=0.2))
+@pytest.mark.parametrize("keep", (0.0, 10.0))
+def test_a_resumed_run_sees_what_the_first_one_saw(make_seeing, keep):
+    env = make_seeing(6, errors=MapErrorsCfg(failure_interval=0.2), keep=keep)
     for _ in range(7):
         env.step(torch.zeros(6, 12))
     state = copy.deepcopy(training_state(env))
@@ -314,8 +318,9 @@ def test_a_resumed_run_sees_what_the_first_one_saw(make_seeing):
     assert seen[0][-1].any()
 
 
-def test_a_scan_reads_nothing_on_the_host_and_keeps_its_tensors(make_seeing):
-    env = make_seeing(6, errors=MapErrorsCfg())
+@pytest.mark.parametrize("keep", (0.0, 10.0))
+def test_a_scan_reads_nothing_on_the_host_and_keeps_its_tensors(make_seeing, keep):
+    env = make_seeing(6, errors=MapErrorsCfg(), keep=keep)
     scanner = scanner_of(env)
     places = {name: part.data_ptr() for name, part in scanner.state_dict().items()}
     fallen = torch.tensor([1, 4])
@@ -327,6 +332,95 @@ def test_a_scan_reads_nothing_on_the_host_and_keeps_its_tensors(make_seeing):
             scanner.true_heights()
     assert reads.places == set()
     assert places == {name: part.data_ptr() for name, part in scanner.state_dict().items()}
+
+
+def move(env: AmpVaeEnv, x: float, yaw: float = 0.0) -> None:
+    """Put all robots at a place along x [m], turned [rad]."""
+    env.sim.data.qpos[:, 0] = x
+    env.sim.data.qpos[:, 3:7] = torch.tensor((math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
+    env.sim.forward()
+
+
+STEP_UP = Ground(lambda x, y: 0.1 * (x > 0.63))
+
+
+def walk_onto_the_step(env: AmpVaeEnv) -> tuple[torch.Tensor, ...]:
+    """Heights and known cells over a step that was seen on the way and is under the robot now."""
+    for step in range(36):
+        move(env, 0.018 * step)
+        shown = look(env, STEP_UP, 1)
+    return shown
+
+
+@pytest.mark.parametrize("yaw", (0.0, math.pi / 2))
+def test_what_was_seen_on_the_way_is_known_under_the_robot(make_seeing, yaw):
+    env = make_seeing(keep=10.0)
+    walk_onto_the_step(env)
+    move(env, 0.63, yaw)
+    heights, known = look(env, STEP_UP, 1)
+    below = (slice(4, 12), slice(6, 13))
+    assert known[0][below].all()
+    truth = STEP_UP.heights(_cells_w(env)).unflatten(1, (16, 24))
+    off = (heights - LEVEL_READS - truth).abs()[0]
+    near_edge = ((_cells_w(env)[0, :, 0] - 0.63).abs() < 0.061 * 2**0.5).unflatten(0, (16, 24))
+    assert off[known[0].bool() & ~near_edge].max() < 1e-5
+    assert not look(make_seeing(), STEP_UP)[1][0][below].any()
+
+
+def test_keeping_adds_to_what_the_latest_map_shows_and_changes_nothing_else(make_seeing):
+    runs = []
+    for keep in (0.0, 10.0):
+        env = make_seeing(3, errors=MapErrorsCfg(failure_interval=1.0), keep=keep)
+        torch.manual_seed(0)
+        scanner_of(env).reset()
+        steps = []
+        for step in range(30):
+            move(env, 0.02 * step, 0.01 * step)
+            steps.append(look(env, STEP_UP, 1))
+        runs.append([torch.stack(each) for each in zip(*steps, strict=True)])
+    (heights, seen), (kept_heights, known) = runs
+    is_seen = seen.bool()
+    assert torch.equal(kept_heights[is_seen], heights[is_seen])
+    assert known[is_seen].all() and known.sum() > 1.2 * seen.sum()
+    assert (kept_heights[~known.bool()] == 0.0).all()
+
+
+def test_what_a_failing_lidar_shows_is_not_kept_and_what_was_seen_before_is(make_seeing):
+    env = make_seeing(keep=1.0)
+    before = look(env)[1].bool()
+    scanner_of(env)._fails_until.fill_(1e3)
+    # But where a cell of the world asks for one beside what was seen.
+    assert look(env, steps=11)[1][before].mean() > 0.8
+    assert not look(env, steps=50)[1].any()
+
+
+def test_a_wrong_map_is_kept_until_it_is_forgotten(make_seeing):
+    env = make_seeing(keep=1.0)
+    scanner = scanner_of(env)
+    scanner._fails_until.fill_(0.15)
+    scanner._is_wrong.fill_(True)
+    scanner._elsewhere[:] = torch.tensor((2.0, 0.0))
+    # Here it falls to the sides, there it is level: a wrong map is as high as it stands there.
+    slope = Ground(lambda x, y: -0.3 * y.abs() * (x < 1.2))
+    look(env, slope, 6)
+    scanner._is_wrong.fill_(False)
+    scanner._fails_until.fill_(1e3)
+    heights, known = look(env, slope, 30)
+    assert known.any() and (heights[known.bool()] - LEVEL_READS).abs().max() < 1e-5
+    assert not look(env, slope, 50)[1].any()
+
+
+def test_who_begins_an_episode_has_kept_nothing(make_seeing):
+    env = make_seeing(2, keep=10.0)
+    walk_onto_the_step(env)
+    scanner_of(env).reset(torch.tensor([1]))
+    known = scanner_of(env).data.seen
+    assert known[0].any() and not known[1].any()
+
+
+def test_cells_are_not_forgotten_before_the_next_map(make_seeing):
+    with pytest.raises(UserError, match=r"keep is 0\.15 s; .* may take 0\.2 s"):
+        make_seeing(errors=MapErrorsCfg(), keep=0.15)
 
 
 def test_sight_of_a_mirror_image_is_the_mirror_image(make_seeing):

@@ -68,6 +68,7 @@ OF_THE_POLICY = (
     "scene.entities.*.articulation.*",
     "scene.entities.*.init_state.joint_pos*",
     "scene.sensors.exteroception",
+    "scene.sensors.exteroception.keep",
     "scene.sensors.exteroception.map.*",
     "scene.sensors.proprioception",
     "scene.sensors.proprioception.*",

@@ -59,7 +59,8 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     Until checkpoints held them, delays of drives were counted in physics steps, and the sensor of
     proprioception was told the time step. Until robots were described as data, the environment knew
     names of parts only, and all joints of an actuator had the same gains. Until sensors could be as
-    on hardware, they were ideal. Until targets could be bounded, they were free.
+    on hardware, they were ideal. Until targets could be bounded, they were free. Until maps could
+    be kept, the next one took their place.
 
     Args:
         env_cfg: Plain values, as a run saved them, with the names of today.
@@ -85,6 +86,9 @@ def in_todays_form(env_cfg: Mapping[str, Any], robot: Any) -> dict[str, Any]:
     if isinstance(sensor, dict):
         sensor.pop("physics_dt", None)
         sensor.setdefault("hardware", None)
+    scanner = plain_at(saved, "scene.sensors.exteroception")
+    if isinstance(scanner, dict):
+        scanner.setdefault("keep", 0.0)
     saved.setdefault("sensors", "ideal")
     torques = plain_at(saved, "observations.actor_obs.terms.joint_torques")
     if isinstance(torques, dict) and torques.get("func") == _TRUE_TORQUES:

@@ -19,7 +19,7 @@ FARTHEST = 10.0
 """Height over or under the base that no ground around a robot has [m]: other units."""
 
 _TOLERANCE = 1e-4
-"""By which a resolution may differ [m]: over a map, less than a tenth of a cell."""
+"""By which a resolution may differ [m], over a map less than a tenth of a cell; or a time [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,9 @@ class HeightGrid:
     """``base_yaw``: origin in the base, x along its heading and level, z up."""
     age: float = 0.0
     """Time since the newest measurement in it [s]. A map that is given again grows older."""
+    keep: float = 0.0
+    """How long the software that makes it keeps a cell that it has seen, moved along with the robot
+    by odometry [s]; 0: what the latest scan does not show is not known."""
 
 
 class GroundInput:
@@ -61,8 +64,8 @@ class GroundInput:
             grid: The map; None where the robot has none now.
 
         Raises:
-            UserError: It is no such map, of another size, resolution, place or frame, in other
-                units, or from the future.
+            UserError: It is no such map, of another size, resolution, place or frame, kept for
+                another time, in other units, or from the future.
         """
         unseen = np.full(self._facts.shape, np.nan, dtype=np.float32)
         if grid is None:
@@ -97,12 +100,13 @@ class GroundInput:
         ):
             if given != trained:
                 raise _misfit(what, given, trained)
-        for what, given, trained in (
-            ("resolution", grid.resolution, facts.resolution),
-            ("offset", grid.offset, facts.offset),
+        for what, given, trained, unit in (
+            ("resolution", grid.resolution, facts.resolution, "m"),
+            ("offset", grid.offset, facts.offset, "m"),
+            ("keep", grid.keep, facts.keep, "s"),
         ):
             if not abs(given - trained) <= _TOLERANCE:
-                raise _misfit(what, f"{given:g} m", f"{trained:g} m")
+                raise _misfit(what, f"{given:g} {unit}", f"{trained:g} {unit}")
         if (np.abs(heights) > FARTHEST).any():
             raise UserError(
                 f"map of the ground: a height of {np.nanmax(np.abs(heights)):g} m; give metres "
@@ -118,6 +122,6 @@ class GroundInput:
 
 def _misfit(what: str, given: object, trained: object) -> UserError:
     return UserError(
-        f"map of the ground: its {what} is {given}, the policy was trained with {trained}; crop "
-        "and resample it as rl_sim_env.deploy.HeightGrid says"
+        f"map of the ground: its {what} is {given}, the policy was trained with {trained}; keep, "
+        "crop and resample it as rl_sim_env.deploy.HeightGrid says"
     )

@@ -29,7 +29,7 @@ def map_facts(env: Mapping[str, Any]) -> MapFacts | None:
         return None
     of_map, heights = sensor["map"], plain_at(env, _HEIGHTS)
     low, high = heights["clip"]
-    period = 1.0 / sensor["rate"]
+    period, keep = 1.0 / sensor["rate"], sensor["keep"]
     return MapFacts(
         grid=tuple(of_map["grid"]),
         resolution=of_map["resolution"],
@@ -37,8 +37,10 @@ def map_facts(env: Mapping[str, Any]) -> MapFacts | None:
         reference=of_map["reference"],
         height_range=(low, high),
         rate=sensor["rate"],
-        # One that was held until the next came, and that one was late; and one that was lost.
-        age_limit=round(2.0 * period + sensor["errors"]["max_delay"], 6),
+        # One that was held until the next came, and that one was late; and one that was lost. Or
+        # all that was kept.
+        age_limit=round(max(2.0 * period + sensor["errors"]["max_delay"], keep), 6),
+        keep=keep,
         lidars=tuple(
             typed({each.name: lidar[each.name] for each in fields(LidarFacts)}, LidarFacts, "lidar")
             for lidar in sensor["lidars"]

@@ -105,6 +105,9 @@ class MapFacts:
     """Age from which on a map tells nothing [s]."""
     lidars: tuple[LidarFacts, ...]
     """What saw in training."""
+    keep: float = 0.0
+    """How long a cell stayed known that had been seen [s]; 0: until the next map, as of all files
+    of before."""
     frame: str = BASE_YAW
     """Frame of the maps."""
 
@@ -301,10 +304,12 @@ class PolicyMetadata:
             min(self.map.grid) >= 1
             and self.map.resolution > 0.0
             and self.map.age_limit > 0.0
+            and self.map.keep >= 0.0
             and self.map.frame == BASE_YAW
         ):
             raise UserError(
-                f"map is {self.map}; it must have cells, an age limit, and be {BASE_YAW}"
+                f"map is {self.map}; it must have cells, an age limit, keep cells for no negative "
+                f"time, and be {BASE_YAW}"
             )
         if self.drawn is not None:
             check_limits(self.drawn, "drawn")

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from rl_sim_env.deploy.ground import HeightGrid
+from rl_sim_env.deploy.ground_memory import GroundMemory, ShownMap, turned
 from rl_sim_env.deploy.metadata import LidarFacts, MapFacts
 from rl_sim_env.deploy.mujoco_robot import MujocoRobot, Vector
 
@@ -18,7 +19,7 @@ _REACHED = 0.02
 
 
 class MujocoLidar:
-    """Maps of the ground around a robot, at the rate of its training.
+    """Maps of the ground around a robot, at the rate of its training, kept for as long as there.
 
     Between scans the latest is moved along with the robot, as a robot does that has odometry.
 
@@ -36,37 +37,31 @@ class MujocoLidar:
         forward, left = (
             (np.arange(number) - 0.5 * (number - 1)) * facts.resolution for number in facts.grid
         )
-        x, y = np.meshgrid(facts.offset + forward, left)
-        self._x, self._y = x.astype(np.float64), y.astype(np.float64)
-        # Heights in the world, where the robot was and how it was turned, and when.
-        self._ground = np.full(facts.shape, np.nan)
-        self._base, self._yaw, self._scanned = robot.base_pos.copy(), 0.0, -math.inf
+        self._x, self._y = np.meshgrid(facts.offset + forward, left)
+        self._latest: ShownMap | None = None
+        self._before = GroundMemory(facts) if facts.keep else None
 
     def look(self) -> HeightGrid:
         """The latest map, from where the robot is; a new one once the time of a scan has passed."""
-        now = self._robot.data.time
-        if now - self._scanned >= 1.0 / self._facts.rate - 1e-9:
-            self._scan()
-            self._scanned = now
+        now, latest = self._robot.data.time, self._latest
+        base, yaw, rotation = self._pose()
+        x, y = turned(yaw, self._x, self._y)
+        x, y = base[0] + x, base[1] + y
+        if latest is None or now - latest.time >= 1.0 / self._facts.rate - 1e-9:
+            if self._before is not None and latest is not None:
+                self._before.store(latest, base)
+            ground = self._scan(x, y, base, rotation)
+            latest = self._latest = ShownMap(self._facts, ground, base, yaw, now)
+        heights = latest.at(x, y)
+        if self._before is not None:
+            heights = np.where(np.isnan(heights), self._before.at(x, y, now), heights)
         return HeightGrid(
-            heights=self._moved_along(),
+            heights=heights - base[2],
             resolution=self._facts.resolution,
             offset=self._facts.offset,
-            age=now - self._scanned,
+            age=now - latest.time,
+            keep=self._facts.keep,
         )
-
-    def _moved_along(self) -> Vector:
-        """The latest map where it is known from here, by nearest cells."""
-        base, yaw, _ = self._pose()
-        x, y = _turned_by(yaw, self._x, self._y)
-        shift = base - self._base
-        x, y = _turned_by(-self._yaw, x + shift[0], y + shift[1])
-        column = np.rint((x - self._x[0, 0]) / self._facts.resolution).astype(int)
-        row = np.rint((y - self._y[0, 0]) / self._facts.resolution).astype(int)
-        rows, columns = self._facts.shape
-        inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-        nearest = self._ground[row.clip(0, rows - 1), column.clip(0, columns - 1)]
-        return np.where(inside, nearest - base[2], np.nan)
 
     def _pose(self) -> tuple[Vector, float, Vector]:
         """Where the base is, how it is turned, and its rotation matrix."""
@@ -76,11 +71,8 @@ class MujocoLidar:
         yaw = math.atan2(rotation[1, 0], rotation[0, 0])
         return self._robot.base_pos.copy(), yaw, rotation
 
-    def _scan(self) -> None:
-        base, self._yaw, rotation = self._pose()
-        self._base = base
-        x, y = _turned_by(self._yaw, self._x, self._y)
-        x, y = base[0] + x, base[1] + y
+    def _scan(self, x: Vector, y: Vector, base: Vector, rotation: Vector) -> Vector:
+        """Heights in the world at cells at x and y, NaN where no lidar sees them."""
         heights = np.full(x.shape, np.nan)
         for cell in np.ndindex(x.shape):
             point = np.array((x[cell], y[cell], self._robot.ground_height(x[cell], y[cell], _SKY)))
@@ -88,7 +80,7 @@ class MujocoLidar:
                 continue
             if any(self._sees(lidar, base, rotation, point) for lidar in self._facts.lidars):
                 heights[cell] = point[2] + self._noise * self._rng.standard_normal()
-        self._ground = heights
+        return heights
 
     def _sees(self, lidar: LidarFacts, base: Vector, rotation: Vector, point: Vector) -> bool:
         start = base + rotation @ np.array(lidar.position)
@@ -104,12 +96,6 @@ class MujocoLidar:
 
 def _turned(ray: Vector, lidar: LidarFacts) -> Vector:
     """A direction in the base frame as the lidar has it, which looks along its x."""
-    x, y = _turned_by(-lidar.yaw, ray[0], ray[1])
-    x, z = _turned_by(lidar.pitch, x, ray[2])
+    x, y = turned(-lidar.yaw, ray[0], ray[1])
+    x, z = turned(lidar.pitch, x, ray[2])
     return np.array((x, y, z))
-
-
-def _turned_by(angle: float, x: Vector, y: Vector) -> tuple[Vector, Vector]:
-    """Points of a plane, turned about its origin from the first axis to the second."""
-    cos, sin = math.cos(angle), math.sin(angle)
-    return cos * x - sin * y, sin * x + cos * y

@@ -151,6 +151,10 @@ class PerceptiveVae(ContextVae):
         """1 where the map knows a cell, shape (..., cells)."""
         return observations[self.perception.map_group][..., self._columns[1]]
 
+    def seen_map(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Heights as the map has them, 0 where it does not know, shape (..., cells)."""
+        return observations[self.perception.map_group][..., self._columns[0]]
+
     def true_map(self, observations: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """What is reconstructed, as it is observed, shape (..., cells)."""
         return observations[self.perception.truth_group]

@@ -9,10 +9,11 @@ import torch
 from mjlab.sensor.sensor import Sensor, SensorCfg
 from mjlab.utils.lab_api.math import matrix_from_quat
 
-from rl_sim_env.configuration.limits import NOT_EMPTY, Number
+from rl_sim_env.configuration.limits import NOT_EMPTY, NOT_NEGATIVE, Number
 from rl_sim_env.errors import UserError
 from rl_sim_env.geometry import turned
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg, MapErrorsCfg
+from rl_sim_env.mdp.ground_memory import GroundMemory
 from rl_sim_env.mdp.line_of_sight import LineOfSight, nearest_cell
 from rl_sim_env.mdp.observations import base_pos_w, grid_w
 
@@ -50,6 +51,8 @@ class ExteroceptionCfg(SensorCfg):
     """What is mapped."""
     errors: MapErrorsCfg = field(default_factory=MapErrorsCfg)
     """How far maps may be off."""
+    keep: Annotated[float, NOT_NEGATIVE] = 0.0
+    """How long a cell that has been seen stays known [s]; 0: until the next map."""
 
     def build(self) -> Exteroception:
         """Build the sensor."""
@@ -61,7 +64,8 @@ class Exteroception(Sensor[ExteroceptionData]):
 
     Who sees what is computed from the height map. Until the next map comes, the latest is moved
     along by odometry, which is right over so short a time: at 1 m/s a robot is two cells further
-    when its map comes. Robots that begin an episode have seen nothing yet. State stays in place and
+    when its map comes. What the latest does not show is taken from those before, as long as the
+    configuration says. Robots that begin an episode have seen nothing yet. State stays in place and
     shapes are fixed, so that a GPU may capture it.
     """
 
@@ -83,7 +87,8 @@ class Exteroception(Sensor[ExteroceptionData]):
         """Take the environment that is looked at.
 
         Raises:
-            UserError: A scan takes less than a control step, or a map more than from scan to scan.
+            UserError: A scan takes less than a control step, a map more than from scan to scan, or
+                cells are forgotten before the next map may be there.
         """
         cfg, self._env = self.cfg, env
         num_envs, device = env.num_envs, env.device
@@ -98,6 +103,12 @@ class Exteroception(Sensor[ExteroceptionData]):
             raise UserError(
                 f"env.scene.sensors.{cfg.name}.errors.max_delay is {cfg.errors.max_delay:g} s; it "
                 f"must be at most the {apart:g} s from scan to scan: one map is under way at a time"
+            )
+        latest = apart + cfg.errors.max_delay
+        if 0.0 < cfg.keep < latest:
+            raise UserError(
+                f"env.scene.sensors.{cfg.name}.keep is {cfg.keep:g} s; until the next map is there "
+                f"may take {latest:g} s: keep cells at least as long, or 0 for the latest map alone"
             )
         self.sight = LineOfSight(cfg.map, cfg.lidars, env)
         self._cells = self.sight.cells
@@ -119,6 +130,7 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._is_wrong = zeros().bool()
         self._turn = torch.zeros((), dtype=torch.long, device=device)
         self._is_due = torch.zeros((), dtype=torch.bool, device=device)
+        self._memory = GroundMemory(cfg.map, cfg.keep, num_envs, device) if cfg.keep else None
         self.reset()
 
     def reset(self, env_ids: torch.Tensor | slice | None = None) -> None:
@@ -133,6 +145,8 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._drift[ids] = self._most_drift * (2.0 * torch.rand_like(self._drift[ids]) - 1.0)
         self._time[ids] = 0.0
         self._fails_until[ids] = 0.0
+        if self._memory is not None:
+            self._memory.reset(ids)
 
     def update(self, dt: float) -> None:
         """A physics step has passed; what follows from all of a control step is done when asked."""
@@ -141,6 +155,7 @@ class Exteroception(Sensor[ExteroceptionData]):
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Maps, those under way, errors of the running episodes, and whose turn it is."""
+        kept = {} if self._memory is None else self._memory.state_dict()
         return {
             "map": self._map,
             "under_way": self._under_way,
@@ -155,6 +170,7 @@ class Exteroception(Sensor[ExteroceptionData]):
             "is_wrong": self._is_wrong,
             "turn": self._turn,
             "is_due": self._is_due,
+            **{f"kept_{name}": part for name, part in kept.items()},
         }
 
     def true_heights(self) -> torch.Tensor:
@@ -173,7 +189,8 @@ class Exteroception(Sensor[ExteroceptionData]):
         self._scan()
         self._turn.add_(self._is_due).remainder_(self._period)
         self._is_due.fill_(False)
-        return self._moved_along()
+        latest = self._moved_along()
+        return latest if self._memory is None else self._with_kept(latest, self._memory)
 
     def _moved_along(self) -> ExteroceptionData:
         """The latest maps, in the frame of the robots now."""
@@ -187,6 +204,17 @@ class Exteroception(Sensor[ExteroceptionData]):
         seen = seen * inside
         return ExteroceptionData((heights - rise) * seen, seen)
 
+    def _with_kept(self, latest: ExteroceptionData, memory: GroundMemory) -> ExteroceptionData:
+        """The latest maps, and behind them what was seen before."""
+        position = base_pos_w(self._env)
+        places = grid_w(self._cells, position, self._env.robot_heading())
+        before, is_known = memory.recall(places, self._time)
+        is_seen = latest.seen > 0.5
+        before = torch.where(is_known, before - position[:, 2:], 0.0)
+        return ExteroceptionData(
+            torch.where(is_seen, latest.heights, before), (is_seen | is_known).float()
+        )
+
     def _scan(self) -> None:
         """Scan the robots whose turn it is."""
         last = len(self._delay)
@@ -196,6 +224,11 @@ class Exteroception(Sensor[ExteroceptionData]):
         position = env.sim.data.xpos[robots, env.index.base_body_global]
         rotation = matrix_from_quat(env.sim.data.xquat[robots, env.index.base_body_global])
         heading = torch.atan2(rotation[:, 1, 0], rotation[:, 0, 0])
+        if self._memory is not None:
+            # The latest map, which the next one will replace, is of the scan that this one follows.
+            rows = torch.where(self._is_due, ids, last)
+            sighted = self._time[robots] - self._age[robots]
+            self._memory.store(rows, self._map[robots], self._pose[robots], sighted, position)
         places = grid_w(self._cells, position, heading)
         ground = env.height_map.heights(places)
         seen = self.sight.seen(robots, position, rotation, places, ground)
