@@ -47,6 +47,11 @@ def vec_env(make_env) -> AmpVaeVecEnv:
     return AmpVaeVecEnv(make_env(ROBOTS, edit=arena_env_cfg))
 
 
+@pytest.fixture(scope="module")
+def rough(make_env) -> AmpVaeVecEnv:
+    return AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
+
+
 def table(section: Section, title: str) -> Table:
     return next(table for table in section.tables if table.title.startswith(title))
 
@@ -67,9 +72,8 @@ def test_errors_are_distances_to_the_command(vec_env):
     assert means(table(section, "Yaw rate error")) == pytest.approx([0.1] * 4, rel=1e-4)
 
 
-def test_robots_without_load_stand_beside_published_figures(make_env):
-    vec_env = AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
-    section = tracking(KnownErrors(vec_env, small_policy(vec_env)), CFG)
+def test_robots_without_load_stand_beside_published_figures(rough):
+    section = tracking(KnownErrors(rough, small_policy(rough)), CFG)
     beside = table(section, "Without load")
     assert [column.title for column in beside.columns] == list(HIM)
     for number, known in enumerate((0.5, 0.1, 0.5, 0.1)):
@@ -86,9 +90,8 @@ class MissByTheirLevel(Arena):
             yield replace(step, yaw_rate=step.command[:, 2] - 0.1 * scenario.row)
 
 
-def test_levels_of_the_terrain_are_told_apart(make_env):
-    vec_env = AmpVaeVecEnv(make_env(84, terrain="rough", edit=arena_env_cfg))
-    arena = MissByTheirLevel(vec_env, small_policy(vec_env))
+def test_levels_of_the_terrain_are_told_apart(rough):
+    arena = MissByTheirLevel(rough, small_policy(rough))
     levels = tuple(range(10))
     section = tracking(arena, replace(CFG, levels=levels, seeds=(0,)))
     rows = table(section, "Tracking by level").rows

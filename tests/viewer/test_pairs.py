@@ -18,9 +18,17 @@ from small_policy import small_policy
 HALF = 2
 
 
+@pytest.fixture(scope="module")
+def vec_env(make_env) -> AmpVaeVecEnv:
+    def small(cfg):
+        # The page is shown all of the ground: that takes its time.
+        cfg.scene.terrain.terrain_generator.num_rows = 5
+
+    return AmpVaeVecEnv(make_env(2 * HALF, play=True, terrain="rough", edit=small))
+
+
 @pytest.fixture
-def viewer(make_env, server) -> PlayViewer:
-    vec_env = AmpVaeVecEnv(make_env(2 * HALF, play=True, terrain="rough"))
+def viewer(vec_env, server) -> PlayViewer:
     first, second = small_policy(vec_env), small_policy(vec_env)
     with torch.no_grad():
         for parameter in second.parameters():
