@@ -24,6 +24,17 @@ RUN = (
 )
 
 
+def test_a_policy_alone_is_not_trained_on_and_that_is_told_before_anything_is_built(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        train.main(("--checkpoint", str(POLICIES / "grq20_v2d3"), "--device", "cpu"))
+    printed, refusal = capsys.readouterr()
+    assert "model_1885.pt: holds a policy without its trainer" in refusal
+    assert "--finetune" in refusal
+    assert "robots" not in printed
+
+
 def test_networks_are_not_trained_on_with_numbers_that_mean_something_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ from rl_sim_env.experiment import (
     grows,
     split_settings,
 )
+from rl_sim_env.learning.algorithm import require_trainer
 from rl_sim_env.learning.checkpoint import Checkpoint, resolve_checkpoint
 from rl_sim_env.learning.config import AmpVaeRunnerCfg
 from rl_sim_env.learning.distributed import Distributed
@@ -93,6 +94,8 @@ def train(options: TrainOptions) -> None:
             training = Training.of(start, path, trainer.task, finetune=bool(options.finetune))
             # Mistakes of the command line have been told above.
             with found_in(path):
+                if not options.finetune:
+                    require_trainer(start.algorithm)
                 cfg, differences = configure_trainer(trainer, start)
         setup = configure_env(
             EnvOptions(

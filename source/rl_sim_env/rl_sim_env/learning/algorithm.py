@@ -255,11 +255,7 @@ class Algorithm:
                 optimisers' moments are not of the updates that it counts.
             MisfitError: It is of another form: the networks are of other sizes.
         """
-        if "learners" not in state:
-            raise UserError(
-                "holds a policy without its trainer, which can be played, evaluated and exported; "
-                "continue from a checkpoint of a training run"
-            )
+        require_trainer(state)
         typed(state["learners"], dict[str, dict[str, Any]], "algorithm.learners")
         if state["learners"].keys() != self.learners.keys():
             raise UserError(
@@ -329,6 +325,22 @@ class Algorithm:
         for learner in self.learners.values():
             metrics |= learner.observe(metrics, finished)
         return metrics
+
+
+def require_trainer(state: Mapping[str, Any]) -> None:
+    """Refuse what holds a policy alone.
+
+    Args:
+        state: What :meth:`Algorithm.save` returned, or a policy of it.
+
+    Raises:
+        UserError: There is nothing that learning could go on with.
+    """
+    if "learners" not in state:
+        raise UserError(
+            "holds a policy without its trainer, which can be played, evaluated and exported; "
+            "begin a new run with it (--finetune), or continue from a checkpoint of a training run"
+        )
 
 
 def _without_moments(state: Mapping[str, Any]) -> dict[str, Any]:
