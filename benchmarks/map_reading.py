@@ -286,12 +286,8 @@ def _walk(arena: Arena, vae: PerceptiveVae, options: MapReadingOptions) -> Steps
     robots = torch.arange(count)
     family = families[robots % len(families)]
     row = torch.tensor(options.levels)[robots // len(families) % len(options.levels)]
-    scenario = Scenario(
-        family=family,
-        row=row,
-        command=torch.tensor((SPEED, 0.0, 0.0)).expand(count, 3),
-        from_middle=True,
-    )
+    command = torch.tensor((SPEED, 0.0, 0.0)).expand(count, 3)
+    scenario = Scenario(family=family, row=row, command=command, from_middle=True)
     kept: list[Steps] = []
     pose = None
     rollout = arena.rollout(scenario, seconds=options.seconds, seed=options.seed)
