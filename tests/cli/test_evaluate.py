@@ -49,8 +49,8 @@ def height(arena: Arena, cfg: EvaluationCfg) -> Section:
     table = Table(
         title="Height",
         rows_title="robots",
-        columns=(Column(title="height", unit="m"),),
-        rows=(Row(label="all", cells=(figure,)),),
+        columns=(Column(title="height", unit="m"), Column(title="depth", unit="m")),
+        rows=(Row(label="all", cells=(figure, None)),),
     )
     x = tuple(map(float, cfg.seeds))
     line = Series(label="height", x=x, y=tuple(heights))
@@ -103,6 +103,7 @@ def test_newest_run_is_evaluated_and_the_report_put_beside_it(run_folder, capsys
     assert "height (1 of 1)" in out
     assert "height: done in 0:00:0" in out
     assert f"height {cell.mean:.2f} ± {cell.spread:.2f} m" in out
+    assert "depth" not in out, "nothing was found of it"
     assert str(folder / "report.html") in out
 
 

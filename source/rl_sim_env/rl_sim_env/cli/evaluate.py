@@ -425,6 +425,7 @@ def _print_summary(report: Report) -> None:
             figures = [
                 f"{column.title} {figure_text(figure, column)} {column.unit}".rstrip()
                 for figure, column in zip(row.cells, table.columns, strict=True)
+                if figure is not None
             ]
             summary.add_row(section.title, row.label, ", ".join(figures[:SUMMARY_FIGURES]))
     Console(markup=False).print(summary)
