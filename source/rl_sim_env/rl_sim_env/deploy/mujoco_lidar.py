@@ -37,7 +37,8 @@ class MujocoLidar:
         forward, left = (
             (np.arange(number) - 0.5 * (number - 1)) * facts.resolution for number in facts.grid
         )
-        self._x, self._y = np.meshgrid(facts.offset + forward, left)
+        x, y = np.meshgrid(facts.offset + forward, left)
+        self._x, self._y = x.astype(np.float64), y.astype(np.float64)
         self._latest: ShownMap | None = None
         self._before = GroundMemory(facts) if facts.keep else None
 
@@ -75,7 +76,8 @@ class MujocoLidar:
         """Heights in the world at cells at x and y, NaN where no lidar sees them."""
         heights = np.full(x.shape, np.nan)
         for cell in np.ndindex(x.shape):
-            point = np.array((x[cell], y[cell], self._robot.ground_height(x[cell], y[cell], _SKY)))
+            at = float(x[cell]), float(y[cell])
+            point = np.array((*at, self._robot.ground_height(*at, _SKY)))
             if not math.isfinite(point[2]):
                 continue
             if any(self._sees(lidar, base, rotation, point) for lidar in self._facts.lidars):
