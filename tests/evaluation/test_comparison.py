@@ -18,6 +18,7 @@ from rl_sim_env.evaluation.comparison import compare, difference_interval
 from rl_sim_env.evaluation.comparison_page import write_comparison
 from rl_sim_env.evaluation.printed import BETTER, WORSE
 from rl_sim_env.evaluation.report import Figure, Report
+from rl_sim_env.evaluation.starts import WHERE
 
 GROUNDS = {"flat": (0.1, 0.2, 0.0), "stairs": (0.3, 0.2, 1.0)}
 OTHER_GROUNDS = {"flat": (0.05, 0.2, 0.0), "stairs": (0.4, 0.2, 1.0)}
@@ -125,6 +126,14 @@ def test_the_program_writes_one_page_and_says_what_it_comes_to(saved, tmp_path, 
     assert "0.100 → 0.050" in (output / "comparison.html").read_text()
     # Once more: an earlier comparison may be replaced.
     program.main([*map(str, folders), "--output", str(output)])
+
+
+@pytest.mark.parametrize("where", [WHERE, "nobody said where"])
+def test_walks_that_began_elsewhere_are_told(saved, where):
+    middle = "robots begin in the middle of a tile, on most terrains a level platform"
+    before, since = (report(tracking(GROUNDS, f"On tiles; {of}.")) for of in (middle, where))
+    told = ("Not alike: where walks of tracking begin, A in the middle; B on the feature.",)
+    assert compare(saved(before, since)).warnings == (told if where == WHERE else ())
 
 
 def test_under_which_conditions_an_aim_was_judged_stands_beside_the_figure(saved, tmp_path):

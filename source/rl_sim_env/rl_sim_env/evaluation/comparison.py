@@ -37,7 +37,13 @@ from rl_sim_env.evaluation.report import (
     file_of,
 )
 from rl_sim_env.evaluation.verdict import QUICK, ROBOTS, SEEDS, SENSORS
-from rl_sim_env.evaluation.wording import in_house_style, is_total, levels_of, split_label
+from rl_sim_env.evaluation.wording import (
+    in_house_style,
+    is_total,
+    levels_of,
+    split_label,
+    start_of,
+)
 
 SIGNS = {BETTER: "▲", WORSE: "▼"}
 """Beside the colours."""
@@ -274,6 +280,15 @@ def _warnings(reports: Sequence[Compared]) -> Iterator[str]:
         ]
         if None not in levels and levels[0] != levels[1]:
             yield f"Not alike: levels, {first.letter} {levels[0]}; {of.letter} {levels[1]}."
+        # Walks began in the middle of a tile once.
+        for section in first.report.sections:
+            beside = of.report.section(section.name)
+            ours, theirs = start_of(section), beside and start_of(beside)
+            if ours and theirs and ours != theirs:
+                yield (
+                    f"Not alike: where walks of {section.name} begin, {first.letter} {ours}; "
+                    f"{of.letter} {theirs}."
+                )
         for here, there in ((first, of), (of, first)):
             alone = [
                 section.name

@@ -120,6 +120,12 @@ def levels_of(section: Section) -> str | None:
     return found[1] if found else None
 
 
+def start_of(section: Section) -> str | None:
+    """Where on a tile the walks of a protocol began, as its method tells it."""
+    found = re.search(r"robots begin (in the middle|on the feature)", section.method)
+    return found[1] if found else None
+
+
 def _section(section: Section) -> Section:
     return replace(
         section,
