@@ -79,6 +79,14 @@ def test_moments_of_other_updates_than_were_counted_are_refused(
         with_all_learners().load(content)
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_means_of_squares_below_zero_are_refused(saved, name: str):
+    content = copy.deepcopy(saved)
+    content["learners"][name]["optimizer"]["state"][1]["exp_avg_sq"].view(-1)[0] = -1e-6
+    with pytest.raises(UserError, match=rf"learners\.{name}: .*1\.exp_avg_sq .* below 0"):
+        with_all_learners().load(content)
+
+
 def test_what_never_learned_goes_on_without_moments():
     new, other = with_all_learners(), with_all_learners(seed=1)
     other.load(copy.deepcopy(new.save()))

@@ -23,6 +23,7 @@ from rl_sim_env.evaluation.grid import LEVEL, LOAD, TERRAIN, on_levels, report_t
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
+from rl_sim_env.evaluation.starts import WHERE
 from rl_sim_env.mdp.buried_feet import BURIED_TIME
 from rl_sim_env.terrains.support import MARGIN, TOLERANCE
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
@@ -196,9 +197,9 @@ def end_loads(arena: Arena) -> tuple[float, ...]:
 
 
 def describe_rollout(arena: Arena) -> str:
-    """What robots are told and carry, in words."""
+    """What robots are told and carry, and where they begin, in words."""
     loads = " and ".join(f"{load:g}" for load in end_loads(arena))
-    return f"{DRAWN_COMMANDS}, loads of {loads} kg"
+    return f"{DRAWN_COMMANDS}, loads of {loads} kg; {WHERE}"
 
 
 def spread_walks(

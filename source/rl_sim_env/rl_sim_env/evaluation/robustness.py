@@ -22,6 +22,7 @@ from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.severity import SEVERITY, Sweep, count_trials
+from rl_sim_env.evaluation.starts import WHERE
 from rl_sim_env.evaluation.wording import FALLS_UNIT
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
@@ -247,7 +248,8 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         title="Largest push",
         method=(
             "After DreamWaQ (Nahrendra et al., ICRA 2023, table III): while walking "
-            f"({DRAWN_COMMANDS}; loads as in training) the base's horizontal velocity is changed "
+            f"({DRAWN_COMMANDS}; loads as in training; {WHERE}) the base's horizontal velocity is "
+            "changed "
             f"at once, in a random direction, after at least {STRIDE:g} s on its legs. Survived: "
             f"no fall within {STRIDE:g} s. Speeds {PUSH_SWEEP[0]:g} to {PUSH_SWEEP[-1]:g} m/s, "
             f"{rounds} pushes of each robot in each seed; the largest push is where the curve, "

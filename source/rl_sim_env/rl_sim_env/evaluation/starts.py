@@ -66,7 +66,7 @@ class BeginOnFeature:
         if terrain.terrain_origins is not None:
             assert terrain.cfg.terrain_generator is not None
             size = torch.tensor(terrain.cfg.terrain_generator.size, device=env.device)
-            self._reach = 0.5 * size - ROOM
+            self._reach = (0.5 * size - ROOM).clamp(min=0.0)
 
     def __call__(
         self,
