@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +76,10 @@ def write(options: WebOptions) -> None:
     from rl_sim_env.web.packages import install_packages
     from rl_sim_env.web.site import size_on_the_line, write_site
 
-    checkpoint = None if options.policy.suffix == ONNX_SUFFIX else _blind(options.policy)
+    export = None if options.policy.suffix == ONNX_SUFFIX else _export_of_blind(options.policy)
     packages = install_packages()
     with tempfile.TemporaryDirectory() as folder:
-        policy = options.policy if checkpoint is None else _exported(checkpoint, Path(folder))
+        policy = options.policy if export is None else export(Path(folder))
         robot = find_task(open_session(policy)[1].task).robot
         if options.mjcf is not None:
             robot = robot.with_model(options.mjcf)
@@ -91,16 +91,21 @@ def write(options: WebOptions) -> None:
     print("look at it: http://localhost:8000", flush=True)
 
 
-def _blind(policy: Path) -> Path:
-    """The checkpoint that is meant, before anything is installed or exported for one that sees."""
-    from rl_sim_env.deploy.onnx_export import load_module
+def _export_of_blind(policy: Path) -> Callable[[Path], Path]:
+    """What exports the checkpoint that is meant; refuses one that sees before anything is done."""
+    from rl_sim_env.deploy.onnx_export import export_module, load_module
     from rl_sim_env.learning.checkpoint import resolve_checkpoint
 
     checkpoint = resolve_checkpoint(policy, root=policy)
-    module, _ = load_module(checkpoint)
+    module, metadata = load_module(checkpoint)
     if module.map is not None:
         raise _sees(checkpoint)
-    return checkpoint
+
+    def export(folder: Path) -> Path:
+        print(f"exporting {checkpoint}: that takes half a minute", flush=True)
+        return export_module(module, metadata, folder)[0]
+
+    return export
 
 
 def _sees(policy: Path) -> UserError:
@@ -108,11 +113,3 @@ def _sees(policy: Path) -> UserError:
         f"{policy}: this policy sees, and the page makes no maps of the ground; give one that "
         "walks blind"
     )
-
-
-def _exported(checkpoint: Path, folder: Path) -> Path:
-    """The policy of a checkpoint as ONNX."""
-    from rl_sim_env.deploy.onnx_export import export_policy
-
-    print(f"exporting {checkpoint}: that takes half a minute", flush=True)
-    return export_policy(checkpoint, folder)[0]

@@ -90,7 +90,13 @@ def export_policy(checkpoint_path: Path, folder: Path) -> tuple[Path, Path]:
     Raises:
         UserError: See :func:`load_module`, or a file could not be written.
     """
-    module, metadata = load_module(checkpoint_path)
+    return export_module(*load_module(checkpoint_path), folder)
+
+
+def export_module(
+    module: PolicyModule, metadata: PolicyMetadata, folder: Path
+) -> tuple[Path, Path]:
+    """Write what :func:`load_module` returned; see :func:`export_policy`."""
     policy, layout = module.network.policy, ObservationLayout.from_dict(metadata.layout)
     stack = layout.groups[STACK]
     robots = _EXAMPLE_ROBOTS
