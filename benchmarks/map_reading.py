@@ -45,6 +45,7 @@ from rl_sim_env.learning.distributed import resolve_device
 from rl_sim_env.learning.map_model import MapModel
 from rl_sim_env.learning.perceptive_vae import TERRAIN_ESTIMATE, PerceptiveVae
 from rl_sim_env.mdp.exteroception_cfg import MapCfg
+from rl_sim_env.mdp.line_of_sight import nearest_cell
 from rl_sim_env.mdp.observations import base_pos_w, foot_pos_w
 from rl_sim_env.terrains import HeightMap
 
@@ -137,11 +138,7 @@ class Steps(NamedTuple):
 
     def is_seen(self, grid: MapCfg, places: torch.Tensor) -> torch.Tensor:
         """Whether the map knows the cell that a place is in, (S, feet), bool."""
-        forward, left = (
-            ((xy - first[0]) / grid.resolution).round().long().clamp(0, len(first) - 1)
-            for xy, first in zip(places.unbind(dim=-1), grid.centers(), strict=True)
-        )
-        return self.seen.gather(1, left * grid.grid[0] + forward) > 0.5
+        return self.seen.gather(1, nearest_cell(grid, places)[0]) > 0.5
 
 
 class Crop(nn.Module):

@@ -14,6 +14,7 @@ from rl_sim_env.evaluation.grouped_sums import SEED, Index
 from rl_sim_env.evaluation.groups import spread_evenly
 from rl_sim_env.evaluation.report import Column, Figure, Row, Table
 from rl_sim_env.evaluation.starts import WHERE
+from rl_sim_env.evaluation.wording import level_list
 from rl_sim_env.terrains.terrain_types import PLANE_FAMILY
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def describe_grid(arena: Arena, cfg: EvaluationCfg) -> str:
     """What :func:`rollout_grid` does, in words."""
     families = arena.env.terrain_types.names
     ground = (
-        f", terrain levels {', '.join(map(str, cfg.levels))} in equal shares, "
+        f", terrain levels {level_list(cfg.levels)} in equal shares, "
         f"{arena.env.cfg.terrain_columns} tiles of each that is drawn at random; {WHERE}"
         if len(families) > 1
         else " on a plane"

@@ -20,7 +20,7 @@ from rl_sim_env.evaluation.grid import (
 )
 from rl_sim_env.evaluation.grouped_sums import SEED, GroupedSums, Index, figure
 from rl_sim_env.evaluation.groups import spread_evenly
-from rl_sim_env.evaluation.report import Column, Plot, Row, Section, Series, Table
+from rl_sim_env.evaluation.report import Column, Figure, Plot, Row, Section, Series, Table
 from rl_sim_env.evaluation.severity import SEVERITY, Sweep, count_trials
 from rl_sim_env.evaluation.starts import WHERE
 from rl_sim_env.evaluation.wording import FALLS_UNIT
@@ -119,7 +119,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
         sums.add(place, survivors=alive, robots=torch.ones_like(alive))
         curves.append(torch.stack(curve))
 
-    def row(label: str, **where: Index) -> Row:
+    def cells(**where: Index) -> tuple[Figure | None, ...]:
         of = {name: sums.total(name, **where) for name in sums.names}
         robots = sums.robots(**where)
         walks = of["walks"].where(of["walks"] >= WHOLE_WALKS * of["robots"], math.nan)
@@ -129,7 +129,10 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             100.0 * (1.0 - of["falls"] / walks),
             of["seconds"] / walks,
         )
-        return Row(label=label, cells=tuple(figure(value, robots=robots) for value in values))
+        return tuple(figure(value, robots=robots) for value in values)
+
+    def row(label: str, **where: Index) -> Row:
+        return Row(label=label, cells=cells(**where))
 
     terrains = report_terrains(names)
     rows = [row(label, **{TERRAIN: families}) for label, families in terrains.items()]
@@ -149,7 +152,7 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             cfg,
             title,
             columns[0],
-            lambda at, level: row("", **{TERRAIN: at, LEVEL: level}).cells[0],
+            lambda at, level: cells(**{TERRAIN: at, LEVEL: level})[0],
         ),
         meter.table(),
     )
@@ -161,11 +164,11 @@ def survival(arena: Arena, cfg: EvaluationCfg) -> Section:
             f"After DreamWaQ (Nahrendra et al., ICRA 2023, table III, 10 minutes): {duration} "
             f"of {DRAWN_COMMANDS}, each robot pushed every {PUSH_PERIOD[0]:g} to "
             f"{PUSH_PERIOD[1]:g} s by a sudden velocity change of up to {PUSH_SPEED:g} m/s in x "
-            f"and in y (world frame, uniform), loads as in training; robots begin in the middle of "
-            "their tile, and do so again where they leave it. A survivor has not "
-            "fallen once; robots that fall begin anew and can add to the rate of falls. A walk "
-            "ends where a robot falls or leaves its tile; for the next one robot and load are "
-            "drawn anew. Figures of walks "
+            "and in y (world frame, uniform), loads as in training; robots begin in the middle of "
+            "their tile, and do so again where they leave it. A survivor has not fallen once; "
+            "robots that fall begin anew and can add to the rate of falls. A walk ends where a "
+            "robot falls or leaves its tile; for the next one robot and load are drawn anew. "
+            "Figures of walks "
             f"stand where robots ended {WHOLE_WALKS:g} or more on average: in less time, those "
             "that fall end first. What that paper does not tell of ground and pushes is ours."
         ),
@@ -249,9 +252,9 @@ def pushes(arena: Arena, cfg: EvaluationCfg) -> Section:
         method=(
             "After DreamWaQ (Nahrendra et al., ICRA 2023, table III): while walking "
             f"({DRAWN_COMMANDS}; loads as in training; {WHERE}) the base's horizontal velocity is "
-            "changed "
-            f"at once, in a random direction, after at least {STRIDE:g} s on its legs. Survived: "
-            f"no fall within {STRIDE:g} s. Speeds {PUSH_SWEEP[0]:g} to {PUSH_SWEEP[-1]:g} m/s, "
+            f"changed at once, in a random direction, after at least {STRIDE:g} s on its legs. "
+            f"Survived: no fall within {STRIDE:g} s. "
+            f"Speeds {PUSH_SWEEP[0]:g} to {PUSH_SWEEP[-1]:g} m/s, "
             f"{rounds} pushes of each robot in each seed; the largest push is where the curve, "
             f"made to fall by pooling, crosses {100 * PUSH_SURVIVAL:g} %, interpolated."
         ),

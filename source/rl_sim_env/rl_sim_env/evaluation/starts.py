@@ -11,6 +11,7 @@ import torch
 
 from rl_sim_env.evaluation.ground_under import is_feature
 from rl_sim_env.geometry import turned, upright_quat
+from rl_sim_env.mdp.terminations import generated_tiles
 from rl_sim_env.terrains.presets import PIT_FAMILIES
 
 if TYPE_CHECKING:
@@ -60,12 +61,9 @@ class BeginOnFeature:
         self._below = torch.cartesian_prod(*sides)
         has_pits = [name in PIT_FAMILIES for name in env.terrain_types.names]
         self._has_pits = torch.tensor(has_pits, device=env.device)
-        terrain = env.scene.terrain
-        assert terrain is not None
         self._reach: torch.Tensor | None = None
-        if terrain.terrain_origins is not None:
-            assert terrain.cfg.terrain_generator is not None
-            size = torch.tensor(terrain.cfg.terrain_generator.size, device=env.device)
+        if (tiles := generated_tiles(env)) is not None:
+            size = torch.tensor(tiles[1].size, device=env.device)
             self._reach = (0.5 * size - ROOM).clamp(min=0.0)
 
     def __call__(

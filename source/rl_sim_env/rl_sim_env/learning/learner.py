@@ -381,10 +381,6 @@ class ActingLearner(Learner):
         """
 
 
-_NO_SQUARES = torch.zeros(())
-"""Of optimisers that keep no mean of squares."""
-
-
 def _updates(optimizer: torch.optim.Optimizer) -> torch.Tensor:
     """How many updates each parameter has had, shape (parameters,), on their device.
 
@@ -415,7 +411,7 @@ def _load_moments(
     require_like(state["state"], {index: moments[index] for index in updated}, "optimizer.state")
     for index, kept in state["state"].items():
         # A step would divide by its root.
-        if (kept.get("exp_avg_sq", _NO_SQUARES) < 0.0).any():
+        if "exp_avg_sq" in kept and (kept["exp_avg_sq"] < 0.0).any():
             raise UserError(f"optimizer.state.{index}.exp_avg_sq is a mean of squares and below 0")
     own_groups = optimizer.state_dict()["param_groups"]
     rates = [group["lr"] for group in optimizer.param_groups]

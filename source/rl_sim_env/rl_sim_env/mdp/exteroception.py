@@ -14,7 +14,7 @@ from rl_sim_env.errors import UserError
 from rl_sim_env.geometry import turned
 from rl_sim_env.mdp.exteroception_cfg import LidarCfg, MapCfg, MapErrorsCfg
 from rl_sim_env.mdp.ground_memory import GroundMemory
-from rl_sim_env.mdp.line_of_sight import LineOfSight, nearest_cell
+from rl_sim_env.mdp.line_of_sight import LineOfSight, read_maps
 from rl_sim_env.mdp.observations import base_pos_w, grid_w
 
 if TYPE_CHECKING:
@@ -199,9 +199,7 @@ class Exteroception(Sensor[ExteroceptionData]):
         origin = turned(way, -self._pose[:, 3])
         turn = heading - self._pose[:, 3]
         places = origin[:, None] + turned(self._cells, turn[:, None])
-        index, inside = nearest_cell(self.cfg.map, places)
-        heights, seen = self._map.gather(2, index[:, None].expand_as(self._map)).unbind(dim=1)
-        seen = seen * inside
+        heights, seen = read_maps(self.cfg.map, self._map, places)
         return ExteroceptionData((heights - rise) * seen, seen)
 
     def _with_kept(self, latest: ExteroceptionData, memory: GroundMemory) -> ExteroceptionData:

@@ -8,7 +8,7 @@ import torch
 
 from rl_sim_env.geometry import turned
 from rl_sim_env.mdp.exteroception_cfg import MapCfg
-from rl_sim_env.mdp.line_of_sight import nearest_cell
+from rl_sim_env.mdp.line_of_sight import read_maps
 
 _NEVER = -math.inf
 """When a cell was seen that is not known [s]."""
@@ -79,9 +79,8 @@ class GroundMemory:
         x, y = (cells * self._cfg.resolution).unbind(dim=-1)
         places = torch.stack(torch.broadcast_tensors(x[:, None], y[:, :, None]), dim=-1)
         ahead = turned(places.flatten(1, 2) - pose[:, None, :2], -pose[:, 3:])
-        index, inside = nearest_cell(self._cfg, ahead)
-        found, seen = shown.gather(2, index[:, None].expand(-1, 2, -1)).unbind(dim=1)
-        is_seen = (seen > 0.5) & inside
+        found, seen = read_maps(self._cfg, shown, ahead)
+        is_seen = seen > 0.5
         # Slots that are another cell's now.
         is_new = cells != self._window(self._first[rows])
         is_new = (is_new[:, None, :, 0] | is_new[:, :, None, 1]).flatten(1)

@@ -50,6 +50,25 @@ def nearest_cell(cfg: MapCfg, places: torch.Tensor) -> tuple[torch.Tensor, torch
     return row.clamp(0, left - 1) * forward + column.clamp(0, forward - 1), inside
 
 
+def read_maps(
+    cfg: MapCfg, shown: torch.Tensor, places: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What maps show at places.
+
+    Args:
+        cfg: The maps.
+        shown: Heights [m] and whether they are seen, shape (N, 2, cells).
+        places: Forward and to the left of the base at the scan [m], shape (N, points, 2).
+
+    Returns:
+        Heights of the nearest cells [m], and 1 where there is one and it is seen, else 0. Shape
+        (N, points) each.
+    """
+    index, inside = nearest_cell(cfg, places)
+    heights, seen = shown.gather(2, index[:, None].expand(-1, 2, -1)).unbind(dim=1)
+    return heights, seen * inside
+
+
 class LineOfSight:
     """Casts a ray from every lidar to every cell.
 

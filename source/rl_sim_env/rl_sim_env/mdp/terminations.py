@@ -59,7 +59,7 @@ def left_tile(
     Shape (num_envs,); never so where there are no tiles.
     """
     offset = env.robot.data.root_link_pos_w - env.scene.env_origins
-    if (tiles := _tiles(env)) is None:
+    if (tiles := generated_tiles(env)) is None:
         return torch.zeros_like(offset[:, 0], dtype=torch.bool)
     _, generator = tiles
     share = 0.5 * threshold_fraction
@@ -73,7 +73,7 @@ def left_terrain(env: AmpVaeEnv, *, margin: Annotated[float, NOT_NEGATIVE] = 0.3
     It is mjlab's ``out_of_terrain_bounds``. Shape (num_envs,); never so where there are no tiles.
     """
     position = env.robot.data.root_link_pos_w
-    if (tiles := _tiles(env)) is None:
+    if (tiles := generated_tiles(env)) is None:
         return torch.zeros_like(position[:, 0], dtype=torch.bool)
     origins, generator = tiles
     # Of what was generated: a grid with curricula has a column for each family.
@@ -88,7 +88,7 @@ def broken_physics(env: AmpVaeEnv) -> torch.Tensor:
     return ~env.state_is_valid()
 
 
-def _tiles(env: AmpVaeEnv) -> tuple[torch.Tensor, TerrainGeneratorCfg] | None:
+def generated_tiles(env: AmpVaeEnv) -> tuple[torch.Tensor, TerrainGeneratorCfg] | None:
     """Origins of the tiles [m], shape (rows, columns, 3), and what made them; None on a plane.
 
     A configuration that was turned into a plane may still say what would be generated.
